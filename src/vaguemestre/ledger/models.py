@@ -1,0 +1,368 @@
+"""The schema: what is kept, and which combinations of values cannot exist.
+
+Integer keys inside, UUID version 7 (`uid`) outside. States are text, tied to their columns by CHECK
+constraints, so that no code path, migration or hand-written statement can break a law: L1 is a partial unique
+index, L3 a routing epoch on every delivery, a lane's single courier an epoch on its lease. Secrets stand in
+`Secret` alone, encrypted. Times are UTC.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from typing import Any, ClassVar
+
+from django.contrib.auth.models import AbstractUser, BaseUserManager
+from django.db import models
+from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
+
+from vaguemestre.ledger.identity import new_id
+from vaguemestre.mail.account import AuthKind, Encryption
+from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
+
+
+def _values(kinds: type[StrEnum]) -> list[str]:
+    """As plain text, so that migrations do not depend on the enum."""
+    return [kind.value for kind in kinds]
+
+
+class UserManager(BaseUserManager["User"]):
+    """Creates people, who sign in by address."""
+
+    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
+        """A person with a hashed password (None: none usable yet)."""
+        user = self.model(email=self.normalize_email(email), **fields)
+        user.set_password(password)
+        user.save(using=self._db)
+        return user
+
+
+class User(AbstractUser):
+    """A person who uses the console. Every one of them is an administrator so far."""
+
+    username = None  # type: ignore[assignment]  # people sign in by address
+    email = models.EmailField(unique=True)
+    language = models.TextField(default="", blank=True)
+
+    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
+    USERNAME_FIELD = "email"
+    REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+
+class Instance(models.Model):
+    """The one row of facts about this installation."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    routing_epoch = models.BigIntegerField(default=1)
+    default_mode = models.TextField(default="override")
+    source_addresses_seeded = models.BooleanField(default=False)
+    canary = models.BinaryField(default=b"")  # encrypted by the vault: tells a wrong key at start
+    setup_digest = models.TextField(default="", blank=True)  # of the first administrator's one-time link
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(id=1), name="instance_one_row"),
+            CheckConstraint(condition=Q(default_mode__in=["override", "fallback"]), name="instance_mode"),
+        ]
+
+
+class Connection(models.Model):
+    """An outgoing account. Deleting keeps the row (messages refer to it) and destroys its secret."""
+
+    uid = models.UUIDField(unique=True, default=new_id, editable=False)
+    name = models.TextField()
+    name_key = models.TextField()  # casefolded NFKC: SQLite's LOWER knows ASCII only
+    sender_email = models.TextField()  # as people read it
+    sender_ascii = models.TextField()  # its domain in A-labels
+    sender_name = models.TextField(default="", blank=True)
+    reply_to = models.TextField(default="", blank=True)
+    host = models.TextField()  # canonical A-label
+    port = models.IntegerField()
+    encryption = models.TextField()
+    auth = models.TextField(default=AuthKind.NONE.value)
+    login = models.TextField(default="", blank=True)
+    active = models.BooleanField(default=True)
+    is_default = models.BooleanField(default=False)
+    allowed_senders = models.JSONField(default=list)
+    backup = models.ForeignKey("self", models.SET_NULL, null=True, related_name="+")
+    max_sessions = models.IntegerField(null=True)
+    per_minute = models.IntegerField(null=True)
+    per_day = models.IntegerField(null=True)
+    max_recipients = models.IntegerField(null=True)
+    pinned_certificate = models.TextField(default="", blank=True)
+    source_address = models.TextField(default="", blank=True)
+    health = models.TextField(default=Health.READY.value)
+    health_why = models.TextField(default="", blank=True)
+    health_text = models.TextField(default="", blank=True)
+    health_until = models.DateTimeField(null=True)
+    health_step = models.IntegerField(default=0)
+    broken_running = models.IntegerField(default=0)
+    version = models.IntegerField(default=1)
+    fingerprint = models.TextField(default="")  # HMAC of every bound value, secret included
+    created_at = models.DateTimeField()
+    updated_at = models.DateTimeField()
+    deleted_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            UniqueConstraint(fields=["name_key"], condition=Q(deleted_at=None), name="connection_name_once"),
+            UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="connection_one_default"),
+            CheckConstraint(condition=Q(is_default=False) | Q(active=True), name="connection_default_active"),
+            CheckConstraint(condition=Q(deleted_at=None) | Q(active=False), name="connection_deleted_inactive"),
+            CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="connection_port"),
+            CheckConstraint(condition=Q(encryption__in=_values(Encryption)), name="connection_encryption"),
+            CheckConstraint(condition=Q(auth__in=_values(AuthKind)), name="connection_auth"),
+            CheckConstraint(condition=Q(health__in=_values(Health)), name="connection_health"),
+            CheckConstraint(
+                condition=Q(health=Health.THROTTLED.value, health_until__isnull=False)
+                | (~Q(health=Health.THROTTLED.value) & Q(health_until=None)),
+                name="connection_throttled_until",
+            ),
+        ]
+
+
+class Secret(models.Model):
+    """An encrypted secret (L8), bound to the connection's values that say where it may go."""
+
+    connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True)
+    sealed = models.BinaryField()  # key id, nonce, ciphertext and tag: see `vault`
+    updated_at = models.DateTimeField()
+
+
+class Lane(models.Model):
+    """The lease of a connection's deliveries: one courier at a time, told apart by the epoch."""
+
+    connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True)
+    epoch = models.BigIntegerField(default=0)
+    holder = models.TextField(default="", blank=True)  # boot id, PID namespace, PID, start time
+    renewed_at = models.DateTimeField(null=True)
+
+
+class Courier(models.Model):
+    """The heartbeat of a courier process, for readiness."""
+
+    holder = models.TextField(primary_key=True)
+    beat_at = models.DateTimeField()
+
+
+class Verification(models.Model):
+    """What a verification found, kept under the fingerprint of all values it was made with."""
+
+    fingerprint = models.TextField(db_index=True)
+    connection = models.ForeignKey(Connection, models.CASCADE, null=True)
+    at = models.DateTimeField()
+    ok = models.BooleanField()
+    steps = models.JSONField()
+    findings = models.JSONField()
+    seen_address = models.TextField(default="", blank=True)
+
+    class Meta:
+        indexes = [Index(fields=["connection", "-at"], name="verification_latest")]
+
+
+class Stream(models.Model):
+    """A named purpose of communication."""
+
+    key = models.TextField(unique=True)
+    name = models.TextField()
+    connection = models.ForeignKey(Connection, models.PROTECT, null=True)
+    reply_to = models.TextField(default="", blank=True)
+    on_doubt = models.TextField(default=OnDoubt.RETRY.value)
+    retry_age = models.FloatField(default=5 * 24 * 3600)  # seconds of counted delays
+    retention_days = models.IntegerField(default=30)
+    redact = models.BooleanField(default=False)
+    built_in = models.BooleanField(default=False)
+
+    class Meta:
+        constraints = [CheckConstraint(condition=Q(on_doubt__in=_values(OnDoubt)), name="stream_on_doubt")]
+
+
+class SourceAddress(models.Model):
+    """An address that mail leaves from, for the whitelist page."""
+
+    address = models.TextField(unique=True)
+    label = models.TextField(default="", blank=True)
+    position = models.IntegerField()
+    last_seen_at = models.DateTimeField(null=True)
+
+
+class ApiKey(models.Model):
+    """A submitter. The key itself is shown once; its digest is kept."""
+
+    uid = models.UUIDField(unique=True, default=new_id, editable=False)
+    name = models.TextField()
+    prefix = models.TextField(unique=True)  # visible part, by which it is found
+    digest = models.TextField()  # SHA-256 of the whole key
+    scopes = models.JSONField()
+    senders = models.JSONField(default=list)
+    streams = models.JSONField(default=list)
+    networks = models.JSONField(default=list)
+    created_at = models.DateTimeField()
+    last_used_at = models.DateTimeField(null=True)
+    revoked_at = models.DateTimeField(null=True)
+
+
+class Message(models.Model):
+    """Envelope and content as accepted; never changed."""
+
+    uid = models.UUIDField(unique=True, default=new_id, editable=False)
+    via = models.TextField()
+    submitter = models.ForeignKey(ApiKey, models.PROTECT, null=True)
+    stream = models.ForeignKey(Stream, models.PROTECT, null=True)
+    reverse_path = models.TextField()  # "" is the null reverse-path
+    header_from = models.TextField(default="")
+    header_reply_to = models.TextField(default="")
+    subject = models.TextField(default="")
+    message_id = models.TextField()  # the Message-ID that leaves
+    explicit = models.ForeignKey(Connection, models.PROTECT, null=True, related_name="+")
+    on_doubt = models.TextField(default="")  # "" follows the stream
+    tags = models.JSONField(default=list)
+    metadata = models.JSONField(default=dict)
+    size = models.BigIntegerField()
+    sha256 = models.TextField()
+    accepted_at = models.DateTimeField()
+    resent_from = models.ForeignKey("self", models.SET_NULL, null=True)
+
+    class Meta:
+        constraints = [CheckConstraint(condition=Q(on_doubt__in=["", *_values(OnDoubt)]), name="message_on_doubt")]
+        indexes = [Index(fields=["-accepted_at"], name="message_recent")]
+
+
+class Chunk(models.Model):
+    """A piece of a message's content, so that a courier can stream a large one."""
+
+    message = models.ForeignKey(Message, models.CASCADE)
+    position = models.IntegerField()
+    data = models.BinaryField()
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["message", "position"], name="chunk_position_once")]
+
+
+class Delivery(models.Model):
+    """Our duty to one recipient of one message: the unit of the queue.
+
+    `route` holds what leaves: {"sender": {"email", "name"} | null, "reply_to": text | null,
+    "reverse_path": text | null}. `counted` tries and their `spent` seconds of delay decide expiry (L7).
+    """
+
+    message = models.ForeignKey(Message, models.CASCADE)
+    recipient = models.TextField()
+    state = models.TextField(default=DeliveryState.QUEUED.value)
+    connection = models.ForeignKey(Connection, models.PROTECT, null=True)
+    route_epoch = models.BigIntegerField()
+    route = models.JSONField(null=True)
+    reason = models.JSONField()  # {"code", "facts"}: why this connection, or why held
+    rules = models.JSONField(default=list)
+    next_attempt_at = models.DateTimeField(null=True)
+    retry_age = models.FloatField()
+    counted = models.IntegerField(default=0)
+    spent = models.FloatField(default=0)
+    expires_at = models.DateTimeField(null=True)
+    lane_epoch = models.BigIntegerField(null=True)
+    claimed_at = models.DateTimeField(null=True)
+    staged_at = models.DateTimeField(null=True)
+    attempt = models.UUIDField(null=True)
+    doubts = models.IntegerField(default=0)
+    doubt_reason = models.TextField(default="", blank=True)
+    last_code = models.IntegerField(null=True)
+    last_text = models.TextField(default="", blank=True)
+    trouble = models.JSONField(null=True)  # the last one: {"phase", "cause", "row", "facts"}
+    settled_at = models.DateTimeField(null=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(state__in=_values(DeliveryState)), name="delivery_state"),
+            CheckConstraint(
+                condition=~Q(state=DeliveryState.QUEUED.value)
+                | Q(connection__isnull=False, route__isnull=False, next_attempt_at__isnull=False),
+                name="delivery_queued",
+            ),
+            CheckConstraint(
+                condition=Q(
+                    state=DeliveryState.CLAIMED.value,
+                    connection__isnull=False,
+                    lane_epoch__isnull=False,
+                    claimed_at__isnull=False,
+                    attempt__isnull=False,
+                )
+                | (~Q(state=DeliveryState.CLAIMED.value) & Q(lane_epoch=None, claimed_at=None, staged_at=None)),
+                name="delivery_claimed",
+            ),
+            CheckConstraint(
+                condition=~Q(state=DeliveryState.IN_DOUBT.value)
+                | (Q(connection__isnull=False, doubts__gte=1) & ~Q(doubt_reason="")),
+                name="delivery_in_doubt",
+            ),
+            CheckConstraint(
+                condition=Q(state__in=["accepted", "refused", "expired", "cancelled"], settled_at__isnull=False)
+                | (~Q(state__in=["accepted", "refused", "expired", "cancelled"]) & Q(settled_at=None)),
+                name="delivery_settled",
+            ),
+            UniqueConstraint(fields=["message", "recipient"], name="delivery_recipient_once"),
+        ]
+        indexes = [
+            Index(
+                fields=["connection", "next_attempt_at", "id"],
+                condition=Q(state__in=["queued", "in_doubt"]),
+                name="delivery_due",
+            ),
+            Index(fields=["connection", "lane_epoch"], condition=Q(state="claimed"), name="delivery_claims"),
+            Index(fields=["route_epoch"], condition=Q(state__in=["queued", "held"]), name="delivery_routes"),
+            Index(F("expires_at"), condition=Q(expires_at__isnull=False, settled_at=None), name="delivery_expiry"),
+        ]
+
+
+class Attempt(models.Model):
+    """One try at deliveries of one message; written once, when it ended."""
+
+    uid = models.UUIDField(unique=True)
+    message = models.ForeignKey(Message, models.CASCADE)
+    connection = models.ForeignKey(Connection, models.PROTECT)
+    connection_version = models.IntegerField()
+    lane_epoch = models.BigIntegerField()
+    started_at = models.DateTimeField()
+    staged_at = models.DateTimeField(null=True)
+    ended_at = models.DateTimeField()
+    peer = models.TextField(default="")
+    tls = models.TextField(default="")
+    steps = models.JSONField()
+
+
+class Event(models.Model):
+    """How a delivery got to a state: appended with every transition."""
+
+    delivery = models.ForeignKey(Delivery, models.CASCADE)
+    at = models.DateTimeField()
+    state = models.TextField()
+    attempt = models.UUIDField(null=True)
+    detail = models.JSONField(default=dict)  # {"code", ...}: reason, reply, who
+
+
+class Idempotency(models.Model):
+    """An answer given once is given again (30 days)."""
+
+    submitter = models.TextField()
+    key = models.TextField()
+    digest = models.TextField()
+    status = models.IntegerField(default=0)
+    body = models.JSONField(null=True)
+    created_at = models.DateTimeField(db_index=True)
+
+    class Meta:
+        constraints = [UniqueConstraint(fields=["submitter", "key"], name="idempotency_once")]
+
+
+class Version(models.Model):
+    """A change of the configuration: who, when, what. Never a secret."""
+
+    kind = models.TextField()  # connection, stream, setting, key, source_addresses, user
+    subject = models.TextField()  # its public id
+    number = models.IntegerField()
+    action = models.TextField()
+    actor = models.TextField()
+    at = models.DateTimeField(db_index=True)
+    changes = models.JSONField()  # field -> [before, after]; of a secret only that it changed
+
+    class Meta:
+        indexes = [Index(fields=["kind", "subject"], name="version_subject")]

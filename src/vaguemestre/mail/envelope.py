@@ -1,0 +1,42 @@
+"""The envelope: reverse-path and recipients (RFC 5321 §2.3.1)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.mailbox import Mailbox
+
+RECIPIENT_LIMIT = 1_000  # of one message; ten times what RFC 5321 §4.5.3.1.8 asks for
+
+
+@dataclass(frozen=True)
+class Envelope:
+    """Who a transaction is from and for.
+
+    Attributes:
+        reverse_path: None is the null reverse-path `<>` (RFC 5321 §4.5.5), and stays null.
+        recipients: at least one, at most `RECIPIENT_LIMIT`, none twice.
+    """
+
+    reverse_path: Mailbox | None
+    recipients: tuple[Mailbox, ...]
+
+    def __post_init__(self) -> None:
+        if not self.recipients:
+            raise Invalid("to", "recipient_missing", "At least one recipient is needed.")
+        if len(self.recipients) > RECIPIENT_LIMIT:
+            raise Invalid("to", "recipients_many", f"A message has at most {RECIPIENT_LIMIT} recipients.")
+        if len({mailbox.wire for mailbox in self.recipients}) != len(self.recipients):
+            raise Invalid("to", "recipient_twice", "The same recipient is named twice.")
+
+    @classmethod
+    def to_each(cls, reverse_path: Mailbox | None, recipients: tuple[Mailbox, ...]) -> Envelope:
+        """An envelope for the recipients, each once, in the order of their first mention."""
+        return cls(reverse_path, tuple({mailbox.wire: mailbox for mailbox in recipients}.values()))
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether a local part is beyond ASCII (RFC 6531 §3.2)."""
+        paths = (*self.recipients, *([] if self.reverse_path is None else [self.reverse_path]))
+        return any(mailbox.needs_smtputf8 for mailbox in paths)

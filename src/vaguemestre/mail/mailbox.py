@@ -1,0 +1,149 @@
+"""Addresses: one strict grammar for every door (RFC 5321 §4.1.2, RFC 6531 §3.3).
+
+Plain ASCII addresses are judged here, since they are nearly all; international and quoted ones by
+email-validator. Special-use domains (`.test`, `.local`, `localhost`) are addresses too: offices use them.
+Nothing is repaired: what is not an address raises `Invalid` with the code `address_syntax`.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email.headerregistry import Address
+from functools import lru_cache
+
+from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
+
+from vaguemestre.mail.errors import Invalid
+
+# The library's documentation gives this list to its callers to change; offices do use such domains.
+SPECIAL_USE_DOMAIN_NAMES.clear()
+
+LOCAL_LIMIT = 64  # octets, RFC 5321 §4.5.3.1.1
+ADDRESS_LIMIT = 254  # octets: a path holds 256 with its angle brackets, RFC 5321 §4.5.3.1.3
+NAME_LIMIT = 200  # characters of a display name; ours
+
+_ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
+_LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_PLAIN = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_LABEL}(?:\.{_LABEL})*)")
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
+
+
+@dataclass(frozen=True)
+class Mailbox:
+    """An address in both of its forms.
+
+    Attributes:
+        local: the local part as it was given.
+        domain: lower case, international labels as people read them (U-labels).
+        domain_ascii: the same as the wire and the DNS have it (A-labels, RFC 5890).
+    """
+
+    local: str
+    domain: str
+    domain_ascii: str
+
+    @classmethod
+    def parse(cls, text: str, field: str = "address") -> Mailbox:
+        """The address that `text` is.
+
+        Raises:
+            Invalid: code `address_syntax` or `address_empty`, naming `field`.
+        """
+        if not text:
+            raise Invalid(field, "address_empty", "An address is needed, such as name@example.org.")
+        try:
+            return _parse(text)
+        except Invalid as refusal:
+            raise refusal.at(field) from None
+
+    @property
+    def address(self) -> str:
+        """For people: `contact@café.example`."""
+        return f"{self.local}@{self.domain}"
+
+    @property
+    def wire(self) -> str:
+        """For the wire and for comparison: the domain in A-labels."""
+        return f"{self.local}@{self.domain_ascii}"
+
+    @property
+    def key(self) -> str:
+        """For comparing addresses without regard to case."""
+        return self.wire.casefold()
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether only a server with SMTPUTF8 can take it (RFC 6531 §3.2)."""
+        return not self.local.isascii()
+
+    def __str__(self) -> str:
+        return self.address
+
+
+@lru_cache(maxsize=4096)
+def _parse(text: str) -> Mailbox:
+    plain = _PLAIN.fullmatch(text)
+    if plain is not None and "xn--" not in text.lower():
+        return _measured(Mailbox(plain[1], plain[2].lower(), plain[2].lower()))
+    if _UNSAFE.search(text) or "=?" in text:
+        raise _refusal()
+    try:
+        found = validate_email(
+            text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=True, strict=False
+        )
+    except EmailNotValidError:
+        raise _refusal() from None
+    ascii_domain = found.ascii_domain
+    if found.local_part is None or ascii_domain is None:
+        raise _refusal()
+    return _measured(Mailbox(found.local_part, found.domain, ascii_domain.lower()))
+
+
+def _measured(mailbox: Mailbox) -> Mailbox:
+    if len(mailbox.local.encode()) > LOCAL_LIMIT or len(mailbox.wire.encode()) > ADDRESS_LIMIT:
+        raise Invalid(
+            "address",
+            "address_length",
+            f"The address is too long: at most {LOCAL_LIMIT} bytes before the @ and {ADDRESS_LIMIT} in all.",
+        )
+    return mailbox
+
+
+def _refusal() -> Invalid:
+    return Invalid("address", "address_syntax", "This is not an email address; write it like name@example.org.")
+
+
+def display_name(text: str, field: str) -> str:
+    """A name that may stand before an address in a header.
+
+    Raises:
+        Invalid: control or bidirectional characters, or longer than `NAME_LIMIT`.
+    """
+    if _UNSAFE.search(text):
+        raise Invalid(field, "control_characters", "Control characters are not allowed in a name.")
+    if len(text) > NAME_LIMIT:
+        raise Invalid(field, "too_long", f"The name is too long: at most {NAME_LIMIT} characters.")
+    return text
+
+
+@dataclass(frozen=True)
+class NamedMailbox:
+    """A mailbox with its display name, as a header shows it (RFC 5322 §3.4)."""
+
+    mailbox: Mailbox
+    name: str = ""
+
+    def __post_init__(self) -> None:
+        display_name(self.name, "name")
+
+    def header(self) -> str:
+        """As text of a header field, not yet folded or encoded."""
+        return str(self.as_address())
+
+    def as_address(self) -> Address:
+        """For the standard library's header registry, which encodes and folds it."""
+        return Address(display_name=self.name, addr_spec=self.mailbox.wire)
+
+    def __str__(self) -> str:
+        return f"{self.name} <{self.mailbox}>" if self.name else self.mailbox.address

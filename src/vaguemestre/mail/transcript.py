@@ -1,0 +1,56 @@
+"""The recorded steps of a session, for people: what we did, what the server said, how long it took.
+
+Secrets never enter a transcript: a step of authentication records the mechanism's name and not its
+response. A transcript is data (JSON in the ledger and the API), not a log.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vaguemestre.mail.phase import Cause, Phase
+from vaguemestre.mail.reply import Reply
+
+
+@dataclass(frozen=True)
+class Step:
+    """One exchange.
+
+    Attributes:
+        phase: where in the session.
+        sent: what we wrote or did, shortened (`MAIL FROM:<a@example.org>`, `AUTH PLAIN ***`); "" for the
+            greeting.
+        reply: the server's answer, if one came.
+        error: the cause, if it failed.
+        elapsed: seconds.
+        detail: facts such as the peer's address or the TLS version.
+    """
+
+    phase: Phase
+    sent: str
+    reply: Reply | None = None
+    error: Cause | None = None
+    elapsed: float = 0.0
+    detail: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """The step as the API shows it (`interface.md`: steps)."""
+        reply = self.reply
+        return {
+            "phase": self.phase.value,
+            "sent": self.sent,
+            "reply": None
+            if reply is None
+            else {
+                "code": reply.code,
+                "enhanced": None if reply.enhanced is None else str(reply.enhanced),
+                "text": reply.text,
+            },
+            "error": None if self.error is None else self.error.value,
+            "elapsed_ms": round(self.elapsed * 1000, 1),
+            "detail": self.detail,
+        }
+
+
+type Transcript = tuple[Step, ...]

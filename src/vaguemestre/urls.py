@@ -1,0 +1,11 @@
+"""Every web address of the product: health, API, login, console."""
+
+from __future__ import annotations
+
+from django.urls import include, path
+
+urlpatterns = [
+    path("", include("vaguemestre.doors.api.urls")),
+    path("accounts/", include("allauth.account.urls")),
+    path("", include("vaguemestre.console.urls")),
+]
