@@ -1,0 +1,32 @@
+"""Settings of the test run: a data directory of its own, and the database that VAGUEMESTRE_TEST_DATABASE names.
+
+`sqlite` (the default) is a file, so that threads and processes see each other's commits; `postgresql` is a cluster
+that this run starts for itself.
+"""
+
+import atexit
+import base64
+import os
+import shutil
+import tempfile
+
+_data = tempfile.mkdtemp(prefix="vaguemestre-test-")
+atexit.register(shutil.rmtree, _data, ignore_errors=True)
+os.environ.update(
+    VAGUEMESTRE_DATA_DIR=_data,
+    VAGUEMESTRE_SECRET_KEY="a key of the test run, long enough to be taken",
+    VAGUEMESTRE_VAULT_KEYS=base64.b64encode(b"k" * 32).decode(),
+    VAGUEMESTRE_EGRESS_ALLOW="127.0.0.0/8,::1/128",
+    VAGUEMESTRE_EGRESS_PORTS="1-65535",
+)
+if os.environ.get("VAGUEMESTRE_TEST_DATABASE", "sqlite") == "postgresql":
+    from cluster.postgresql import start_cluster
+
+    os.environ["DATABASE_URL"] = start_cluster()
+
+from vaguemestre.settings import *  # noqa: E402, F403
+from vaguemestre.settings import DATABASES, ENVIRONMENT  # noqa: E402
+
+PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # speed; nothing here guards a secret
+if ENVIRONMENT.on_sqlite:
+    DATABASES["default"]["TEST"] = {"NAME": f"{_data}/test.sqlite3"}
