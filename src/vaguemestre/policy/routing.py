@@ -1,11 +1,11 @@
 """Which connection carries a message, and as whom it leaves (laws L2, L3 and L4).
 
-`route` is a function of the request and the configuration: it promises an answer for every input, the same for
-the same input whatever the order of the connections, never an inactive connection, and always the reason.
-Rules are asked in the order of `RuleCode`; the first that decides wins, and the others stay in the answer with
-what they would have said, so that `route explain` can list them all. It never fails; what cannot be routed is a
-`Hold`. An unknown connection or stream is refused by the door before routing, so a name that leads nowhere here
-was deleted after the message was accepted.
+`route` is a function of the request and the configuration: it promises an answer for every input, the
+same for the same input whatever the order of the connections, never an inactive connection, and always the
+reason. Rules are asked in the order of `RuleCode`; the first that decides wins, and the others stay in the
+answer with what they would have said, so that `route explain` can list them all. It never fails; what cannot
+be routed is a `Hold`. An unknown connection or stream is refused by the door before routing, so a name that
+leads nowhere here was deleted after the message was accepted.
 
 The reverse-path is the carrying connection's sender, or stays null (RFC 5321 §4.5.5).
 """
@@ -16,10 +16,38 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
-from typing import Any
 
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
+from vaguemestre.policy.decision import (
+    Decision,
+    Hold,
+    Outcome,
+    Reason,
+    ReasonCode,
+    Route,
+    Rule,
+    RuleCode,
+    RuleWhy,
+)
+
+__all__ = [
+    "Configuration",
+    "ConnectionFacts",
+    "Decision",
+    "Hold",
+    "Mode",
+    "Outcome",
+    "Reason",
+    "ReasonCode",
+    "Request",
+    "Route",
+    "Rule",
+    "RuleCode",
+    "RuleWhy",
+    "parse_allowed_sender",
+    "route",
+]
 
 
 class Mode(StrEnum):
@@ -27,66 +55,6 @@ class Mode(StrEnum):
 
     OVERRIDE = "override"  # it carries everything
     FALLBACK = "fallback"  # it carries what nothing else matches
-
-
-class RuleCode(StrEnum):
-    """The rules, in the order in which they are asked."""
-
-    DEFAULT_OVERRIDE = "default_override"
-    EXPLICIT = "explicit"
-    STREAM = "stream"
-    SENDER = "sender"
-    ALLOWED_SENDER = "allowed_sender"
-    ALLOWED_DOMAIN = "allowed_domain"
-    DEFAULT_FALLBACK = "default_fallback"
-    ONLY_ACTIVE = "only_active"
-    NONE = "none"
-
-
-class ReasonCode(StrEnum):
-    """Why a message is routed as it is: the rule that decided, or what keeps it."""
-
-    DEFAULT_OVERRIDE = "default_override"
-    EXPLICIT = "explicit"
-    STREAM = "stream"
-    SENDER = "sender"
-    ALLOWED_SENDER = "allowed_sender"
-    ALLOWED_DOMAIN = "allowed_domain"
-    DEFAULT_FALLBACK = "default_fallback"
-    ONLY_ACTIVE = "only_active"
-    # the reasons of a Hold
-    NO_ACTIVE_CONNECTION = "no_active_connection"
-    EXPLICIT_INACTIVE = "explicit_inactive"
-    EXPLICIT_GONE = "explicit_gone"
-    STREAM_INACTIVE = "stream_inactive"
-    STREAM_GONE = "stream_gone"
-    AMBIGUOUS = "ambiguous"
-
-
-class Outcome(StrEnum):
-    """What became of a rule."""
-
-    MATCHED = "matched"  # it decided
-    PASSED_OVER = "passed_over"  # it was asked without a match, or an earlier rule had decided
-    NOT_APPLICABLE = "not_applicable"  # the message or the configuration has nothing for it to ask about
-
-
-class RuleWhy(StrEnum):
-    """Why a rule has its outcome."""
-
-    MATCHED = "matched"
-    DECIDED_BEFORE = "decided_before"  # it would have matched; an earlier rule won
-    NO_DEFAULT = "no_default"
-    MODE_IS_FALLBACK = "mode_is_fallback"
-    MODE_IS_OVERRIDE = "mode_is_override"
-    NOT_NAMED = "not_named"  # the message names no connection
-    NO_STREAM = "no_stream"
-    STREAM_HAS_NONE = "stream_has_none"  # the stream has no connection of its own
-    NO_FROM = "no_from"
-    NO_MATCH = "no_match"
-    ONLY_INACTIVE = "only_inactive"  # a connection would match, but it is inactive
-    NONE_ACTIVE = "none_active"
-    SEVERAL_ACTIVE = "several_active"
 
 
 @dataclass(frozen=True)
@@ -119,8 +87,15 @@ class ConnectionFacts:
 
     def permits(self, sender: Mailbox) -> bool:
         """Whether a From may leave through this connection as it is."""
-        allowed = self.allowed_senders
-        return sender.key == self.sender.key or sender.key in allowed or _domain_pattern(sender) in allowed
+        return sender.key == self.sender.key or self.holds(sender) or self.holds_domain(sender)
+
+    def holds(self, sender: Mailbox) -> bool:
+        """Whether the allowed senders hold it exactly. An address `*@...` is no pattern here."""
+        return sender.local != "*" and sender.key in self.allowed_senders
+
+    def holds_domain(self, sender: Mailbox) -> bool:
+        """Whether the allowed senders hold its domain."""
+        return f"*@{sender.domain_ascii}" in self.allowed_senders
 
 
 @dataclass(frozen=True)
@@ -178,69 +153,6 @@ class Request:
     stream_connection: int | None = None
     stream_reply_to: str = ""
     null_reverse_path: bool = False
-
-
-@dataclass(frozen=True)
-class Reason:
-    """Why, for people: a code that the edge translates, and what its text may show."""
-
-    code: ReasonCode
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """For the ledger and the API."""
-        return {"code": self.code.value, "facts": dict(self.facts)}
-
-
-@dataclass(frozen=True)
-class Rule:
-    """One rule, and what became of it."""
-
-    code: RuleCode
-    outcome: Outcome
-    why: RuleWhy
-    facts: Mapping[str, str] = field(default_factory=dict)
-
-    def as_json(self) -> dict[str, Any]:
-        """For the ledger and the API."""
-        return {
-            "code": self.code.value,
-            "outcome": self.outcome.value,
-            "why": self.why.value,
-            "facts": dict(self.facts),
-        }
-
-
-@dataclass(frozen=True)
-class Route:
-    """A message leaves, and this is how.
-
-    Attributes:
-        connection_id: the connection that carries it.
-        sender: the From that leaves; None leaves the original as it is, name included.
-        reply_to: the Reply-To that leaves, as header text; None for none.
-        reverse_path: the envelope's; None is the null reverse-path.
-        reason: the rule that decided.
-        rules: every rule, in order.
-    """
-
-    connection_id: int
-    sender: NamedMailbox | None
-    reply_to: str | None
-    reverse_path: Mailbox | None
-    reason: Reason
-    rules: tuple[Rule, ...]
-
-
-@dataclass(frozen=True)
-class Hold:
-    """A message waits, and this is why."""
-
-    reason: Reason
-    rules: tuple[Rule, ...]
-
-
-type Decision = Route | Hold
 
 
 def parse_allowed_sender(text: str, field: str = "allowed_senders") -> str:
@@ -321,10 +233,6 @@ def _text(header: str | None) -> str | None:
     return header if header is not None and header.strip() else None
 
 
-def _domain_pattern(sender: Mailbox) -> str:
-    return f"*@{sender.domain_ascii}"
-
-
 def _matched(connection: ConnectionFacts, **facts: str) -> _Answer:
     return _Answer(RuleWhy.MATCHED, connection, facts=_named(connection) | facts)
 
@@ -383,14 +291,11 @@ def _sender(request: Request, configuration: Configuration) -> _Answer:
 
 
 def _allowed_sender(request: Request, configuration: Configuration) -> _Answer:
-    return _by_from(request, configuration, lambda connection, from_: from_.key in connection.allowed_senders)
+    return _by_from(request, configuration, ConnectionFacts.holds)
 
 
 def _allowed_domain(request: Request, configuration: Configuration) -> _Answer:
-    def holds_domain(connection: ConnectionFacts, from_: Mailbox) -> bool:
-        return _domain_pattern(from_) in connection.allowed_senders
-
-    return _by_from(request, configuration, holds_domain)
+    return _by_from(request, configuration, ConnectionFacts.holds_domain)
 
 
 def _by_from(
