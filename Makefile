@@ -1,0 +1,28 @@
+# One command per need. What they make stays in this checkout and is ignored by git.
+.PHONY: install run test check demo bench lock
+.NOTPARALLEL:
+
+install: ## only the bootstrap: .venv/bin/vaguemestre is the command afterwards
+	@tools/bootstrap run
+
+run: install ## everything on this machine, http://127.0.0.1:8587 and SMTP submission on 127.0.0.1:2525
+	@exec .venv/bin/vaguemestre up
+
+test: ## the whole suite on SQLite, then ledger, courier and API on PostgreSQL
+	@tools/bootstrap dev
+	@tools/test
+
+check: ## what CI asks besides the tests: format, lint, types, imports, migrations, translations
+	@tools/bootstrap dev
+	@tools/check
+
+demo: ## as run, with a capturing SMTP server and sample data, in build/demo
+	@tools/bootstrap dev
+	@exec .venv/bin/python tools/demo.py
+
+bench: ## messages per second from acceptance to the next hop
+	@tools/bootstrap dev
+	@exec .venv/bin/python bench/throughput.py
+
+lock: ## remake the lock files
+	@tools/lock
