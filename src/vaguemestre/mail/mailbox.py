@@ -48,10 +48,12 @@ class Mailbox:
         """The address that `text` is.
 
         Raises:
-            Invalid: code `address_syntax` or `address_empty`, naming `field`.
+            Invalid: code `address_syntax`, `address_length`, `address_blank` or `address_empty`, naming `field`.
         """
         if not text:
             raise Invalid(field, "address_empty", "An address is needed, such as name@example.org.")
+        if text != text.strip():
+            raise Invalid(field, "address_blank", "There is a blank before or after the address; remove it.")
         try:
             return _parse(text)
         except Invalid as refusal:

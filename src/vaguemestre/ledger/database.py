@@ -1,0 +1,106 @@
+"""The two databases behind one door: durable transactions, row locks, and what the machine promises (L5).
+
+`writing` is one transaction that is committed and fsynced when it ends: SQLite in WAL with
+`synchronous=FULL` behind the file lock of `ledger.sqlite`, PostgreSQL with `synchronous_commit` on.
+`durability_problems` reads both back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from django.db import connection, transaction
+
+type Row = dict[str, Any]
+
+SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """One transaction. Inside another one it is a part of it, undone alone if it fails."""
+    with transaction.atomic():
+        yield
+
+
+def on_postgresql() -> bool:
+    """Whether the default database is PostgreSQL."""
+    return connection.vendor == "postgresql"
+
+
+def lock(name: int) -> None:
+    """Hold the advisory lock `name` until the transaction ends. SQLite's writers exclude each other anyway."""
+    if on_postgresql():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [name])
+
+
+def rows(sql: str, parameters: Mapping[str, Any]) -> list[Row]:
+    """Run a named statement and fetch what it returns, each row by its column names."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        if cursor.description is None:
+            return []
+        names = [column[0] for column in cursor.description]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def execute(sql: str, parameters: Mapping[str, Any]) -> int:
+    """Run a statement; the answer is how many rows it touched."""
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return int(cursor.rowcount)
+
+
+def for_share() -> str:
+    """A suffix that keeps a read row from being changed until the transaction ends."""
+    return " FOR SHARE" if on_postgresql() else ""
+
+
+def lease_time(fallback: datetime) -> datetime:
+    """The clock that leases are compared by: the database server's, since couriers' clocks may differ."""
+    if not on_postgresql():
+        return fallback
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT clock_timestamp()")
+        found: datetime = cursor.fetchone()[0]
+        return found.astimezone(UTC)
+
+
+def durability_problems() -> list[str]:
+    """What keeps a commit from being durable; empty where 202 and 250 may be given."""
+    return _postgresql_problems() if on_postgresql() else _sqlite_problems()
+
+
+def _sqlite_problems() -> list[str]:
+    journal, synchronous = _setting("PRAGMA journal_mode"), _setting("PRAGMA synchronous")
+    problems = []
+    if journal != "wal":
+        problems.append(f"SQLite's journal mode is {journal}, not WAL: is the data directory on a network share?")
+    if synchronous not in {"2", "3"}:
+        problems.append(f"SQLite's synchronous is {synchronous}, not FULL.")
+    return problems
+
+
+def _postgresql_problems() -> list[str]:
+    problems = []
+    if _setting("SHOW synchronous_commit") not in SAFE_COMMITS:
+        problems.append("PostgreSQL's synchronous_commit is off: set it to on.")
+    if _setting("SHOW fsync") != "on":
+        problems.append("PostgreSQL's fsync is off: set it to on.")
+    return problems
+
+
+def _setting(query: str) -> str:
+    with connection.cursor() as cursor:
+        cursor.execute(query)
+        return str(cursor.fetchone()[0])
+
+
+def chunked[T](items: Sequence[T], size: int) -> Iterator[Sequence[T]]:
+    """The items in pieces, since a statement takes a limited number of parameters."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]

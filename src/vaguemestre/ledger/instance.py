@@ -1,0 +1,145 @@
+"""Facts of this installation: the default's mode, the routing epoch, the first administrator's link.
+
+Whatever changes the answer of routing calls `bump` inside its transaction (L3); `configuration` is what
+routing sees, read anew for every epoch and kept in between.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from django.db.models import F
+
+from vaguemestre.ledger import journal
+from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.models import Connection, Instance, User
+from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.policy.routing import Configuration, ConnectionFacts, Mode
+
+CONFIGURATION_LOCK = 0x5667_0001  # advisory: changes of the configuration are one at a time
+
+
+def epoch() -> int:
+    """The routing epoch now."""
+    return int(Instance.objects.values_list("routing_epoch", flat=True).get())
+
+
+def bump() -> None:
+    """Make every earlier route stale. Runs inside the transaction of what changed."""
+    Instance.objects.update(routing_epoch=F("routing_epoch") + 1)
+
+
+def configuration() -> Configuration:
+    """The connections and the mode as routing sees them."""
+    mode = Mode(Instance.objects.values_list("default_mode", flat=True).get())
+    connections = Connection.objects.filter(deleted_at=None).order_by("id")
+    return Configuration(mode, tuple(_facts(connection) for connection in connections))
+
+
+def _facts(connection: Connection) -> ConnectionFacts:
+    return ConnectionFacts(
+        id=connection.pk,
+        name=connection.name,
+        sender=Mailbox.parse(connection.sender_ascii),
+        sender_name=connection.sender_name,
+        reply_to=connection.reply_to,
+        active=connection.active,
+        is_default=connection.is_default,
+        allowed_senders=tuple(connection.allowed_senders),
+        created=connection.pk,
+        backup=connection.backup_id,
+    )
+
+
+class RulingKind(StrEnum):
+    """Which rule decides for most messages now."""
+
+    DEFAULT = "default"
+    FALLBACK = "fallback"
+    ONLY = "only"
+    SEVERAL = "several"
+    NONE = "none"
+
+
+@dataclass(frozen=True)
+class Ruling:
+    """The sentence above the list of connections, as a value."""
+
+    kind: RulingKind
+    connection: Connection | None
+
+
+def ruling() -> Ruling:
+    """Which rule decides now, and for which connection."""
+    active = list(Connection.objects.filter(active=True).order_by("id"))
+    default = next((connection for connection in active if connection.is_default), None)
+    if default is not None:
+        overrides = settings()["default_mode"] == Mode.OVERRIDE
+        return Ruling(RulingKind.DEFAULT if overrides else RulingKind.FALLBACK, default)
+    if len(active) == 1:
+        return Ruling(RulingKind.ONLY, active[0])
+    return Ruling(RulingKind.SEVERAL if active else RulingKind.NONE, None)
+
+
+def settings() -> dict[str, object]:
+    """The instance's visible settings."""
+    return {"default_mode": Instance.objects.values_list("default_mode", flat=True).get()}
+
+
+def change_settings(values: Mapping[str, object], actor: str, now: datetime) -> dict[str, object]:
+    """Change them.
+
+    Raises:
+        Refusal: an unknown setting, or a value that it does not take.
+    """
+    unknown = [name for name in values if name != "default_mode"]
+    if unknown:
+        raise Refusal(Invalid(unknown[0], "unknown_field", f"There is no setting {unknown[0]}."))
+    mode = values.get("default_mode", settings()["default_mode"])
+    if mode not in {*Mode}:
+        raise Refusal(Invalid("default_mode", "mode_unknown", "Choose override or fallback."))
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        changes = journal.difference(settings(), {"default_mode": str(mode)})
+        if changes:
+            Instance.objects.update(default_mode=str(mode))
+            bump()
+            journal.record("setting", "instance", "changed", actor, now, changes)
+    return settings()
+
+
+def new_setup_token() -> str | None:
+    """A one-time token for the first administrator; it replaces the one before. None once there is one."""
+    if User.objects.exists():
+        return None
+    token = secrets.token_urlsafe(24)
+    Instance.objects.update(setup_digest=_digest(token))
+    return token
+
+
+def setup_token_valid(token: str) -> bool:
+    """Whether the token opens the first administrator's page."""
+    kept = Instance.objects.values_list("setup_digest", flat=True).get()
+    return bool(kept) and not User.objects.exists() and hmac.compare_digest(kept, _digest(token))
+
+
+def create_first_administrator(token: str, email: str, password: str, language: str) -> User | None:
+    """The first person, if the token is right and nobody was faster; it is used up."""
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        if not setup_token_valid(token):
+            return None
+        Instance.objects.update(setup_digest="")
+        return User.objects.create_user(email, password, language=language, is_superuser=True, is_staff=True)
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,146 @@
+"""API keys: how a submitter is known (RFC 6409 §4.3, RFC 6750).
+
+A key is `vgm_` + 12 characters by which it is found + `_` + 43 characters of secret. Its SHA-256 is kept, and
+compared in constant time; the key itself is shown once.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import secrets
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from ipaddress import ip_network
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Q
+
+from vaguemestre.ledger import journal
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.models import ApiKey, Stream
+from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.policy.routing import parse_allowed_sender
+
+SCOPES = ("send", "read", "connections", "admin")
+_SEEN_EVERY = timedelta(minutes=1)
+_NO_DIGEST = hashlib.sha256(b"no such key").hexdigest()
+
+
+def create(
+    name: str,
+    scopes: Sequence[str],
+    actor: str,
+    now: datetime,
+    *,
+    streams: Sequence[str] = (),
+    senders: Sequence[str] = (),
+    networks: Sequence[str] = (),
+) -> tuple[ApiKey, str]:
+    """A new key and its text, which is not kept.
+
+    Raises:
+        Refusal: the faults, each at its field.
+    """
+    _refuse(name, scopes, streams, networks)
+    try:
+        allowed = [parse_allowed_sender(sender, "senders") for sender in senders]
+    except Invalid as fault:
+        raise Refusal(fault) from None
+    prefix = "vgm_" + secrets.token_hex(6)
+    text = f"{prefix}_{secrets.token_urlsafe(32)}"
+    with writing():
+        key = ApiKey.objects.create(
+            name=name, prefix=prefix, digest=_digest(text), scopes=sorted(set(scopes)), streams=list(streams),
+            senders=allowed, networks=[str(ip_network(network)) for network in networks], created_at=now,
+        )  # fmt: skip
+        changes = {"name": name, "scopes": key.scopes, "streams": key.streams, "senders": key.senders}
+        journal.record("key", str(key.uid), "created", actor, now, changes)
+    return key, text
+
+
+def authenticate(text: str, now: datetime) -> ApiKey | None:
+    """The key that `text` is, unless it was revoked. Takes the same time for unknown and wrong ones."""
+    prefix = text[: len("vgm_") + 12]
+    key = ApiKey.objects.filter(prefix=prefix).first()
+    right = hmac.compare_digest(key.digest if key else _NO_DIGEST, _digest(text))
+    if key is None or not right or key.revoked_at is not None:
+        return None
+    if key.last_used_at is None or now - key.last_used_at > _SEEN_EVERY:
+        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now), pk=key.pk).update(last_used_at=now)
+    return key
+
+
+def all_keys() -> list[ApiKey]:
+    """All, the newest first; revoked ones too."""
+    return list(ApiKey.objects.order_by("-id"))
+
+
+def revoke(uid: str, actor: str, now: datetime) -> ApiKey:
+    """Make a key worthless, for good.
+
+    Raises:
+        Missing: there is no such key.
+    """
+    try:
+        key = ApiKey.objects.filter(uid=UUID(uid)).first()
+    except ValueError:
+        key = None
+    if key is None:
+        raise Missing("key", uid)
+    with writing():
+        if key.revoked_at is None:
+            key.revoked_at = now
+            key.save()
+            journal.record("key", str(key.uid), "revoked", actor, now, {})
+    return key
+
+
+def resource(key: ApiKey) -> dict[str, Any]:
+    """A key as the API shows it, without its text."""
+    return {
+        "id": str(key.uid),
+        "name": key.name,
+        "prefix": key.prefix,
+        "scopes": key.scopes,
+        "streams": key.streams,
+        "senders": key.senders,
+        "networks": key.networks,
+        "created_at": key.created_at,
+        "last_used_at": key.last_used_at,
+        "revoked_at": key.revoked_at,
+    }
+
+
+def _refuse(name: str, scopes: Sequence[str], streams: Sequence[str], networks: Sequence[str]) -> None:
+    faults = []
+    if not name.strip() or len(name) > 100 or not name.isprintable():
+        faults.append(Invalid("name", "name_empty", "Give the key a name of at most 100 characters."))
+    if not scopes or not set(scopes) <= set(SCOPES):
+        faults.append(Invalid("scopes", "scope_unknown", f"Choose from: {', '.join(SCOPES)}."))
+    known = set(Stream.objects.filter(key__in=streams).values_list("key", flat=True))
+    faults += [
+        Invalid("streams", "stream_unknown", f"There is no stream {stream}.")
+        for stream in streams
+        if stream not in known
+    ]
+    faults += [
+        Invalid("networks", "network_syntax", f"{network} is not a network such as 192.0.2.0/24.")
+        for network in networks
+        if not _is_network(network)
+    ]
+    if faults:
+        raise Refusal(*faults)
+
+
+def _is_network(text: str) -> bool:
+    try:
+        return bool(ip_network(text))
+    except ValueError:
+        return False
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

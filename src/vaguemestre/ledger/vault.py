@@ -1,0 +1,151 @@
+"""Secrets at rest (L8): AES-256-GCM under a key outside the database, bound to where they may go.
+
+The associated data is the length-prefixed list of a connection's id, host, port, encryption, pinned
+certificate, kind of auth and login: a row edited by hand, an import or a bug that points the secret elsewhere
+makes it unreadable rather than leaked. A sealed secret names its key, so that keys rotate; the canary in the
+instance row tells at start that a key is missing.
+
+Fails with `KeyMissing` (no key can read it) or `Unreadable` (its binding was changed).
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import hmac
+import os
+from collections.abc import Iterable
+from datetime import datetime
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from django.conf import settings
+
+from vaguemestre.ledger import models
+from vaguemestre.ledger.database import writing
+from vaguemestre.mail.secret import Secret
+
+_NONCE = 12  # bytes, NIST SP 800-38D §8.2
+_KEY_ID = 4  # bytes of the key's digest
+_CANARY = "vaguemestre"
+
+
+class KeyMissing(Exception):
+    """No configured key can open what was sealed."""
+
+
+class Unreadable(Exception):
+    """The secret does not belong to the values it stands beside."""
+
+
+def binding(connection: models.Connection) -> bytes:
+    """The associated data of a connection's secret."""
+    fields = (
+        str(connection.uid),
+        connection.host,
+        str(connection.port),
+        str(connection.encryption),
+        connection.pinned_certificate,
+        str(connection.auth),
+        connection.login,
+    )
+    return length_prefixed(fields)
+
+
+def length_prefixed(fields: Iterable[str]) -> bytes:
+    """The fields so joined that no two lists read the same."""
+    encoded = [field.encode() for field in fields]
+    return b"".join(len(field).to_bytes(4, "big") + field for field in encoded)
+
+
+def seal(secret: Secret, bound_to: bytes) -> bytes:
+    """Encrypt under the first key: key id, nonce, ciphertext and tag."""
+    key = _keys()[0]
+    nonce = os.urandom(_NONCE)
+    return _key_id(key) + nonce + AESGCM(key).encrypt(nonce, secret.reveal().encode(), bound_to)
+
+
+def unseal(sealed: bytes, bound_to: bytes) -> Secret:
+    """Decrypt.
+
+    Raises:
+        KeyMissing: none of the configured keys sealed it.
+        Unreadable: the binding or the bytes were changed.
+    """
+    wanted, nonce, body = sealed[:_KEY_ID], sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
+    key = next((key for key in _keys() if _key_id(key) == wanted), None)
+    if key is None:
+        raise KeyMissing("The vault key that sealed the stored passwords is not configured.")
+    try:
+        return Secret(AESGCM(key).decrypt(nonce, body, bound_to).decode())
+    except InvalidTag:
+        raise Unreadable("A stored secret does not belong to the values it stands beside.") from None
+
+
+def store(connection: models.Connection, secret: Secret, now: datetime) -> None:
+    """Keep a connection's secret, replacing the one before."""
+    sealed = seal(secret, binding(connection))
+    models.Secret.objects.update_or_create(
+        connection=connection, defaults={"sealed": sealed, "updated_at": now}
+    )
+
+
+def secret_of(connection: models.Connection) -> Secret | None:
+    """A connection's secret, None where it has none."""
+    row = models.Secret.objects.filter(connection=connection).first()
+    return None if row is None else unseal(bytes(row.sealed), binding(connection))
+
+
+def destroy(connection: models.Connection) -> None:
+    """Forget a connection's secret."""
+    models.Secret.objects.filter(connection=connection).delete()
+
+
+def fingerprint(fields: Iterable[str], secret: Secret | None) -> str:
+    """An HMAC over values and secret, by which a verification is recognised without keeping either."""
+    typed = length_prefixed([*fields, "" if secret is None else secret.reveal()])
+    key = hmac.digest(_keys()[-1], b"fingerprint", "sha256")
+    return hmac.new(key, typed, hashlib.sha256).hexdigest()
+
+
+def check_canary() -> None:
+    """Tell a wrong key before it does harm; the first start writes the canary.
+
+    Raises:
+        KeyMissing: the configured keys are not those of this database.
+    """
+    instance = models.Instance.objects.get()
+    if not instance.canary:
+        models.Instance.objects.update(canary=seal(Secret(_CANARY), b"canary"))
+        return
+    try:
+        unseal(bytes(instance.canary), b"canary")
+    except (KeyMissing, Unreadable):
+        raise KeyMissing(
+            "The vault keys are not the ones this database was made with: restore vault.key or set"
+            " VAGUEMESTRE_VAULT_KEYS to the old key."
+        ) from None
+
+
+def rotate(now: datetime) -> int:
+    """Seal everything under the first key; the answer is how many secrets were sealed anew."""
+    with writing():
+        stored = list(models.Secret.objects.select_related("connection"))
+        for row in stored:
+            bound_to = binding(row.connection)
+            row.sealed = seal(unseal(bytes(row.sealed), bound_to), bound_to)
+            row.updated_at = now
+            row.save()
+        models.Instance.objects.update(canary=seal(Secret(_CANARY), b"canary"))
+    return len(stored)
+
+
+def _keys() -> list[bytes]:
+    keys = [base64.b64decode(key.reveal()) for key in settings.ENVIRONMENT.vault_keys]
+    if not keys:
+        raise KeyMissing("No vault key is configured: set VAGUEMESTRE_VAULT_KEYS or restore vault.key.")
+    return keys
+
+
+def _key_id(key: bytes) -> bytes:
+    return hashlib.sha256(key).digest()[:_KEY_ID]

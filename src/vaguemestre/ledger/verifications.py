@@ -1,0 +1,78 @@
+"""Verifications: kept under the fingerprint of the values they tested, so that they count for no others."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Any
+
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.models import Connection, Verification
+from vaguemestre.mail.state import Health
+
+KEPT_UNSAVED = timedelta(days=1)
+
+
+class VerificationKind(StrEnum):
+    """What the list says of a connection's verification."""
+
+    NEVER = "never"
+    VERIFIED = "verified"
+    FAILED = "failed"
+    STALE = "stale"  # the settings changed since
+
+
+@dataclass(frozen=True)
+class VerificationState:
+    """The state of a connection's latest verification."""
+
+    state: VerificationKind
+    at: datetime | None = None
+    findings: tuple[dict[str, Any], ...] = ()
+
+
+def keep(
+    fingerprint: str,
+    connection: Connection | None,
+    *,
+    ok: bool,
+    steps: Sequence[dict[str, Any]],
+    findings: Sequence[dict[str, Any]],
+    seen_address: str | None,
+    now: datetime,
+) -> None:
+    """Keep what a verification found. Only a successful one of the saved settings unlocks the connection."""
+    with writing():
+        saved = connection is not None and connection.fingerprint == fingerprint
+        Verification.objects.create(
+            fingerprint=fingerprint,
+            connection=connection if saved else None,
+            at=now,
+            ok=ok,
+            steps=list(steps),
+            findings=list(findings),
+            seen_address=seen_address or "",
+        )
+        Verification.objects.filter(connection=None, at__lt=now - KEPT_UNSAVED).delete()
+        if ok and saved and connection is not None:
+            _unlock(connection)
+
+
+def _unlock(connection: Connection) -> None:
+    Connection.objects.filter(pk=connection.pk, health__in=[Health.LOCKED, Health.THROTTLED]).update(
+        health=Health.READY.value, health_why="", health_text="", health_until=None, health_step=0,
+        broken_running=0,
+    )  # fmt: skip
+
+
+def state_of(connection: Connection) -> VerificationState:
+    """When a connection was last verified, how, and whether its settings changed since."""
+    latest = Verification.objects.filter(connection=connection).order_by("-at", "-id").first()
+    if latest is None:
+        return VerificationState(VerificationKind.NEVER)
+    if latest.fingerprint != connection.fingerprint:
+        return VerificationState(VerificationKind.STALE, latest.at, tuple(latest.findings))
+    kind = VerificationKind.VERIFIED if latest.ok else VerificationKind.FAILED
+    return VerificationState(kind, latest.at, tuple(latest.findings))
