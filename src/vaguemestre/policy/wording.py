@@ -1,0 +1,188 @@
+"""What a server's words mean where its code alone does not tell.
+
+RFC 5321 and RFC 3463 leave a limit reached, a client that is not let in and a recipient that is unknown
+under the same codes; servers tell them apart in their text. Each predicate here answers one question about a
+`Reply`, for `verdict` (whom does it blame?) and `diagnosis` (what is to be done?). Patterns are of texts that
+servers in use are known to send. A text that no pattern knows is nobody's: the failure table then goes by the
+code.
+"""
+
+from __future__ import annotations
+
+import re
+from enum import StrEnum
+
+from vaguemestre.mail.reply import Reply
+
+LONGEST_DELAY = 86_400.0  # seconds; a reply that asks for more is believed up to here
+
+
+def _any(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
+
+
+_UNITS = {"s": 1, "m": 60, "h": 3600}
+_DELAY = _any(
+    r"(?<![\d.:/-])(?<!per )(?<!every )(\d{1,6}) ?"
+    r"(s|secs?|seconds?|secondes?|m|mins?|minutes?|h|hrs?|hours?|heures?)\b(?![./-]\w)"
+)
+_HAS_PASSED = _any(r"timed? ?-?out", "idle", "inactiv")
+
+_WINDOW = r"(?:\bfrom\b|\bper\b|hour|\bday|minute)"  # "too many recipients from 192.0.2.1", "... per hour"
+_RECIPIENTS = _any(rf"too many recipients(?!.{{0,20}}{_WINDOW})")
+_SIZE = _any(
+    r"\bsize\b", "too (?:large|big|long)", r"\blines?\b", r"\bheaders?\b", "attachment", r"\bhops?\b", "bytes"
+)
+_OF_RECIPIENT = _any(
+    "is receiving",
+    "trying to (?:contact|reach)",
+    "mailbox.{0,30}(?:full|quota|storage)",
+    "(?:full|quota|storage).{0,30}mailbox",
+    "over ?quota",
+    "(?:recipient|user).{0,20}quota",
+    "gr[ea]y-?list",
+)
+_LIMIT = _any(
+    "rate.{0,3}limit|throttl",
+    "(?:send|sending|sent|connection|message|submission|login).{0,3} rate",
+    "too (?:many|much) (?:messages?|e-?mails?|mails?|requests?|log-?ins?|auth)",
+    "too many (?:concurrent|simultaneous|connections?|sessions?|new tls|commands|transactions)",
+    rf"too many recipients.{{0,20}}{_WINDOW}",
+    "too fast|too quickly|too often|slow down",
+    "(?:concurrent|simultaneous) (?:connections|sessions)",
+    "(?:daily|hourly|monthly|peak|per.(?:day|hour|minute)).{0,40}(?:limit|quota|maximum)",
+    "(?:send|sending|submission|relay|smtp|outgoing|outbound|message|mail)s? (?:limit|quota)",
+    "(?:limit|quota|maximum).{0,30}(?:messages|e-?mails|mails|recipients|connections).{0,20}(?:exceed|reach)",
+    r"(?:exceed|reach)\w*.{0,40}(?:messages?|e-?mails?|mails?|recipients?|connections?).{0,4}(?:limit|quota|per)",
+    "(?:limit|quota) (?:has been |was |is )?(?:exceed|reach)|quotaexceeded",
+    r"exceed\w* .{0,40}(?:sending|daily|hourly|rate|max emails)",
+    "maximum credits|unusual sending",
+)
+# x.4.5 as Google uses it for its daily limits; the others are Microsoft's limits of a mailbox and of a tenant.
+_LIMIT_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
+_CONNECTIONS = _any(
+    "too many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections?|sessions?)",
+    "(?:concurrent|simultaneous) (?:connections?|sessions?)",
+    "connections? (?:limit|rate)",
+)
+_LOGINS = _any(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
+
+
+class Access(StrEnum):
+    """How a server says that it does not let this connection in, apart from a refused AUTH."""
+
+    ENCRYPTION_REQUIRED = "encryption_required"
+    PASSWORD_OFF = "password_off"  # noqa: S105  a finding's name, no secret
+    SENDER = "sender"  # signed in, and not allowed this sender
+    ADDRESS_NOT_LISTED = "address_not_listed"
+    RELAY_DENIED = "relay_denied"
+    AUTHENTICATION_REQUIRED = "authentication_required"
+
+
+_ACCESS_STATUS = {
+    (7, 30): Access.PASSWORD_OFF,
+    (7, 57): Access.AUTHENTICATION_REQUIRED,
+    (7, 60): Access.SENDER,
+    (7, 54): Access.RELAY_DENIED,
+    (2, 252): Access.SENDER,
+}
+_PERMITTED = (
+    "(?:authori[sz]ed|allowed|permitted|listed|registered|trusted|recogni[sz]ed|(?:white|allow)-?listed)"
+)
+# In this order: the text of one often mentions the next, "sender not allowed to relay, authenticate first".
+_ACCESS_TEXT = {
+    Access.ENCRYPTION_REQUIRED: _any(
+        "starttls", "must (?:use|issue).{0,12}(?:tls|ssl)", "encryption (?:is )?(?:required|needed)"
+    ),
+    Access.PASSWORD_OFF: _any("basic authentication is (?:not supported|disabled)"),
+    Access.SENDER: _any(
+        "send ?as ?denied",
+        "permissions? to send as",
+        "not owned by",
+        "sender address rejected",
+        "sender.{0,40}not (?:allowed|authori[sz]ed|permitted)",
+    ),
+    Access.ADDRESS_NOT_LISTED: _any(
+        "client host.{0,80}(?:rejected|blocked|denied)",
+        "credentials for relay",
+        "(?:unauthori[sz]ed|unlisted|unknown|invalid) (?:client )?ip",
+        rf"\bip\b.{{0,60}}(?:not|isn.t).{{0,20}}{_PERMITTED}",
+        r"not (?:in|on) (?:the |our |your )?(?:allow|white|access|authori[sz]ed)\w*.{0,20}list",
+        "not (?:white|allow)-?listed",
+    ),
+    Access.RELAY_DENIED: _any(
+        "relay(?:ing)?(?: access)? (?:is )?(?:denied|not (?:permitted|allowed)|prohibited|rejected)",
+        "(?:unable to|not permitted to|not allowed to|do(?:es)? not|cannot) relay",
+    ),
+    Access.AUTHENTICATION_REQUIRED: _any(
+        "authenticat(?:ion|e) (?:is )?(?:required|needed|first)",
+        "must (?:be authenticated|authenticate|log ?in)",
+        "not authenticated",
+        r"auth(?:\w* command)? first",
+        "need to authenticate|requires authentication",
+    ),
+}
+
+
+def named_delay(text: str) -> float | None:
+    """The seconds that a reply asks to wait, if it names them: "try again in 15 minutes" is 900.
+
+    At most `LONGEST_DELAY`. What a server says of a time that has passed ("timed out after 300 seconds") or
+    of a rate ("30 per 60 seconds") is no delay.
+    """
+    if _HAS_PASSED.search(text):
+        return None
+    found = _DELAY.search(text)
+    if found is None or int(found[1]) == 0:
+        return None
+    return min(float(int(found[1]) * _UNITS[found[2][0].lower()]), LONGEST_DELAY)
+
+
+def limit_reached(reply: Reply) -> bool:
+    """Whether a 4yz or 5yz reply tells of a rate or a quota of the account.
+
+    Not a recipient's full mailbox (x.2.2), not too many recipients of one transaction (x.5.3), not a size.
+    """
+    if not (reply.transient or reply.permanent) or too_many_recipients(reply):
+        return False
+    status = detail(reply)
+    if status in {(2, 2), (3, 4), (7, 12)} or (status is not None and status[0] == 6):
+        return False
+    if reply.code == 432 or status in _LIMIT_STATUS:
+        return True
+    if (reply.code, status) == (554, (2, 0)):
+        return access(reply) is not Access.SENDER
+    text = reply.text
+    return bool(_LIMIT.search(text)) and not _SIZE.search(text) and not _OF_RECIPIENT.search(text)
+
+
+def too_many_connections(reply: Reply) -> bool:
+    """Whether the limit that was reached is one of parallel sessions."""
+    return limit_reached(reply) and bool(_CONNECTIONS.search(reply.text) or reply.code == 432)
+
+
+def too_many_logins(reply: Reply) -> bool:
+    """Whether the limit that was reached is one of sign-ins; servers count them over a quarter of an hour."""
+    return limit_reached(reply) and bool(_LOGINS.search(reply.text))
+
+
+def too_many_recipients(reply: Reply) -> bool:
+    """Whether a transaction holds more recipients than the server takes at once (RFC 5321 §4.5.3.1.10)."""
+    status = detail(reply)
+    return status == (5, 3) if status is not None else bool(_RECIPIENTS.search(reply.text))
+
+
+def access(reply: Reply) -> Access | None:
+    """How a 4yz or 5yz reply keeps the connection out, if that is what it does."""
+    if not (reply.transient or reply.permanent):
+        return None
+    by_status = _ACCESS_STATUS.get(detail(reply) or (0, 0))
+    if by_status is not None:
+        return by_status
+    by_text = next((access for access, pattern in _ACCESS_TEXT.items() if pattern.search(reply.text)), None)
+    return Access.AUTHENTICATION_REQUIRED if by_text is None and reply.code == 530 else by_text
+
+
+def detail(reply: Reply) -> tuple[int, int] | None:
+    """Subject and detail of the enhanced status: (5, 3) of 4.5.3 and of 5.5.3 alike."""
+    return None if reply.enhanced is None else (reply.enhanced.subject, reply.enhanced.detail)
