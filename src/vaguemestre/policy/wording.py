@@ -53,7 +53,7 @@ _LIMIT = _any(
     "(?:daily|hourly|monthly|peak|per.(?:day|hour|minute)).{0,40}(?:limit|quota|maximum)",
     "(?:send|sending|submission|relay|smtp|outgoing|outbound|message|mail)s? (?:limit|quota)",
     "(?:limit|quota|maximum).{0,30}(?:messages|e-?mails|mails|recipients|connections).{0,20}(?:exceed|reach)",
-    r"(?:exceed|reach)\w*.{0,40}(?:messages?|e-?mails?|mails?|recipients?|connections?).{0,4}(?:limit|quota|per)",
+    r"(?:exceed|reach)\w*.{0,40}(?:message|e-?mail|mail|recipient|connection)s?.{0,4}(?:limit|quota|per)",
     "(?:limit|quota) (?:has been |was |is )?(?:exceed|reach)|quotaexceeded",
     r"exceed\w* .{0,40}(?:sending|daily|hourly|rate|max emails)",
     "maximum credits|unusual sending",
