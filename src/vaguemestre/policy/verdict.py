@@ -104,7 +104,9 @@ def _row_0_settled(case: Case) -> Judgement | None:
 
 def _row_1_in_doubt(case: Case) -> Judgement | None:
     # A definite negative answer, 421 too, means not accepted; anything else after the dot may mean arrived.
-    if not case.after_dot or _negative(case) is not None:
+    # A refused RSET says nothing of the content written behind it.
+    definite = _code(case) == 421 if _opening(case) else _negative(case) is not None
+    if not case.after_dot or definite:
         return None
     return Judgement(
         1,

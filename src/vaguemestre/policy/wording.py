@@ -58,7 +58,7 @@ _LIMIT = _any(
     r"exceed\w* .{0,40}(?:sending|daily|hourly|rate|max emails)",
     "maximum credits|unusual sending",
 )
-# x.4.5 as Google uses it for its daily limits; the others are Microsoft's limits of a mailbox and of a tenant.
+# x.4.5 as Google uses it for its daily limits; the others are Microsoft's, of a mailbox and of a tenant.
 _LIMIT_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
 _CONNECTIONS = _any(
     "too many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections?|sessions?)",
@@ -100,7 +100,8 @@ _ACCESS_TEXT = {
         "permissions? to send as",
         "not owned by",
         "sender address rejected",
-        "sender.{0,40}not (?:allowed|authori[sz]ed|permitted)",
+        # "... to send to this group" is a recipient's rule, and blames nobody but that recipient.
+        "sender.{0,40}not (?:allowed|authori[sz]ed|permitted)(?! to (?:send|mail|post|write) to)",
     ),
     Access.ADDRESS_NOT_LISTED: _any(
         "client host.{0,80}(?:rejected|blocked|denied)",
