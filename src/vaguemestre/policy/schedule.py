@@ -1,0 +1,111 @@
+"""When a deferred delivery is tried again, and when it is given up (RFC 5321 §4.5.4.1).
+
+All in seconds. A schedule is a value, so that a test can run days in milliseconds and an operator can
+choose. Expiry counts the delays of *counted* attempts, not the time since acceptance: what waits for a
+connection or a route costs nothing (L7).
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from vaguemestre.mail.errors import Invalid
+
+HOUR = 3600.0
+DAY = 24 * HOUR
+
+
+@dataclass(frozen=True)
+class RetrySchedule:
+    """The delays between the attempts of one delivery.
+
+    Attributes:
+        delays: after the first counted attempt, the second, and so on.
+        then: after all later ones.
+        jitter: the share by which a delay is made shorter or longer, so that retries spread out.
+        retry_age: the sum of delays at which a delivery expires; a stream may have its own.
+        delay_notice: the time after acceptance at which a message says that it is late.
+        doubt_delay: the least time until a delivery in doubt is sent again (L6).
+    """
+
+    delays: tuple[float, ...] = (60.0, 300.0, 900.0, 1800.0, HOUR, 2 * HOUR)
+    then: float = 4 * HOUR
+    jitter: float = 0.2
+    retry_age: float = 5 * DAY
+    delay_notice: float = 4 * HOUR
+    doubt_delay: float = 600.0
+
+    def __post_init__(self) -> None:
+        seconds = (*self.delays, self.then, self.retry_age, self.delay_notice, self.doubt_delay)
+        if not all(math.isfinite(value) and value > 0 for value in seconds):
+            raise ValueError("the delays of a schedule are positive and finite")
+        if not 0 <= self.jitter < 1:
+            raise ValueError("the jitter of a schedule is a share below one")
+
+
+def nominal_delay(schedule: RetrySchedule, counted: int) -> float:
+    """Seconds to wait after `counted` counted attempts, without jitter; none counts as one."""
+    index = max(counted, 1) - 1
+    return schedule.delays[index] if index < len(schedule.delays) else schedule.then
+
+
+def next_delay(schedule: RetrySchedule, counted: int, jitter_unit: float) -> float:
+    """Seconds to wait after `counted` counted attempts, the one just made included.
+
+    Args:
+        schedule: the delays.
+        counted: counted attempts so far.
+        jitter_unit: in [0, 1), drawn by the caller; 0.5 is no jitter.
+    """
+    return nominal_delay(schedule, counted) * (1 + schedule.jitter * (2 * jitter_unit - 1))
+
+
+def spent(schedule: RetrySchedule, counted: int) -> float:
+    """Seconds of retry age that have been waited out when `counted` counted attempts have been made."""
+    between = max(counted - 1, 0)
+    beyond = max(between - len(schedule.delays), 0)
+    return sum(schedule.delays[:between]) + beyond * schedule.then
+
+
+def expired(schedule: RetrySchedule, spent_seconds: float, retry_age: float | None = None) -> bool:
+    """Whether a delivery is given up after an attempt that failed.
+
+    Args:
+        schedule: for its retry age.
+        spent_seconds: the delays of its counted attempts that have been waited out, as `spent` or as summed.
+        retry_age: a stream's own.
+    """
+    return spent_seconds >= (schedule.retry_age if retry_age is None else retry_age)
+
+
+def notice_due(schedule: RetrySchedule, waited: float) -> bool:
+    """Whether a message that has waited so many seconds since its acceptance says that it is late."""
+    return waited >= schedule.delay_notice
+
+
+def parse_schedule(
+    text: str, field: str = "retry_schedule", schedule: RetrySchedule | None = None
+) -> RetrySchedule:
+    """The schedule that an operator writes as seconds, "60,300,900"; the last delay repeats.
+
+    Args:
+        text: the delays.
+        field: named by a refusal.
+        schedule: what else it is made of; the ordinary one.
+
+    Raises:
+        Invalid: code `schedule_syntax`.
+    """
+    base = schedule or RetrySchedule()
+    try:
+        delays = tuple(float(part) for part in text.split(","))
+        return RetrySchedule(
+            delays, delays[-1], base.jitter, base.retry_age, base.delay_notice, base.doubt_delay
+        )
+    except ValueError:
+        raise Invalid(
+            field,
+            "schedule_syntax",
+            "A retry schedule is a list of seconds between attempts, such as 60,300,900.",
+        ) from None
