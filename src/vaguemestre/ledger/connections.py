@@ -194,7 +194,7 @@ def draft(values: fields.Values, uid: str | None = None) -> Draft:
     state, secret, faults = _checked(existing, values, required=("sender_email", "host"))
     if faults:
         raise Refusal(*faults)
-    connection = Connection(uid=existing.uid if existing else None, **_columns(state))
+    connection = Connection(**_columns(state))
     used = secret if secret is not None else _kept_secret(existing, state)
     return Draft(hops.hop(connection, used), hops.fingerprint(connection, used), existing)
 
@@ -311,7 +311,7 @@ def _resolve_backup(state: fields.Clean, faults: list[Invalid]) -> None:
 
 def _name_taken(state: fields.Clean, existing: Connection | None) -> list[Invalid]:
     taken = Connection.objects.filter(name_key=state["name_key"], deleted_at=None)
-    if state["name_key"] and taken.exclude(pk=existing.pk if existing else None).exists():
+    if state["name_key"] and taken.exclude(pk=existing.pk if existing else 0).exists():
         message = "Another connection has this name; choose a different one."
         return [Invalid("name", "name_taken", message)]
     return []

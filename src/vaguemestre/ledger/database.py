@@ -79,7 +79,9 @@ def _sqlite_problems() -> list[str]:
     journal, synchronous = _setting("PRAGMA journal_mode"), _setting("PRAGMA synchronous")
     problems = []
     if journal != "wal":
-        problems.append(f"SQLite's journal mode is {journal}, not WAL: is the data directory on a network share?")
+        problems.append(
+            f"SQLite's journal mode is {journal}, not WAL: is the data directory on a network share?"
+        )
     if synchronous not in {"2", "3"}:
         problems.append(f"SQLite's synchronous is {synchronous}, not FULL.")
     return problems

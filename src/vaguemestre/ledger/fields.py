@@ -94,7 +94,9 @@ def _text(limit: int) -> Callable[[object, str], str]:
     def read(value: object, field: str) -> str:
         text = _string(value, field)
         if len(text) > limit:
-            raise Invalid(field, "too_long", f"This is too long: at most {limit} characters.", {"limit": limit})
+            raise Invalid(
+                field, "too_long", f"This is too long: at most {limit} characters.", {"limit": limit}
+            )
         return text
 
     return read

@@ -44,9 +44,7 @@ def once(
     """
     try:
         with writing():
-            Idempotency.objects.filter(
-                submitter=submitter, key=key, created_at__lt=now - KEPT
-            ).delete()
+            Idempotency.objects.filter(submitter=submitter, key=key, created_at__lt=now - KEPT).delete()
             row = Idempotency.objects.create(submitter=submitter, key=key, digest=digest, created_at=now)
             row.status, row.body = do()
             row.save()

@@ -20,6 +20,4 @@ def record(
 
 def difference(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, list[object]]:
     """field -> [before, after] of what differs."""
-    return {
-        field: [before.get(field), value] for field, value in after.items() if before.get(field) != value
-    }
+    return {field: [before.get(field), value] for field, value in after.items() if before.get(field) != value}

@@ -69,7 +69,9 @@ def authenticate(text: str, now: datetime) -> ApiKey | None:
     if key is None or not right or key.revoked_at is not None:
         return None
     if key.last_used_at is None or now - key.last_used_at > _SEEN_EVERY:
-        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now), pk=key.pk).update(last_used_at=now)
+        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now), pk=key.pk).update(
+            last_used_at=now
+        )
     return key
 
 

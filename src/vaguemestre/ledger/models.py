@@ -106,9 +106,13 @@ class Connection(models.Model):
     class Meta:
         constraints = [
             UniqueConstraint(fields=["name_key"], condition=Q(deleted_at=None), name="connection_name_once"),
-            UniqueConstraint(fields=["is_default"], condition=Q(is_default=True), name="connection_one_default"),
+            UniqueConstraint(
+                fields=["is_default"], condition=Q(is_default=True), name="connection_one_default"
+            ),
             CheckConstraint(condition=Q(is_default=False) | Q(active=True), name="connection_default_active"),
-            CheckConstraint(condition=Q(deleted_at=None) | Q(active=False), name="connection_deleted_inactive"),
+            CheckConstraint(
+                condition=Q(deleted_at=None) | Q(active=False), name="connection_deleted_inactive"
+            ),
             CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="connection_port"),
             CheckConstraint(condition=Q(encryption__in=_values(Encryption)), name="connection_encryption"),
             CheckConstraint(condition=Q(auth__in=_values(AuthKind)), name="connection_auth"),
@@ -210,7 +214,7 @@ class Message(models.Model):
     submitter = models.ForeignKey(ApiKey, models.PROTECT, null=True)
     stream = models.ForeignKey(Stream, models.PROTECT, null=True)
     reverse_path = models.TextField()  # "" is the null reverse-path
-    header_from = models.TextField(default="")
+    header_from = models.JSONField(null=True)  # {"email", "name"}
     header_reply_to = models.TextField(default="")
     subject = models.TextField(default="")
     message_id = models.TextField()  # the Message-ID that leaves
@@ -224,7 +228,9 @@ class Message(models.Model):
     resent_from = models.ForeignKey("self", models.SET_NULL, null=True)
 
     class Meta:
-        constraints = [CheckConstraint(condition=Q(on_doubt__in=["", *_values(OnDoubt)]), name="message_on_doubt")]
+        constraints = [
+            CheckConstraint(condition=Q(on_doubt__in=["", *_values(OnDoubt)]), name="message_on_doubt")
+        ]
         indexes = [Index(fields=["-accepted_at"], name="message_recent")]
 
 
@@ -286,7 +292,10 @@ class Delivery(models.Model):
                     claimed_at__isnull=False,
                     attempt__isnull=False,
                 )
-                | (~Q(state=DeliveryState.CLAIMED.value) & Q(lane_epoch=None, claimed_at=None, staged_at=None)),
+                | (
+                    ~Q(state=DeliveryState.CLAIMED.value)
+                    & Q(lane_epoch=None, claimed_at=None, staged_at=None)
+                ),
                 name="delivery_claimed",
             ),
             CheckConstraint(
@@ -295,7 +304,9 @@ class Delivery(models.Model):
                 name="delivery_in_doubt",
             ),
             CheckConstraint(
-                condition=Q(state__in=["accepted", "refused", "expired", "cancelled"], settled_at__isnull=False)
+                condition=Q(
+                    state__in=["accepted", "refused", "expired", "cancelled"], settled_at__isnull=False
+                )
                 | (~Q(state__in=["accepted", "refused", "expired", "cancelled"]) & Q(settled_at=None)),
                 name="delivery_settled",
             ),
@@ -308,8 +319,16 @@ class Delivery(models.Model):
                 name="delivery_due",
             ),
             Index(fields=["connection", "lane_epoch"], condition=Q(state="claimed"), name="delivery_claims"),
-            Index(fields=["route_epoch"], condition=Q(state__in=["queued", "held"]), name="delivery_routes"),
-            Index(F("expires_at"), condition=Q(expires_at__isnull=False, settled_at=None), name="delivery_expiry"),
+            Index(
+                fields=["route_epoch"],
+                condition=Q(state__in=["queued", "held", "in_doubt"]),
+                name="delivery_routes",
+            ),
+            Index(
+                F("expires_at"),
+                condition=Q(expires_at__isnull=False, settled_at=None),
+                name="delivery_expiry",
+            ),
         ]
 
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaguemestre.ledger import fields, verifications
+from vaguemestre.ledger import fields, messages, verifications, wording
 from vaguemestre.ledger.connections import vault_has
-from vaguemestre.ledger.models import Connection, Stream
+from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
+from vaguemestre.mail.state import common_state
 
 
 def connection_resource(connection: Connection) -> dict[str, Any]:
@@ -56,4 +57,77 @@ def stream_resource(stream: Stream) -> dict[str, Any]:
         "on_doubt": stream.on_doubt,
         "retention_days": stream.retention_days,
         "redact": stream.redact,
+    }
+
+
+def message_summary(message: Message) -> dict[str, Any]:
+    """What POST answers: id, state, connection, reason, and each delivery's state."""
+    deliveries = messages.deliveries_of(message)
+    first = deliveries[0]
+    return {
+        "id": str(message.uid),
+        "state": common_state({delivery.state for delivery in deliveries}),
+        "connection": str(first.connection.uid) if first.connection else None,
+        "reason": {"code": first.reason["code"], "text": wording.reason_text(first.reason)},
+        "deliveries": [{"recipient": delivery.recipient, "state": delivery.state} for delivery in deliveries],
+    }
+
+
+def message_row(message: Message) -> dict[str, Any]:
+    """A message in a list."""
+    return message_summary(message) | {
+        "subject": message.subject,
+        "from": message.header_from,
+        "stream": message.stream.key if message.stream else None,
+        "via": message.via,
+        "size": message.size,
+        "tags": message.tags,
+        "accepted_at": message.accepted_at,
+    }
+
+
+def message_resource(message: Message) -> dict[str, Any]:
+    """A message with its deliveries and attempts."""
+    return message_row(message) | {
+        "message_id": message.message_id,
+        "reply_to": message.header_reply_to or None,
+        "reverse_path": message.reverse_path,
+        "metadata": message.metadata,
+        "on_doubt": message.on_doubt or None,
+        "resent_from": str(message.resent_from.uid) if message.resent_from else None,
+        "deliveries": [_delivery(delivery) for delivery in messages.deliveries_of(message)],
+        "attempts": [_attempt(attempt) for attempt in messages.attempts_of(message)],
+    }
+
+
+def _delivery(delivery: Delivery) -> dict[str, Any]:
+    last = None if delivery.last_code is None else {"code": delivery.last_code, "text": delivery.last_text}
+    return {
+        "recipient": delivery.recipient,
+        "state": delivery.state,
+        "connection": str(delivery.connection.uid) if delivery.connection else None,
+        "connection_name": delivery.connection.name if delivery.connection else None,
+        "reason": {"code": delivery.reason["code"], "text": wording.reason_text(delivery.reason)},
+        "leaves_as": delivery.route,
+        "attempts": delivery.counted,
+        "attempt": str(delivery.attempt) if delivery.attempt else None,
+        "next_attempt_at": delivery.next_attempt_at,
+        "last_reply": last,
+        "trouble": None if delivery.trouble is None else wording.trouble_text(delivery.trouble),
+        "doubt": delivery.doubt_reason or None,
+        "settled_at": delivery.settled_at,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return {
+        "id": str(attempt.uid),
+        "connection": str(attempt.connection.uid),
+        "connection_version": attempt.connection_version,
+        "started_at": attempt.started_at,
+        "staged_at": attempt.staged_at,
+        "ended_at": attempt.ended_at,
+        "peer": attempt.peer,
+        "tls": attempt.tls,
+        "steps": attempt.steps,
     }

@@ -28,7 +28,9 @@ def listed() -> list[SourceAddress]:
 
 def observed() -> list[str]:
     """Addresses that servers said they saw us come from, the latest first."""
-    seen = Verification.objects.exclude(seen_address="").order_by("-at").values_list("seen_address", flat=True)
+    seen = (
+        Verification.objects.exclude(seen_address="").order_by("-at").values_list("seen_address", flat=True)
+    )
     return list(dict.fromkeys(seen[:MOST]))
 
 

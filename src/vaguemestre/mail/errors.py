@@ -7,7 +7,8 @@ the console can say the same in the reader's language.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as default
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,7 @@ class Invalid(ValueError):
     field: str
     code: str
     message: str
-    facts: dict[str, object] = field(default_factory=dict)
+    facts: dict[str, object] = default(default_factory=dict)
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"

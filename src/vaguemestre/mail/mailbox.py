@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from email.headerregistry import Address
 from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
@@ -26,6 +25,7 @@ NAME_LIMIT = 200  # characters of a display name; ours
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_LABEL}(?:\.{_LABEL})*)")
+_SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
@@ -48,7 +48,8 @@ class Mailbox:
         """The address that `text` is.
 
         Raises:
-            Invalid: code `address_syntax`, `address_length`, `address_blank` or `address_empty`, naming `field`.
+            Invalid: code `address_syntax`, `address_length`, `address_blank` or `address_empty`, naming
+                `field`.
         """
         if not text:
             raise Invalid(field, "address_empty", "An address is needed, such as name@example.org.")
@@ -92,7 +93,11 @@ def _parse(text: str) -> Mailbox:
         raise _refusal()
     try:
         found = validate_email(
-            text, check_deliverability=False, globally_deliverable=False, allow_quoted_local=True, strict=False
+            text,
+            check_deliverability=False,
+            globally_deliverable=False,
+            allow_quoted_local=True,
+            strict=False,
         )
     except EmailNotValidError:
         raise _refusal() from None
@@ -113,7 +118,8 @@ def _measured(mailbox: Mailbox) -> Mailbox:
 
 
 def _refusal() -> Invalid:
-    return Invalid("address", "address_syntax", "This is not an email address; write it like name@example.org.")
+    message = "This is not an email address; write it like name@example.org."
+    return Invalid("address", "address_syntax", message)
 
 
 def display_name(text: str, field: str) -> str:
@@ -129,6 +135,14 @@ def display_name(text: str, field: str) -> str:
     return text
 
 
+def quoted_phrase(name: str) -> str:
+    """A display name as it may stand before an address: quoted where it must be (RFC 5322 §3.2.4)."""
+    if not _SPECIAL.search(name) and "=?" not in name and name == " ".join(name.split()):
+        return name
+    escaped = name.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
 @dataclass(frozen=True)
 class NamedMailbox:
     """A mailbox with its display name, as a header shows it (RFC 5322 §3.4)."""
@@ -141,11 +155,7 @@ class NamedMailbox:
 
     def header(self) -> str:
         """As text of a header field, not yet folded or encoded."""
-        return str(self.as_address())
-
-    def as_address(self) -> Address:
-        """For the standard library's header registry, which encodes and folds it."""
-        return Address(display_name=self.name, addr_spec=self.mailbox.wire)
+        return f"{quoted_phrase(self.name)} <{self.mailbox.wire}>" if self.name else self.mailbox.wire
 
     def __str__(self) -> str:
         return f"{self.name} <{self.mailbox}>" if self.name else self.mailbox.address

@@ -22,13 +22,16 @@ def printable(raw: bytes | str, limit: int = TEXT_LIMIT) -> str:
         raw: bytes are read as UTF-8, then, where they are not, as Latin-1.
         limit: the length in characters beyond which it is cut, with an ellipsis.
     """
-    if isinstance(raw, bytes):
-        try:
-            raw = raw.decode("utf-8")
-        except UnicodeDecodeError:
-            raw = raw.decode("latin-1")
-    safe = "".join(_shown(character) for character in raw[: limit + 1])
+    text = _decoded(raw) if isinstance(raw, bytes) else raw
+    safe = "".join(_shown(character) for character in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+def _decoded(raw: bytes) -> str:
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
 
 
 def _shown(character: str) -> str:

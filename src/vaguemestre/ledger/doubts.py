@@ -1,0 +1,24 @@
+"""What follows a delivery in doubt (L6): tried again by itself once, or left to a person."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from vaguemestre.ledger.models import Delivery, Message
+from vaguemestre.mail.state import OnDoubt
+
+
+def on_doubt(message: Message) -> OnDoubt:
+    """`on_doubt` of the message, else of its stream, else retry."""
+    if message.on_doubt:
+        return OnDoubt(message.on_doubt)
+    return OnDoubt.RETRY if message.stream is None else OnDoubt(message.stream.on_doubt)
+
+
+def after_doubt(delivery: Delivery, now: datetime) -> datetime | None:
+    """When it is tried again by itself; None leaves it to a person, as a second doubt always does."""
+    if on_doubt(delivery.message) is OnDoubt.HOLD or delivery.doubts > 1:
+        return None
+    return now + timedelta(seconds=settings.ENVIRONMENT.doubt_delay)

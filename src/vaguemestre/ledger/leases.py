@@ -1,0 +1,105 @@
+"""Lane leases: a connection's deliveries are served by one courier at a time.
+
+A lease is a row with an epoch; it is renewed every 5 s and lost after 15. Taking it over raises the epoch,
+and `queue.stage` and `queue.settle` compare epochs, so that a stale courier writes nothing (L04). On one host
+the lease of a dead holder is taken over at once: a holder is told by boot id, PID namespace, PID and start
+time, which no later process shares.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+
+from vaguemestre.ledger.database import lease_time, writing
+from vaguemestre.ledger.models import Courier, Lane
+
+RENEWED_EVERY = timedelta(seconds=5)
+LOST_AFTER = timedelta(seconds=15)
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to work a connection's lane.
+
+    Attributes:
+        fresh: taken by this call: what an earlier holder left claimed must be recovered.
+    """
+
+    connection_id: int
+    epoch: int
+    fresh: bool = False
+
+
+def new_holder() -> str:
+    """What tells this process from every other, dead or alive."""
+    pid = os.getpid()
+    return f"{_boot_id()} {_namespace()} {pid} {_start_time(pid)} {secrets.token_hex(4)}"
+
+
+def holder_is_dead(holder: str) -> bool:
+    """Whether the holder certainly does not run any more. Of another host that cannot be told."""
+    parts = holder.split()
+    if len(parts) != 5 or parts[0] != _boot_id() or parts[1] != _namespace():
+        return False
+    return _start_time(int(parts[2])) != parts[3]
+
+
+def take(holder: str, now: datetime) -> list[Lease]:
+    """Renew the lanes of `holder` and take those that nobody holds."""
+    with writing():
+        at = lease_time(now)
+        # Locked, so that two couriers on PostgreSQL take turns; SQLite's writers do anyway.
+        lanes = list(Lane.objects.select_for_update().order_by("connection_id"))
+        taken = [_taken(lane, holder, at) for lane in lanes]
+        Courier.objects.update_or_create(holder=holder, defaults={"beat_at": at})
+    return [lease for lease in taken if lease is not None]
+
+
+def give_back(holder: str) -> None:
+    """Let go of everything, at an orderly end."""
+    with writing():
+        Lane.objects.filter(holder=holder).update(holder="", renewed_at=None)
+        Courier.objects.filter(holder=holder).delete()
+
+
+def _taken(lane: Lane, holder: str, at: datetime) -> Lease | None:
+    fresh = lane.holder != holder
+    if fresh and not _is_free(lane, at):
+        return None
+    lane.holder, lane.renewed_at = holder, at
+    lane.epoch += fresh
+    lane.save()
+    return Lease(lane.connection_id, lane.epoch, fresh)
+
+
+def _is_free(lane: Lane, at: datetime) -> bool:
+    lost = lane.renewed_at is None or lane.renewed_at < at - LOST_AFTER
+    return not lane.holder or lost or holder_is_dead(lane.holder)
+
+
+def courier_alive(now: datetime) -> bool:
+    """Whether a courier beat within the time that a lease lives."""
+    beats = Courier.objects.order_by("-beat_at")[:20]
+    at = lease_time(now)
+    return any(beat.beat_at >= at - LOST_AFTER and not holder_is_dead(beat.holder) for beat in beats)
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+
+
+def _namespace() -> str:
+    return str(Path("/proc/self/ns/pid").readlink())
+
+
+def _start_time(pid: int) -> str:
+    """Ticks since boot at which the process began; "" if it is gone or a zombie."""
+    try:
+        after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return ""
+    return "" if after_name[0] == "Z" else after_name[19]

@@ -1,0 +1,306 @@
+"""Messages as people ask about them: lists, one with its deliveries and attempts, and what a person may do.
+
+A person's act is one transaction that checks the state it is meant for: cancelling what a courier holds is a
+conflict, and so is answering a doubt that has moved on (a second click, an older page).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+from django.db.models import Count, Min, Q, QuerySet
+
+from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
+from vaguemestre.ledger.contents import ContentGone, content_of
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.instance import configuration, epoch
+from vaguemestre.ledger.models import ApiKey, Attempt, Connection, Delivery, Event, Message
+from vaguemestre.ledger.refusals import Conflict, Missing
+from vaguemestre.mail.envelope import Envelope
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.state import TERMINAL, DeliveryState, common_state
+
+
+@dataclass(frozen=True)
+class Filter:
+    """Which messages to list.
+
+    Attributes:
+        state: a delivery's state that at least one of its deliveries has.
+        search: part of a recipient or a subject, or a whole id or Message-ID.
+        submitter: only this key's.
+    """
+
+    state: str = ""
+    search: str = ""
+    stream: str = ""
+    connection: int | None = None
+    submitter: ApiKey | None = None
+
+
+@dataclass(frozen=True)
+class Page:
+    """One page of a list; `next` is the cursor of the one behind it."""
+
+    items: list[Message]
+    next: str | None
+
+
+def listing(wanted: Filter, cursor: str | None, limit: int) -> Page:
+    """Messages, the latest first. An unreadable cursor is the beginning."""
+    found = _filtered(wanted)
+    if cursor and cursor.isdecimal():
+        found = found.filter(pk__lt=int(cursor))
+    items = list(found.order_by("-pk").prefetch_related("delivery_set__connection", "stream")[: limit + 1])
+    more = len(items) > limit
+    return Page(items[:limit], str(items[limit - 1].pk) if more else None)
+
+
+def find(uid: str, submitter: ApiKey | None = None) -> Message:
+    """The message of that public id; only the submitter's own, if one is named.
+
+    Raises:
+        Missing: there is none.
+    """
+    try:
+        found = Message.objects.filter(uid=UUID(uid))
+    except ValueError:
+        raise Missing("message", uid) from None
+    if submitter is not None:
+        found = found.filter(submitter=submitter)
+    message = found.select_related("stream", "explicit").first()
+    if message is None:
+        raise Missing("message", uid)
+    return message
+
+
+def deliveries_of(message: Message) -> list[Delivery]:
+    """Its deliveries, in the order of its recipients."""
+    return sorted(message.delivery_set.select_related("connection").all(), key=lambda delivery: delivery.pk)
+
+
+def attempts_of(message: Message) -> list[Attempt]:
+    """Its attempts, the first first."""
+    return list(message.attempt_set.select_related("connection").order_by("pk"))
+
+
+def events_of(message: Message) -> list[Event]:
+    """How its deliveries got to their states."""
+    return list(
+        Event.objects.filter(delivery__message=message).select_related("delivery").order_by("at", "pk")
+    )
+
+
+def state_of(message: Message) -> str:
+    """The common state of its deliveries, else `mixed`."""
+    return common_state({delivery.state for delivery in message.delivery_set.all()})
+
+
+def release(uid: str, actor: str, now: datetime) -> Message:
+    """Route what waits, now, and let it go at once.
+
+    Raises:
+        Missing.
+        Conflict: nothing of it waits, or there is no route.
+    """
+    with writing():
+        message = find(uid)
+        waiting = _lock(message, DeliveryState.HELD, DeliveryState.QUEUED)
+        if not waiting:
+            raise Conflict("nothing_waits", "Nothing of this message is held or queued.")
+        columns, current = _routed_now(message)
+        if columns["connection_id"] is None:
+            reason = str(columns["reason"]["code"])
+            raise Conflict("no_route", "There is still no route for this message.", {"reason": reason})
+        for delivery in waiting:
+            _queue(delivery, columns, current, now)
+            _event(delivery, now, {"code": "released", "actor": actor})
+    return message
+
+
+def cancel(uid: str, actor: str, now: datetime) -> Message:
+    """End what has not left.
+
+    Raises:
+        Missing.
+        Conflict: a courier holds it, or all of it has ended.
+    """
+    with writing():
+        message = find(uid)
+        if _lock(message, DeliveryState.CLAIMED):
+            raise Conflict("claimed", "A courier is sending this message at this moment; try again.")
+        waiting = _lock(message, DeliveryState.QUEUED, DeliveryState.HELD, DeliveryState.IN_DOUBT)
+        if not waiting:
+            raise Conflict("terminal", "All of this message has ended; there is nothing to cancel.")
+        for delivery in waiting:
+            _end(delivery, DeliveryState.CANCELLED, now)
+            _event(delivery, now, {"code": "cancelled", "actor": actor})
+    return message
+
+
+def resolve(
+    uid: str,
+    outcome: str,
+    actor: str,
+    now: datetime,
+    *,
+    recipients: Sequence[str] = (),
+    attempt: str | None = None,
+) -> Message:
+    """A person decides about deliveries in doubt: they arrived, or are sent again.
+
+    Args:
+        outcome: "arrived" or "send_again".
+        recipients: only these; none means all in doubt.
+        attempt: the attempt that the person saw; another one since is a conflict (D10).
+
+    Raises:
+        Missing.
+        Conflict: nothing is in doubt, the attempt is stale, or there is no route to send again by.
+    """
+    with writing():
+        message = find(uid)
+        doubtful = _doubtful(message, recipients, attempt)
+        if outcome == "arrived":
+            for delivery in doubtful:
+                _end(delivery, DeliveryState.ACCEPTED, now)
+                _event(delivery, now, {"code": "arrived", "actor": actor})
+            return message
+        columns, current = _routed_now(message)
+        for delivery in doubtful:
+            before = delivery.connection_id
+            delivery.doubts, delivery.doubt_reason = 0, ""
+            _queue(delivery, columns, current, now)
+            detail = {
+                "code": "send_again",
+                "actor": actor,
+                "connection_changed": before != delivery.connection_id,
+            }
+            _event(delivery, now, detail)
+    return message
+
+
+def resend(uid: str, actor: str, now: datetime) -> Message:
+    """A new message with the same content, to the same recipients, linked to this one.
+
+    Raises:
+        Missing.
+        Conflict: its content was removed at the end of its retention.
+    """
+    message = find(uid)
+    try:
+        content = content_of(message)
+    except ContentGone:
+        raise Conflict("content_gone", "The content of this message is not kept any more.") from None
+    reverse_path = Mailbox.parse(message.reverse_path) if message.reverse_path else None
+    recipients = tuple(Mailbox.parse(delivery.recipient) for delivery in deliveries_of(message))
+    explicit = message.explicit
+    submission = Submission(
+        envelope=Envelope(reverse_path, recipients),
+        content=content,
+        via=Via.CONSOLE if actor.startswith("user:") else Via.API,
+        submitter=message.submitter,
+        stream=message.stream.key if message.stream else None,
+        connection=str(explicit.uid) if explicit and not explicit.deleted_at else None,
+        on_doubt=message.on_doubt,
+        tags=tuple(message.tags),
+        metadata=message.metadata,
+        resent_from=message,
+    )
+    return accept(submission, now)
+
+
+def depths() -> dict[str, int]:
+    """How many deliveries are in each state that is not an end."""
+    counts = Delivery.objects.exclude(state__in=[*TERMINAL]).values("state").annotate(count=Count("pk"))
+    return {row["state"]: row["count"] for row in counts}
+
+
+def oldest(state: DeliveryState) -> datetime | None:
+    """When the oldest message with a delivery in that state was accepted."""
+    found = Message.objects.filter(delivery__state=state).aggregate(oldest=Min("accepted_at"))["oldest"]
+    return found if isinstance(found, datetime) else None
+
+
+def volumes(connection: Connection, now: datetime, hours: int = 24) -> list[int]:
+    """Deliveries accepted through a connection in each of the last hours, the latest last."""
+    settled = Delivery.objects.filter(connection=connection, state=DeliveryState.ACCEPTED).values_list(
+        "settled_at", flat=True
+    )
+    counts = [0] * hours
+    for at in settled.filter(settled_at__gt=now - timedelta(hours=hours)):
+        age = timedelta() if at is None else now - at
+        counts[hours - 1 - max(0, int(age.total_seconds() // 3600))] += 1
+    return counts
+
+
+def _filtered(wanted: Filter) -> QuerySet[Message]:
+    found = Message.objects.all()
+    if wanted.submitter is not None:
+        found = found.filter(submitter=wanted.submitter)
+    if wanted.stream:
+        found = found.filter(stream__key=wanted.stream)
+    within = Q()
+    if wanted.state:
+        within &= Q(state=wanted.state)
+    if wanted.connection is not None:
+        within &= Q(connection_id=wanted.connection)
+    if within:
+        found = found.filter(pk__in=Delivery.objects.filter(within).values("message_id"))
+    return found.filter(_search(wanted.search)) if wanted.search else found
+
+
+def _search(text: str) -> Q:
+    recipients = Delivery.objects.filter(recipient__icontains=text).values("message_id")
+    matches = Q(subject__icontains=text) | Q(pk__in=recipients) | Q(message_id=text)
+    try:
+        return matches | Q(uid=UUID(text))
+    except ValueError:
+        return matches
+
+
+def _lock(message: Message, *states: DeliveryState) -> list[Delivery]:
+    found = Delivery.objects.select_for_update().filter(message=message, state__in=states)
+    return list(found.order_by("pk"))
+
+
+def _doubtful(message: Message, recipients: Sequence[str], attempt: str | None) -> list[Delivery]:
+    doubtful = [
+        delivery
+        for delivery in _lock(message, DeliveryState.IN_DOUBT)
+        if not recipients or delivery.recipient in recipients
+    ]
+    if not doubtful:
+        raise Conflict("not_in_doubt", "Nothing of this message is in doubt any more.")
+    if attempt is not None and any(str(delivery.attempt) != attempt for delivery in doubtful):
+        raise Conflict("stale_attempt", "There was another attempt since; look at the message again.")
+    return doubtful
+
+
+def _routed_now(message: Message) -> tuple[dict[str, Any], int]:
+    current = epoch()
+    return decision_columns(decide(message, message.stream, configuration())), current
+
+
+def _queue(delivery: Delivery, columns: dict[str, Any], current: int, now: datetime) -> None:
+    routed = columns["connection_id"] is not None
+    delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
+    delivery.connection_id, delivery.route = columns["connection_id"], columns["route"]
+    delivery.reason, delivery.rules = columns["reason"], columns["rules"]
+    delivery.route_epoch, delivery.next_attempt_at = current, now
+    delivery.save()
+
+
+def _end(delivery: Delivery, state: DeliveryState, now: datetime) -> None:
+    delivery.state, delivery.settled_at, delivery.next_attempt_at = state.value, now, None
+    delivery.save()
+
+
+def _event(delivery: Delivery, now: datetime, detail: dict[str, Any]) -> None:
+    Event.objects.create(
+        delivery=delivery, at=now, state=delivery.state, attempt=delivery.attempt, detail=detail
+    )

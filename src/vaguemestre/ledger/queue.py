@@ -1,0 +1,353 @@
+"""The queue: claim, stage, settle. The transitions of a delivery while a courier holds it.
+
+Every function is one transaction that first makes sure of the lane's lease (its epoch), so that a stale
+courier writes nothing. `stage` is the durable mark that goes before an end of data (L6): it also checks the
+routing epoch and that the connection is active (L3). What was staged and has no recorded outcome is in doubt;
+`recover` finds it when a lane changes hands.
+
+Fails with `Stale`: the lease, the route or the connection is not what it was; nothing was written.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from vaguemestre.ledger.database import execute, for_share, rows, writing
+from vaguemestre.ledger.doubts import after_doubt
+from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.leases import Lease
+from vaguemestre.ledger.models import Attempt, Connection, Delivery, Event, Message
+from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.health import HealthState
+
+# The lease is ours, and stays so until this transaction ends.
+_HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoch = %(epoch)s"
+
+# What is due on a lane, in the order of acceptance; only what was routed at the present epoch (L3).
+_DUE = """
+SELECT d.id, d.message_id FROM ledger_delivery d
+WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
+  AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
+ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
+"""
+
+# The mark before the dot. It holds the instance row, so that a change of the routing comes before or after.
+_ROUTING = """
+SELECT i.routing_epoch FROM ledger_instance i, ledger_connection c
+WHERE c.id = %(connection)s AND c.active
+"""
+_STAGE = """
+UPDATE ledger_delivery SET staged_at = %(now)s
+WHERE attempt = %(attempt)s AND state = 'claimed' AND lane_epoch = %(epoch)s AND route_epoch = %(routing)s
+  AND connection_id = %(connection)s
+"""
+
+
+class Stale(Exception):
+    """What this courier believes is not so any more; it must let go."""
+
+
+@dataclass(frozen=True)
+class Duty:
+    """One delivery in a courier's hands.
+
+    Attributes:
+        spent: seconds of delay that count towards `retry_age`.
+        doubts: above 0, this is the retry of a delivery in doubt (L6).
+    """
+
+    id: int
+    recipient: str
+    counted: int
+    spent: float
+    retry_age: float
+    doubts: int
+
+
+@dataclass(frozen=True)
+class Claim:
+    """Deliveries of one message that travel in one transaction.
+
+    Attributes:
+        route: as `Delivery.route` keeps it.
+        size: bytes of the content as accepted.
+    """
+
+    attempt: UUID
+    message_id: int
+    route: dict[str, Any]
+    size: int
+    duties: tuple[Duty, ...]
+
+
+@dataclass(frozen=True)
+class Settlement:
+    """What an attempt did to one delivery.
+
+    Attributes:
+        state: the delivery's next state.
+        reply: the server's words, if any.
+        trouble: what the message's page explains: {"phase", "cause", "row", "why", "facts"}.
+        delay: seconds until the next try, for `queued`, and for `in_doubt` that is tried again.
+        counted: whether `delay` counts towards expiry.
+        doubt: why it is in doubt, for `in_doubt`.
+    """
+
+    delivery: int
+    state: DeliveryState
+    reply: Reply | None = None
+    trouble: dict[str, Any] | None = None
+    delay_until: datetime | None = None
+    delay: float = 0.0
+    counted: bool = False
+    doubt: str = ""
+
+
+@dataclass(frozen=True)
+class Report:
+    """An attempt, as it is kept.
+
+    Attributes:
+        steps: the transcript as JSON.
+        health: the connection's health afterwards; None leaves it.
+    """
+
+    claim: Claim
+    started_at: datetime
+    staged_at: datetime | None
+    connection_version: int
+    peer: str
+    tls: str
+    steps: Sequence[dict[str, Any]]
+    settlements: tuple[Settlement, ...]
+    health: HealthState | None = None
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
+    """Take what is due on a lane, at most `limit` deliveries, grouped by message.
+
+    Raises:
+        Stale: the lease is somebody else's.
+    """
+    with writing():
+        _hold(lease)
+        due = rows(
+            _DUE + (" FOR UPDATE OF d" if for_share() else ""),
+            {"connection": lease.connection_id, "now": now, "limit": limit},
+        )
+        if not due:
+            return []
+        return [
+            _take(lease, deliveries, now)
+            for deliveries in _grouped(Delivery.objects.in_bulk([row["id"] for row in due]), due)
+        ]
+
+
+def stage(lease: Lease, taken: Claim, now: datetime) -> None:
+    """Mark a claim as about to be acknowledged: committed before the end of data goes out.
+
+    Raises:
+        Stale: the lease, the route or the connection changed; the end of data must not be sent.
+    """
+    with writing():
+        _hold(lease)
+        routing = rows(_ROUTING + for_share(), {"connection": lease.connection_id})
+        if not routing:
+            raise Stale("the connection is not active any more")
+        parameters = {
+            "now": now,
+            "attempt": _uuid(taken.attempt),
+            "epoch": lease.epoch,
+            "routing": routing[0]["routing_epoch"],
+            "connection": lease.connection_id,
+        }
+        if execute(_STAGE, parameters) != len(taken.duties):
+            raise Stale("the route changed")
+
+
+def settle(lease: Lease, report: Report, now: datetime) -> None:
+    """Record what an attempt did, once, with its transcript and the connection's health.
+
+    Raises:
+        Stale: the lease is somebody else's; nothing was written.
+    """
+    with writing():
+        _hold(lease)
+        _keep_attempt(lease, report, now)
+        for settlement in report.settlements:
+            _apply(lease, report, settlement, now)
+        if report.health is not None:
+            keep_health(lease.connection_id, report.health)
+
+
+def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
+    """Return claims that were not begun; a retry of a doubt returns to doubt."""
+    with writing():
+        _hold(lease)
+        held = Delivery.objects.filter(
+            attempt__in=[taken.attempt for taken in claims],
+            state=DeliveryState.CLAIMED,
+            lane_epoch=lease.epoch,
+        )
+        for delivery in held:
+            _unclaim(delivery, now)
+
+
+def recover(lease: Lease, now: datetime) -> int:
+    """What earlier holders of the lane left claimed: queued again, or in doubt where it was staged."""
+    with writing():
+        _hold(lease)
+        left = Delivery.objects.filter(
+            connection_id=lease.connection_id, state=DeliveryState.CLAIMED, lane_epoch__lt=lease.epoch
+        ).select_related("message__stream")
+        for delivery in left:
+            if delivery.staged_at is None:
+                _unclaim(delivery, now)
+            else:
+                _doubt(delivery, "worker_died", now)
+        return len(left)
+
+
+def keep_health(connection_id: int, health: HealthState) -> None:
+    """Store a connection's health. A person's pause stays."""
+    Connection.objects.filter(pk=connection_id).exclude(health="paused").update(
+        health=health.state.value,
+        health_why=health.why,
+        health_text=health.text,
+        health_until=health.until,
+        health_step=health.step,
+        broken_running=health.broken_running,
+    )
+
+
+def _hold(lease: Lease) -> None:
+    if not rows(_HOLD + for_share(), {"connection": lease.connection_id, "epoch": lease.epoch}):
+        raise Stale("the lane is held by another courier")
+
+
+def _grouped(found: dict[int, Delivery], due: Sequence[dict[str, Any]]) -> list[list[Delivery]]:
+    """By message, in order; a retry of a doubt travels apart from what was never tried."""
+    groups: dict[tuple[int, bool, str], list[Delivery]] = {}
+    for row in due:
+        delivery = found[row["id"]]
+        key = (delivery.message_id, delivery.doubts > 0, str(delivery.route))
+        groups.setdefault(key, []).append(delivery)
+    return list(groups.values())
+
+
+def _take(lease: Lease, deliveries: list[Delivery], now: datetime) -> Claim:
+    attempt = new_id()
+    message = Message.objects.only("size").get(pk=deliveries[0].message_id)
+    Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(
+        state=DeliveryState.CLAIMED.value, lane_epoch=lease.epoch, claimed_at=now, attempt=attempt
+    )
+    duties = tuple(
+        Duty(
+            delivery.pk,
+            delivery.recipient,
+            delivery.counted,
+            delivery.spent,
+            delivery.retry_age,
+            delivery.doubts,
+        )
+        for delivery in deliveries
+    )
+    return Claim(attempt, message.pk, dict(deliveries[0].route or {}), message.size, duties)
+
+
+def _keep_attempt(lease: Lease, report: Report, now: datetime) -> None:
+    Attempt.objects.create(
+        uid=report.claim.attempt,
+        message_id=report.claim.message_id,
+        connection_id=lease.connection_id,
+        connection_version=report.connection_version,
+        lane_epoch=lease.epoch,
+        started_at=report.started_at,
+        staged_at=report.staged_at,
+        ended_at=now,
+        peer=report.peer,
+        tls=report.tls,
+        steps=list(report.steps),
+    )
+
+
+def _apply(lease: Lease, report: Report, settlement: Settlement, now: datetime) -> None:
+    held = Delivery.objects.filter(
+        pk=settlement.delivery,
+        state=DeliveryState.CLAIMED,
+        lane_epoch=lease.epoch,
+        attempt=report.claim.attempt,
+    )
+    delivery = held.select_related("message__stream").first()
+    if delivery is None:
+        raise Stale("the delivery was taken from this courier")
+    _note_words(delivery, settlement)
+    if settlement.state is DeliveryState.IN_DOUBT and settlement.doubt:
+        _doubt(delivery, settlement.doubt, now)
+        return
+    if settlement.counted:
+        delivery.counted += 1
+        delivery.spent += settlement.delay
+    _release(delivery, settlement.state, now, settlement.delay_until, _words(settlement))
+
+
+def _note_words(delivery: Delivery, settlement: Settlement) -> None:
+    if settlement.reply is not None:
+        delivery.last_code, delivery.last_text = settlement.reply.code, settlement.reply.text
+    delivery.trouble = settlement.trouble
+
+
+def _words(settlement: Settlement) -> dict[str, Any]:
+    reply = settlement.reply
+    return {
+        "code": "attempt",
+        "reply": None if reply is None else {"code": reply.code, "text": reply.text},
+        "trouble": settlement.trouble,
+        "next": None if settlement.delay_until is None else settlement.delay_until.isoformat(),
+    }
+
+
+def _release(
+    delivery: Delivery,
+    state: DeliveryState,
+    now: datetime,
+    next_attempt_at: datetime | None,
+    detail: dict[str, Any],
+) -> None:
+    """Move a claimed delivery to another state, with its event."""
+    attempt = delivery.attempt
+    delivery.state = state.value
+    delivery.lane_epoch = delivery.claimed_at = delivery.staged_at = None
+    delivery.next_attempt_at = next_attempt_at
+    delivery.settled_at = now if state.terminal else None
+    delivery.save()
+    Event.objects.create(delivery=delivery, at=now, state=state.value, attempt=attempt, detail=detail)
+
+
+def _unclaim(delivery: Delivery, now: datetime) -> None:
+    state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.QUEUED
+    _release(delivery, state, now, now, {"code": "put_back"})
+
+
+def _doubt(delivery: Delivery, reason: str, now: datetime) -> None:
+    delivery.doubts += 1
+    delivery.doubt_reason = reason
+    next_attempt_at = after_doubt(delivery, now)
+    detail = {
+        "code": "in_doubt",
+        "reason": reason,
+        "trouble": delivery.trouble,
+        "next": None if next_attempt_at is None else next_attempt_at.isoformat(),
+    }
+    _release(delivery, DeliveryState.IN_DOUBT, now, next_attempt_at, detail)
+
+
+def _uuid(value: UUID) -> object:
+    """As the database's driver takes it in a hand-written statement."""
+    return value if for_share() else value.hex

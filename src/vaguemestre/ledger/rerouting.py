@@ -1,0 +1,91 @@
+"""Re-routing and expiry: what a courier does to deliveries that nobody claims.
+
+A change of connections, streams or mode bumps the routing epoch and is done; couriers bring the waiting
+deliveries up to it in batches (L3). The answer may move a delivery to another connection, hold it, or set a
+held one free. A delivery in doubt keeps its connection, From and Reply-To: if routing would now answer
+otherwise, it waits for a person (L6).
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from vaguemestre.ledger.accept import decide, decision_columns
+from vaguemestre.ledger.database import on_postgresql, writing
+from vaguemestre.ledger.instance import configuration, epoch
+from vaguemestre.ledger.models import Delivery, Event
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.routing import Configuration
+
+BATCH = 500  # deliveries of one transaction
+
+_WAITING = [DeliveryState.QUEUED.value, DeliveryState.HELD.value, DeliveryState.IN_DOUBT.value]
+
+
+def reroute(now: datetime, limit: int = BATCH) -> int:
+    """Route up to `limit` deliveries of an older epoch anew; the answer is how many there were."""
+    # Asked without a transaction first: nearly always there is nothing, and a write lock is dear.
+    if not _stale(epoch()).exists():
+        return 0
+    with writing():
+        current = epoch()
+        stale = _stale(current).select_related("message__stream", "message__explicit")
+        if on_postgresql():
+            stale = stale.select_for_update(skip_locked=True, of=("self",))
+        configured = configuration()
+        deliveries = list(stale.order_by("id")[:limit])
+        for delivery in deliveries:
+            _move(delivery, configured, current, now)
+        return len(deliveries)
+
+
+def expire(now: datetime, limit: int = BATCH) -> int:
+    """End what its submitter wanted ended by now, in any state but doubt; the answer is how many."""
+    over = Delivery.objects.filter(
+        expires_at__lte=now, settled_at=None, state__in=[DeliveryState.QUEUED, DeliveryState.HELD]
+    )
+    if not over.exists():
+        return 0
+    with writing():
+        ended = list(over.select_for_update(skip_locked=True)[:limit] if on_postgresql() else over[:limit])
+        for delivery in ended:
+            delivery.state, delivery.settled_at = DeliveryState.EXPIRED.value, now
+            delivery.next_attempt_at = None
+            delivery.save()
+            _event(delivery, now, {"code": "expired", "why": "expires_at"})
+        return len(ended)
+
+
+def _stale(current: int) -> Any:
+    return Delivery.objects.filter(route_epoch__lt=current, state__in=_WAITING)
+
+
+def _move(delivery: Delivery, configured: Configuration, current: int, now: datetime) -> None:
+    columns = decision_columns(decide(delivery.message, delivery.message.stream, configured))
+    if delivery.state == DeliveryState.IN_DOUBT:
+        _keep_in_doubt(delivery, columns, current, now)
+        return
+    before = (delivery.state, delivery.connection_id, delivery.route, delivery.reason)
+    delivery.route_epoch = current
+    delivery.connection_id = columns["connection_id"]
+    delivery.route, delivery.reason, delivery.rules = columns["route"], columns["reason"], columns["rules"]
+    routed = delivery.connection_id is not None
+    delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
+    delivery.next_attempt_at = delivery.next_attempt_at or now
+    delivery.save()
+    if before != (delivery.state, delivery.connection_id, delivery.route, delivery.reason):
+        _event(delivery, now, {**columns["reason"], "code": "routed", "reason": columns["reason"]["code"]})
+
+
+def _keep_in_doubt(delivery: Delivery, columns: dict[str, Any], current: int, now: datetime) -> None:
+    same = (columns["connection_id"], columns["route"]) == (delivery.connection_id, delivery.route)
+    delivery.route_epoch = current
+    if not same and delivery.next_attempt_at is not None:
+        delivery.next_attempt_at = None
+        _event(delivery, now, {"code": "waits_for_person", "reason": columns["reason"]["code"]})
+    delivery.save()
+
+
+def _event(delivery: Delivery, now: datetime, detail: dict[str, Any]) -> None:
+    Event.objects.create(delivery=delivery, at=now, state=delivery.state, detail=detail)

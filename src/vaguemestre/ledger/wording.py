@@ -1,0 +1,211 @@
+"""The ledger's codes in the reader's language.
+
+Reasons, states, troubles, events and refusals are kept as codes with facts; here they become sentences, through
+gettext, in the language that is active. The English texts are the message ids.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.utils.translation import gettext, gettext_noop
+
+from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.mail.errors import Invalid
+
+_STATES = {
+    "queued": gettext_noop("queued"),
+    "claimed": gettext_noop("in progress"),
+    "held": gettext_noop("held"),
+    "in_doubt": gettext_noop("in doubt"),
+    "accepted": gettext_noop("accepted by the server"),
+    "refused": gettext_noop("refused"),
+    "expired": gettext_noop("expired"),
+    "cancelled": gettext_noop("cancelled"),
+    "mixed": gettext_noop("mixed"),
+}
+_REASONS = {
+    "default_override": gettext_noop(
+        "“%(connection_name)s” is the default sender: it carries every message."
+    ),
+    "explicit": gettext_noop("The message asks for “%(connection_name)s”."),
+    "stream": gettext_noop("The stream “%(stream)s” leaves through “%(connection_name)s”."),
+    "sender": gettext_noop("“%(connection_name)s” sends as %(from)s."),
+    "allowed_sender": gettext_noop("“%(connection_name)s” may send as %(from)s."),
+    "allowed_domain": gettext_noop("“%(connection_name)s” may send for the domain of %(from)s."),
+    "default_fallback": gettext_noop(
+        "Nothing else matches, so the default “%(connection_name)s” carries it."
+    ),
+    "only_active": gettext_noop("“%(connection_name)s” is the only active connection."),
+    "no_active_connection": gettext_noop("No connection is active. The message leaves once one is."),
+    "explicit_inactive": gettext_noop(
+        "The message asks for “%(connection_name)s”, which is inactive. It leaves once that one is active."
+    ),
+    "explicit_gone": gettext_noop("The message asks for a connection that was deleted."),
+    "stream_inactive": gettext_noop(
+        "The stream “%(stream)s” leaves through “%(connection_name)s”, which is inactive."
+    ),
+    "stream_gone": gettext_noop("The stream “%(stream)s” leaves through a connection that was deleted."),
+    "ambiguous": gettext_noop(
+        "Several connections are active, none is the default and none matches the sender. Say which one serves"
+        " the rest."
+    ),
+}
+_WHYS = {
+    "no_answer_to_content": gettext_noop(
+        "The connection broke after the whole message had gone out, before the server's answer: it may have"
+        " arrived."
+    ),
+    "session_was_over": gettext_noop("The server had closed the session; it is tried again on a new one."),
+    "service_closing": gettext_noop("The server is closing its service for now."),
+    "limit_reached": gettext_noop("The account reached a limit of its server; it goes on later."),
+    "not_permitted": gettext_noop("This installation may not dial that address; its operator can allow it."),
+    "server_unavailable": gettext_noop("The server cannot be reached."),
+    "encryption_failed": gettext_noop("No trustworthy encrypted session could be had with the server."),
+    "sign_in_unavailable": gettext_noop("The server could not check the login for now."),
+    "sign_in_refused": gettext_noop(
+        "The server refused the login or the password. The connection is locked."
+    ),
+    "too_large": gettext_noop("The message is larger than the server takes. Make it smaller."),
+    "smtputf8_missing": gettext_noop("An address is beyond ASCII, which this server does not take."),
+    "content_kind_refused": gettext_noop("The server does not take this kind of content."),
+    "parameter_refused": gettext_noop("The server does not take a parameter of the message."),
+    "null_reverse_path_refused": gettext_noop("The server does not take messages without a return address."),
+    "access_denied": gettext_noop("The server does not let this connection send. The connection is locked."),
+    "access_denied_once": gettext_noop("The server does not let this connection send to that recipient."),
+    "sender_refused": gettext_noop("The server refuses the connection's sender. The connection is locked."),
+    "dialogue_broken": gettext_noop("The dialogue with the server broke before the message was handed over."),
+    "too_many_recipients": gettext_noop("The server takes fewer recipients at once."),
+    "recipient_refused": gettext_noop("The server refuses this recipient."),
+    "recipient_deferred": gettext_noop("The server asks to try this recipient later."),
+    "message_deferred": gettext_noop("The server asks to try this message later."),
+    "message_refused": gettext_noop("The server refuses this message."),
+    "stage_refused": gettext_noop("The route changed at the last moment; nothing was handed over."),
+    "courier_died": gettext_noop("The courier stopped before the message was handed over."),
+    "lane_waits": gettext_noop("The connection is waiting; the message leaves when it works again."),
+    "content_gone": gettext_noop("The content is not kept any more."),
+}
+_EVENTS = {
+    "accepted_here": gettext_noop("Taken over from the submitter"),
+    "routed": gettext_noop("Routed anew"),
+    "released": gettext_noop("Released by a person"),
+    "cancelled": gettext_noop("Cancelled by a person"),
+    "arrived": gettext_noop("A person said that it arrived"),
+    "send_again": gettext_noop("A person had it sent again"),
+    "attempt": gettext_noop("Attempt"),
+    "put_back": gettext_noop("Put back into the queue"),
+    "in_doubt": gettext_noop("May have arrived"),
+    "waits_for_person": gettext_noop("Waits for a person: the route would now be another"),
+    "expired": gettext_noop("Expired"),
+}
+_DOUBTS = {
+    "timeout": gettext_noop("The server did not answer in time after the end of the message."),
+    "connection_lost": gettext_noop("The connection broke after the end of the message."),
+    "malformed_reply": gettext_noop("The server's answer to the end of the message could not be read."),
+    "unexpected_code": gettext_noop("The server's answer to the end of the message makes no sense there."),
+    "worker_died": gettext_noop(
+        "The courier stopped between the end of the message and the server's answer."
+    ),
+    "forced_shutdown": gettext_noop("The courier had to stop before the server's answer."),
+}
+# The texts of refusals stand where they are raised, in `mail`, `policy` and `ledger`; repeated here for those
+# that the console shows, so that they can be translated. A code that is not here is shown as it was raised.
+_REFUSALS = {
+    "address_empty": gettext_noop("An address is needed, such as name@example.org."),
+    "address_blank": gettext_noop("There is a blank before or after the address; remove it."),
+    "address_syntax": gettext_noop("This is not an email address; write it like name@example.org."),
+    "address_length": gettext_noop("The address is too long: at most 64 bytes before the @ and 254 in all."),
+    "allowed_sender_syntax": gettext_noop(
+        "An allowed sender is an address such as name@example.org, or *@example.org for a whole domain."
+    ),
+    "control_characters": gettext_noop("There is a control character in it; remove it."),
+    "too_long": gettext_noop("This is too long."),
+    "host_empty": gettext_noop("The server is needed, such as smtp.example.org."),
+    "host_url": gettext_noop("Give only the server's name: leave out what ends in ://."),
+    "host_blank": gettext_noop("There is a blank in the server's name; remove it."),
+    "host_port": gettext_noop("Give the port in its own field: server %(host)s, port %(port)s."),
+    "host_address": gettext_noop("This is an email address; the server is like smtp.example.org."),
+    "host_syntax": gettext_noop("This is not a server's name; it looks like smtp.example.org."),
+    "port_range": gettext_noop("The port is a number from 1 to 65535, usually 465 or 587."),
+    "encryption_unknown": gettext_noop("Choose SSL, TLS or none."),
+    "credentials_in_clear": gettext_noop(
+        "A password is never sent unencrypted: choose SSL or TLS, or leave login and password empty."
+    ),
+    "default_inactive": gettext_noop(
+        "Only an active connection can be the default sender: activate it, or leave it unticked."
+    ),
+    "name_empty": gettext_noop("Give it a name."),
+    "name_taken": gettext_noop("Another connection has this name; choose a different one."),
+    "login_missing": gettext_noop("A password needs a login; leave both empty for none."),
+    "password_missing": gettext_noop(
+        "The login needs its password; leave both empty for a server that asks for none."
+    ),
+    "password_again": gettext_noop("The server, port, encryption or login changed: type the password again."),
+    "limit_range": gettext_noop("A limit is a whole number above 0, or empty for none."),
+    "ip_syntax": gettext_noop("This is not an IP address."),
+    "address_twice": gettext_noop("This address is in the list twice."),
+    "certificate_syntax": gettext_noop("Give a SHA-256 fingerprint or a certificate in PEM."),
+    "connection_unknown": gettext_noop("There is no such connection any more."),
+    "successor_inactive": gettext_noop("The successor must be another active connection."),
+    "scope_unknown": gettext_noop("Choose at least one permission."),
+    "stream_unknown": gettext_noop("There is no such stream."),
+    "network_syntax": gettext_noop("This is not a network such as 192.0.2.0/24."),
+    "successor_needed": gettext_noop(
+        "“%(connection)s” is the default sender: say who follows it, a connection or nobody."
+    ),
+    "connection_in_use": gettext_noop(
+        "Streams still use “%(connection)s”: %(streams)s. Give them another one first."
+    ),
+    "nothing_waits": gettext_noop("Nothing of this message is held or queued."),
+    "no_route": gettext_noop("There is still no route for this message."),
+    "claimed": gettext_noop("A courier is sending this message at this moment; try again."),
+    "terminal": gettext_noop("All of this message has ended; there is nothing to cancel."),
+    "not_in_doubt": gettext_noop("Nothing of this message is in doubt any more."),
+    "stale_attempt": gettext_noop("There was another attempt since; look at the message again."),
+    "content_gone": gettext_noop("The content of this message is not kept any more."),
+}
+
+
+def state_text(state: str) -> str:
+    """A state of a delivery or message."""
+    return gettext(_STATES.get(state, state))
+
+
+def reason_text(reason: Mapping[str, Any]) -> str:
+    """Why a delivery is routed as it is, or held: {"code", "facts"}."""
+    return _filled(_REASONS, str(reason["code"]), reason.get("facts", {}))
+
+
+def trouble_text(trouble: Mapping[str, Any]) -> str:
+    """What the last attempt met: {"why", "facts", ...}."""
+    return _filled(_WHYS, str(trouble.get("why", "")), trouble.get("facts", {}))
+
+
+def event_text(detail: Mapping[str, Any]) -> str:
+    """A line of a message's time line."""
+    return gettext(_EVENTS.get(str(detail.get("code", "")), str(detail.get("code", ""))))
+
+
+def doubt_text(reason: str) -> str:
+    """Why it is not known whether a delivery arrived."""
+    return gettext(_DOUBTS.get(reason, reason))
+
+
+def health_text(why: str) -> str:
+    """Why a connection is throttled or locked."""
+    return gettext(_WHYS.get(why, why))
+
+
+def describe(refusal: Invalid | Conflict) -> str:
+    """A refusal in the reader's language; in English as it was raised where there is no translation."""
+    known = _REFUSALS.get(refusal.code)
+    return refusal.message if known is None else _filled(_REFUSALS, refusal.code, refusal.facts)
+
+
+def _filled(texts: Mapping[str, str], code: str, facts: Mapping[str, Any]) -> str:
+    template = gettext(texts[code]) if code in texts else code
+    try:
+        return template % facts if "%(" in template else template
+    except KeyError:
+        return template
