@@ -23,7 +23,7 @@ from scripted.dialogue import Act, Line, octets, parse
 PATIENCE = 10.0  # seconds for the client's next line, and for the end of a dialogue
 
 
-class Deviation(AssertionError):  # noqa: N818  the script's word
+class Deviation(AssertionError):
     """The client did not follow the script."""
 
 

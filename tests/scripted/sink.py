@@ -244,7 +244,7 @@ class SinkServer:
             self.log.flush()
 
 
-class _Over(Exception):  # noqa: N818  it is no error
+class _Over(Exception):
     """The session ends here."""
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from vaguemestre.mail.phase import Phase
+
 
 @dataclass(frozen=True)
 class Timeouts:
@@ -23,6 +25,11 @@ class Timeouts:
     content: float = 600.0  # the reply to the end of data: leaving earlier makes doubt
     rset: float = 60.0
     quit: float = 5.0
+
+    def of(self, phase: Phase) -> float:
+        """What a phase may take; the fields have the phases' names."""
+        seconds: float = getattr(self, phase.value)
+        return seconds
 
     def scaled(self, factor: float) -> Timeouts:
         """All of them multiplied, for tests that play long waits in short ones."""

@@ -1,0 +1,115 @@
+"""What a session's TLS is, and what a certificate says of itself: for people, and for pinning.
+
+The texts of a certificate are its maker's; they are made safe here. A certificate that cannot be read still
+has its fingerprint.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from cryptography import x509
+from cryptography.x509.oid import ExtensionOID, NameOID
+
+from vaguemestre.mail.reply import printable
+
+_NAMES_SHOWN = 20
+_TEXT_LIMIT = 250
+
+
+@dataclass(frozen=True)
+class Certificate:
+    """A leaf certificate's facts.
+
+    Attributes:
+        fingerprint: SHA-256 of the DER form, lower-case hexadecimal: what a pin compares.
+        names: DNS names and addresses it is for; the common name if it has none.
+        subject, issuer: as one line of text.
+        not_before, not_after: ISO 8601 in UTC; "" if unreadable.
+    """
+
+    fingerprint: str
+    names: tuple[str, ...] = ()
+    subject: str = ""
+    issuer: str = ""
+    not_before: str = ""
+    not_after: str = ""
+
+    @classmethod
+    def parse(cls, der: bytes) -> Certificate:
+        """The facts of a DER certificate; never fails."""
+        fingerprint = hashlib.sha256(der).hexdigest()
+        try:
+            leaf = x509.load_der_x509_certificate(der)
+            return cls(
+                fingerprint,
+                _names(leaf),
+                _shown(leaf.subject.rfc4514_string()),
+                _shown(leaf.issuer.rfc4514_string()),
+                leaf.not_valid_before_utc.isoformat(),
+                leaf.not_valid_after_utc.isoformat(),
+            )
+        except Exception:  # noqa: BLE001  a foreign certificate may break the parser in any way
+            return cls(fingerprint)
+
+    def facts(self) -> dict[str, str]:
+        """For `Trouble.facts`."""
+        found = {
+            "names": ", ".join(self.names),
+            "subject": self.subject,
+            "issuer": self.issuer,
+            "valid_from": self.not_before,
+            "expired_at": self.not_after,
+            "fingerprint": self.fingerprint,
+        }
+        return {name: text for name, text in found.items() if text}
+
+
+def _shown(text: str) -> str:
+    return printable(text, _TEXT_LIMIT).replace("\n", " ")
+
+
+def _names(leaf: x509.Certificate) -> tuple[str, ...]:
+    try:
+        value = leaf.extensions.get_extension_for_oid(ExtensionOID.SUBJECT_ALTERNATIVE_NAME).value
+    except x509.ExtensionNotFound:
+        common = leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)
+        return tuple(_shown(str(attribute.value)) for attribute in common)
+    if not isinstance(value, x509.SubjectAlternativeName):
+        return ()
+    names = [*value.get_values_for_type(x509.DNSName), *map(str, value.get_values_for_type(x509.IPAddress))]
+    return tuple(_shown(name) for name in names[:_NAMES_SHOWN])
+
+
+@dataclass(frozen=True)
+class Tls:
+    """How a session is protected.
+
+    Attributes:
+        version: such as `TLSv1.3`.
+        cipher: OpenSSL's name of the suite.
+        certificate: the server's.
+    """
+
+    version: str
+    cipher: str
+    certificate: Certificate
+
+    @property
+    def expires_at(self) -> str:
+        """When the server's certificate ends, ISO 8601."""
+        return self.certificate.not_after
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Whom the certificate is for."""
+        return self.certificate.names
+
+    @property
+    def issuer(self) -> str:
+        """Who signed it."""
+        return self.certificate.issuer
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.cipher}, certificate until {self.expires_at[:10]}"

@@ -1,0 +1,158 @@
+"""Content for a server that takes less: 8-bit parts re-encoded, long lines broken (RFC 6152 §3, RFC 2045
+§6).
+
+Only what needs it is touched, every other byte stays: a part with a byte beyond ASCII, where 8BITMIME is
+not offered, or with a line beyond 998 octets (RFC 5321 §4.5.3.1.6), becomes quoted-printable if it is text
+and base64 otherwise; raw bytes in header fields become encoded words where SMTPUTF8 is not offered. The
+result is a function of its arguments, so that a retry is byte-identical.
+
+What cannot be helped, such as parts nested beyond reason or an encoding nobody knows, leaves as it came.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import contextlib
+import re
+from dataclasses import dataclass
+from email import policy
+from email.message import Message
+from email.parser import BytesHeaderParser
+
+from vaguemestre.mail.content import LINE_LIMIT, header_field
+from vaguemestre.mail.errors import Invalid
+
+_DEPTH = 50  # of parts within parts
+_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r]|\r\n[ \t]|\r(?!\n))*)(?:\r\n|$)")
+_IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
+
+
+def has_long_line(content: bytes) -> bool:
+    """Whether a line has more than 998 octets, CRLF not counted."""
+    position, end = 0, len(content)
+    while end - position > LINE_LIMIT:
+        last = content.rfind(b"\r\n", position, position + LINE_LIMIT + 2)
+        if last < 0:
+            return True
+        position = last + 2
+    return False
+
+
+def fitted(content: bytes, *, eight_bit: bool, smtputf8: bool) -> bytes:
+    """The content as a server may be given it that announced these extensions, or did not."""
+    return _Fitting(eight_bit, smtputf8 and eight_bit).entity(content, 0)
+
+
+def split(entity: bytes) -> tuple[bytes, bytes]:
+    """Header section with the CRLF of its last line, and body."""
+    if entity.startswith(b"\r\n"):
+        return b"", entity[2:]
+    end = entity.find(b"\r\n\r\n")
+    return (entity, b"") if end < 0 else (entity[: end + 2], entity[end + 4 :])
+
+
+@dataclass(frozen=True)
+class _Fitting:
+    """What the server takes."""
+
+    eight_bit: bool
+    smtputf8: bool
+
+    def _fits(self, octets: bytes) -> bool:
+        return (self.eight_bit or octets.isascii()) and not has_long_line(octets)
+
+    def _header_fits(self, octets: bytes) -> bool:
+        return (self.smtputf8 or octets.isascii()) and not has_long_line(octets)
+
+    def entity(self, entity: bytes, depth: int) -> bytes:
+        """A message, or a part of one."""
+        header, body = split(entity)
+        body_fits, header_fits = self._fits(body), self._header_fits(header)
+        if (body_fits and header_fits) or depth > _DEPTH:
+            return entity
+        if not body_fits:
+            header, body = self._body(header, body, depth)
+        if not header_fits:
+            header = self._header(header)
+        return header + b"\r\n" + body
+
+    def _body(self, header: bytes, body: bytes, depth: int) -> tuple[bytes, bytes]:
+        fields: Message = BytesHeaderParser(policy=policy.compat32).parsebytes(header)
+        boundary = fields.get_boundary()
+        if fields.get_content_maintype() == "multipart" and boundary:
+            body = self._parts(body, boundary.encode("utf-8", "surrogateescape"), depth)
+        elif fields.get_content_type() == "message/rfc822":
+            body = self.entity(body, depth + 1)
+        else:
+            return _recoded(header, fields, body)
+        encoding = _encoding(fields)
+        lowered = body.isascii() and encoding in {"8bit", "binary"}
+        return (_with_encoding(header, b"7bit") if lowered else header), body
+
+    def _parts(self, body: bytes, boundary: bytes, depth: int) -> bytes:
+        """Each part between its delimiters (RFC 2046 §5.1.1); preamble and epilogue stay."""
+        border = re.compile(rb"(?:^|\r\n)--" + re.escape(boundary) + rb"(?:--)?[ \t]*(?:\r\n|$)")
+        pieces, position, closed = [], 0, True
+        for found in border.finditer(body):
+            inner = body[position : found.start()]
+            pieces += [inner if closed else self.entity(inner, depth + 1), found[0]]
+            position, closed = found.end(), found[0].rstrip().endswith(boundary + b"--")
+        rest = body[position:]
+        return b"".join((*pieces, rest if closed else self.entity(rest, depth + 1)))
+
+    def _header(self, header: bytes) -> bytes:
+        return b"".join(
+            found[0] if self._header_fits(found[0]) else _refolded(found) for found in _FIELD.finditer(header)
+        )
+
+
+def _encoding(fields: Message) -> str:
+    return str(fields.get("Content-Transfer-Encoding", "")).strip().lower()
+
+
+def _recoded(header: bytes, fields: Message, body: bytes) -> tuple[bytes, bytes]:
+    """A leaf in an encoding that fits everywhere."""
+    encoding = _encoding(fields)
+    as_text = fields.get_content_maintype() in {"text", "message"}
+    if encoding in _IDENTITY:
+        name = b"quoted-printable" if as_text else b"base64"
+        return _with_encoding(header, name), _quoted(body) if as_text else _base64(body)
+    if encoding == "quoted-printable":
+        return header, _quoted(binascii.a2b_qp(body))
+    if encoding == "base64":
+        with contextlib.suppress(binascii.Error):
+            return header, _base64(base64.b64decode(body))
+    return header, body
+
+
+def _quoted(body: bytes) -> bytes:
+    quoted = binascii.b2a_qp(body, quotetabs=False, istext=True)
+    # Without a CRLF to learn from, soft breaks come out with LF alone.
+    return quoted if b"\r\n" in body else quoted.replace(b"=\n", b"=\r\n")
+
+
+def _base64(body: bytes) -> bytes:
+    return base64.encodebytes(body).replace(b"\n", b"\r\n")
+
+
+def _with_encoding(header: bytes, encoding: bytes) -> bytes:
+    """The header with that Content-Transfer-Encoding in the place of the old one, else at its end."""
+    field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
+    kept = [(found[1].lower(), found[0]) for found in _FIELD.finditer(header)]
+    if not any(name == b"content-transfer-encoding" for name, _ in kept):
+        return header + field
+    return b"".join(field if name == b"content-transfer-encoding" else raw for name, raw in kept)
+
+
+def _refolded(found: re.Match[bytes]) -> bytes:
+    """The field with encoded words (RFC 2047) and short lines; as it came where that cannot be done."""
+    value = re.sub(rb"\r\n([ \t])", rb"\1", found[2]).strip()
+    try:
+        text = value.decode("utf-8")
+    except UnicodeDecodeError:
+        text = value.decode("latin-1")
+    try:
+        return header_field(found[1].decode("ascii"), text.replace("\t", " "))
+    except (Invalid, ValueError, LookupError):
+        return found[0]

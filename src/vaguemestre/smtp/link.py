@@ -1,0 +1,158 @@
+"""A link: one TCP connection to a server, as bytes in both directions with bounded memory.
+
+`Link` is an `asyncio.Protocol` rather than a pair of streams: the session asks at any moment, without
+waiting, whether bytes arrived that are not due, or whether the other side is gone. What was received before
+the end can still be read after it, so that a 250 followed by a reset counts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+
+RECEIVE_LIMIT = 65_536  # octets that wait unread; beyond them reading pauses
+
+
+class LinkLost(Exception):
+    """The other side closed or reset, or the network broke."""
+
+
+class Link(asyncio.Protocol):
+    """See the module. Written and read by one task at a time.
+
+    Attributes:
+        peer: the address and port that were dialled.
+        encrypted: whether TLS is on.
+    """
+
+    def __init__(self, peer: tuple[str, int]) -> None:
+        self.peer = peer
+        self.encrypted = False
+        self._received = bytearray()
+        self._over = False
+        self._closed = False
+        self._writing_paused = False
+        self._reading_paused = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    # What the transport tells
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The dial succeeded."""
+        assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_connection makes
+        self._raw = self._transport = transport
+        # Low marks make `drain` wait until all was handed to the system, not until most was.
+        transport.set_write_buffer_limits(high=0)
+
+    def upgraded(self, transport: asyncio.Transport) -> None:
+        """TLS was set up on top: what follows passes through `transport`."""
+        self._transport = transport
+        self._writing_paused = self._reading_paused = False
+        self.encrypted = True
+        # asyncio's TLS transport pauses at high <= size, and never resumes with high=0.
+        transport.set_write_buffer_limits(high=1, low=0)
+
+    def data_received(self, data: bytes) -> None:
+        """Bytes came in."""
+        self._received += data
+        if len(self._received) > RECEIVE_LIMIT and not self._reading_paused:
+            self._reading_paused = True
+            self._transport.pause_reading()
+        self._wake()
+
+    def eof_received(self) -> None:
+        """The other side will write no more; for SMTP that is the end."""
+        self._over = True
+        self._wake()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  every end is the same to us
+        """Nothing more will be said."""
+        self._over = self._closed = True
+        self._wake()
+
+    def pause_writing(self) -> None:
+        """The system takes no more for now."""
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        """All was handed over."""
+        self._writing_paused = False
+        self._wake()
+
+    # What the session asks
+
+    @property
+    def transport(self) -> asyncio.Transport:
+        """What bytes go through: TCP, or TLS on top of it."""
+        return self._transport
+
+    @property
+    def over(self) -> bool:
+        """Whether the other side is gone."""
+        return self._over
+
+    @property
+    def waiting(self) -> bool:
+        """Whether received bytes wait to be read."""
+        return bool(self._received)
+
+    def take(self) -> bytes:
+        """What was received until now, perhaps nothing; waits for nothing."""
+        data = bytes(self._received)
+        self._received.clear()
+        if self._reading_paused and not self._over:
+            self._reading_paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def read(self) -> bytes:
+        """At least one byte.
+
+        Raises:
+            LinkLost: the other side is gone and all it wrote was read.
+        """
+        while not self._received:
+            if self._over:
+                raise LinkLost
+            await self._wait()
+        return self.take()
+
+    def write(self, data: bytes | memoryview) -> None:
+        """Hand bytes to the transport; to a link that is over they are lost."""
+        if not self._over:
+            self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until all that was written is the system's, or until something is received, or the end."""
+        while self._writing_paused and not self._received and not self._over:
+            await self._wait()
+        # Under TLS the TCP transport below may still hold some, and tells only the TLS layer.
+        pause = 0.0
+        while self._transport is not self._raw and self._raw.get_write_buffer_size():
+            if self._received or self._over:
+                return
+            await asyncio.sleep(pause)
+            pause = 0.005
+
+    async def close(self) -> None:
+        """Close in good order, then wait until it is closed; the caller limits the time and aborts."""
+        self._transport.close()
+        while not self._closed:
+            await self._wait()
+
+    def abort(self) -> None:
+        """Close now; nothing that waits is written."""
+        self._over = True
+        self._transport.abort()
+        self._raw.abort()
+        self._wake()
+
+    async def _wait(self) -> None:
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)

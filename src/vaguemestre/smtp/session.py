@@ -1,0 +1,327 @@
+"""A session: one dialogue with one server, from the dial to QUIT (RFC 5321 §3).
+
+`open_session` (in `opening`) makes one that is ready for mail, or raises `SessionFailed`. Every exchange is
+one command, one reply, one deadline and one `Step` of the transcript. A session is poisoned for good by a
+timeout, a malformed reply, a lost link, bytes that came before they were due, or a 421: `reusable` is then
+False and the link is closed or about to be. Secrets are in no step and in no error; where a server repeats
+one, it is masked.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Mapping
+from enum import StrEnum
+
+from vaguemestre.mail.phase import Cause, Phase, Trouble
+from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.transcript import Step, Transcript
+from vaguemestre.smtp import wire
+from vaguemestre.smtp.capabilities import Capabilities
+from vaguemestre.smtp.certificate import Tls
+from vaguemestre.smtp.hop import NextHop
+from vaguemestre.smtp.link import Link, LinkLost
+from vaguemestre.smtp.network import Network
+from vaguemestre.smtp.sasl import traces
+from vaguemestre.smtp.timeouts import Timeouts
+
+type Observe = Callable[[Step], None]
+
+RESPONSE = "***"  # stands for what is never shown
+
+
+def unobserved(step: Step) -> None:
+    """For those who read the transcript afterwards."""
+
+
+class State(StrEnum):
+    """For operators; the repr shows it."""
+
+    OPENING = "OPENING"
+    IDLE = "IDLE"
+    BUSY = "BUSY"
+    CLOSED = "CLOSED"
+
+
+class SessionFailed(Exception):
+    """The dialogue cannot go on, or did not come to be.
+
+    Attributes:
+        trouble: what went wrong, and where.
+        transcript: the steps until then.
+    """
+
+    def __init__(self, trouble: Trouble, transcript: Transcript) -> None:
+        reply = "" if trouble.reply is None else f": {trouble.reply}"
+        super().__init__(f"{trouble.phase.value} {trouble.cause.value}{reply}")
+        self.trouble = trouble
+        self.transcript = transcript
+
+
+class Session:
+    """See the module. Used by one task at a time.
+
+    Attributes:
+        hop: what it was opened for.
+        capabilities: as announced last, after TLS.
+        tls: how it is protected; None in clear.
+        transactions: how many were begun.
+        state: what it is doing.
+    """
+
+    def __init__(
+        self, hop: NextHop, network: Network, timeouts: Timeouts, observe: Observe = unobserved
+    ) -> None:
+        self.hop = hop
+        self.network = network
+        self.timeouts = timeouts
+        self.capabilities = Capabilities()
+        self.tls: Tls | None = None
+        self.transactions = 0
+        self.state = State.OPENING
+        self._observe = observe
+        self._link: Link | None = None
+        self._parser = wire.ReplyParser()
+        self._poisoned = False
+        self._opening: Transcript = ()
+        self._steps: list[Step] = []
+        self._masks = () if hop.secret is None else traces(hop.login, hop.secret)
+
+    def __repr__(self) -> str:
+        return f"<Session {self.hop.host} {self.state.value} {self.transactions} transactions>"
+
+    # What it knows
+
+    @property
+    def link(self) -> Link:
+        """The link below; there is one once the dial succeeded."""
+        if self._link is None:
+            raise RuntimeError("the session was not dialled")
+        return self._link
+
+    @property
+    def peer(self) -> str:
+        """The address that was dialled; "" before."""
+        return "" if self._link is None else self._link.peer[0]
+
+    @property
+    def seen_address(self) -> str | None:
+        """Where the server sees us come from, if it says so."""
+        return self.capabilities.seen_address
+
+    @property
+    def transcript(self) -> Transcript:
+        """The steps of the opening, and those of the last transaction."""
+        return (*self._opening, *self._steps)
+
+    @property
+    def stale(self) -> bool:
+        """Whether something came that nobody asked for, or the other side is gone."""
+        return self._link is None or self._link.over or self._link.waiting or self._parser.pending
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another transaction may be tried on it."""
+        return not (self._poisoned or self.stale)
+
+    @property
+    def facts(self) -> dict[str, str]:
+        """For `Trouble.facts`."""
+        found = {"host": self.hop.host, "port": str(self.hop.port), "peer": self.peer}
+        if self.tls is not None:
+            found |= {"tls": self.tls.version}
+        return {name: text for name, text in found.items() if text}
+
+    def steps(self) -> Transcript:
+        """The steps since the opening, or since `begin`."""
+        return tuple(self._steps)
+
+    # Failing
+
+    def trouble(
+        self, phase: Phase, cause: Cause, reply: Reply | None = None, facts: Mapping[str, str] | None = None
+    ) -> Trouble:
+        """A trouble with this session's facts."""
+        return Trouble(phase, cause, reply, {**self.facts, **(facts or {})})
+
+    def failed(self, trouble: Trouble) -> SessionFailed:
+        """To be raised: the dialogue is still in order."""
+        return SessionFailed(trouble, self.transcript)
+
+    def broken(self, trouble: Trouble) -> SessionFailed:
+        """To be raised: the dialogue is out of order, and the link closed."""
+        self.abort()
+        return SessionFailed(trouble, self.transcript)
+
+    def poison(self) -> None:
+        """No other transaction is tried on it."""
+        self._poisoned = True
+
+    def abort(self) -> None:
+        """Close now, without a word."""
+        self._poisoned = True
+        self.state = State.CLOSED
+        if self._link is not None:
+            self._link.abort()
+
+    # Speaking
+
+    def dialled(self, link: Link) -> None:
+        """There is a link now."""
+        self._link = link
+
+    def protected(self, tls: Tls) -> None:
+        """TLS is on: what was said in clear is forgotten (RFC 3207 §4.2)."""
+        self.tls = tls
+        self._parser = wire.ReplyParser()
+        self.capabilities = Capabilities()
+
+    def opened(self) -> None:
+        """Ready for mail."""
+        self._opening, self._steps = tuple(self._steps), []
+        self.state = State.IDLE
+
+    def begin(self) -> None:
+        """A transaction begins; the steps of the last are forgotten, so that a transcript stays short."""
+        self._steps = []
+        self.transactions += 1
+        self.state = State.BUSY
+
+    def ended(self) -> None:
+        """The transaction is over."""
+        if self.state is State.BUSY:
+            self.state = State.IDLE
+
+    def record(self, step: Step) -> None:
+        """A step for the transcript and for who watches."""
+        self._steps.append(step)
+        self._observe(step)
+
+    def unasked(self, phase: Phase) -> Trouble | None:
+        """What came although nothing was asked, such as a 421 before closing; None if all is quiet."""
+        if not self.stale:
+            return None
+        self._parser.feed(self.link.take())
+        try:
+            raw = self._parser.next_reply()
+        except wire.MalformedReply:
+            return self.trouble(phase, Cause.UNDUE)
+        if raw is not None and raw.code >= 400:
+            return self.trouble(phase, Cause.REPLY, self._masked(raw.reply))
+        if raw is None and not self._parser.pending:
+            return self.trouble(phase, Cause.LOST)
+        return self.trouble(phase, Cause.UNDUE)
+
+    def check_quiet(self, phase: Phase, sent: str = "") -> None:
+        """Raise SessionFailed if something came that is not due."""
+        trouble = self.unasked(phase)
+        if trouble is not None:
+            self.record(Step(phase, sent, trouble.reply, trouble.cause))
+            raise self.broken(trouble)
+
+    async def exchange(self, phase: Phase, line: bytes, shown: str = "") -> wire.RawReply:
+        """Write a command, read its reply.
+
+        Args:
+            phase: its timeout is the deadline, and it stands in step and trouble.
+            line: the command with its CRLF.
+            shown: what the transcript shows instead, where the line holds a secret.
+
+        Raises:
+            SessionFailed: no valid reply in time; the session is closed.
+        """
+        sent = shown or line[:-2].decode("utf-8")
+        self.check_quiet(phase, sent)
+        self.link.write(line)
+        return await self.receive(phase, sent)
+
+    async def receive(
+        self, phase: Phase, sent: str, explain: Callable[[Exception], Cause] | None = None
+    ) -> wire.RawReply:
+        """Read one reply, as `exchange` does; `explain` names the cause of a failure its own way."""
+        started = self.network.monotonic()
+        try:
+            async with asyncio.timeout(self.timeouts.of(phase)):
+                raw = await self._next_reply()
+        except (TimeoutError, LinkLost, wire.MalformedReply) as error:
+            cause = (explain or cause_of)(error)
+            self.record(Step(phase, sent, None, cause, self.network.monotonic() - started))
+            raise self.broken(self.trouble(phase, cause)) from None
+        raw = self._unmasked(raw)
+        if raw.code == 421:
+            self.poison()
+        self.record(Step(phase, sent, raw.reply, None, self.network.monotonic() - started))
+        return raw
+
+    async def _next_reply(self) -> wire.RawReply:
+        while (raw := self._parser.next_reply()) is None:
+            self._parser.feed(await self.link.read())
+        return raw
+
+    def _unmasked(self, raw: wire.RawReply) -> wire.RawReply:
+        if not any(mask.encode() in line for mask in self._masks for line in raw.lines):
+            return raw
+        lines = raw.lines
+        for mask in self._masks:
+            lines = tuple(line.replace(mask.encode(), RESPONSE.encode()) for line in lines)
+        return wire.RawReply(raw.code, lines)
+
+    def _masked(self, reply: Reply) -> Reply:
+        text = reply.text
+        for mask in self._masks:
+            text = text.replace(mask, RESPONSE)
+        return Reply(reply.code, text)
+
+    # Commands outside of transactions
+
+    async def probe_sender(self) -> None:
+        """Ask whether the server takes mail from the hop's sender: MAIL, then RSET; no mail is sent.
+
+        Raises:
+            SessionFailed: it does not, or the dialogue broke.
+        """
+        sender = self.hop.sender
+        if sender.needs_smtputf8 and not self.capabilities.smtputf8:
+            raise self.failed(self.trouble(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED))
+        raw = await self.exchange(Phase.MAIL, wire.mail_from(sender, smtputf8=sender.needs_smtputf8))
+        if not raw.reply.positive:
+            raise self.failed(self.trouble(Phase.MAIL, Cause.REPLY, raw.reply))
+        await self.reset()
+
+    async def reset(self) -> None:
+        """RSET; whatever is answered instead of 250 poisons the session, and nothing is raised for it."""
+        try:
+            raw = await self.exchange(Phase.RSET, wire.command("RSET"))
+        except SessionFailed:
+            return
+        if not raw.reply.positive:
+            self.poison()
+
+    async def quit(self) -> None:
+        """QUIT, then close. Nothing that the server does here matters, and nothing is raised."""
+        try:
+            if self.reusable:
+                with contextlib.suppress(SessionFailed):
+                    await self.exchange(Phase.QUIT, wire.command("QUIT"))
+            if self._link is not None and not self._link.over:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.timeouts.quit):
+                        await self._link.close()
+        finally:
+            self.abort()
+
+    def mute(self) -> None:
+        """Let nobody watch what follows."""
+        self._observe = unobserved
+
+
+def cause_of(error: Exception) -> Cause:
+    """The cause that an error of the dialogue stands for."""
+    match error:
+        case TimeoutError():
+            return Cause.TIMEOUT
+        case wire.MalformedReply():
+            return Cause.MALFORMED
+        case _:
+            return Cause.LOST

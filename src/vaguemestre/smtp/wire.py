@@ -1,0 +1,317 @@
+"""The octets of SMTP, without I/O: replies, commands, dots; for our client and for our listener.
+
+Strict in what it takes and writes: lines end with CRLF and with nothing else (RFC 5321 §2.3.8), a reply has
+one code in all of its lines (§4.2.1), content ends only at CRLF . CRLF (§4.1.1.4). Every line that leaves
+is made by `line`, which refuses control characters in any argument, whatever checks came before it.
+
+The readers take any splitting of their input, need time linear in it and memory bounded by their limits.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.reply import Reply, printable
+
+REPLY_LIMIT = 65_536  # octets of one reply; RFC 5321 §4.5.3.1.5 asks for 512 a line
+COMMAND_LIMIT = 12_288  # octets of a line a client may write: RFC 4954 §4 needs that much for AUTH
+BLOCK = 262_144  # octets of content that are handed over at once
+
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r\n")
+_REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
+
+
+class MalformedReply(Exception):
+    """Bytes that are no reply; the dialogue cannot go on.
+
+    Attributes:
+        lines: how many lines of this reply were well-formed before the fault.
+        start: the first octets at fault, for telling TLS from other protocols; never shown to people.
+    """
+
+    def __init__(self, reason: str, lines: int = 0, start: bytes = b"") -> None:
+        super().__init__(reason)
+        self.lines = lines
+        self.start = start
+
+
+@dataclass(frozen=True)
+class RawReply:
+    """A reply as it came: the code, and its lines without code and CRLF."""
+
+    code: int
+    lines: tuple[bytes, ...]
+
+    @cached_property
+    def reply(self) -> Reply:
+        """The same, safe to store and to show."""
+        return Reply(self.code, printable(b"\n".join(self.lines)))
+
+
+class ReplyParser:
+    """Octets in, replies out (RFC 5321 §4.2)."""
+
+    def __init__(self) -> None:
+        self._buffer = bytearray()
+        self._searched = 0  # how far the buffer is known to hold no line end
+        self._size = 0  # octets of the unfinished reply's lines
+        self._code = b""
+        self._lines: list[bytes] = []
+
+    def feed(self, data: bytes) -> None:
+        """More octets from the server."""
+        self._buffer += data
+
+    @property
+    def pending(self) -> bool:
+        """Whether octets were fed that belong to no reply that was returned."""
+        return bool(self._buffer or self._lines)
+
+    def next_reply(self) -> RawReply | None:
+        """The next complete reply, or None until more is fed.
+
+        Raises:
+            MalformedReply: what comes next is no reply. Replies before it were returned.
+        """
+        while (raw := self._next_line()) is not None:
+            found = _REPLY_LINE.fullmatch(raw)
+            if found is None:
+                raise self._malformed("a line that is no line of a reply", raw)
+            code, mark, text = found.groups()
+            if self._lines and code != self._code:
+                raise self._malformed("the code changes within a reply", raw)
+            self._code = code
+            self._lines.append(text or b"")
+            if mark != b"-":
+                return self._complete()
+        return None
+
+    def _complete(self) -> RawReply:
+        done = RawReply(int(self._code), tuple(self._lines))
+        self._lines, self._size = [], 0
+        return done
+
+    def _next_line(self) -> bytes | None:
+        end = self._buffer.find(b"\n", self._searched)
+        length = len(self._buffer) if end < 0 else end + 1
+        if self._size + length > REPLY_LIMIT:
+            raise self._malformed("a reply without end", bytes(self._buffer[:16]))
+        if end < 0:
+            self._searched = length
+            self._check_start()
+            return None
+        raw = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        self._searched = 0
+        self._size += length
+        return raw
+
+    def _check_start(self) -> None:
+        # A server of another protocol may never end its line.
+        start = bytes(self._buffer[:4])
+        if start and _REPLY_START.match(start) is None:
+            raise self._malformed("a line that is no line of a reply", start)
+
+    def _malformed(self, reason: str, start: bytes) -> MalformedReply:
+        return MalformedReply(reason, len(self._lines), start[:16])
+
+
+# Writing
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_WORD = re.compile(r"[^\x00-\x20\x7f-\xa0]+")
+
+
+def line(text: str) -> bytes:
+    """The text and CRLF: the one function that every command and response passes.
+
+    Raises:
+        ValueError: a control character, or a lone surrogate, in the text.
+    """
+    if _CONTROL.search(text):
+        raise ValueError("a control character in a command")
+    return text.encode("utf-8") + b"\r\n"
+
+
+def command(verb: str, *arguments: str) -> bytes:
+    """A command; each argument is one word.
+
+    Raises:
+        ValueError: an argument that is empty, or holds a blank or a control character.
+    """
+    if not all(_WORD.fullmatch(word) for word in (verb, *arguments)):
+        raise ValueError("a blank or a control character in an argument of a command")
+    return line(" ".join((verb, *arguments)))
+
+
+def mail_from(
+    mailbox: Mailbox | None, *, size: int | None = None, eight_bit: bool = False, smtputf8: bool = False
+) -> bytes:
+    """MAIL with its parameters (RFC 5321 §4.1.1.2, RFC 1870, RFC 6152, RFC 6531); None is the null path."""
+    words = [f"MAIL FROM:{_path(mailbox)}"]
+    if size is not None:
+        words.append(f"SIZE={size:d}")
+    if eight_bit:
+        words.append("BODY=8BITMIME")
+    if smtputf8:
+        words.append("SMTPUTF8")
+    return line(" ".join(words))
+
+
+def rcpt_to(mailbox: Mailbox) -> bytes:
+    """RCPT (RFC 5321 §4.1.1.3)."""
+    return line(f"RCPT TO:{_path(mailbox)}")
+
+
+def _path(mailbox: Mailbox | None) -> str:
+    # A mailbox was parsed strictly; only within quotes may it hold a blank or an angle bracket.
+    if mailbox is None:
+        return "<>"
+    if not mailbox.local.startswith('"') and not _WORD.fullmatch(mailbox.wire):
+        raise ValueError("a blank in a path")
+    return f"<{mailbox.wire}>"
+
+
+def has_bare_line_ending(content: bytes) -> bool:
+    """Whether a CR or LF stands alone (RFC 5321 §2.3.8)."""
+    pairs = content.count(b"\r\n")
+    return content.count(b"\r") != pairs or content.count(b"\n") != pairs
+
+
+def dot_stuff(content: bytes) -> bytes:
+    """The content with a dot added to each line that begins with one (RFC 5321 §4.5.2).
+
+    Raises:
+        ValueError: a bare CR or LF: it never leaves.
+    """
+    if has_bare_line_ending(content):
+        raise ValueError("a bare CR or LF in the content")
+    head = b"." if content.startswith(b".") else b""
+    return head + content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else head + content
+
+
+def dot_unstuff(stuffed: bytes) -> bytes:
+    """What `dot_stuff` was given."""
+    return stuffed.removeprefix(b".").replace(b"\r\n.", b"\r\n")
+
+
+def closing(content: bytes) -> bytes:
+    """What makes the content's last line end: CRLF where it lacks it."""
+    return b"" if not content or content.endswith(b"\r\n") else b"\r\n"
+
+
+END_OF_DATA = b".\r\n"  # behind content that ends with CRLF, or that is empty
+
+
+def blocks(content: bytes, size: int = BLOCK) -> Iterator[memoryview]:
+    """The content in pieces of at most `size` octets, not copied."""
+    view = memoryview(content)
+    for start in range(0, len(view), size):
+        yield view[start : start + size]
+
+
+# Reading, for the listener
+
+
+class BareLineEnding(Exception):
+    """A CR or LF that stands alone (RFC 5321 §2.3.8)."""
+
+
+class LineTooLong(Exception):
+    """A line beyond the limit. The reader is of no more use."""
+
+
+class ContentTooLarge(Exception):
+    """Content beyond the limit."""
+
+
+class LineReader:
+    """Octets in, lines out, each ended by CRLF."""
+
+    def __init__(self, limit: int = COMMAND_LIMIT) -> None:
+        self._limit = limit
+        self._buffer = bytearray()
+        self._searched = 0
+
+    def feed(self, data: bytes) -> None:
+        """More octets from the client."""
+        self._buffer += data
+
+    def next_line(self) -> bytes | None:
+        """The next line without its CRLF, or None until more is fed.
+
+        Raises:
+            BareLineEnding: the line ends with LF alone, or holds a CR; it was consumed.
+            LineTooLong: more than the limit, CRLF included.
+        """
+        end = self._buffer.find(b"\n", self._searched)
+        length = len(self._buffer) if end < 0 else end + 1
+        if length > self._limit:
+            raise LineTooLong
+        if end < 0:
+            self._searched = length
+            return None
+        raw = bytes(self._buffer[:length])
+        del self._buffer[:length]
+        self._searched = 0
+        if raw.find(b"\r") != length - 2:
+            raise BareLineEnding
+        return raw[:-2]
+
+    def take_rest(self) -> bytes:
+        """What is buffered behind the last line, removed: the start of content, or clear text to discard."""
+        rest = bytes(self._buffer)
+        self._buffer.clear()
+        self._searched = 0
+        return rest
+
+
+class DataReader:
+    """Octets in, content out: ends at CRLF . CRLF only, and undoes dot-stuffing (RFC 5321 §4.1.1.4, §4.5.2).
+
+    A fault does not end the reading: the client goes on writing its content whatever we think of it, so the
+    fault is raised by `content` once the end was seen.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        # Stuffing at most adds a dot to each three octets; the exact size is judged at the end.
+        self._raw_limit = limit + limit // 3 + 8
+        self._raw = bytearray(b"\r\n")  # as if a line ended before the first
+        self._finished = False
+        self._too_large = False
+        self.rest = b""
+
+    def feed(self, data: bytes) -> bool:
+        """More octets; True once the end was seen, `rest` then holds what followed it."""
+        searched = max(0, len(self._raw) - 4)
+        self._raw += data
+        end = self._raw.find(b"\r\n.\r\n", searched)
+        if end >= 0:
+            self.rest = bytes(self._raw[end + 5 :])
+            del self._raw[end + 2 :]
+            self._finished = True
+        if len(self._raw) > self._raw_limit:
+            self._too_large = True
+            del self._raw[:-4]
+        return self._finished
+
+    def content(self) -> bytes:
+        """The content, its last CRLF included.
+
+        Raises:
+            BareLineEnding: a CR or LF stands alone in it; nothing is repaired.
+            ContentTooLarge: it is longer than the limit.
+        """
+        if self._too_large:
+            raise ContentTooLarge
+        content = bytes(self._raw.replace(b"\r\n.", b"\r\n"))[2:]
+        if len(content) > self._limit:
+            raise ContentTooLarge
+        if has_bare_line_ending(content):
+            raise BareLineEnding
+        return content
