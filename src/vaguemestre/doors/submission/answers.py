@@ -1,0 +1,114 @@
+"""What the listener answers: code, enhanced status and text (RFC 5321 §4.2, RFC 2034, RFC 3463).
+
+Every answer but the greeting, 354, 334 and those to EHLO carries an enhanced status. Texts are English, since
+they are read in logs and by programs, and never repeat what the other side sent without making it safe.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vaguemestre.mail.reply import printable
+
+LINE = 400  # characters of text in one line; a reply line holds 512 bytes, RFC 5321 §4.5.3.1.5
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer.
+
+    Attributes:
+        code: three digits.
+        enhanced: `5.7.1`, or "" where the RFC has none.
+        lines: text, one entry a line.
+    """
+
+    code: int
+    enhanced: str
+    lines: tuple[str, ...]
+
+    @property
+    def wire(self) -> bytes:
+        """The answer's bytes, with CRLF; the enhanced status on every line (RFC 2034 §4)."""
+        texts = [f"{self.enhanced} {line}".strip() for line in self.lines]
+        marks = ["-"] * (len(texts) - 1) + [" "]
+        return b"".join(_line(self.code, mark, text) for mark, text in zip(marks, texts, strict=True))
+
+    @property
+    def accepts(self) -> bool:
+        """Whether it is a 2yz."""
+        return self.code // 100 == 2
+
+    @property
+    def refuses(self) -> bool:
+        """Whether it is a 5yz."""
+        return self.code >= 500
+
+    def __str__(self) -> str:
+        return f"{self.code} {self.enhanced} {self.lines[0]}"
+
+
+def _line(code: int, mark: str, text: str) -> bytes:
+    return f"{code}{mark}{printable(text, LINE)}".replace("\n", " ").encode() + b"\r\n"
+
+
+def answer(code: int, enhanced: str, *lines: str) -> Answer:
+    """Short for `Answer`."""
+    return Answer(code, enhanced, lines)
+
+
+OK = answer(250, "2.0.0", "OK")
+BYE = answer(221, "2.0.0", "Bye")
+GO_AHEAD = answer(354, "", "End the message with <CR><LF>.<CR><LF>")
+CANNOT_VERIFY = answer(252, "2.5.0", "Cannot verify, but will take a message and try")
+HELP = answer(214, "2.0.0", "Vaguemestre takes mail for submission: EHLO, AUTH, MAIL, RCPT, DATA, QUIT")
+START_TLS = answer(220, "2.0.0", "Start TLS now")
+SIGNED_IN = answer(235, "2.7.0", "Signed in")
+
+SENDER_TAKEN = answer(250, "2.1.0", "Sender taken")
+RECIPIENT_TAKEN = answer(250, "2.1.5", "Recipient taken")
+
+UNKNOWN_COMMAND = answer(500, "5.5.1", "Unknown command")
+NOT_OFFERED = answer(502, "5.5.1", "This command is not offered")
+BAD_LINE = answer(500, "5.5.2", "A command is one line of printable characters that ends with CR LF")
+LONG_LINE = answer(500, "5.5.2", "The command line is too long")
+NO_ARGUMENT = answer(501, "5.5.4", "This command takes no argument")
+GREET_FIRST = answer(503, "5.5.1", "Say EHLO first")
+MAIL_FIRST = answer(503, "5.5.1", "Say MAIL first")
+NO_RECIPIENT = answer(554, "5.5.1", "No recipient was accepted")
+IN_TRANSACTION = answer(503, "5.5.1", "Not within a transaction")
+UNSYNCHRONISED = answer(554, "5.5.0", "Wait for the answer before sending more")
+
+AUTH_NEEDED = answer(530, "5.7.0", "Sign in first: AUTH with an API key as password")
+AUTH_TWICE = answer(503, "5.5.1", "Already signed in")
+AUTH_OVER_TLS = answer(538, "5.7.11", "Signing in needs TLS here")
+AUTH_MECHANISM = answer(504, "5.5.4", "AUTH takes PLAIN or LOGIN")
+AUTH_LONG = answer(500, "5.5.6", "The response is too long")
+AUTH_SYNTAX = answer(501, "5.5.2", "The response is not what the mechanism asks for")
+AUTH_CANCELLED = answer(501, "5.7.0", "Signing in was cancelled")
+AUTH_FAILED = answer(
+    535, "5.7.8", "The API key is not accepted: give a valid one with the scope send as password"
+)
+AUTH_LATER = answer(454, "4.7.0", "Signing in is not possible at the moment, try again")
+TLS_ALREADY = answer(503, "5.5.1", "TLS is in use already")
+TLS_NOT_OFFERED = answer(502, "5.5.1", "STARTTLS is not offered here")
+
+TOO_LARGE = answer(552, "5.3.4", "The message is larger than this server takes")
+TOO_MANY_RECIPIENTS = answer(452, "4.5.3", "Too many recipients; send the rest in another transaction")
+BARE_LINE_ENDING = answer(550, "5.6.11", "The content holds a bare CR or LF; end every line with CR LF")
+DISK_FULL = answer(452, "4.3.1", "No space is left to record the message, try again")
+NOT_RECORDED = answer(451, "4.3.1", "The message could not be recorded, try again")
+KEY_REVOKED = answer(550, "5.7.1", "The API key has been revoked")
+KEY_REUSED = answer(550, "5.5.4", "The idempotency key was used for another message")
+IN_PROGRESS = answer(
+    451, "4.3.0", "The first message of that idempotency key is still being recorded, try again"
+)
+LOOP = answer(554, "5.4.6", "The message has been passed on too often: is there a loop?")
+
+CLOSED_ERRORS = answer(421, "4.7.0", "Too many errors, closing")
+CLOSED_FAILURES = answer(421, "4.7.0", "Too many refused sign-ins, closing")
+CLOSED_IDLE = answer(421, "4.4.2", "No command for too long, closing")
+CLOSED_PROTOCOL = answer(421, "4.7.0", "This is not SMTP, closing")
+CLOSED_DOWN = answer(421, "4.3.2", "Shutting down, try again")
+CLOSED_ROOM = answer(421, "4.3.1", "Too much mail is being taken at the moment, try again")
+CLOSED_BUSY = answer(421, "4.7.0", "Too many sessions, try again later")

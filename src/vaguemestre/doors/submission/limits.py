@@ -1,0 +1,48 @@
+"""What one submitter, and all of them together, may use of the listener: values that a test can set.
+
+RFC 5321 §4.5.3.1 gives the least that must be taken; the numbers here are Postfix's where it has one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vaguemestre.mail.envelope import RECIPIENT_LIMIT
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Lengths of time are seconds, sizes bytes.
+
+    Attributes:
+        message: largest content that is taken, announced as SIZE (RFC 1870).
+        held: content of all sessions together that may be in memory.
+        recipients: of one transaction.
+        command: of a command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512, the parameters of
+            SIZE, AUTH, SMTPUTF8 and DSN for more.
+        idle: how long a submitter may take for one command, or for `stride` bytes of content.
+        stride: bytes of content that count as progress.
+        queueing: how long a message may wait for its commit before it is answered 451 instead.
+        handshake: of TLS.
+        sessions: at once, from everywhere.
+        sessions_of_peer: at once, from one address.
+        errors: refused commands of a session until it is closed.
+        idle_commands: NOOP, RSET and the like without a message between them, until each is an error.
+        failures: refused authentications of a session until it is closed.
+        trace: Received fields, beyond which a message is taken to loop (RFC 5321 §6.3).
+    """
+
+    message: int = 26_214_400
+    held: int = 256 * 1_048_576
+    recipients: int = RECIPIENT_LIMIT
+    command: int = 2_048
+    idle: float = 300.0
+    stride: int = 16_384
+    queueing: float = 60.0
+    handshake: float = 30.0
+    sessions: int = 500
+    sessions_of_peer: int = 100
+    errors: int = 20
+    idle_commands: int = 100
+    failures: int = 3
+    trace: int = 100

@@ -1,0 +1,199 @@
+"""The submission process: binds, serves, drains (RFC 6409, RFC 8314).
+
+Promises: it never relays for strangers. Every peer signs in, but for those of the networks in
+`VAGUEMESTRE_SUBMISSION_TRUST`, and it refuses to start with a trusted network outside the private ranges. On
+SIGTERM or SIGINT it stops accepting, says 421 to the idle and lets content that is under way finish.
+Fails by leaving with one sentence: an address in use, a certificate that cannot be read, a database that does
+not keep what it commits (L5).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import ssl
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from pathlib import Path
+
+import structlog
+import uvloop
+from django.utils import timezone
+
+from vaguemestre.doors.submission.house import House
+from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.doors.submission.session import Session
+from vaguemestre.doors.submission.terms import Terms
+from vaguemestre.environment import Bind, Environment, Network
+from vaguemestre.ledger.database import durability_problems
+from vaguemestre.ledger.hops import ehlo_name
+from vaguemestre.ledger.threads import LedgerThreads
+
+log = structlog.get_logger("vaguemestre.submission")
+
+BACKLOG = 512  # sockets that wait to be accepted
+GRACE = 20.0  # seconds for content that is under way when the listener stops
+_PRIVATE = tuple(
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+        "fc00::/7", "fe80::/10", "::1/128",
+    )
+)  # fmt: skip
+
+
+class Listener:
+    """What `serve` started."""
+
+    def __init__(self, servers: Sequence[asyncio.Server], house: House) -> None:
+        self._servers = servers
+        self._house = house
+
+    @property
+    def addresses(self) -> list[Bind]:
+        """Where it listens, in the order of the binds; a port 0 is shown as the one that was given."""
+        names = [socket.getsockname() for server in self._servers for socket in server.sockets]
+        return [Bind(name[0], name[1]) for name in names]
+
+    async def drain(self, grace: float = GRACE) -> None:
+        """Stop accepting, dismiss the idle, wait for the rest, end what lasts longer than `grace` seconds."""
+        for server in self._servers:
+            server.close()
+        self._house.draining = True
+        for guest in tuple(self._house.guests):
+            guest.drain()
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._house.empty.wait(), grace)
+        for guest in tuple(self._house.guests):
+            guest.abort()
+        await asyncio.sleep(0)  # for the transports to say that they are closed
+
+    def __repr__(self) -> str:
+        return f"<Listener {', '.join(map(str, self.addresses))}>"
+
+
+async def serve(
+    binds: Sequence[Bind],
+    terms: Terms,
+    threads: LedgerThreads,
+    *,
+    tls_binds: Sequence[Bind] = (),
+    clock: Callable[[], datetime] = timezone.now,
+) -> Listener:
+    """Listen on `binds`, and on `tls_binds` with TLS from the first byte.
+
+    Raises:
+        OSError: an address that cannot be bound.
+    """
+    house = House(terms, threads, clock)
+    loop = asyncio.get_running_loop()
+    servers = [
+        await loop.create_server(lambda: Session(house), bind.host, bind.port, backlog=BACKLOG)
+        for bind in binds
+    ]
+    servers += [
+        await loop.create_server(
+            lambda: Session(house),
+            bind.host,
+            bind.port,
+            backlog=BACKLOG,
+            ssl=terms.tls,
+            ssl_handshake_timeout=terms.limits.handshake,
+        )
+        for bind in tls_binds
+    ]
+    return Listener(servers, house)
+
+
+def run(environment: Environment, ready: Callable[[], None] = lambda: None) -> None:
+    """The `submission` process, until SIGTERM; `ready` is called once it listens.
+
+    Raises:
+        SystemExit: with the reason, where it cannot start.
+    """
+    terms = terms_of(environment)
+    problems = durability_problems()
+    if problems:
+        raise SystemExit("\n".join(problems))
+    warn(environment)
+    threads = LedgerThreads(1 if environment.on_sqlite else 4)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_serve_until_told(environment, terms, threads, ready))
+    finally:
+        threads.shutdown()
+
+
+def terms_of(environment: Environment) -> Terms:
+    """The terms that the environment sets.
+
+    Raises:
+        SystemExit: an open relay, or a certificate that cannot be used.
+    """
+    if not all(_private(network) for network in environment.submission_trust):
+        raise SystemExit("VAGUEMESTRE_SUBMISSION_TRUST: only private networks may submit without signing in.")
+    context = None
+    if environment.submission_certificate is not None:
+        context = tls_context(environment.submission_certificate, environment.submission_key)
+    elif environment.submission_tls_bind is not None:
+        raise SystemExit("VAGUEMESTRE_SUBMISSION_TLS_BIND needs VAGUEMESTRE_SUBMISSION_CERTIFICATE.")
+    limits = Limits(message=environment.max_message_bytes)
+    return Terms(ehlo_name(), limits, environment.submission_trust, context)
+
+
+def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
+    """TLS 1.2 or later with this chain; without `key`, the key is in the same file.
+
+    Raises:
+        SystemExit: what is wrong with the files.
+    """
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(certificate, key)
+    except (OSError, ssl.SSLError) as error:
+        reason = error.strerror or "it is not a certificate and its key"
+        raise SystemExit(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {certificate}: {reason}.") from None
+    return context
+
+
+def warn(environment: Environment) -> None:
+    """Tell an operator whose submitters on other machines could not sign in."""
+    bind = environment.submission_bind
+    if environment.submission_certificate is None and not ip_address(bind.host).is_loopback:
+        log.warning(
+            "submission_without_certificate",
+            bind=str(bind),
+            hint="Signing in needs TLS from other machines: set VAGUEMESTRE_SUBMISSION_CERTIFICATE and _KEY.",
+        )
+
+
+def _private(network: Network) -> bool:
+    return any(_within(network, private) for private in _PRIVATE)
+
+
+def _within(network: Network, private: Network) -> bool:
+    if isinstance(network, IPv4Network) and isinstance(private, IPv4Network):
+        return network.subnet_of(private)
+    if isinstance(network, IPv6Network) and isinstance(private, IPv6Network):
+        return network.subnet_of(private)
+    return False
+
+
+async def _serve_until_told(
+    environment: Environment, terms: Terms, threads: LedgerThreads, ready: Callable[[], None]
+) -> None:
+    told = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, told.set)
+    tls_binds = () if environment.submission_tls_bind is None else (environment.submission_tls_bind,)
+    try:
+        listener = await serve((environment.submission_bind,), terms, threads, tls_binds=tls_binds)
+    except OSError as error:
+        raise SystemExit(f"The submission listener cannot start: {error.strerror or error}.") from None
+    log.info("submission_listening", at=[str(bind) for bind in listener.addresses])
+    ready()
+    await told.wait()
+    log.info("submission_stopping")
+    await listener.drain()
