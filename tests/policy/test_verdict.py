@@ -126,6 +126,7 @@ TABLE = [
     (said(Phase.AUTH, "535 5.7.8 Bad credentials"), ROW_8),
     (happened(Phase.AUTH, Cause.NO_MECHANISM), ROW_8),
     (happened(Phase.AUTH, Cause.NOT_OFFERED), ROW_8),
+    (happened(Phase.AUTH, Cause.NOT_PERMITTED), ROW_8),
     (said(Phase.MAIL, "552 5.3.4 Message size exceeds limit"), ROW_9),
     (said(Phase.MAIL, "552 too much"), ROW_9),
     (said(Phase.MAIL, "555 5.5.4 Unsupported option"), ROW_9),

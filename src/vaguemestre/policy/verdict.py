@@ -68,8 +68,7 @@ _UNSECURED = frozenset(
         Cause.CERTIFICATE_OTHER,
     }
 )
-_NO_SIGN_IN = frozenset({Cause.NOT_OFFERED, Cause.NO_MECHANISM})
-_BEYOND_ASCII = frozenset({7, 8, 9, 10})  # details of x.6: RFC 6531 §3.5, RFC 6532
+_NO_SIGN_IN = frozenset({Cause.NOT_OFFERED, Cause.NO_MECHANISM, Cause.NOT_PERMITTED})
 
 
 def judge(case: Case) -> Judgement:
@@ -157,7 +156,8 @@ def _row_4_limit_reached(case: Case) -> Judgement | None:
 
 def _row_5_unreached(case: Case) -> Judgement | None:
     trouble = case.trouble
-    if trouble.phase not in _REACHING and trouble.cause not in _UNREACHED:
+    at_auth = trouble.phase is Phase.AUTH  # what we do not permit there is to sign in without encryption
+    if trouble.phase not in _REACHING and (at_auth or trouble.cause not in _UNREACHED):
         return None
     ours = trouble.cause is Cause.NOT_PERMITTED
     return _throttled(5, case, Why.NOT_PERMITTED if ours else Why.SERVER_UNAVAILABLE)
@@ -197,11 +197,11 @@ def _impossible_there(case: Case) -> Why | None:
     reply = _negative(case)
     if case.trouble.phase is not Phase.MAIL or reply is None or not reply.permanent:
         return None
-    subject, detail = wording.detail(reply) or (0, 0)
-    if reply.code == 552 or (subject, detail) == (3, 4):
+    status = wording.detail(reply) or (0, 0)
+    if reply.code == 552 or status == (3, 4):
         return Why.TOO_LARGE
-    if subject == 6:
-        return Why.SMTPUTF8_MISSING if detail in _BEYOND_ASCII else Why.CONTENT_KIND_REFUSED
+    if status[0] == 6:
+        return Why.SMTPUTF8_MISSING if status in wording.BEYOND_ASCII else Why.CONTENT_KIND_REFUSED
     if reply.code == 555:
         return Why.PARAMETER_REFUSED
     kept_out = reply.code == 503 or _access(case) is not None

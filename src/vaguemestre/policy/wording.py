@@ -67,6 +67,11 @@ _CONNECTIONS = _any(
 )
 _LOGINS = _any(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
 
+_APP_PASSWORD = _any("application-specific", "app password", "gsmtp")
+
+# Details of x.6 about addresses and headers beyond ASCII: RFC 6531 §3.5.
+BEYOND_ASCII = frozenset({(6, 7), (6, 8), (6, 9), (6, 10)})
+
 
 class Access(StrEnum):
     """How a server says that it does not let this connection in, apart from a refused AUTH."""
@@ -182,6 +187,19 @@ def access(reply: Reply) -> Access | None:
         return by_status
     by_text = next((access for access, pattern in _ACCESS_TEXT.items() if pattern.search(reply.text)), None)
     return Access.AUTHENTICATION_REQUIRED if by_text is None and reply.code == 530 else by_text
+
+
+def password_off(reply: Reply) -> bool:
+    """Whether Microsoft no longer takes passwords for this mailbox; 5.7.139 may also be a wrong one."""
+    if detail(reply) == (7, 139):
+        return "incorrect" not in reply.text.lower()
+    return access(reply) is Access.PASSWORD_OFF
+
+
+def app_password_needed(reply: Reply) -> bool:
+    """Whether Google wants an application's own password in place of the account's."""
+    own = detail(reply) in {(7, 9), (7, 14)} or bool(_APP_PASSWORD.search(reply.text))
+    return reply.code == 534 and own
 
 
 def detail(reply: Reply) -> tuple[int, int] | None:

@@ -1,0 +1,308 @@
+"""Golden diagnoses: from what happened to what a person is told first."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vaguemestre.mail.account import Encryption
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.phase import Cause, Phase, Trouble
+from vaguemestre.mail.reply import Reply
+from vaguemestre.policy.diagnosis import (
+    DialogueFacts,
+    Finding,
+    FindingCode,
+    Offered,
+    Severity,
+    Who,
+    diagnose,
+)
+
+NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
+OFFERED = Offered(size=35_882_577, eight_bit=True, smtputf8=False, mechanisms=("PLAIN", "LOGIN"))
+WELL = DialogueFacts(
+    trouble=None,
+    host="smtp.example.org",
+    port=587,
+    encryption=Encryption.STARTTLS,
+    sender=Mailbox.parse("office@example.org"),
+    now=NOW,
+    login="office@example.org",
+    has_secret=True,
+    offered=OFFERED,
+    tls_expires_at=NOW + timedelta(days=60),
+)
+
+
+def said(phase: Phase, line: str) -> Trouble:
+    return Trouble(phase, Cause.REPLY, Reply(int(line[:3]), line[4:]))
+
+
+def found(trouble: Trouble | None, **changes) -> Finding:
+    return diagnose(replace(WELL, trouble=trouble, **changes))[0]
+
+
+GOLDEN = [
+    ("u01", Trouble(Phase.RESOLVE, Cause.HOST_UNKNOWN), "host_unknown", "you"),
+    ("u02", Trouble(Phase.RESOLVE, Cause.LOOKUP_FAILED), "lookup_failed", "dns_host"),
+    ("u02", Trouble(Phase.RESOLVE, Cause.TIMEOUT), "lookup_failed", "dns_host"),
+    ("u03", Trouble(Phase.CONNECT, Cause.CONNECTION_REFUSED), "refused", "you"),
+    ("u04", Trouble(Phase.CONNECT, Cause.TIMEOUT), "no_answer", "operator"),
+    ("u04", Trouble(Phase.CONNECT, Cause.UNREACHABLE), "no_answer", "operator"),
+    ("l11", Trouble(Phase.CONNECT, Cause.NOT_PERMITTED), "address_not_permitted", "operator"),
+    ("l11", Trouble(Phase.RESOLVE, Cause.NOT_PERMITTED), "address_not_permitted", "operator"),
+    ("u05", Trouble(Phase.GREETING, Cause.LOST), "connection_lost", "provider"),
+    ("u06", Trouble(Phase.GREETING, Cause.TIMEOUT), "silent", "provider"),
+    ("u07", said(Phase.GREETING, "421 4.3.2 not now"), "greeting_busy", "provider"),
+    ("u07", said(Phase.GREETING, "421 4.7.0 Too many connections from you"), "too_many_connections", "you"),
+    ("u08", said(Phase.GREETING, "554 5.7.1 No SMTP service here"), "greeting_rejected", "provider"),
+    (
+        "u08",
+        said(Phase.GREETING, "554 5.7.1 Your IP is not on our allow list"),
+        "address_not_listed",
+        "provider",
+    ),
+    ("u09", Trouble(Phase.GREETING, Cause.NOT_SMTP), "not_smtp", "you"),
+    ("u10", Trouble(Phase.GREETING, Cause.TLS_EXPECTED), "starttls_on_ssl_port", "you"),
+    ("u10", Trouble(Phase.TLS, Cause.TLS_NOT_SPOKEN), "ssl_on_starttls_port", "you"),
+    ("u10", Trouble(Phase.TLS, Cause.TIMEOUT), "ssl_on_starttls_port", "you"),
+    ("u10", Trouble(Phase.TLS, Cause.LOST), "ssl_on_starttls_port", "you"),
+    ("u12", said(Phase.EHLO, "500 5.5.1 what"), "ehlo_refused", "provider"),
+    ("u12", said(Phase.EHLO, "450 4.3.0 wait"), "temporarily_refused", "provider"),
+    ("u13", said(Phase.EHLO, "421 4.3.2 closing"), "service_closing", "provider"),
+    ("u13", Trouble(Phase.EHLO, Cause.LOST), "connection_lost", "provider"),
+    ("u13", Trouble(Phase.EHLO, Cause.TIMEOUT), "out_of_time", "provider"),
+    ("u14", Trouble(Phase.EHLO, Cause.MALFORMED), "protocol_broken", "provider"),
+    ("u16", Trouble(Phase.STARTTLS, Cause.NOT_OFFERED), "starttls_not_offered", "you"),
+    ("u16", said(Phase.STARTTLS, "454 4.7.0 TLS not available"), "starttls_refused", "provider"),
+    ("u17", Trouble(Phase.STARTTLS, Cause.TLS_NOT_SPOKEN), "tls_failed", "provider"),
+    ("u17", Trouble(Phase.STARTTLS, Cause.TLS_FAILED), "tls_failed", "provider"),
+    ("u18", Trouble(Phase.TLS, Cause.CERTIFICATE_EXPIRED), "certificate_expired", "provider"),
+    ("u18", Trouble(Phase.TLS, Cause.CERTIFICATE_NOT_YET_VALID), "certificate_not_yet_valid", "provider"),
+    ("u18", Trouble(Phase.STARTTLS, Cause.CERTIFICATE_NAME), "certificate_wrong_name", "you"),
+    ("u18", Trouble(Phase.STARTTLS, Cause.CERTIFICATE_AUTHORITY), "certificate_unknown_authority", "you"),
+    ("u18", Trouble(Phase.STARTTLS, Cause.CERTIFICATE_SELF_SIGNED), "certificate_self_signed", "you"),
+    ("u18", Trouble(Phase.TLS, Cause.CERTIFICATE_OTHER), "certificate_other", "provider"),
+    (
+        "u18",
+        Trouble(Phase.TLS, Cause.CERTIFICATE_OTHER, facts={"pinned": "00"}),
+        "certificate_changed",
+        "you",
+    ),
+    ("u18", Trouble(Phase.TLS, Cause.TLS_TOO_OLD), "tls_too_old", "provider"),
+    ("u19", Trouble(Phase.STARTTLS, Cause.UNDUE), "protocol_broken", "provider"),
+    ("u21", Trouble(Phase.AUTH, Cause.NOT_OFFERED), "auth_not_offered", "you"),
+    ("u21", said(Phase.AUTH, "503 5.5.1 Error: authentication not enabled"), "auth_not_offered", "you"),
+    ("u21", Trouble(Phase.AUTH, Cause.NO_MECHANISM), "no_mechanism", "provider"),
+    ("u21", said(Phase.AUTH, "504 5.5.4 Unrecognized authentication type"), "no_mechanism", "provider"),
+    ("u21", Trouble(Phase.AUTH, Cause.MALFORMED), "protocol_broken", "provider"),
+    ("u22", said(Phase.AUTH, "535 5.7.8 Bad credentials"), "auth_refused", "you"),
+    ("u22", said(Phase.AUTH, "535 5.7.3 Authentication unsuccessful"), "auth_refused", "you"),
+    (
+        "u22",
+        said(Phase.AUTH, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled"),
+        "microsoft_password_off",
+        "you",
+    ),
+    (
+        "u22",
+        said(Phase.AUTH, "535 5.7.139 Authentication unsuccessful, the user credentials were incorrect."),
+        "auth_refused",
+        "you",
+    ),
+    (
+        "u22",
+        said(Phase.AUTH, "535 5.7.30 Basic authentication is not supported"),
+        "microsoft_password_off",
+        "you",
+    ),
+    (
+        "u22",
+        said(Phase.CONTENT, "550 5.7.30 Basic authentication is not supported for Client Submission."),
+        "microsoft_password_off",
+        "you",
+    ),
+    (
+        "u22",
+        said(Phase.AUTH, "534 5.7.9 Application-specific password required"),
+        "google_app_password",
+        "you",
+    ),
+    ("u22", said(Phase.AUTH, "534 Please choose a stronger mechanism"), "no_mechanism", "provider"),
+    ("u22", said(Phase.AUTH, "538 5.7.11 Encryption required"), "auth_needs_tls", "you"),
+    ("u22", said(Phase.AUTH, "530 5.7.0 Must issue a STARTTLS command first"), "auth_needs_tls", "you"),
+    ("u22", Trouble(Phase.AUTH, Cause.NOT_PERMITTED), "auth_needs_tls", "you"),
+    ("u22", said(Phase.AUTH, "454 4.7.0 Temporary failure"), "auth_temporarily_unavailable", "provider"),
+    ("u22", said(Phase.AUTH, "454 4.7.0 Too many login attempts"), "rate_limited", "provider"),
+    (
+        "u22",
+        said(Phase.AUTH, "432 4.3.2 Concurrent connections limit exceeded"),
+        "too_many_connections",
+        "you",
+    ),
+    ("u22", said(Phase.AUTH, "525 5.7.1 Unauthorized IP address"), "address_not_listed", "provider"),
+    ("u24", said(Phase.MAIL, "450 4.3.0 later"), "temporarily_refused", "provider"),
+    ("u24", said(Phase.MAIL, "550 5.1.8 Sender refused"), "sender_refused", "you"),
+    ("u24", said(Phase.MAIL, "550 5.7.60 may not send as this sender"), "sender_refused", "you"),
+    ("u24", said(Phase.MAIL, "530 5.7.0 Authentication Required"), "authentication_required", "you"),
+    ("u24", said(Phase.MAIL, "530 5.7.0 Must issue a STARTTLS command first"), "encryption_required", "you"),
+    ("u24", said(Phase.MAIL, "552 5.3.4 Too big"), "message_too_large", "you"),
+    ("u24", said(Phase.MAIL, "555 5.5.4 no such parameter"), "command_refused", "provider"),
+    ("u24", said(Phase.MAIL, "450 Mail send limit exceeded"), "rate_limited", "provider"),
+    ("u24", said(Phase.MAIL, "553 5.6.7 ASCII only"), "smtputf8_not_offered", "provider"),
+    (
+        "u24",
+        said(Phase.RCPT, "554 5.7.1 Client host rejected: Access denied"),
+        "address_not_listed",
+        "provider",
+    ),
+    ("u24", said(Phase.RCPT, "554 5.7.1 Relay access denied"), "relay_denied", "provider"),
+    ("u25", Trouble(Phase.MAIL, Cause.LOST), "connection_lost", "provider"),
+    ("u25", said(Phase.MAIL, "354 go on"), "protocol_broken", "provider"),
+    ("u26", said(Phase.RCPT, "550 5.1.1 unknown"), "command_refused", "provider"),
+    ("d04", Trouble(Phase.CONTENT, Cause.DIED), "interrupted", "operator"),
+    ("d12", said(Phase.QUIT, "421 bye"), "ok", "you"),
+    ("d12", Trouble(Phase.RSET, Cause.LOST), "ok", "you"),
+    ("ok", None, "ok", "you"),
+]
+
+
+@pytest.mark.parametrize(("trouble", "code", "who"), [row[1:] for row in GOLDEN], ids=[r[0] for r in GOLDEN])
+def test_the_first_finding_of_a_dialogue_is_the_decisive_one(trouble, code, who):
+    finding = found(trouble)
+    assert (finding.code.value, finding.who.value) == (code, who)
+    assert finding.severity is (Severity.INFO if code == "ok" else Severity.ERROR)
+    if code != "ok":
+        assert finding.phase is trouble.phase
+
+
+def test_every_trouble_there_is_has_a_finding():
+    for phase in Phase:
+        for cause in Cause:
+            replies = [None] if cause is not Cause.REPLY else [Reply(code, "") for code in range(200, 600)]
+            for reply in replies:
+                first, *rest = diagnose(replace(WELL, trouble=Trouble(phase, cause, reply)))
+                assert (first.code is FindingCode.OK) == (phase in {Phase.RSET, Phase.QUIT})
+                assert all(finding.severity is Severity.WARNING for finding in rest)
+
+
+def test_a_dialogue_without_fault_has_one_finding():
+    assert [finding.code for finding in diagnose(WELL)] == [FindingCode.OK]
+
+
+def test_the_answer_for_an_address_that_is_not_permitted_is_uniform():
+    bare = Trouble(Phase.CONNECT, Cause.NOT_PERMITTED)
+    told = replace(bare, facts={"addresses": "127.0.0.1", "reason": "loopback"})
+    assert found(told, offered=None, tls_expires_at=None).facts == {"host": "smtp.example.org", "port": "587"}
+    assert found(told) == found(bare)
+
+
+def test_u09_what_is_no_smtp_server_is_not_repeated():
+    trouble = Trouble(Phase.GREETING, Cause.NOT_SMTP, Reply(220, "SSH-2.0-OpenSSH"))
+    assert "SSH" not in str(found(trouble).as_json())
+
+
+def test_a_finding_shows_the_servers_words_and_the_certificates_facts():
+    assert found(said(Phase.AUTH, "535 5.7.8 Bad credentials")).as_json() == {
+        "code": "auth_refused",
+        "severity": "error",
+        "phase": "auth",
+        "who": "you",
+        "facts": {
+            "host": "smtp.example.org",
+            "port": "587",
+            "encryption": "starttls",
+            "login": "office@example.org",
+            "sender": "office@example.org",
+            "code": "535",
+            "enhanced": "5.7.8",
+            "said": "5.7.8 Bad credentials",
+        },
+    }
+    trouble = Trouble(Phase.TLS, Cause.CERTIFICATE_NAME, facts={"names": "mail.example.net"})
+    assert found(trouble).facts["names"] == "mail.example.net"
+
+
+@pytest.mark.parametrize(
+    ("trouble", "encryption", "port"),
+    [
+        (Trouble(Phase.TLS, Cause.TLS_NOT_SPOKEN), "starttls", "587"),
+        (Trouble(Phase.GREETING, Cause.TLS_EXPECTED), "ssl", "465"),
+    ],
+)
+def test_u10_a_wrong_mode_comes_with_the_right_one(trouble, encryption, port):
+    facts = found(trouble).facts
+    assert (facts["suggested_encryption"], facts["suggested_port"]) == (encryption, port)
+
+
+def test_a_tls_silence_on_an_ssl_port_is_no_wrong_mode():
+    assert found(Trouble(Phase.TLS, Cause.TIMEOUT), port=465).code is FindingCode.OUT_OF_TIME
+    assert found(Trouble(Phase.TLS, Cause.LOST), port=465).code is FindingCode.CONNECTION_LOST
+
+
+def test_no_answer_on_port_25_hints_at_networks_that_close_it():
+    trouble = Trouble(Phase.CONNECT, Cause.TIMEOUT)
+    assert found(trouble, port=25).facts["port_25"] == "yes"
+    assert "port_25" not in found(trouble).facts
+
+
+BEYOND_ASCII = Mailbox.parse("büro@example.org")
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        None,
+        said(Phase.MAIL, "550 5.1.3 bad address"),
+        Trouble(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED),
+        said(Phase.QUIT, "421 bye"),
+    ],
+)
+def test_a_sender_beyond_ascii_needs_a_server_with_smtputf8(trouble):
+    assert found(trouble, sender=BEYOND_ASCII).code is FindingCode.SENDER_NEEDS_SMTPUTF8
+    offered = replace(OFFERED, smtputf8=True)
+    assert found(None, sender=BEYOND_ASCII, offered=offered).code is FindingCode.OK
+
+
+def test_what_fails_before_the_sender_counts_is_told_first():
+    trouble = said(Phase.AUTH, "535 5.7.8 no")
+    assert found(trouble, sender=BEYOND_ASCII).code is FindingCode.AUTH_REFUSED
+
+
+def warnings(**changes) -> list[str]:
+    return [finding.code.value for finding in diagnose(replace(WELL, **changes))[1:]]
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"tls_expires_at": NOW + timedelta(days=21)}, []),
+        ({"tls_expires_at": NOW + timedelta(days=20, hours=23)}, ["certificate_expires_soon"]),
+        ({"offered": replace(OFFERED, size=10 * 1024 * 1024)}, []),
+        ({"offered": replace(OFFERED, size=10 * 1024 * 1024 - 1)}, ["small_size_limit"]),
+        ({"offered": replace(OFFERED, size=0)}, []),
+        ({"offered": replace(OFFERED, size=None)}, []),
+        ({"offered": replace(OFFERED, eight_bit=False)}, ["no_eight_bit"]),
+        ({"login": "", "has_secret": False}, ["no_credentials_but_offered"]),
+        ({"has_secret": False}, ["no_credentials_but_offered"]),
+        ({"login": "", "has_secret": False, "offered": replace(OFFERED, mechanisms=())}, []),
+        ({"login": "", "has_secret": False, "offered": None, "tls_expires_at": None}, []),
+        ({"login": "office"}, []),
+        ({"login": "office", "trouble": said(Phase.AUTH, "535 5.7.8 no")}, ["login_without_domain"]),
+    ],
+)
+def test_what_works_and_may_not_tomorrow_is_a_warning(changes, expected):
+    assert warnings(**changes) == expected
+
+
+def test_a_certificate_that_ends_soon_says_in_how_many_days():
+    facts = diagnose(replace(WELL, tls_expires_at=NOW + timedelta(days=3, hours=1)))[1].facts
+    assert (facts["days"], facts["expires_at"]) == ("3", "2026-11-27T13:00:00+00:00")
+
+
+def test_somebody_must_act_on_every_code():
+    for code in FindingCode:
+        assert Finding.of(code, None, {}).who in Who
