@@ -9,6 +9,9 @@ from vaguemestre.mail.mailbox import Mailbox
 
 RECIPIENT_LIMIT = 1_000  # of one message; ten times what RFC 5321 §4.5.3.1.8 asks for
 
+# The reverse-path of a message whose submitter named no sender: not the null one, which would stay null.
+UNNAMED = Mailbox("unnamed", "localhost", "localhost")
+
 
 @dataclass(frozen=True)
 class Envelope:

@@ -7,11 +7,9 @@ the console can say the same in the reader's language.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from dataclasses import field as default
+from collections.abc import Mapping
 
 
-@dataclass(frozen=True)
 class Invalid(ValueError):
     """Input that is refused. Nothing was changed.
 
@@ -22,10 +20,15 @@ class Invalid(ValueError):
         facts: values that a translation of `message` may show. Never a secret.
     """
 
-    field: str
-    code: str
-    message: str
-    facts: dict[str, object] = default(default_factory=dict)
+    # No frozen dataclass: the interpreter writes an exception's traceback while it passes a context manager.
+    def __init__(
+        self, field: str, code: str, message: str, facts: Mapping[str, object] | None = None
+    ) -> None:
+        super().__init__(field, code, message, facts)
+        self.field = field
+        self.code = code
+        self.message = message
+        self.facts = dict(facts or {})
 
     def __str__(self) -> str:
         return f"{self.field}: {self.message}"

@@ -25,6 +25,7 @@ NAME_LIMIT = 200  # characters of a display name; ours
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 _PLAIN = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_LABEL}(?:\.{_LABEL})*)")
+_ENCODED_WORD = re.compile(r"=\?[^?]+\?[bBqQ]\?[^?]*\?=")
 _SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
@@ -87,9 +88,9 @@ class Mailbox:
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Mailbox:
     plain = _PLAIN.fullmatch(text)
-    if plain is not None and "xn--" not in text.lower():
+    if plain is not None and "xn--" not in text.lower() and not _ENCODED_WORD.search(text):
         return _measured(Mailbox(plain[1], plain[2].lower(), plain[2].lower()))
-    if _UNSAFE.search(text) or "=?" in text:
+    if _UNSAFE.search(text) or _ENCODED_WORD.search(text):
         raise _refusal()
     try:
         found = validate_email(

@@ -1,0 +1,161 @@
+"""The addresses in a header field or in a text that a person typed (RFC 5322 §3.4).
+
+One strict parser: `name@example.org`, `Name <name@example.org>`, `"Name, Given" <…>`, several separated by
+commas, groups (`undisclosed-recipients:;`), comments that are not nested. Source routes, missing commas and
+unbalanced quotes are refused with the code `address_syntax`: parsers that repair such text disagree about
+whom it names (CVE-2023-27043). Linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import readable
+from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
+
+_TOKEN = re.compile(
+    r"""(?P<blank>[ \t]++)
+      | (?P<quoted>"(?:[^"\\]|\\.)*+"(?:@[^\s"(),:;<>]++)?+)
+      | (?P<comment>\((?:[^()\\]|\\.)*+\))
+      | <(?P<angle>(?:"(?:[^"\\]|\\.)*+"|[^<>"])*+)>
+      | (?P<atom>[^\s"(),:;<>]++)
+      | (?P<mark>[,:;])
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+
+
+def parse_named(value: object, field: str) -> NamedMailbox:
+    """One address as a person or a program gives it.
+
+    Args:
+        value: `"a@b.c"`, `"Name <a@b.c>"` or `{"email": "a@b.c", "name": "Name"}`.
+        field: the input's name, for the refusal.
+
+    Raises:
+        Invalid: at `field`, `field.email` or `field.name`.
+    """
+    if isinstance(value, str):
+        return _single(value, field)
+    if not isinstance(value, Mapping):
+        raise Invalid(field, "address_type", "An address is needed: text, or an object with email and name.")
+    for key in value:
+        if key not in {"email", "name"}:
+            raise Invalid(f"{field}.{key}", "unknown_field", f"An address has no {key}: only email and name.")
+    mailbox = Mailbox.parse(_text(value.get("email"), f"{field}.email"), f"{field}.email")
+    return _named(mailbox, _text(value.get("name"), f"{field}.name"), f"{field}.name")
+
+
+def parse_addresses(text: str, field: str, limit: int) -> tuple[NamedMailbox, ...]:
+    """Every address of a header field's unfolded value, in order.
+
+    Raises:
+        Invalid: `address_syntax`, or `recipients_many` beyond `limit`.
+    """
+    found: list[NamedMailbox] = []
+    for mailbox in _elements(text, field):
+        if len(found) == limit:
+            raise Invalid(field, "recipients_many", f"At most {limit} addresses are taken here.")
+        found.append(mailbox)
+    return tuple(found)
+
+
+def _single(text: str, field: str) -> NamedMailbox:
+    if "<" not in text and "," not in text:
+        return NamedMailbox(Mailbox.parse(text, field))
+    found = parse_addresses(text, field, limit=2)
+    if len(found) != 1:
+        raise Invalid(field, "address_syntax", "This is not one address; write it like Name <a@example.org>.")
+    return found[0]
+
+
+def _text(value: object, field: str) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Invalid(field, "not_text", "Text is needed here.")
+    return value
+
+
+def _named(mailbox: Mailbox, name: str, field: str) -> NamedMailbox:
+    try:
+        return NamedMailbox(mailbox, name)
+    except Invalid as refusal:
+        raise refusal.at(field) from None
+
+
+def _elements(text: str, field: str) -> Iterator[NamedMailbox]:
+    """The elements between commas; a group's name and its semicolon separate too."""
+    element = _Element(field)
+    for kind, piece in _tokens(text, field):
+        if kind != "mark":
+            element.take(kind, piece)
+            continue
+        if piece != ":" and element.filled:
+            yield element.mailbox()
+        element = _Element(field)
+    if element.filled:
+        yield element.mailbox()
+
+
+def _tokens(text: str, field: str) -> Iterator[tuple[str, str]]:
+    position = 0
+    while position < len(text):
+        found = _TOKEN.match(text, position)
+        if found is None:
+            raise _syntax(field)
+        position = found.end()
+        kind = str(found.lastgroup)
+        yield kind, found[kind]
+
+
+class _Element:
+    """What stands between two commas, gathered token by token."""
+
+    def __init__(self, field: str) -> None:
+        self.field = field
+        self.words: list[tuple[str, str]] = []
+        self.angle: str | None = None
+
+    @property
+    def filled(self) -> bool:
+        return bool(self.words) or self.angle is not None
+
+    def take(self, kind: str, token: str) -> None:
+        if kind == "comment":
+            return
+        if self.angle is not None and kind != "blank":
+            raise _syntax(self.field)
+        if kind == "angle":
+            self.angle = token
+        elif kind != "blank":
+            self.words.append((kind, token))
+
+    def mailbox(self) -> NamedMailbox:
+        if self.angle is not None:
+            return _named(Mailbox.parse(self.angle.strip(" \t"), self.field), self._name(), self.field)
+        if len(self.words) != 1:
+            raise _syntax(self.field)
+        return NamedMailbox(Mailbox.parse(self.words[0][1], self.field))
+
+    def _name(self) -> str:
+        if any(kind == "quoted" and not token.endswith('"') for kind, token in self.words):
+            raise _syntax(self.field)
+        # Encoded words count outside quotes only (RFC 2047 §5), and a blank between two of them is none.
+        runs = groupby(self.words, key=lambda word: word[0] == "quoted")
+        return " ".join(_spoken([token for _, token in run], quoted=quoted) for quoted, run in runs)
+
+
+def _spoken(tokens: list[str], *, quoted: bool) -> str:
+    return " ".join(map(_unquoted, tokens)) if quoted else readable(" ".join(tokens))
+
+
+def _unquoted(token: str) -> str:
+    return re.sub(r"\\(.)", r"\1", token[1:-1], flags=re.DOTALL)
+
+
+def _syntax(field: str) -> Invalid:
+    return Invalid(field, "address_syntax", "These are not addresses; write them like name@example.org.")

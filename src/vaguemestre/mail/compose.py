@@ -1,0 +1,315 @@
+"""A message as it is posted, as Envelope and Content (RFC 5322, RFC 2045 to 2047, RFC 2183, RFC 2231).
+
+`compose` promises a content that any server can carry: 7-bit bodies in lines of at most 998 octets (text as
+it is, quoted-printable or base64, whichever is plainest), attachments whose bytes come out as they went in,
+Bcc nowhere in it, and the same bytes for the same post. Names and subjects beyond ASCII are encoded,
+international domains are A-labels; only a local part beyond ASCII is left in UTF-8 (RFC 6532). Date and
+Message-ID are added when it leaves, not here. Text is text: its line breaks become CRLF. It takes time linear
+in the size.
+
+Bad input raises `Invalid` at the field's path (`attachments[0].filename`, `headers.X-Ticket`).
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from email.utils import parsedate_to_datetime
+
+from vaguemestre.mail.content import LINE_LIMIT, Content
+from vaguemestre.mail.envelope import UNNAMED, Envelope
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import LONGEST_WORD, mailboxes_field, text_field
+from vaguemestre.mail.mailbox import NamedMailbox
+
+SUBJECT_LIMIT = 2_000  # characters
+FILENAME_LIMIT = 255  # characters
+HEADERS_LIMIT = 100
+ATTACHMENTS_LIMIT = 500
+_BASE64_LINE = 76  # characters, RFC 2045 §6.8
+
+_OWN = frozenset(
+    "from to cc bcc subject reply-to sender return-path received mime-version".split()  # noqa: SIM905  reads best
+)
+_OWN_PREFIXES = ("dkim-", "content-", "x-vaguemestre-")
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_HIDING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # bidirectional marks: invoice[RLO]fdp.exe
+_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
+_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
+_CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
+_TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"  # noqa: S105  RFC 2045's word for it
+_CONTENT_TYPE = re.compile(rf'({_TOKEN})/({_TOKEN})(?: *; *{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]{{0,200}}"))*')
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file that travels with a message.
+
+    Attributes:
+        filename: a bare name, without any path; "" only for an inline part.
+        content: its bytes.
+        content_type: RFC 2045 §5.1, such as `application/pdf`.
+        content_id: what `cid:` in the HTML names; "" for an ordinary attachment.
+    """
+
+    filename: str
+    content: bytes = field(repr=False)
+    content_type: str = "application/octet-stream"
+    content_id: str = ""
+
+
+@dataclass(frozen=True)
+class Post:
+    """A message as a submitter writes it.
+
+    Attributes:
+        from_: None leaves the From to the connection that will carry it.
+        headers: further fields, name to value; none of those that we write ourselves.
+    """
+
+    to: tuple[NamedMailbox, ...] = ()
+    cc: tuple[NamedMailbox, ...] = ()
+    bcc: tuple[NamedMailbox, ...] = ()
+    from_: NamedMailbox | None = None
+    reply_to: tuple[NamedMailbox, ...] = ()
+    subject: str = ""
+    text: str | None = None
+    html: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A MIME entity: its fields and its body, without a final line break."""
+
+    fields: bytes
+    body: bytes
+
+    def __bytes__(self) -> bytes:
+        return self.fields + b"\r\n" + self.body
+
+
+def compose(post: Post) -> tuple[Envelope, Content]:
+    """The envelope and the content of a posted message.
+
+    Raises:
+        Invalid: see the module.
+    """
+    sender = UNNAMED if post.from_ is None else post.from_.mailbox
+    recipients = tuple(named.mailbox for named in (*post.to, *post.cc, *post.bcc))
+    envelope = Envelope.to_each(sender, recipients)
+    part = _body(post)
+    fields = (*_address_fields(post), _subject(post.subject), *_further(post.headers))
+    return envelope, Content(b"".join((*fields, b"MIME-Version: 1.0\r\n", part.fields, b"\r\n", part.body)))
+
+
+def _address_fields(post: Post) -> Iterator[bytes]:
+    sender = () if post.from_ is None else (post.from_,)
+    named = {"From": sender, "Reply-To": post.reply_to, "To": post.to, "Cc": post.cc}
+    for name, mailboxes in named.items():
+        if mailboxes:
+            yield mailboxes_field(name, mailboxes)
+
+
+def _subject(subject: str) -> bytes:
+    if _CONTROL.search(subject):
+        raise Invalid("subject", "control_characters", "Control characters are not allowed in a subject.")
+    if len(subject) > SUBJECT_LIMIT:
+        raise Invalid("subject", "too_long", f"The subject is too long: at most {SUBJECT_LIMIT} characters.")
+    return text_field("Subject", subject) if subject else b""
+
+
+def _further(headers: Mapping[str, str]) -> Iterator[bytes]:
+    if len(headers) > HEADERS_LIMIT:
+        raise Invalid("headers", "too_many", f"A message has at most {HEADERS_LIMIT} further headers.")
+    seen: set[str] = set()
+    for name, value in headers.items():
+        path = f"headers.{name}" if _HEADER_NAME.fullmatch(name) else "headers"
+        _permitted(name, path, seen)
+        if _CONTROL.search(value):
+            raise Invalid(path, "control_characters", f"The header {name} holds a control character.")
+        _well_formed(name.lower(), value, path)
+        yield text_field(name, value)
+
+
+def _permitted(name: str, path: str, seen: set[str]) -> None:
+    low = name.lower()
+    if path == "headers":
+        raise Invalid(path, "header_name", "A header's name holds only letters, digits and hyphens.")
+    if low in _OWN or low.startswith(_OWN_PREFIXES):
+        raise Invalid(path, "header_reserved", f"The header {name} is written by us; leave it out.")
+    if low in seen:
+        raise Invalid(path, "header_twice", f"The header {name} is there twice.")
+    seen.add(low)
+
+
+def _well_formed(name: str, value: str, path: str) -> None:
+    """The fields that others rely on, and that are not free text."""
+    if name == "message-id" and not (len(value) <= LONGEST_WORD and _MESSAGE_ID.fullmatch(value)):
+        raise Invalid(path, "message_id", "A Message-ID looks like <unique@example.org>.")
+    if name == "date":
+        try:
+            parsedate_to_datetime(value)
+        except (ValueError, TypeError, IndexError, OverflowError):
+            raise Invalid(path, "date", "A Date looks like Mon, 5 Jan 2026 10:00:00 +0100.") from None
+
+
+def _body(post: Post) -> _Part:
+    if len(post.attachments) > ATTACHMENTS_LIMIT:
+        raise Invalid("attachments", "too_many", f"A message has at most {ATTACHMENTS_LIMIT} attachments.")
+    inline, attached = _attachments(post)
+    alternatives = []
+    if post.text is not None:
+        alternatives.append(_text("text", "plain", post.text))
+    if post.html is not None:
+        html = _text("html", "html", post.html)
+        alternatives.append(_multipart("related", [html, *inline]) if inline else html)
+    parts = [_multipart("alternative", alternatives)] if len(alternatives) > 1 else alternatives
+    if not parts and not attached:
+        raise Invalid("text", "body_missing", "A message needs text, html or an attachment.")
+    return _multipart("mixed", [*parts, *attached]) if attached else parts[0]
+
+
+def _attachments(post: Post) -> tuple[list[_Part], list[_Part]]:
+    """Those that the HTML shows, and the others."""
+    inline: list[_Part] = []
+    attached: list[_Part] = []
+    identifiers: set[str] = set()
+    for position, attachment in enumerate(post.attachments):
+        path = f"attachments[{position}]"
+        shown = bool(attachment.content_id) and post.html is not None
+        part = _attachment(attachment, path, "inline" if shown else "attachment")
+        if attachment.content_id and attachment.content_id in identifiers:
+            raise Invalid(f"{path}.content_id", "content_id_twice", "Another attachment has this content_id.")
+        identifiers.add(attachment.content_id)
+        (inline if shown else attached).append(part)
+    return inline, attached
+
+
+def _multipart(kind: str, parts: Sequence[_Part]) -> _Part:
+    """Parts between boundaries (RFC 2046 §5.1). A boundary made of their digest occurs in none of them."""
+    pieces = [bytes(part) for part in parts]
+    digest = hashlib.sha256(kind.encode())
+    for piece in pieces:
+        digest.update(hashlib.sha256(piece).digest())
+    boundary = f"=_{digest.hexdigest()[:32]}"
+    opening = f"--{boundary}\r\n".encode()
+    body = b"".join(opening + piece + b"\r\n" for piece in pieces) + f"--{boundary}--\r\n".encode()
+    return _Part(f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'.encode(), body)
+
+
+def _text(path: str, subtype: str, text: str) -> _Part:
+    if _NO_TEXT.search(text):
+        raise Invalid(path, "control_characters", "There is a control character in the text; remove it.")
+    raw = _LINE_BREAK.sub("\r\n", text).encode()
+    encoding, body = _carried(raw if raw.endswith(b"\r\n") else raw + b"\r\n")
+    fields = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
+    return _Part(fields.encode(), body)
+
+
+def _carried(raw: bytes) -> tuple[str, bytes]:
+    """The plainest encoding in which text passes a 7-bit server."""
+    if raw.isascii() and _longest_line(raw) <= LINE_LIMIT:
+        return "7bit", raw
+    beyond = len(raw) - len(raw.translate(None, _BEYOND_ASCII))
+    if beyond * 6 > max(len(raw), 200):
+        return "base64", _base64(raw)
+    return "quoted-printable", binascii.b2a_qp(raw, istext=True)
+
+
+_BEYOND_ASCII = bytes(range(128, 256))
+
+
+def _longest_line(raw: bytes) -> int:
+    return max(map(len, raw.split(b"\r\n")))
+
+
+def _base64(raw: bytes) -> bytes:
+    encoded = base64.b64encode(raw)
+    starts = range(0, len(encoded), _BASE64_LINE)
+    return b"".join(encoded[start : start + _BASE64_LINE] + b"\r\n" for start in starts)
+
+
+def _attachment(attachment: Attachment, path: str, disposition: str) -> _Part:
+    kind = attachment.content_type
+    found = _CONTENT_TYPE.fullmatch(kind) if len(kind) <= LINE_LIMIT - 20 else None
+    if found is None or found[1].lower() == "multipart":
+        raise Invalid(f"{path}.content_type", "content_type", "A content type looks like application/pdf.")
+    if found[1].lower() == "message":
+        encoding, body = "7bit", _embedded(attachment.content, path)
+    else:
+        encoding, body = "base64", _base64(attachment.content)
+    fields = [f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode()]
+    fields.append(_disposition(disposition, _filename(attachment, path)))
+    if attachment.content_id:
+        fields.append(f"Content-ID: <{_content_id(attachment.content_id, path)}>\r\n".encode())
+    return _Part(b"".join(fields), body)
+
+
+def _embedded(raw: bytes, path: str) -> bytes:
+    """A message within a message is never encoded (RFC 2046 §5.2.1)."""
+    try:
+        content = Content(raw)
+    except Invalid:
+        content = None
+    if content is None or not raw.isascii() or b"\0" in raw or _longest_line(raw) > LINE_LIMIT:
+        raise Invalid(
+            f"{path}.content_type",
+            "message_embedded",
+            "This message cannot travel as a message: attach it as application/octet-stream.",
+        )
+    return raw
+
+
+def _filename(attachment: Attachment, path: str) -> str:
+    name, at = attachment.filename, f"{path}.filename"
+    if not name and not attachment.content_id:
+        raise Invalid(at, "filename_missing", "An attachment needs a filename.")
+    if _CONTROL.search(name) or _HIDING.search(name):
+        raise Invalid(at, "control_characters", "Control characters are not allowed in a filename.")
+    if "/" in name or "\\" in name or name in {".", ".."}:
+        raise Invalid(at, "filename_path", "A filename is a bare name, without any path.")
+    if len(name) > FILENAME_LIMIT:
+        raise Invalid(at, "too_long", f"The filename is too long: at most {FILENAME_LIMIT} characters.")
+    return name
+
+
+def _content_id(text: str, path: str) -> str:
+    if not _CONTENT_ID.fullmatch(text):
+        message = "A content_id holds letters, digits, dots and one @, such as logo@example.org."
+        raise Invalid(f"{path}.content_id", "content_id", message)
+    return text
+
+
+def _disposition(kind: str, filename: str) -> bytes:
+    """Content-Disposition with the name in ASCII, or in UTF-8 in numbered pieces (RFC 2231 §3, §4)."""
+    if not filename:
+        return f"Content-Disposition: {kind}\r\n".encode()
+    if filename.isascii():
+        quoted = filename.replace('"', '\\"')
+        return f'Content-Disposition: {kind};\r\n filename="{quoted}"\r\n'.encode()
+    pieces = list(_percent_pieces(filename))
+    if len(pieces) == 1:
+        return f"Content-Disposition: {kind};\r\n filename*=utf-8''{pieces[0]}\r\n".encode()
+    pieces[0] = f"utf-8''{pieces[0]}"
+    numbered = "".join(f";\r\n filename*{number}*={piece}" for number, piece in enumerate(pieces))
+    return f"Content-Disposition: {kind}{numbered}\r\n".encode()
+
+
+def _percent_pieces(filename: str) -> Iterator[str]:
+    piece = ""
+    for character in filename:
+        safe = character.isascii() and (character.isalnum() or character in "-._~")
+        octets = character if safe else "".join(f"%{octet:02X}" for octet in character.encode())
+        if len(piece) + len(octets) > 55:
+            yield piece
+            piece = ""
+        piece += octets
+    yield piece

@@ -1,0 +1,164 @@
+"""Header fields as bytes, and their text as people read it (RFC 5322 §2.2, RFC 2047, RFC 6532 §3.2).
+
+Writing: values beyond ASCII become encoded words, lines are folded at blanks before column 78 and never
+exceed 998 octets, and a word of ASCII stays whole, so that a long URL or message identifier survives. A local
+part beyond ASCII is written as it is: only SMTPUTF8 carries it (RFC 6531). Reading: `readable` decodes what a
+field holds. The standard library's header registry does neither here: it raises on some fields that mail
+holds, takes seconds for a thousand recipients and encodes an address it should leave alone.
+
+Both directions take time linear in the length, and are functions of their arguments alone.
+"""
+
+from __future__ import annotations
+
+import base64
+import codecs
+import quopri
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.mailbox import NamedMailbox, quoted_phrase
+
+LINE_GOAL = 78  # characters of a line, RFC 5322 §2.1.1
+WORD_LIMIT = 75  # characters of an encoded word, RFC 2047 §2
+LONGEST_WORD = 900  # octets that may stay unfolded: a line has at most 998
+
+_NAME = re.compile(r"[!-9;-~]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
+_LITERAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]+(?==\?)")
+_ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")
+
+
+def text_field(name: str, value: str) -> bytes:
+    """A field of free text: Subject, a trace field, a submitter's own field.
+
+    Raises:
+        Invalid: `header_name` or `control_characters`.
+    """
+    _checked(name, value)
+    if _plain(value):
+        return _folded(name, value.split(" "))
+    return _folded(name, _encoded(value, len(name) + 2))
+
+
+def mailboxes_field(name: str, mailboxes: Sequence[NamedMailbox]) -> bytes:
+    """A field of addresses: From, To, Cc, Reply-To."""
+    words: list[str] = []
+    for mailbox in mailboxes:
+        words += _mailbox_words(mailbox, len(name) + 2)
+        words[-1] += ","
+    words[-1] = words[-1].removesuffix(",")
+    return _folded(name, words)
+
+
+def raw_value(field: bytes) -> str:
+    """What stands behind the colon, unfolded and not yet decoded."""
+    value = field.partition(b":")[2].replace(b"\r\n", b"")
+    try:
+        return value.decode().strip(" \t")
+    except UnicodeDecodeError:
+        return value.decode("latin-1").strip(" \t")
+
+
+def readable(value: str) -> str:
+    """A field's value with its encoded words decoded; what cannot be decoded stays as it is."""
+    if "=?" not in value:
+        return value
+    return _ENCODED_WORD.sub(_decoded, _BETWEEN_WORDS.sub("", value))
+
+
+def _decoded(found: re.Match[str]) -> str:
+    try:
+        charset = codecs.lookup(found[1].partition("*")[0]).name
+        if found[2] in "bB":
+            raw = base64.b64decode(found[3] + "=" * (-len(found[3]) % 4))
+        else:
+            raw = quopri.decodestring(found[3], header=True)
+        return raw.decode(charset, "replace")
+    # A codec may be no text encoding, or raise what it likes at foreign bytes.
+    except (LookupError, ValueError, TypeError, AttributeError):
+        return found[0]
+
+
+def _checked(name: str, value: str) -> None:
+    if not _NAME.fullmatch(name):
+        raise Invalid("headers", "header_name", f"{name!r} is not the name of a header field.")
+    if _CONTROL.search(value):
+        raise Invalid("headers", "control_characters", f"The header {name} holds a control character.")
+
+
+def _plain(value: str) -> bool:
+    """Whether a reader gets back exactly this text without any encoding."""
+    return (
+        value.isascii()
+        and "=?" not in value
+        and "\t" not in value
+        and value == value.strip(" ")
+        and max(map(len, value.split(" "))) <= LONGEST_WORD
+    )
+
+
+def _mailbox_words(mailbox: NamedMailbox, indent: int) -> Iterable[str]:
+    address = mailbox.mailbox.wire
+    if not mailbox.name:
+        return [address]
+    if not mailbox.name.isascii() or "=?" in mailbox.name:
+        return [*_encoded(mailbox.name, indent), f"<{address}>"]
+    if _PLAIN_PHRASE.fullmatch(mailbox.name):
+        return [*mailbox.name.split(" "), f"<{address}>"]
+    return [quoted_phrase(mailbox.name), f"<{address}>"]
+
+
+def _folded(name: str, words: Iterable[str]) -> bytes:
+    """The words, a blank between two, each line broken before the blank that would pass the goal."""
+    lines = []
+    line = f"{name}:"
+    bare = True  # nothing but the name yet: a line of blanks only is no line (RFC 5322 §3.2.2)
+    for word in words:
+        if not bare and word and len(line) + 1 + len(word) > LINE_GOAL:
+            lines.append(line)
+            line = f" {word}"
+        else:
+            line += f" {word}"
+        bare = bare and not word
+    lines.append(line)
+    return "\r\n".join(lines).encode() + b"\r\n"
+
+
+def _encoded(text: str, indent: int) -> Iterator[str]:
+    """Encoded words in UTF-8 (RFC 2047 §5), whole characters in each; the first leaves room for the name."""
+    in_q = _shorter_in_q(text)
+    room = max(WORD_LIMIT - indent, 30) - len("=?utf-8?q??=")
+    pending: list[str] = []
+    size = 0
+    for character in text:
+        piece = _quoted(character) if in_q else character
+        octets = len(piece.encode())
+        if pending and (size + octets if in_q else (size + octets + 2) // 3 * 4) > room:
+            yield _encoded_word(pending, in_q=in_q)
+            pending, size, room = [], 0, WORD_LIMIT - len("=?utf-8?q??=")
+        pending.append(piece)
+        size += octets
+    yield _encoded_word(pending, in_q=in_q)
+
+
+def _shorter_in_q(text: str) -> bool:
+    octets = len(text.encode())
+    single = sum(character in _LITERAL or character == " " for character in text)
+    return single + 3 * (octets - single) <= octets * 4 / 3
+
+
+def _quoted(character: str) -> str:
+    if character in _LITERAL:
+        return character
+    return "_" if character == " " else "".join(f"={octet:02X}" for octet in character.encode())
+
+
+def _encoded_word(pieces: list[str], *, in_q: bool) -> str:
+    text = "".join(pieces)
+    if in_q:
+        return f"=?utf-8?q?{text}?="
+    return f"=?utf-8?b?{base64.b64encode(text.encode()).decode('ascii')}?="
