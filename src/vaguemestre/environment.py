@@ -1,4 +1,4 @@
-"""The environment as one checked value: every variable of `docs/reference/environment.md`, every error at once.
+"""The environment as one checked value: all of `docs/reference/environment.md`, every error at once.
 
 A variable is read from the process, else from `.env` in the data directory; a secret also from the file that
 `NAME_FILE` names. Nothing here touches the database or creates a file. Secrets have no `repr`.
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import quote, unquote, urlsplit
 
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
@@ -72,7 +72,7 @@ class Environment:
     @property
     def database_file(self) -> Path:
         """The embedded database's file."""
-        return self.data_dir / DATABASE_FILE
+        return Path(unquote(urlsplit(self.database_url.reveal()).path[1:]))
 
 
 class _Reader:
@@ -83,7 +83,8 @@ class _Reader:
         self.problems: list[Invalid] = []
 
     def text(self, name: str, default: str = "") -> str:
-        return self.variables.get(name, default).strip()
+        """The variable's value; one that is set to nothing counts as unset."""
+        return self.variables.get(name, "").strip() or default
 
     def secret(self, name: str) -> str:
         path = self.text(f"{name}_FILE")
@@ -113,7 +114,7 @@ def read_environment(process: Mapping[str, str]) -> Environment:
     web = _bind(read, "WEB_BIND", "127.0.0.1:8587")
     return Environment(
         data_dir=data_dir,
-        database_url=Secret(read.secret("DATABASE_URL") or f"sqlite:///{data_dir / DATABASE_FILE}"),
+        database_url=_database_url(read, data_dir),
         base_url=_base_url(read, web),
         web_bind=web,
         submission_bind=_bind(read, "SUBMISSION_BIND", "127.0.0.1:2525"),
@@ -135,7 +136,7 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         retry_delays=read.parsed(
             f"{PREFIX}RETRY_DELAYS", "", _seconds, (), "Give seconds separated by commas, such as 60,300,900."
         ),
-        doubt_delay=read.parsed(f"{PREFIX}DOUBT_DELAY", "600", _second, 600.0, "Give a number of seconds."),
+        doubt_delay=read.parsed(f"{PREFIX}DOUBT_DELAY", "600", _second, 600.0, "Give a number of seconds above 0."),
         problems=tuple(read.problems),
     )
 
@@ -167,6 +168,13 @@ def _as_bind(text: str) -> Bind:
     return Bind(str(ip_address(host.strip("[]"))), int(port))
 
 
+def _database_url(read: _Reader, data_dir: Path) -> Secret:
+    text = read.secret("DATABASE_URL") or f"sqlite:///{quote(str(data_dir / DATABASE_FILE))}"
+    if not re.match(r"sqlite:///.|postgres(ql)?://", text):
+        read.problem("DATABASE_URL", "Give postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///PATH.")
+    return Secret(text)
+
+
 def _base_url(read: _Reader, web: Bind) -> str:
     text = read.text(f"{PREFIX}BASE_URL") or f"http://{web}"
     parts = urlsplit(text)
@@ -187,7 +195,8 @@ def _path(read: _Reader, name: str) -> Path | None:
 def _trust(read: _Reader) -> tuple[Network, ...]:
     """Networks that may submit without AUTH: never wider than the private ranges."""
     hint = "Give private networks separated by commas, such as 192.168.1.0/24."
-    networks = read.parsed(f"{PREFIX}SUBMISSION_TRUST", "", _networks, (), hint)
+    none: tuple[Network, ...] = ()
+    networks = read.parsed(f"{PREFIX}SUBMISSION_TRUST", "", _networks, none, hint)
     if not all(network.is_private or network.is_loopback for network in networks):
         read.problem(f"{PREFIX}SUBMISSION_TRUST", hint)
         return ()
@@ -257,7 +266,7 @@ def _positive(text: str) -> int:
 
 def _second(text: str) -> float:
     seconds = float(text)
-    if not 0 <= seconds < 10**9:
+    if not 0 < seconds < 10**9:
         raise ValueError(text)
     return seconds
 

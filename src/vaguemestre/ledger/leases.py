@@ -59,6 +59,12 @@ def take(holder: str, now: datetime) -> list[Lease]:
     return [lease for lease in taken if lease is not None]
 
 
+def let_go(holder: str, connection_id: int) -> None:
+    """Let go of one lane; taking it again raises its epoch."""
+    with writing():
+        Lane.objects.filter(holder=holder, connection_id=connection_id).update(holder="", renewed_at=None)
+
+
 def give_back(holder: str) -> None:
     """Let go of everything, at an orderly end."""
     with writing():

@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger.database import execute, for_share, rows, writing
+from vaguemestre.ledger.database import chunked, execute, for_share, rows, writing
 from vaguemestre.ledger.doubts import after_doubt
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
@@ -129,8 +129,14 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
+def claim(lease: Lease, limit: int, now: datetime, most: int | None = None) -> list[Claim]:
     """Take what is due on a lane, at most `limit` deliveries, grouped by message.
+
+    Args:
+        lease: of the lane.
+        limit: deliveries at most.
+        now: what is due by then.
+        most: recipients of one claim, where the connection has such a limit.
 
     Raises:
         Stale: the lease is somebody else's.
@@ -143,10 +149,9 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
         )
         if not due:
             return []
-        return [
-            _take(lease, deliveries, now)
-            for deliveries in _grouped(Delivery.objects.in_bulk([row["id"] for row in due]), due)
-        ]
+        groups = _grouped(Delivery.objects.in_bulk([row["id"] for row in due]), due)
+        pieces = (piece for group in groups for piece in chunked(group, most or len(group)))
+        return [_take(lease, piece, now) for piece in pieces]
 
 
 def stage(lease: Lease, taken: Claim, now: datetime) -> None:
@@ -183,7 +188,7 @@ def settle(lease: Lease, report: Report, now: datetime) -> None:
         for settlement in report.settlements:
             _apply(lease, report, settlement, now)
         if report.health is not None:
-            keep_health(lease.connection_id, report.health)
+            keep_health(lease.connection_id, report.connection_version, report.health)
 
 
 def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
@@ -197,6 +202,15 @@ def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
         )
         for delivery in held:
             _unclaim(delivery, now)
+
+
+def refuse_gone(lease: Lease, taken: Claim, now: datetime) -> None:
+    """End a claim whose content retention removed: there is nothing left to send."""
+    with writing():
+        _hold(lease)
+        for delivery in Delivery.objects.filter(attempt=taken.attempt, state=DeliveryState.CLAIMED):
+            delivery.trouble = {"why": "content_gone", "facts": {}}
+            _release(delivery, DeliveryState.EXPIRED, now, None, {"code": "expired", "why": "content_gone"})
 
 
 def recover(lease: Lease, now: datetime) -> int:
@@ -214,9 +228,9 @@ def recover(lease: Lease, now: datetime) -> int:
         return len(left)
 
 
-def keep_health(connection_id: int, health: HealthState) -> None:
-    """Store a connection's health. A person's pause stays."""
-    Connection.objects.filter(pk=connection_id).exclude(health="paused").update(
+def keep_health(connection_id: int, version: int, health: HealthState) -> None:
+    """Store a connection's health. A person's pause stays, and other settings are not blamed."""
+    Connection.objects.filter(pk=connection_id, version=version).exclude(health="paused").update(
         health=health.state.value,
         health_why=health.why,
         health_text=health.text,
@@ -241,7 +255,7 @@ def _grouped(found: dict[int, Delivery], due: Sequence[dict[str, Any]]) -> list[
     return list(groups.values())
 
 
-def _take(lease: Lease, deliveries: list[Delivery], now: datetime) -> Claim:
+def _take(lease: Lease, deliveries: Sequence[Delivery], now: datetime) -> Claim:
     attempt = new_id()
     message = Message.objects.only("size").get(pk=deliveries[0].message_id)
     Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(

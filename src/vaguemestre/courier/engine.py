@@ -1,0 +1,79 @@
+"""What all lanes of a courier share: its clock, network, schedule, threads and sessions. All of it values.
+
+A test builds an `Engine` with a clock, a lookup, timeouts and a schedule of its own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.policy.health import ORDINARY, Backoff
+from vaguemestre.policy.schedule import RetrySchedule
+from vaguemestre.smtp.network import Network
+from vaguemestre.smtp.pool import Pool
+from vaguemestre.smtp.session import Session
+from vaguemestre.smtp.timeouts import Timeouts
+
+LEASE_MARGIN = 12.0  # seconds after a renewal in which an end of data may still go out; leases live for 15
+
+
+def system_now() -> datetime:
+    """The time of day, UTC."""
+    return datetime.now(UTC)
+
+
+def system_boottime() -> float:
+    """Seconds since boot, time asleep included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+@dataclass
+class Engine:
+    """See the module.
+
+    Attributes:
+        now: the time of day.
+        boottime: seconds on a clock that counts suspension, for leases.
+        jitter: draws from [0, 1).
+        renewed: `boottime` when the leases were last asked to be renewed.
+    """
+
+    network: Network
+    threads: LedgerThreads
+    timeouts: Timeouts = field(default_factory=Timeouts)
+    schedule: RetrySchedule = field(default_factory=RetrySchedule)
+    backoff: Backoff = ORDINARY
+    pool: Pool = field(default_factory=Pool)
+    now: Callable[[], datetime] = system_now
+    boottime: Callable[[], float] = system_boottime
+    jitter: Callable[[], float] = random.random
+    renewed: float = 0.0
+    woken: asyncio.Event = field(default_factory=asyncio.Event)
+    _closing: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def leases_hold(self) -> bool:
+        """Whether the last renewal is recent enough to trust."""
+        return self.boottime() - self.renewed < LEASE_MARGIN
+
+    def wake(self) -> None:
+        """Have the worker look again at once."""
+        self.woken.set()
+
+    def close_later(self, session: Session) -> None:
+        """QUIT on its own time."""
+        task = asyncio.create_task(session.quit())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
+    async def close(self) -> None:
+        """Close every idle session."""
+        for session in self.pool.empty():
+            self.close_later(session)
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=3)

@@ -1,0 +1,39 @@
+"""The `courier` process: an engine made from the environment, and a worker that runs it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import uvloop
+
+from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.worker import serve
+from vaguemestre.dialling import network_from
+from vaguemestre.environment import Environment
+from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.policy.schedule import RetrySchedule
+
+_THREADS = 4  # on PostgreSQL; SQLite has one writer
+
+
+def run(environment: Environment) -> None:
+    """Work until SIGTERM."""
+    with contextlib.suppress(asyncio.CancelledError, KeyboardInterrupt):
+        uvloop.run(_run(environment))
+
+
+async def _run(environment: Environment) -> None:
+    threads = LedgerThreads(1 if environment.on_sqlite else _THREADS)
+    try:
+        await serve(Engine(network_from(environment), threads, schedule=schedule(environment)))
+    finally:
+        threads.shutdown()
+
+
+def schedule(environment: Environment) -> RetrySchedule:
+    """The ordinary schedule, or the operator's delays; the last of them repeats."""
+    delays = environment.retry_delays
+    if not delays:
+        return RetrySchedule(doubt_delay=environment.doubt_delay)
+    return RetrySchedule(delays, then=delays[-1], doubt_delay=environment.doubt_delay)

@@ -1,0 +1,161 @@
+"""The courier process: renews its leases, keeps routes current, and lets every lane work.
+
+One loop, no lane waits for another. It looks for work ten times a second and at once after an attempt. On
+SIGTERM it claims nothing more, lets what runs end within `DRAIN` seconds, returns the rest, and gives its
+lanes back; a second signal breaks off. What it breaks off after a stage is in doubt, and found so by the next
+holder of the lane.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+from datetime import datetime
+
+import structlog
+from django.db import DatabaseError
+
+from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.lane import Lane, open_lane
+from vaguemestre.ledger import lanes, leases, queue, rerouting, retention
+from vaguemestre.ledger.leases import Lease
+
+TICK = 0.1  # seconds between looks
+EXPIRY_EVERY = 1.0
+SWEEP_EVERY = 600.0
+DRAIN = 24.0  # seconds for what runs, after SIGTERM
+
+log = structlog.get_logger("courier")
+
+
+class Worker:
+    """The loop of one courier."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.engine = engine
+        self.holder = leases.new_holder()
+        self._leases: dict[int, Lease] = {}
+        self._lanes: dict[int, Lane] = {}
+        self._due_at: dict[str, float] = {}
+        self._seen: set[int] = set()
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        """Drain and end. Once more: break off."""
+        if self._stopping.is_set():
+            for task in asyncio.all_tasks():
+                task.cancel()
+        self._stopping.set()
+        self.engine.wake()
+
+    async def run(self) -> None:
+        """Work until stopped; the database may come and go."""
+        while not self._stopping.is_set():
+            try:
+                await self.turn()
+            except DatabaseError as error:
+                log.warning("database_away", error=str(error).splitlines()[0])
+                await self._pause(1.0)
+            await self._pause(TICK)
+        await self._end()
+
+    async def turn(self) -> None:
+        """One look at everything: leases, routes, expiry, lanes."""
+        now, run = self.engine.now(), self.engine.threads.run
+        if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
+            await self._renew(now)
+        while await run(rerouting.reroute, now) == rerouting.BATCH:
+            pass
+        if self._is_due("expiry", EXPIRY_EVERY):
+            await run(rerouting.expire, now)
+        if self._is_due("sweep", SWEEP_EVERY):
+            await run(retention.sweep, now)
+        await self._work(now)
+        for session in self.engine.pool.expired(self.engine.network.monotonic()):
+            self.engine.close_later(session)
+
+    def _is_due(self, name: str, every: float) -> bool:
+        at = self.engine.network.monotonic()
+        if at < self._due_at.get(name, at):
+            return False
+        self._due_at[name] = at + every
+        return True
+
+    async def _renew(self, now: datetime) -> None:
+        asked = self.engine.boottime()
+        taken = await self.engine.threads.run(leases.take, self.holder, now)
+        self.engine.renewed = asked
+        for lease in taken:
+            if lease.fresh:
+                self._lanes.pop(lease.connection_id, None)
+                found = await self.engine.threads.run(queue.recover, lease, now)
+                log.info("lane_taken", connection=lease.connection_id, epoch=lease.epoch, recovered=found)
+        self._leases = {lease.connection_id: lease for lease in taken}
+
+    async def _work(self, now: datetime) -> None:
+        surveyed = await self.engine.threads.run(lanes.survey, now)
+        for facts in surveyed:
+            lane = await self._lane(facts)
+            if lane is not None:
+                await lane.fill(now)
+        active = {facts.connection_id for facts in surveyed}
+        for connection_id in self._lanes.keys() - active:
+            await self._lanes[connection_id].let_go()
+        if active - self._seen:
+            # A connection appeared: its lane is taken now, not at the next renewal.
+            self._due_at.pop("leases", None)
+        self._seen = active
+
+    async def _lane(self, facts: lanes.LaneFacts) -> Lane | None:
+        lease, lane = self._leases.get(facts.connection_id), self._lanes.get(facts.connection_id)
+        if lease is None:
+            return None
+        if lane is not None and lane.stale and not lane.busy:
+            # Taken again with a new epoch, so that what it left claimed is recovered.
+            await self.engine.threads.run(leases.let_go, self.holder, facts.connection_id)
+            self._forget(facts.connection_id)
+            return None
+        if lane is None:
+            lane = await open_lane(self.engine, lease, facts)
+            if lane is not None:
+                self._lanes[facts.connection_id] = lane
+            return lane
+        await lane.update(facts, lease)
+        return lane
+
+    def _forget(self, connection_id: int) -> None:
+        self._lanes.pop(connection_id, None)
+        self._leases.pop(connection_id, None)
+        self._due_at.pop("leases", None)
+
+    async def _pause(self, seconds: float) -> None:
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.engine.woken.wait()
+        self.engine.woken.clear()
+
+    async def _end(self) -> None:
+        log.info("draining", lanes=len(self._lanes))
+        working = [asyncio.create_task(lane.drain()) for lane in self._lanes.values()]
+        deadline = self.engine.network.monotonic() + DRAIN
+        while working and self.engine.network.monotonic() < deadline:
+            _, pending = await asyncio.wait(working, timeout=leases.RENEWED_EVERY.total_seconds())
+            working = list(pending)
+            if working:
+                # A lease that ran out would keep what is about to end from being recorded.
+                await self._renew(self.engine.now())
+        for lane in self._lanes.values():
+            await lane.cancel()
+        await self.engine.close()
+        await self.engine.threads.run(leases.give_back, self.holder)
+
+
+async def serve(engine: Engine) -> None:
+    """Run a worker until SIGTERM or SIGINT."""
+    worker = Worker(engine)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, worker.stop)
+    log.info("courier_ready", holder=worker.holder)
+    await worker.run()
