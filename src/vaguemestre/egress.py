@@ -78,6 +78,7 @@ _SPECIAL = _networks(
     "100::/64",
     "2001::/23",  # Teredo, ORCHID and other assignments, RFC 2928
     "2001:db8::/32",
+    "2002::/16",  # 6to4, RFC 7526
     "3fff::/20",
     "5f00::/16",
     "fc00::/7",
@@ -193,7 +194,7 @@ def parse_networks(text: str, name: str = "networks") -> tuple[IPNetwork, ...]:
         ) from None
 
 
-_RANGE = re.compile(r"(\d{1,5})(?:-(\d{1,5}))?")
+_RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
 def parse_ports(text: str, name: str = "ports") -> frozenset[int]:
@@ -258,7 +259,7 @@ def _addresses(host: str, port: int) -> tuple[IPAddress, ...]:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
         raise (HostUnknown if error.errno in _UNKNOWN else LookupFailed)(error.strerror) from None
-    except (OSError, UnicodeError) as error:
+    except (OSError, ValueError) as error:
         raise LookupFailed(str(error)) from None
     return tuple(dict.fromkeys(ipaddress.ip_address(entry[4][0]) for entry in found))
 

@@ -10,7 +10,6 @@ import datetime as dt
 import hashlib
 import ssl
 import tempfile
-import warnings
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -40,16 +39,11 @@ class Certificate:
         """SHA-256 of the leaf in hexadecimal."""
         return hashlib.sha256(self.der).hexdigest()
 
-    def context(self, *, ancient: bool = False) -> ssl.SSLContext:
-        """A server-side context; `ancient` speaks TLS 1.0 only."""
+    def context(self) -> ssl.SSLContext:
+        """A server-side context."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         # Security level 0 lets the server present what a client must refuse.
         context.set_ciphers("ALL:@SECLEVEL=0")
-        if ancient:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", DeprecationWarning)
-                context.minimum_version = ssl.TLSVersion.TLSv1
-                context.maximum_version = ssl.TLSVersion.TLSv1
         with tempfile.TemporaryDirectory() as folder:
             chain, key = self.write(Path(folder))
             context.load_cert_chain(chain, key)

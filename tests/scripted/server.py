@@ -43,7 +43,6 @@ class ScriptedServer:
         *,
         certificate: Certificate | None = None,
         certificates: dict[str, Certificate] | None = None,
-        ancient: bool = False,
         host: str = "127.0.0.1",
         port: int = 0,
         receive_buffer: int = 0,
@@ -51,7 +50,6 @@ class ScriptedServer:
     ) -> None:
         self._dialogues = parse(script)
         self._certificates = {"": certificate or the_certificate(), **(certificates or {})}
-        self._ancient = ancient
         self._receive_buffer = receive_buffer
         self._patience = patience
         self._tasks: list[asyncio.Task[None]] = []
@@ -116,7 +114,7 @@ class ScriptedServer:
 
     def context(self, name: str) -> ssl.SSLContext:
         """The server-side context of the named certificate."""
-        return self._certificates[name].context(ancient=self._ancient)
+        return self._certificates[name].context()
 
     @property
     def patience(self) -> float:

@@ -61,13 +61,14 @@ async def test_a_script_speaks_tls_on_request():
 
 
 def test_the_sink_keeps_what_it_accepts():
-    with SinkServer(login="app", password="word", encryption="starttls").in_thread() as sink:
-        with smtplib.SMTP("127.0.0.1", sink.port) as client:
-            client.starttls(context=ssl.create_default_context(cadata=the_authority().pem.decode()))
-            client.login("app", "word")
-            client.sendmail(
-                "a@example.org", ["b@example.org", "c@example.org"], b"Subject: x\r\n\r\n.dot\r\n"
-            )
+    context = ssl.create_default_context(cadata=the_authority().pem.decode())
+    with (
+        SinkServer(login="app", password="word", encryption="starttls").in_thread() as sink,
+        smtplib.SMTP("127.0.0.1", sink.port) as client,
+    ):
+        client.starttls(context=context)
+        client.login("app", "word")
+        client.sendmail("a@example.org", ["b@example.org", "c@example.org"], b"Subject: x\r\n\r\n.dot\r\n")
     (taken,) = sink.accepted
     assert (taken.mail, taken.recipients) == ("a@example.org", ("b@example.org", "c@example.org"))
     assert taken.content == b"Subject: x\r\n\r\n.dot\r\n"
@@ -78,12 +79,14 @@ def test_the_sink_keeps_what_it_accepts():
 
 def test_a_hook_chooses_the_reply_and_a_lost_one_is_still_accepted():
     answers = [Answer("451 4.3.0 later"), LOST]
-    with SinkServer(hooks={"content": lambda _: answers.pop(0)}).in_thread() as sink:
-        with smtplib.SMTP("127.0.0.1", sink.port) as client:
-            with pytest.raises(smtplib.SMTPDataError):
-                client.sendmail("a@example.org", ["b@example.org"], b"1")
-            with pytest.raises(smtplib.SMTPServerDisconnected):
-                client.sendmail("a@example.org", ["b@example.org"], b"2")
+    with (
+        SinkServer(hooks={"content": lambda _: answers.pop(0)}).in_thread() as sink,
+        smtplib.SMTP("127.0.0.1", sink.port) as client,
+    ):
+        with pytest.raises(smtplib.SMTPDataError):
+            client.sendmail("a@example.org", ["b@example.org"], b"1")
+        with pytest.raises(smtplib.SMTPServerDisconnected):
+            client.sendmail("a@example.org", ["b@example.org"], b"2")
     assert [(taken.content, taken.answered) for taken in sink.accepted] == [(b"2\r\n", False)]
 
 

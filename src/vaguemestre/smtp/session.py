@@ -199,7 +199,11 @@ class Session:
         self._observe(step)
 
     def unasked(self, phase: Phase) -> Trouble | None:
-        """What came although nothing was asked, such as a 421 before closing; None if all is quiet."""
+        """What came although nothing was asked; None if all is quiet.
+
+        A 421 may come at any time (RFC 5321 §3.8), and a refusal while content is being written is meant for
+        it. Any other reply answers nothing that we know of.
+        """
         if not self.stale:
             return None
         self._parser.feed(self.link.take())
@@ -207,8 +211,8 @@ class Session:
             raw = self._parser.next_reply()
         except wire.MalformedReply:
             return self.trouble(phase, Cause.UNDUE)
-        if raw is not None and raw.code >= 400:
-            return self.trouble(phase, Cause.REPLY, self._masked(raw.reply))
+        if raw is not None and (raw.code == 421 or (raw.code >= 400 and phase is Phase.CONTENT)):
+            return self.trouble(phase, Cause.REPLY, self._unmasked(raw).reply)
         if raw is None and not self._parser.pending:
             return self.trouble(phase, Cause.LOST)
         return self.trouble(phase, Cause.UNDUE)
@@ -248,6 +252,10 @@ class Session:
             cause = (explain or cause_of)(error)
             self.record(Step(phase, sent, None, cause, self.network.monotonic() - started))
             raise self.broken(self.trouble(phase, cause)) from None
+        except BaseException:
+            # Cancelled between a command and its reply: whoever spoke next would read the wrong one.
+            self.abort()
+            raise
         raw = self._unmasked(raw)
         if raw.code == 421:
             self.poison()
@@ -266,12 +274,6 @@ class Session:
         for mask in self._masks:
             lines = tuple(line.replace(mask.encode(), RESPONSE.encode()) for line in lines)
         return wire.RawReply(raw.code, lines)
-
-    def _masked(self, reply: Reply) -> Reply:
-        text = reply.text
-        for mask in self._masks:
-            text = text.replace(mask, RESPONSE)
-        return Reply(reply.code, text)
 
     # Commands outside of transactions
 

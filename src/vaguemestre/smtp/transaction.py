@@ -24,6 +24,9 @@ from vaguemestre.smtp import wire
 from vaguemestre.smtp.downgrade import fitted, split
 from vaguemestre.smtp.session import Session, SessionFailed, cause_of
 
+# 421 closes the session (RFC 5321 §3.8); 503 says that the server's idea of the dialogue is not ours.
+_OUT_OF_ORDER = frozenset({421, 503})
+
 type Stage = Callable[[], Awaitable[None]]
 
 
@@ -158,7 +161,7 @@ class _Transaction:
         await self._write_content()
         if not await self._stage_it():
             return
-        self._finish(await self._end_of_data())
+        await self._finish(await self._end_of_data())
 
     # Before a byte goes out
 
@@ -222,7 +225,7 @@ class _Transaction:
             raw = await self._session.exchange(Phase.RCPT, wire.rcpt_to(recipient))
             if raw.reply.positive:
                 self._accepted[recipient] = len(self._accepted)
-            elif raw.code == 421 or raw.reply.intermediate:
+            elif raw.code in _OUT_OF_ORDER or raw.reply.intermediate:
                 await self._turned_down(Phase.RCPT, raw.reply)
                 return False
             else:
@@ -242,8 +245,8 @@ class _Transaction:
     async def _turned_down(self, phase: Phase, reply: Reply) -> None:
         """A reply that ends the transaction for all who are left."""
         self.fail(self._session.trouble(phase, Cause.REPLY, reply))
-        if reply.code == 421 or not (reply.transient or reply.permanent):
-            # 421 closes; a 2yz or 3yz that was not asked for means that we read another command's reply.
+        if reply.code in _OUT_OF_ORDER or not (reply.transient or reply.permanent):
+            # A 2yz or 3yz that was not asked for means that we read another command's reply.
             self._session.abort()
         else:
             await self._session.reset()
@@ -294,10 +297,12 @@ class _Transaction:
         self._session.link.write(wire.END_OF_DATA)
         return await self._session.receive(Phase.CONTENT, self._shown)
 
-    def _finish(self, raw: wire.RawReply) -> None:
+    async def _finish(self, raw: wire.RawReply) -> None:
         reply, session = raw.reply, self._session
         trouble = None if reply.positive else session.trouble(Phase.CONTENT, Cause.REPLY, reply)
         for recipient in self._accepted:
             self._settle(recipient, trouble, reply)
-        if reply.intermediate:
+        if reply.intermediate or reply.code in _OUT_OF_ORDER:
             session.abort()
+        elif trouble is not None:
+            await session.reset()

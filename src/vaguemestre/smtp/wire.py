@@ -258,7 +258,7 @@ class LineReader:
         raw = bytes(self._buffer[:length])
         del self._buffer[:length]
         self._searched = 0
-        if raw.find(b"\r") != length - 2:
+        if length < 2 or raw.find(b"\r") != length - 2:
             raise BareLineEnding
         return raw[:-2]
 

@@ -1,0 +1,336 @@
+"""The octets of SMTP: replies in any splitting, commands without injection, dots both ways."""
+
+from __future__ import annotations
+
+import itertools
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.smtp import wire
+from vaguemestre.smtp.wire import (
+    BareLineEnding,
+    ContentTooLarge,
+    DataReader,
+    LineReader,
+    LineTooLong,
+    MalformedReply,
+    ReplyParser,
+)
+
+
+def replies(*pieces: bytes):
+    parser = ReplyParser()
+    found = []
+    for piece in pieces:
+        parser.feed(piece)
+        while (raw := parser.next_reply()) is not None:
+            found.append((raw.code, raw.lines))
+    return found
+
+
+def pieces_of(data, cuts):
+    borders = sorted({0, len(data), *(cut % (len(data) + 1) for cut in cuts)})
+    return [data[start:end] for start, end in itertools.pairwise(borders)]
+
+
+CUTS = st.lists(st.integers(0, 10_000), max_size=12)
+TEXT = st.binary(max_size=40).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b""))
+REPLY = st.tuples(st.integers(200, 599), st.lists(TEXT, min_size=1, max_size=4))
+
+
+def written(code, lines):
+    marks = [b"-"] * (len(lines) - 1) + [b" "]
+    return b"".join(b"%d%s%s\r\n" % (code, mark, line) for mark, line in zip(marks, lines, strict=True))
+
+
+@given(st.lists(REPLY, max_size=5), CUTS)
+def test_any_splitting_of_replies_parses_the_same(said, cuts):
+    data = b"".join(written(code, lines) for code, lines in said)
+    assert replies(*pieces_of(data, cuts)) == [(code, tuple(lines)) for code, lines in said]
+
+
+@given(st.binary(max_size=200), CUTS)
+def test_any_bytes_parse_the_same_however_they_are_split(data, cuts):
+    def outcome(pieces):
+        parser, found = ReplyParser(), []
+        try:
+            for piece in pieces:
+                parser.feed(piece)
+                while (raw := parser.next_reply()) is not None:
+                    found.append(raw)
+        except MalformedReply:
+            return found, "malformed"
+        return found, "open" if parser.pending else "done"
+
+    assert outcome([data]) == outcome(pieces_of(data, cuts))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"250ok\r\n",
+        b"25 ok\r\n",
+        b"2500 ok\r\n",
+        b"250 ok\n",
+        b"250 o\rk\r\n",
+        b"250 ok\r\r\n",
+        b"\r\n",
+        b"\n",
+        b"250-a\r\n251 b\r\n",
+        b"250-a\r\n\r\n250 b\r\n",
+        b"999 what\r\n",
+        b"199 what\r\n",
+        b"150 wait\r\n",
+        b"600 no\r\n",
+        b"\xef\xbb\xbf250 ok\r\n",
+        b" 250 ok\r\n",
+        b"ok\r\n",
+        b"HTTP/1.1 400 Bad Request\r\n",
+        b"SSH-2.0-OpenSSH_9\r\n",
+        b"\x15\x03\x01\x00\x02\x02\x28",
+        b"+OK POP3\r\n",
+    ],
+)
+def test_u14_what_is_no_reply_is_malformed(data):
+    with pytest.raises(MalformedReply):
+        replies(data)
+
+
+@pytest.mark.parametrize(
+    ("data", "lines"),
+    [
+        (b"250\r\n", (b"",)),
+        (b"250 \r\n", (b"",)),
+        (b"250-\r\n250\r\n", (b"", b"")),
+        (b"250 nul\0 esc\x1b[31m latin\xe9\r\n", (b"nul\0 esc\x1b[31m latin\xe9",)),
+        (b"250 " + b"x" * 8192 + b"\r\n", (b"x" * 8192,)),
+    ],
+)
+def test_u14_what_is_odd_but_a_reply_is_taken(data, lines):
+    assert replies(data) == [(250, lines)]
+
+
+def test_u14_the_text_of_a_reply_is_made_safe():
+    parser = ReplyParser()
+    parser.feed(b"550-5.1.1 a\0\x1b[31m\r\n550 caf\xe9\r\n")
+    raw = parser.next_reply()
+    assert raw is not None
+    assert raw.reply.text == "5.1.1 a\\x00\\x1b[31m\ncafé"
+    assert str(raw.reply.enhanced) == "5.1.1"
+
+
+def test_replies_before_a_malformed_one_are_returned():
+    parser = ReplyParser()
+    parser.feed(b"250 taken\r\nrubbish\r\n")
+    assert parser.next_reply() == wire.RawReply(250, (b"taken",))
+    with pytest.raises(MalformedReply):
+        parser.next_reply()
+
+
+@pytest.mark.parametrize("data", [b"250-more\r\n", b"250 x" + b"y" * 100, b"250-\r\n"])
+def test_u13_a_reply_without_end_is_cut_at_64_kib(data):
+    parser, fed = ReplyParser(), 0
+    with pytest.raises(MalformedReply, match="without end"):  # noqa: PT012
+        while True:
+            piece = data if data.endswith(b"\n") or not fed else b"y" * 100
+            parser.feed(piece)
+            fed += len(piece)
+            assert parser.next_reply() is None
+    assert fed <= wire.REPLY_LIMIT + 200
+
+
+def test_parsing_takes_time_linear_in_its_input():
+    started = time.perf_counter()
+    parser = ReplyParser()
+    for octet in b"250-" + b"x" * 60_000:
+        parser.feed(bytes([octet]))
+        assert parser.next_reply() is None
+    reader = LineReader(limit=10**7)
+    reader.feed(b"NOOP\r\n" * 200_000)
+    while reader.next_line() is not None:
+        pass
+    data = DataReader(10**8)
+    for _ in range(20_000):
+        data.feed(b"\r\n." * 20)
+    assert time.perf_counter() - started < 3
+
+
+# Commands
+
+
+@given(st.text())
+def test_no_argument_adds_a_command(text):
+    for build in (lambda: wire.command("EHLO", text), lambda: wire.line(f"AUTH PLAIN {text}")):
+        try:
+            line = build()
+        except ValueError:
+            continue
+        assert line.endswith(b"\r\n")
+        assert b"\r" not in line[:-2]
+        assert b"\n" not in line[:-2]
+        assert b"\0" not in line
+
+
+@given(st.text(max_size=30), st.sampled_from(["{}@example.org", '"{}"@example.org', "a@{}", "{}"]))
+def test_an_address_is_refused_or_yields_one_path(text, form):
+    try:
+        mailbox = Mailbox.parse(form.format(text))
+    except Invalid:
+        return
+    line = wire.mail_from(mailbox, size=7)
+    assert line == b"MAIL FROM:<" + mailbox.wire.encode() + b"> SIZE=7\r\n"
+    assert wire.rcpt_to(mailbox) == b"RCPT TO:<" + mailbox.wire.encode() + b">\r\n"
+    assert not set(line[:-2]) & set(range(0x20))
+
+
+@pytest.mark.parametrize(
+    "bad", ["a\r\nRCPT TO:<x@y>", "a\nb", "a\0b", "a\x7fb", "a\x85b", "a b", "", "\ud800"]
+)
+def test_a_control_character_or_blank_is_no_argument(bad):
+    with pytest.raises(ValueError, match=r".*"):
+        wire.command("EHLO", bad)
+
+
+def test_a_mailbox_built_past_the_parser_does_not_inject():
+    for local in ("a\r\nDATA", "a> SIZE=1", "a\0"):
+        with pytest.raises(ValueError, match=r".*"):
+            wire.mail_from(Mailbox(local, "example.org", "example.org"))
+
+
+def test_mail_with_its_parameters():
+    mailbox = Mailbox.parse("zoé@café.example")
+    assert wire.mail_from(None) == b"MAIL FROM:<>\r\n"
+    assert (
+        wire.mail_from(mailbox, size=10, eight_bit=True, smtputf8=True)
+        == "MAIL FROM:<zoé@xn--caf-dma.example> SIZE=10 BODY=8BITMIME SMTPUTF8\r\n".encode()
+    )
+
+
+# Content
+
+LINES = st.lists(st.sampled_from([b"", b".", b"..", b".x", b"text", b"\xff", b"x."]), max_size=8)
+CONTENT = LINES.map(lambda lines: b"".join(line + b"\r\n" for line in lines))
+
+
+def through_reader(wired, cuts, limit=10**6):
+    reader = DataReader(limit)
+    for piece in pieces_of(wired, cuts):
+        if reader.feed(piece):
+            return reader, True
+    return reader, False
+
+
+@given(CONTENT, CUTS, st.binary(max_size=20))
+def test_content_goes_round_byte_for_byte(content, cuts, behind):
+    stuffed = wire.dot_stuff(content)
+    assert wire.dot_unstuff(stuffed) == content
+    wired = stuffed + wire.closing(stuffed) + wire.END_OF_DATA
+    reader = DataReader(10**6)
+    ended = [reader.feed(piece) for piece in pieces_of(wired, cuts)]
+    assert ended[-1]
+    assert True not in ended[:-1]
+    assert reader.content() == content
+    joined = DataReader(10**6)
+    assert joined.feed(wired + behind)
+    assert (joined.content(), joined.rest) == (content, behind)
+
+
+def test_a_missing_last_line_end_is_added_and_nothing_else():
+    assert wire.closing(b"a") == b"\r\n"
+    assert wire.closing(b"a\r\n") == b""
+    assert wire.closing(b"") == b""
+
+
+@pytest.mark.parametrize("content", [b"a\nb", b"a\rb", b"\n.\r\n", b"a\r\r\n", b"\r"])
+def test_a_bare_cr_or_lf_never_leaves(content):
+    with pytest.raises(ValueError, match="bare CR or LF"):
+        wire.dot_stuff(content)
+
+
+SMUGGLED = [
+    b"\n.\n",
+    b"\n.\r\n",
+    b"\r\n.\n",
+    b"\r.\r",
+    b"\r.\r\n",
+    b"\r\n.\r",
+    b"\r.\n",
+    b"\n.\r",
+    b"\r\r\n.\r\r\n",
+]
+HARMLESS = [b"\r\n\0.\r\n", b"\r\n.\0\r\n", b"\r\n. \r\n"]
+
+
+@pytest.mark.parametrize("ending", SMUGGLED + HARMLESS)
+@pytest.mark.parametrize("single", [False, True])
+def test_i01_only_crlf_dot_crlf_ends_content(ending, single):
+    wired = b"first" + ending + b"MAIL FROM:<evil@example.org>\r\n.\r\n"
+    pieces = [bytes([octet]) for octet in wired] if single else [wired]
+    reader = DataReader(10**6)
+    ended = [reader.feed(piece) for piece in pieces]
+    assert ended == [False] * (len(pieces) - 1) + [True]
+    if ending in SMUGGLED:
+        with pytest.raises(BareLineEnding):
+            reader.content()
+    else:
+        assert b"evil" in reader.content()
+
+
+@pytest.mark.parametrize(("size", "fits"), [(100, True), (101, False), (5000, False)])
+def test_content_beyond_the_limit_is_refused_at_its_end_and_not_kept(size, fits):
+    reader = DataReader(100)
+    line = b"x" * (size - 2) + b"\r\n"
+    for octet in line:
+        assert not reader.feed(bytes([octet]))
+        assert len(reader._raw) < 200
+    assert reader.feed(b".\r\nQUIT\r\n")
+    assert reader.rest == b"QUIT\r\n"
+    if fits:
+        assert reader.content() == line
+    else:
+        with pytest.raises(ContentTooLarge):
+            reader.content()
+
+
+def test_the_limit_counts_content_without_its_added_dots():
+    content = b".\r\n" * 33
+    reader = DataReader(len(content))
+    assert reader.feed(wire.dot_stuff(content) + wire.END_OF_DATA)
+    assert reader.content() == content
+
+
+# Lines
+
+
+@given(st.lists(TEXT, max_size=6), CUTS)
+def test_lines_are_read_in_any_splitting(lines, cuts):
+    reader, found = LineReader(), []
+    for piece in pieces_of(b"".join(line + b"\r\n" for line in lines) + b"rest", cuts):
+        reader.feed(piece)
+        while (line := reader.next_line()) is not None:
+            found.append(line)
+    assert found == lines
+    assert reader.take_rest() == b"rest"
+    assert reader.take_rest() == b""
+
+
+@pytest.mark.parametrize("raw", [b"NOOP\n", b"NO\rOP\r\n", b"\n", b"NOOP\r\r\n"])
+def test_i02_a_command_ended_otherwise_is_refused(raw):
+    reader = LineReader()
+    reader.feed(raw + b"QUIT\r\n")
+    with pytest.raises(BareLineEnding):
+        reader.next_line()
+    assert reader.next_line() == b"QUIT"
+
+
+@pytest.mark.parametrize("raw", [b"x" * 600, b"x" * 600 + b"\r\n"])
+def test_i02_an_endless_command_is_cut(raw):
+    reader = LineReader(limit=512)
+    reader.feed(raw)
+    with pytest.raises(LineTooLong):
+        reader.next_line()
