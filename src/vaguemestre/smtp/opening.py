@@ -48,6 +48,16 @@ async def open_session(
         SessionFailed: with the trouble and the steps until then. Nothing is left open.
     """
     session = Session(hop, network, timeouts, observe)
+    await bring_up(session)
+    return session
+
+
+async def bring_up(session: Session) -> None:
+    """Open a session that was made and not dialled yet; who made it keeps what it learned if it fails.
+
+    Raises:
+        SessionFailed: as `open_session` does.
+    """
     try:
         await _open(session)
     except SessionFailed:
@@ -57,7 +67,6 @@ async def open_session(
     except BaseException:
         session.abort()
         raise
-    return session
 
 
 async def _open(session: Session) -> None:
