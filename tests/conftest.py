@@ -1,5 +1,6 @@
 """What every test may use."""
 
+import importlib
 import os
 import shutil
 
@@ -17,3 +18,16 @@ def pytest_collection_modifyitems(items):
 
 def _path():
     return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+
+
+@pytest.fixture(autouse=True)
+def _first_rows(request):
+    """The rows that migrations make, which a test with real commits flushes for those behind it."""
+    uses = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
+    if not uses and request.node.get_closest_marker("django_db") is None:
+        return
+    request.getfixturevalue("_django_db_helper")
+    from django.apps import apps
+
+    migration = importlib.import_module("vaguemestre.ledger.migrations.0002_first_rows")
+    migration.fill(apps, None)

@@ -1,0 +1,134 @@
+"""A courier of the tests: real ledger, real sockets, and a clock, schedule and timeouts that a test sets."""
+
+import asyncio
+import contextlib
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from django.db import connections as databases
+
+from scripted.client import loopback_network
+from scripted.sink import SinkServer
+from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.worker import Worker
+from vaguemestre.ledger import connections, messages
+from vaguemestre.ledger.accept import Submission, Via, accept
+from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.mail.content import Content
+from vaguemestre.mail.envelope import Envelope
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.policy.health import Backoff
+from vaguemestre.policy.schedule import RetrySchedule
+from vaguemestre.smtp.timeouts import Timeouts
+
+
+class Clock:
+    """The time of day, which a test moves."""
+
+    def __init__(self):
+        self.offset = timedelta()
+
+    def __call__(self):
+        return datetime.now(UTC) + self.offset
+
+    def advance(self, **amount):
+        self.offset += timedelta(**amount)
+
+
+class Office:
+    """The ledger as a door sees it, and a courier to start."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.timeouts = Timeouts().at_most(2.0)
+        self.schedule = RetrySchedule(jitter=0.0)
+        self.backoff = Backoff()
+        self.jitter = lambda: 0.5
+
+    async def ask(self, function, *args, **kwargs):
+        """Call the ledger from a test's coroutine, in a thread that leaves no connection behind."""
+
+        def call():
+            try:
+                return function(*args, **kwargs)
+            finally:
+                databases.close_all()
+
+        return await asyncio.to_thread(call)
+
+    async def connect(self, sink, **values):
+        values = {
+            "name": f"Office {sink.port}",
+            "sender_email": "office@example.org",
+            "host": "127.0.0.1",
+            "port": sink.port,
+            "encryption": "none",
+        } | values
+        return (await self.ask(connections.create, values, "test", self.clock())).connection
+
+    async def post(self, *recipients, sender="asked@example.net", text="hello", headers=(), **submission):
+        fields = [f"From: {sender}", "Subject: a test", *headers]
+        raw = "\r\n".join([*fields, "", text, ""]).encode()
+        to = tuple(Mailbox.parse(recipient) for recipient in recipients or ("to@example.com",))
+        envelope = Envelope(Mailbox.parse(sender), to)
+        return await self.ask(
+            accept, Submission(envelope, Content(raw), Via.API, **submission), self.clock()
+        )
+
+    async def deliveries(self, message):
+        found = await self.ask(lambda: messages.deliveries_of(messages.find(str(message.uid))))
+        return {delivery.recipient: delivery for delivery in found}
+
+    async def delivery(self, message):
+        (only,) = (await self.deliveries(message)).values()
+        return only
+
+    async def until(self, message, *states, within=8.0):
+        """Wait until every delivery of a message is in one of the states."""
+        async with asyncio.timeout(within):
+            while True:
+                found = await self.deliveries(message)
+                if all(delivery.state in states for delivery in found.values()):
+                    return found
+                await asyncio.sleep(0.02)
+
+    async def until_true(self, question, within=8.0):
+        async with asyncio.timeout(within):
+            while not await self.ask(question):
+                await asyncio.sleep(0.02)
+
+    @contextlib.asynccontextmanager
+    async def courier(self, **engine):
+        threads = LedgerThreads(1)
+        made = Engine(
+            **{
+                "network": loopback_network(),
+                "threads": threads,
+                "timeouts": self.timeouts,
+                "schedule": self.schedule,
+                "backoff": self.backoff,
+                "now": self.clock,
+                "jitter": self.jitter,
+            }
+            | engine
+        )
+        worker = Worker(made)
+        task = asyncio.create_task(worker.run())
+        try:
+            yield worker
+        finally:
+            if not task.done():
+                worker.stop()
+            await asyncio.gather(task, return_exceptions=True)
+            threads.shutdown()
+
+
+@pytest.fixture
+def office(transactional_db):
+    return Office()
+
+
+@pytest.fixture
+async def sink():
+    async with SinkServer() as server:
+        yield server
