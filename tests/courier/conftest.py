@@ -71,9 +71,7 @@ class Office:
         raw = "\r\n".join([*fields, "", text, ""]).encode()
         to = tuple(Mailbox.parse(recipient) for recipient in recipients or ("to@example.com",))
         envelope = Envelope(Mailbox.parse(sender), to)
-        return await self.ask(
-            accept, Submission(envelope, Content(raw), Via.API, **submission), self.clock()
-        )
+        return await self.ask(accept, Submission(envelope, Content(raw), Via.API, **submission), self.clock())
 
     async def deliveries(self, message):
         found = await self.ask(lambda: messages.deliveries_of(messages.find(str(message.uid))))
@@ -119,7 +117,7 @@ class Office:
         finally:
             if not task.done():
                 worker.stop()
-            await asyncio.gather(task, return_exceptions=True)
+            await task
             threads.shutdown()
 
 

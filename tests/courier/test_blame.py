@@ -47,7 +47,13 @@ async def test_a_successful_verification_unlocks(office, sink):
             found = connections.find(str(connection.uid))
             draft = connections.saved_draft(found)
             verifications.keep(
-                draft.fingerprint, found, ok=True, steps=[], findings=[], seen_address=None, now=office.clock()
+                draft.fingerprint,
+                found,
+                ok=True,
+                steps=[],
+                findings=[],
+                seen_address=None,
+                now=office.clock(),
             )
 
         await office.ask(verified)

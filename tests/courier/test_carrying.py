@@ -57,7 +57,9 @@ async def test_in_fallback_mode_the_default_serves_only_what_nothing_matches(off
     assert [one.mail for one in sink.accepted] == ["office@example.org"]
 
 
-async def test_without_an_active_connection_mail_is_held_and_leaves_by_itself_once_one_is_activated(office, sink):
+async def test_without_an_active_connection_mail_is_held_and_leaves_by_itself_once_one_is_activated(
+    office, sink
+):
     connection = await office.connect(sink, active=False)
     async with office.courier():
         message = await office.post()
@@ -87,8 +89,10 @@ async def test_recipients_are_judged_one_by_one(office, sink):
     async with office.courier():
         message = await office.post("yes@example.com", "no@example.com", "later@example.com")
         await office.until_true(
-            lambda: {"accepted", "refused", "queued"}
-            == {delivery.state for delivery in messages.deliveries_of(messages.find(str(message.uid)))}
+            lambda: (
+                {"accepted", "refused", "queued"}
+                == {delivery.state for delivery in messages.deliveries_of(messages.find(str(message.uid)))}
+            )
         )
     found = await office.deliveries(message)
     assert found["yes@example.com"].state == "accepted"

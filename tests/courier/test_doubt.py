@@ -1,9 +1,12 @@
 """L6: what may have arrived is in doubt, visibly, and never sent again in silence."""
 
+from datetime import timedelta
+
 import pytest
 
 from scripted.sink import LOST, Answer
 from vaguemestre.ledger import connections, leases, messages, queue
+from vaguemestre.ledger.models import Lane
 from vaguemestre.ledger.refusals import Conflict
 
 
@@ -66,9 +69,7 @@ async def test_u30_a_definite_no_to_the_final_dot_is_no_doubt(office, sink, repl
     await office.connect(sink)
     message = await office.post()
     async with office.courier():
-        await office.until_true(
-            lambda: messages.attempts_of(messages.find(str(message.uid)))
-        )
+        await office.until_true(lambda: messages.attempts_of(messages.find(str(message.uid))))
     delivery = await office.delivery(message)
     assert (delivery.state, delivery.doubts) == (state, 0)
 
@@ -99,9 +100,7 @@ async def test_after_a_second_doubt_a_person_decides(office, sink):
         assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 2, None)
         stale = {"attempt": "00000000-0000-7000-8000-000000000000"}
         with pytest.raises(Conflict) as conflict:
-            await office.ask(
-                messages.resolve, str(message.uid), "arrived", "user:a", office.clock(), **stale
-            )
+            await office.ask(messages.resolve, str(message.uid), "arrived", "user:a", office.clock(), **stale)
         assert conflict.value.code == "stale_attempt"
         await office.ask(messages.resolve, str(message.uid), "arrived", "user:a", office.clock())
     assert (await office.delivery(message)).state == "accepted"
@@ -145,15 +144,17 @@ async def test_no_dot_is_sent_when_the_stage_is_refused(office, sink):
 async def test_what_a_killed_courier_left_staged_is_in_doubt_and_the_rest_queued(office, sink):
     connection = await office.connect(sink)
     staged, unstaged = await office.post(), await office.post()
+
     def die():
         (lease,) = leases.take("another-boot pid:[0] 1 1 aa", office.clock())
         first, second = queue.claim(lease, 10, office.clock())
         queue.stage(lease, first, office.clock())
+        # Its last renewal was longer ago than a lease lives.
+        Lane.objects.update(renewed_at=office.clock() - timedelta(seconds=16))
         return lease
 
     lease = await office.ask(die)
     assert lease.connection_id == connection.pk
-    office.clock.advance(seconds=16)
     sink.hooks = {"greeting": lambda moment: Answer("421 not now", then="drop")}
     async with office.courier():
         found = await office.until(staged, "in_doubt")

@@ -98,7 +98,8 @@ def next_health(
         accepted = any(one.judgement is None for one in judged)
         after = healths.recovered(state, now) if accepted else state
     else:
-        after = _blame(state, blamed, blamed.judgement, now, backoff)
+        text = "" if blamed.reply is None else str(blamed.reply)
+        after = healths.learned(state, blamed.judgement, now, text=text, backoff=backoff)
     return None if after == state else after
 
 
@@ -112,17 +113,3 @@ def _gravest(judged: Iterable[Judged]) -> Judged | None:
 def _change(judged: Judged) -> HealthChange:
     change = None if judged.judgement is None else judged.judgement.connection
     return HealthChange.NOTE if change is None else change
-
-
-def _blame(
-    state: HealthState, judged: Judged, judgement: Judgement, now: datetime, backoff: Backoff
-) -> HealthState:
-    text = "" if judged.reply is None else str(judged.reply)
-    match judgement.connection:
-        case HealthChange.LOCK:
-            return healths.locked(state, judgement.why.value, text)
-        case HealthChange.THROTTLE:
-            named = judgement.throttle_for
-            return healths.throttled(state, now, named, why=judgement.why.value, text=text, backoff=backoff)
-        case _:
-            return healths.noted(state, now, text=text, backoff=backoff)

@@ -6,8 +6,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from django.utils.dateparse import parse_datetime
-
 from vaguemestre.ledger import hops, vault
 from vaguemestre.ledger.database import rows
 from vaguemestre.ledger.models import Connection
@@ -18,8 +16,8 @@ from vaguemestre.smtp.hop import NextHop
 # One look at all lanes: active connections, their health, and whether anything is due there. The subquery
 # stops at the first row of the index of what is due.
 _SURVEY = """
-SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step, c.broken_running,
-       c.max_sessions, c.max_recipients,
+SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
+       c.broken_running, c.max_sessions, c.max_recipients,
        EXISTS (
          SELECT 1 FROM ledger_delivery d
          WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
@@ -80,8 +78,8 @@ def _facts(row: dict[str, Any]) -> LaneFacts:
 
 
 def _moment(value: object) -> datetime | None:
-    """A time of a hand-written statement: SQLite's driver returns text."""
-    if value is None or isinstance(value, datetime):
-        return value
-    found = parse_datetime(str(value))
-    return None if found is None else found.replace(tzinfo=found.tzinfo or UTC)
+    """A time of a hand-written statement: SQLite's driver knows no zone, and what is stored is UTC."""
+    if value is None:
+        return None
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return found.replace(tzinfo=found.tzinfo or UTC)
