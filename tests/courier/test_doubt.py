@@ -147,7 +147,7 @@ async def test_what_a_killed_courier_left_staged_is_in_doubt_and_the_rest_queued
 
     def die():
         (lease,) = leases.take("another-boot pid:[0] 1 1 aa", office.clock())
-        first, second = queue.claim(lease, 10, office.clock())
+        first, _ = queue.claim(lease, 10, office.clock())
         queue.stage(lease, first, office.clock())
         # Its last renewal was longer ago than a lease lives.
         Lane.objects.update(renewed_at=office.clock() - timedelta(seconds=16))
