@@ -35,7 +35,7 @@ from vaguemestre.ledger.models import ApiKey
 from vaguemestre.smtp.wire import BareLineEnding, ContentTooLarge, DataReader, LineReader, LineTooLong
 
 _CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_GREETING = re.compile(r"[^\s\x00-\x1f\x7f]{1,255}")
+_GREETING = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
 _WEB = frozenset(
     {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
 )
@@ -204,7 +204,7 @@ class Dialogue:
         return self._greet(argument, [])
 
     def _greet(self, argument: bytes, extensions: list[str]) -> list[Effect]:
-        if _GREETING.fullmatch(argument.decode("utf-8", "replace")) is None:
+        if _GREETING.fullmatch(argument.decode("utf-8", "surrogateescape")) is None:
             return self._say(answer(501, "5.5.4", "Give one name or address behind the command"))
         self._greeted = True
         self._transaction = None

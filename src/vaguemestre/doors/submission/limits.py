@@ -24,6 +24,7 @@ class Limits:
         stride: bytes of content that count as progress.
         queueing: how long a message may wait for its commit before it is answered 451 instead.
         handshake: of TLS.
+        linger: for a submitter to read our last words and close.
         sessions: at once, from everywhere.
         sessions_of_peer: at once, from one address.
         errors: refused commands of a session until it is closed.
@@ -40,6 +41,7 @@ class Limits:
     stride: int = 16_384
     queueing: float = 60.0
     handshake: float = 30.0
+    linger: float = 2.0
     sessions: int = 500
     sessions_of_peer: int = 100
     errors: int = 20

@@ -150,6 +150,7 @@ def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
         SystemExit: what is wrong with the files.
     """
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         context.load_cert_chain(certificate, key)
     except (OSError, ssl.SSLError) as error:

@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Coroutine
 from ssl import SSLError
+from typing import cast
 
 import structlog
 
@@ -32,8 +33,6 @@ from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.terms import Peer
 
 log = structlog.get_logger("vaguemestre.submission")
-
-LINGER = 2.0  # seconds for a submitter to read our last words and close
 
 
 class Session(asyncio.Protocol):
@@ -56,8 +55,8 @@ class Session(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """A submitter is there; behind implicit TLS, after the handshake."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_server gives
-        self._transport: asyncio.Transport = transport
+        # uvloop's transports are of another class, with the same methods.
+        self._transport = cast("asyncio.Transport", transport)
         # There is no name where the peer has gone already; such a session ends by itself.
         name = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104  nothing is bound
         self._peer = Peer.at(name[0])
@@ -233,7 +232,7 @@ class Session(asyncio.Protocol):
             self._transport.close()
         else:
             self._transport.write_eof()
-        self._timer = self._loop.call_later(LINGER, self._transport.abort)
+        self._timer = self._loop.call_later(self._limits.linger, self._transport.abort)
 
     def __repr__(self) -> str:
         return f"<Session {self._peer} {self._dialogue.mode.name}>"

@@ -1,0 +1,111 @@
+"""STARTTLS and implicit TLS: nothing sent in clear text is read behind the handshake (I04)."""
+
+import asyncio
+import socket
+import ssl
+import time
+
+import pytest
+import uvloop
+
+from scripted.certificates import the_authority, the_certificate
+from submission.door import Line, eventually
+from submission.test_main_path import stored
+from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.doors.submission.listener import tls_context
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+
+
+@pytest.fixture
+def door(open_door):
+    return open_door(certificate=the_certificate())
+
+
+def dial_tls(door):
+    context = ssl.create_default_context(cadata=the_authority().pem.decode())
+    plug = socket.create_connection(("127.0.0.1", door.tls_port), timeout=10)
+    return Line(context.wrap_socket(plug, server_hostname="localhost"))
+
+
+def submit_behind_starttls(door, key):
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    line.secure(the_authority())
+    assert line.plug.version() == "TLSv1.3"
+    assert line.ask("EHLO client.example")[0] == 250
+    assert line.sign_in(key) == 235
+    stored(line.submit())
+    assert line.ask("QUIT")[0] == 221
+    assert line.reply() == (0, "")
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_message_behind_starttls(open_door, key, loop):
+    door = open_door(Limits(linger=0.2), certificate=the_certificate(), loop_factory=loop)
+    submit_behind_starttls(door, key)
+    assert eventually(lambda: door.sessions == 0)
+
+
+def test_a_message_behind_implicit_tls(door, key):
+    line = dial_tls(door)
+    assert line.reply()[0] == 220
+    code, text = line.ask("EHLO client.example")
+    assert code == 250
+    assert "STARTTLS" not in text.splitlines()
+    assert line.sign_in(key) == 235
+    stored(line.submit(b"Subject: big\r\n\r\n" + b"x" * 70 * 30_000 + b"\r\n"))
+    assert line.ask("STARTTLS")[0] == 503
+    line.close()
+
+
+@pytest.mark.parametrize("injected", [b"MAIL FROM:<evil@example.org>\r\n", b"EHLO evil\r\nNOOP\r\n", b"RS"])
+def test_i04_what_is_pipelined_behind_starttls_is_thrown_away(door, key, injected):
+    line = door.dial()
+    assert line.ask(b"STARTTLS\r\n" + injected)[0] == 220
+    line.secure(the_authority())
+    line.write(b"NOOP\r\n")
+    assert line.reply() == (250, "2.0.0 OK")  # exactly one reply, to what came under TLS
+    assert line.ask("MAIL FROM:<>")[0] == 503  # EHLO is needed anew
+    assert line.ask("EHLO client.example")[0] == 250
+    assert line.sign_in(key) == 235
+    stored(line.submit())
+
+
+def test_starttls_within_a_transaction_forgets_it(open_door, key):
+    door = open_door(certificate=the_certificate())
+    line = door.dial(key=key)
+    assert line.ask("MAIL FROM:<a@example.org>")[0] == 250
+    assert line.ask("STARTTLS")[0] == 220
+    line.secure(the_authority())
+    assert line.ask("EHLO client.example")[0] == 250
+    assert line.sign_in(key) == 235
+    assert line.ask("RCPT TO:<b@example.net>")[0] == 503
+
+
+def test_starttls_takes_no_argument(door):
+    assert door.dial().ask("STARTTLS now")[0] == 501
+
+
+def test_a_handshake_that_is_none_ends_the_session(door):
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    line.write(b"EHLO in clear text\r\n" * 10)
+    assert line.closed()
+    assert eventually(lambda: door.sessions == 0)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_a_handshake_that_never_comes_ends_the_session(open_door, loop):
+    door = open_door(Limits(handshake=0.3), certificate=the_certificate(), loop_factory=loop)
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    begun = time.monotonic()
+    assert line.closed()
+    assert time.monotonic() - begun < 3
+    assert eventually(lambda: door.sessions == 0)
+
+
+def test_tls_below_1_2_is_not_spoken(tmp_path):
+    context = tls_context(*the_certificate().write(tmp_path))
+    assert context.minimum_version is ssl.TLSVersion.TLSv1_2
