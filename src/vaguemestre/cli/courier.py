@@ -1,0 +1,21 @@
+"""`vaguemestre courier`: sends what is queued."""
+
+from __future__ import annotations
+
+import argparse
+
+from django.conf import settings
+
+from vaguemestre.cli import process
+from vaguemestre.courier import worker
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`courier` takes nothing: the ledger says what to do."""
+    parser.set_defaults(run=_courier)
+
+
+def _courier(_arguments: argparse.Namespace) -> int:
+    process.tell_ready(process.ready_descriptor())
+    worker.run(settings.ENVIRONMENT)
+    return 0

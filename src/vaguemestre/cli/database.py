@@ -1,0 +1,43 @@
+"""Brings the database to where this version wants it, and says what is wrong with it. Needs Django."""
+
+from __future__ import annotations
+
+from django.core.management import call_command
+from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.migrations.executor import MigrationExecutor
+from django.utils import timezone
+
+from vaguemestre.cli.failure import Failed
+from vaguemestre.environment import Environment
+from vaguemestre.ledger import instance, source_addresses, vault
+from vaguemestre.ledger.database import durability_problems
+
+# The console's page; to load all addresses for this one would cost half a second of every start.
+SETUP_PATH = "/setup/"
+
+
+def prepare(environment: Environment) -> int:
+    """Migrate; look that commits last and keys are right. The answer is how many migrations were applied."""
+    problems = durability_problems()
+    if problems:
+        raise Failed(*problems)
+    applied = len(unapplied())
+    if applied:
+        call_command("migrate", verbosity=0, interactive=False)
+        call_command("createcachetable", verbosity=0)
+    vault.check_canary()
+    source_addresses.seed(environment.source_addresses, timezone.now())
+    return applied
+
+
+def unapplied() -> list[str]:
+    """The migrations that this version has and the database has not."""
+    executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
+    plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
+    return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def first_link(environment: Environment) -> str | None:
+    """A one-time link for the first administrator; None once there is one."""
+    token = instance.new_setup_token()
+    return f"{environment.base_url}{SETUP_PATH}{token}/" if token else None

@@ -1,0 +1,44 @@
+"""What went wrong, as sentences for standard error."""
+
+from __future__ import annotations
+
+from vaguemestre.mail.errors import Invalid
+
+
+class Failed(Exception):
+    """A command that cannot do its work; each argument is a sentence for the person who called it."""
+
+    def __init__(self, *sentences: str) -> None:
+        super().__init__("\n".join(sentences))
+        self.sentences = sentences
+
+
+def reasons(error: Exception) -> list[str]:
+    """The sentences that an error stands for; none for one that nobody foresaw."""
+    match error:
+        case Failed(sentences=sentences):
+            return list(sentences)
+        case Invalid():
+            return [str(error)]
+        case BrokenPipeError():
+            return []
+    return _of_the_ledger(error) or _of_the_database(error)
+
+
+def _of_the_ledger(error: Exception) -> list[str]:
+    """By name: the ledger's module may not be imported before Django is set up."""
+    match type(error).__module__, type(error).__name__:
+        case "vaguemestre.ledger.refusals", "Refusal":
+            faults: tuple[Invalid, ...] = error.errors  # type: ignore[attr-defined]  # matched by name
+            return [str(fault) for fault in faults]
+        case ("vaguemestre.ledger.refusals", "Conflict" | "Missing") | ("vaguemestre.ledger.vault", _):
+            return [str(error)]
+    return []
+
+
+def _of_the_database(error: Exception) -> list[str]:
+    kinds = {"OperationalError", "ProgrammingError", "DatabaseError", "InterfaceError"}
+    if type(error).__module__ != "django.db.utils" or type(error).__name__ not in kinds:
+        return []
+    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    return [f"The database cannot be used: {first}. `vaguemestre check` tells more."]

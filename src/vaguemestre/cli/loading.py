@@ -1,0 +1,24 @@
+"""Loads Django for a command."""
+
+from __future__ import annotations
+
+import os
+
+import django
+from django.utils import translation
+
+from vaguemestre.cli import logs
+from vaguemestre.environment import Environment
+
+
+def load_django(environment: Environment) -> None:
+    """Settings, apps and logs; what the ledger words for people is English here.
+
+    A variable with a fault counts as unset, so that `check` can go on to the rest.
+    """
+    for problem in environment.problems:
+        os.environ[problem.field] = ""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vaguemestre.settings")
+    logs.configure()
+    django.setup()
+    translation.activate("en")

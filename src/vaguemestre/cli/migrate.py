@@ -1,0 +1,37 @@
+"""`vaguemestre migrate`: the database as this version wants it, and keys where there is no data yet."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+
+from vaguemestre.cli import preparation
+from vaguemestre.cli.loading import load_django
+from vaguemestre.cli.output import show
+from vaguemestre.environment import read_environment
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`migrate`."""
+    parser.add_argument(
+        "--link",
+        action="store_true",
+        help="print a new one-time link for the first administrator, while there is none",
+    )
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(run=_migrate)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    environment = read_environment(os.environ)
+    preparation.data_directory(environment.data_dir)
+    if preparation.keys(environment):
+        environment = read_environment(os.environ)
+    load_django(environment)
+    database = importlib.import_module("vaguemestre.cli.database")
+    applied = database.prepare(environment)
+    link = database.first_link(environment) if arguments.link else None
+    text = f"Applied {applied} migrations." if applied else "The database is up to date."
+    show(arguments, {"applied": applied, "link": link}, f"{text}\n{link}" if link else text)
+    return 0

@@ -1,0 +1,62 @@
+"""How commands print: JSON for programs, short text for people."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from uuid import UUID
+
+
+def show(arguments: argparse.Namespace, value: object, text: str) -> None:
+    """Print `value` as JSON where --json was given, else `text`."""
+    if arguments.json:
+        print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+    elif text:
+        print(text)
+
+
+def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
+    """The rows under a head, columns two blanks apart; one sentence where there is none."""
+    if not rows:
+        return "None."
+    cells = [[name.replace("_", " ") for name in columns]]
+    cells += [[_cell(row.get(column)) for column in columns] for row in rows]
+    widths = [max(len(line[index]) for line in cells) for index in range(len(columns))]
+    lines = ("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) for line in cells)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def listing(facts: Mapping[str, object]) -> str:
+    """One fact a line."""
+    width = max(map(len, facts), default=0)
+    return "\n".join(
+        f"{name.replace('_', ' ').ljust(width)}  {_cell(value)}" for name, value in facts.items()
+    )
+
+
+def _cell(value: object) -> str:
+    match value:
+        case None | "" | [] | {}:
+            return "-"
+        case bool():
+            return "yes" if value else "no"
+        case datetime():
+            return value.isoformat(timespec="seconds")
+        case list() | tuple():
+            return ", ".join(map(_cell, value))
+        case Mapping():
+            return (
+                ", ".join(f"{name} {_cell(item)}" for name, item in value.items() if item or item == 0) or "-"
+            )
+    return str(value)
+
+
+def _plain(value: object) -> str:
+    match value:
+        case datetime():
+            return value.isoformat()
+        case UUID():
+            return str(value)
+    raise TypeError(type(value).__name__)

@@ -1,0 +1,21 @@
+"""`vaguemestre submission`: the SMTP listener for submitters."""
+
+from __future__ import annotations
+
+import argparse
+
+from django.conf import settings
+
+from vaguemestre.cli import process
+from vaguemestre.doors.submission import listener
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`submission` takes nothing: the environment says where it listens."""
+    parser.set_defaults(run=_submission)
+
+
+def _submission(_arguments: argparse.Namespace) -> int:
+    process.tell_ready(process.ready_descriptor())
+    listener.run(settings.ENVIRONMENT)
+    return 0

@@ -1,0 +1,95 @@
+"""`vaguemestre web`: the console and the HTTP API under Granian, in one worker with several threads.
+
+WSGI, since the durable intake view answers more than twice as many requests under it as under ASGI
+(docs/adr/0005). Requests are served by threads, so that a verification, which takes up to 15 s, keeps no
+other request waiting. The worker is a process below this one and dies with it. For more of them, start more
+`vaguemestre web` on PostgreSQL: they share the port.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.urls import get_resolver
+from granian import Granian
+from granian.constants import HTTPModes, Interfaces
+from granian.log import LogLevels
+
+from vaguemestre.cli import preparation, process
+from vaguemestre.cli.loading import load_django
+from vaguemestre.environment import Bind, read_environment
+
+THREADS = 16  # requests at a time; most of them wait for the disk
+BACKPRESSURE = 256  # connections at a time
+IDLE = 600  # seconds until an idle thread ends, and its database connection with it
+DRAIN = 20  # seconds for requests in progress, once told to stop
+# Granian's messages go where all others do, and only when something is wrong.
+LOGGING: dict[str, Any] = {"handlers": {}, "loggers": {"_granian": {"handlers": []}, "granian.access": {}}}
+# Granian copies the process's variables into every request: no secret and no HTTP_ name may be among them.
+PRIVATE = ("VAGUEMESTRE_", "DATABASE_URL", "HTTP_")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`web` takes nothing: the environment says where it listens."""
+    parser.set_defaults(run=_web)
+
+
+def _web(_arguments: argparse.Namespace) -> int:
+    bind = read_environment(os.environ).web_bind
+    preparation.free("VAGUEMESTRE_WEB_BIND", bind, shared=True)
+    # Forked, so that the worker keeps this command's name and the descriptor on which it says it is ready.
+    # There is one thread here until then.
+    multiprocessing.set_start_method("fork")
+    Granian(
+        "vaguemestre.wsgi:application",
+        address=bind.host,
+        port=bind.port,
+        interface=Interfaces.WSGI,
+        http=HTTPModes.http1,
+        websockets=False,
+        blocking_threads=THREADS,
+        blocking_threads_idle_timeout=IDLE,
+        backpressure=BACKPRESSURE,
+        workers_kill_timeout=DRAIN,
+        log_level=LogLevels.error,
+        log_dictconfig=LOGGING,
+    ).serve(target_loader=_application)
+    return 0
+
+
+def _application(target: str) -> Callable[..., Any]:
+    """In the worker: the application. Should its parent be killed it dies too, or it would keep the port."""
+    process.die_with(os.getppid(), signal.SIGKILL)
+    environment = read_environment(os.environ)
+    load_django(environment)
+    module, _, name = target.partition(":")
+    application: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    # Now rather than with the first request, and not ready while a page cannot be loaded.
+    get_resolver().check()
+    threading.Thread(
+        target=_announce, args=(environment.web_bind, process.ready_descriptor()), daemon=True
+    ).start()
+    for variable in [name for name in os.environ if name.startswith(PRIVATE)]:
+        del os.environ[variable]
+    return application
+
+
+def _announce(bind: Bind, descriptor: int | None) -> None:
+    """Say that this process is ready, once it answers."""
+    while True:
+        try:
+            socket.create_connection((bind.host, bind.port), timeout=1).close()
+        except OSError:
+            time.sleep(0.01)
+        else:
+            process.tell_ready(descriptor)
+            return
