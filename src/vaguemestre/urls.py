@@ -6,6 +6,5 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("vaguemestre.doors.api.urls")),
-    path("accounts/", include("allauth.account.urls")),
     path("", include("vaguemestre.console.urls")),
 ]

@@ -1,9 +1,26 @@
-"""Who may come in: people are invited or created, nobody signs up by themselves."""
+"""Who may come in: people are invited or created, nobody signs up by themselves.
+
+Every page of the console asks for a signed-in person unless its view says `login_not_required`: a new page
+cannot forget it. As long as nobody exists, every page leads to the first-run page.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from allauth.account.adapter import DefaultAccountAdapter
-from django.http import HttpRequest
+from django.conf import settings
+from django.contrib.auth.views import redirect_to_login
+from django.http import HttpRequest, HttpResponseBase
+from django.shortcuts import redirect, resolve_url
+from django_htmx.http import HttpResponseClientRedirect
+
+from vaguemestre.ledger.models import User
+
+CONSOLE = "vaguemestre.console."
+
+type View = Callable[..., HttpResponseBase]
 
 
 class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
@@ -15,3 +32,34 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ship
 
     def send_mail(self, template_prefix: str, email: str, context: dict[str, object]) -> None:
         """Nothing: the product itself sends no mail yet."""
+
+
+class SignedIn:
+    """Middleware: lets only signed-in people through to the console's pages."""
+
+    def __init__(self, get_response: View) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Nothing to do before it is known which view is asked for."""
+        return self.get_response(request)
+
+    def process_view(
+        self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> HttpResponseBase | None:
+        """None lets the request through; views of other rooms have their own doorkeepers."""
+        del args, kwargs
+        open_to_all = not getattr(view, "login_required", True)
+        if open_to_all or not view.__module__.startswith(CONSOLE) or request.user.is_authenticated:
+            return None
+        return redirect("setup:first_run") if not User.objects.exists() else _to_login(request)
+
+
+def _to_login(request: HttpRequest) -> HttpResponseBase:
+    """To the login page, and back to this one afterwards where that is possible."""
+    login = resolve_url(settings.LOGIN_URL)
+    if request.headers.get("HX-Request"):
+        return HttpResponseClientRedirect(login)  # a piece of a page must not be replaced by the login page
+    if request.method != "GET":
+        return redirect(login)  # what was posted cannot be gone back to
+    return redirect_to_login(request.get_full_path(), login)

@@ -1,7 +1,20 @@
-"""Addresses of the pages."""
+"""Addresses of the pages, one file for each family."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, include, path
+from django.views.generic import RedirectView
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from vaguemestre.console import language
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", RedirectView.as_view(pattern_name="connections:index"), name="home"),
+    path("language/", language.choose, name="language"),
+    path("accounts/", include("vaguemestre.console.people.urls")),
+    path("setup/", include("vaguemestre.console.setup.urls")),
+    path("connections/", include("vaguemestre.console.connections.urls")),
+    path("messages/", include("vaguemestre.console.messages.urls")),
+    path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
+    path("keys/", include("vaguemestre.console.keys.urls")),
+    path("settings/", include("vaguemestre.console.settings.urls")),
+]

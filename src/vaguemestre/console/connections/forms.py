@@ -1,0 +1,172 @@
+"""The form of a connection, with the mission's labels.
+
+It only carries what was typed, as it was typed: the ledger is the one that validates, for console, API and
+command line alike. `refuse` puts its faults at the fields. The password is never shown again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Successor
+from vaguemestre.ledger.fields import LIMITS
+from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.account import Encryption
+from vaguemestre.mail.errors import Invalid
+
+NOBODY = "none"
+TEXTS = ("name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "login", "password")
+PLAIN = ("name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "login", "active",
+         "is_default", "pinned_certificate", "source_address", *LIMITS)  # fmt: skip
+USUAL_PORTS = {kind.value: str(kind.usual_port) for kind in Encryption}
+
+
+def _text(label: Any, hint: Any = "", *, must: bool = False, **attributes: Any) -> forms.CharField:
+    attrs = {"autocomplete": "off", **attributes, **({"aria-required": "true"} if must else {})}
+    return forms.CharField(
+        label=label, help_text=hint, required=False, strip=False, widget=forms.TextInput(attrs=attrs)
+    )
+
+
+def _limit(label: Any) -> forms.CharField:
+    return _text(label, inputmode="numeric")
+
+
+class ConnectionForm(forms.Form):
+    """A connection as typed."""
+
+    name = _text(_("Connection name"), _("For your own use; no recipient ever sees it."), must=True)
+    sender_email = _text(
+        _("Sender email"),
+        _("The address that recipients see."),
+        must=True,
+        inputmode="email",
+        spellcheck="false",
+    )
+    sender_name = _text(_("Sender name"), _("Shown before the address, such as your organisation’s name."))
+    host = _text(
+        _("Server"),
+        _("As your provider gives it: smtp.example.org."),
+        must=True,
+        inputmode="url",
+        autocapitalize="none",
+        spellcheck="false",
+    )
+    active = forms.BooleanField(
+        label=_("Active"), help_text=_("Only active connections send."), required=False, initial=True
+    )
+    is_default = forms.BooleanField(
+        label=_("Use as default sender"),
+        help_text=_("Takes precedence over any other sender or reply address."),
+        required=False,
+    )
+    login = _text(
+        _("SMTP login"),
+        _("Often the whole address. Empty for a server that asks for none."),
+        autocapitalize="none",
+        spellcheck="false",
+    )
+    password = forms.CharField(
+        label=_("SMTP password"),
+        required=False,
+        strip=False,
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+    )
+    clear_password = forms.BooleanField(label=_("Forget the stored password"), required=False)
+    encryption = forms.ChoiceField(
+        label=_("Encryption"),
+        required=False,
+        initial=Encryption.STARTTLS.value,
+        choices=[("ssl", "SSL"), ("starttls", "TLS"), ("none", _("None"))],
+        widget=forms.RadioSelect,
+    )
+    port = _text(_("Port"), _("Follows the encryption; usually 465 or 587."), inputmode="numeric")
+    max_sessions = _limit(_("Sessions at once"))
+    per_minute = _limit(_("Messages a minute"))
+    per_day = _limit(_("Messages a day"))
+    max_recipients = _limit(_("Recipients of one transaction"))
+    reply_to = _text(
+        _("Reply address"), _("Where answers go, if not to the sender email."), inputmode="email"
+    )
+    allowed_senders = forms.CharField(
+        label=_("Allowed senders"),
+        help_text=_(
+            "One a line: an address, or *@example.org. A message from one of them leaves as it is; any other "
+            "gets the sender email. A default sender overrides them."
+        ),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 3, "spellcheck": "false"}),
+    )
+    pinned_certificate = forms.CharField(
+        label=_("Pinned certificate"),
+        help_text=_(
+            "For a server with a certificate of its own: its SHA-256 fingerprint, or a certificate in PEM. "
+            "Only this one is then trusted."
+        ),
+        required=False,
+        strip=False,
+        widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
+    )
+    source_address = _text(
+        _("Local IP address"), _("Which address of this machine to leave from. Empty: the system chooses.")
+    )
+
+    @classmethod
+    def of(cls, connection: Connection) -> ConnectionForm:
+        """The form filled with a saved connection, without its password."""
+        initial = {name: getattr(connection, name) for name in PLAIN}
+        initial["allowed_senders"] = "\n".join(connection.allowed_senders)
+        return cls(initial=initial)
+
+    def typed(self) -> dict[str, object]:
+        """The values under the names of the API's resource, as they were typed."""
+        self.is_valid()
+        values: dict[str, object] = {name: self._raw(name) for name in TEXTS}
+        values |= {name: self._raw(name) for name in ("pinned_certificate", "source_address")}
+        values |= {name: bool(self.cleaned_data.get(name)) for name in ("active", "is_default")}
+        values["allowed_senders"] = [line for line in self._raw("allowed_senders").splitlines() if line]
+        values["limits"] = {name: self._raw(name) for name in LIMITS}
+        if self.cleaned_data.get("clear_password"):
+            values["clear_password"] = True
+        return values
+
+    def _raw(self, name: str) -> str:
+        return str(self.data.get(name, ""))
+
+    def refuse(self, faults: Iterable[Invalid]) -> None:
+        """Put each fault at its field, in the reader's language."""
+        for fault in faults:
+            self.add_error(field_of(fault), describe(fault))
+
+    def fold_open(self, *names: str) -> bool:
+        """Whether a folded section holds something that must be seen."""
+        return any(self[name].errors or self[name].value() for name in names)
+
+    @property
+    def limits_open(self) -> bool:
+        """Whether a limit is set or faulty."""
+        return self.fold_open(*LIMITS)
+
+    @property
+    def advanced_open(self) -> bool:
+        """Whether something advanced is set or faulty."""
+        return self.fold_open("reply_to", "allowed_senders", "pinned_certificate", "source_address")
+
+
+def field_of(fault: Invalid) -> str | None:
+    """The form's field of a fault: `allowed_senders[2]` and `limits.per_day` have theirs."""
+    name = fault.field.split("[")[0].removeprefix("limits.")
+    return name if name in ConnectionForm.base_fields else None
+
+
+def successor_of(text: str | None) -> Successor:
+    """The choice of who follows the default, as posted."""
+    if not text:
+        return NoChoice()
+    return LeaveNone() if text == NOBODY else Promote(text)

@@ -1,0 +1,21 @@
+"""Addresses of the connections' pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from vaguemestre.console.connections import departure, editing, listing, verifying
+
+app_name = "connections"
+urlpatterns = [
+    path("", listing.index, name="index"),
+    path("new/", editing.new, name="new"),
+    path("verify/", verifying.verify, name="verify"),
+    path("<uuid:uid>/", editing.edit, name="edit"),
+    path("<uuid:uid>/active/", listing.switch, name="switch"),
+    path("<uuid:uid>/default/", listing.name_default, name="default"),
+    path("<uuid:uid>/pause/", listing.pause, name="pause"),
+    path("<uuid:uid>/resume/", listing.resume, name="resume"),
+    path("<uuid:uid>/deactivate/", departure.deactivate, name="deactivate"),
+    path("<uuid:uid>/delete/", departure.delete, name="delete"),
+]

@@ -1,0 +1,128 @@
+"""Verify connection: the typed values, saved or not, tried for real; each step shown as it happens.
+
+With a script the answer is a stream of JSON lines, each with a piece of HTML: `{"step": ...}` as it happens,
+`{"outcome": ..., "ok": ...}` at last. It comes from a synchronous generator, since Django under WSGI buffers
+asynchronous ones. Without a script the same button answers with the whole page. Nothing is saved either way.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
+from django.template.loader import render_to_string
+from django.utils import timezone, translation
+from django.utils.safestring import SafeString
+from django.views.decorators.debug import sensitive_post_parameters
+from django.views.decorators.http import require_POST
+
+from vaguemestre.console.connections.editing import form_page
+from vaguemestre.console.connections.findings import told
+from vaguemestre.console.connections.forms import ConnectionForm, field_of
+from vaguemestre.console.pages import or_404
+from vaguemestre.ledger import connections
+from vaguemestre.ledger.connections import Draft
+from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.transcript import Step
+from vaguemestre.verification.outcome import Outcome
+from vaguemestre.verification.probe import Busy
+from vaguemestre.verification.probe import verify as probe
+from vaguemestre.verification.wording import step_text
+
+LINES = "application/x-ndjson"
+
+
+@dataclass
+class Telling:
+    """What was seen so far, as pieces of HTML."""
+
+    steps: list[SafeString] = field(default_factory=list)
+    outcome: Outcome | None = None
+
+
+@sensitive_post_parameters("password")
+@require_POST
+def verify(request: HttpRequest) -> HttpResponseBase:
+    """Try the typed values."""
+    form = ConnectionForm(request.POST)
+    values = form.typed()
+    uid = request.POST.get("uid") or None
+    connection = or_404(connections.find, uid) if uid else None
+    streams = LINES in request.headers.get("Accept", "")
+    try:
+        draft = connections.draft(values, uid)
+    except Refusal as refusal:
+        if streams:
+            return _refused(refusal)
+        form.refuse(refusal.errors)
+        return form_page(request, form, connection, status=422)
+    if streams:
+        return _stream(draft)
+    return form_page(request, form, connection, **_whole(draft))
+
+
+def _refused(refusal: Refusal) -> JsonResponse:
+    errors = [{"field": field_of(fault) or "", "message": describe(fault)} for fault in refusal.errors]
+    return JsonResponse({"errors": errors}, status=422)
+
+
+def _stream(draft: Draft) -> StreamingHttpResponse:
+    lines = _lines(draft, translation.get_language() or "en")
+    response = StreamingHttpResponse(lines, content_type=LINES)
+    response["Cache-Control"] = "no-store"
+    response["X-Accel-Buffering"] = "no"
+    return response
+
+
+def _lines(draft: Draft, language: str) -> Iterator[bytes]:
+    """The language is set for each line: the generator runs when the request's own setting is gone."""
+    for event in _events(draft):
+        with translation.override(language):
+            yield json.dumps(_line(event)).encode() + b"\n"
+
+
+def _events(draft: Draft) -> Iterator[Step | Outcome | None]:
+    """Steps, then the outcome; None where too many verifications run already."""
+    try:
+        yield from probe(draft, timezone.now())
+    except Busy:
+        yield None
+
+
+def _line(event: Step | Outcome | None) -> dict[str, Any]:
+    if event is None:
+        return {"outcome": _busy(), "ok": False}
+    if isinstance(event, Step):
+        return {"step": _step(event)}
+    page = render_to_string("console/connections/outcome.html", _outcome(event))
+    return {"outcome": page, "ok": event.ok}
+
+
+def _whole(draft: Draft) -> dict[str, Any]:
+    """The page's part about the verification, once it has ended."""
+    telling = Telling()
+    for event in _events(draft):
+        if isinstance(event, Step):
+            telling.steps.append(_step(event))
+        elif event is not None:
+            telling.outcome = event
+    if telling.outcome is None:
+        return {"busy": _busy()}
+    return {**_outcome(telling.outcome), "steps": telling.steps}
+
+
+def _step(step: Step) -> SafeString:
+    context = {"step": step.as_json(), "words": step_text(step)}
+    return render_to_string("console/connections/step.html", context).replace("\n", "")  # type: ignore[return-value]
+
+
+def _outcome(outcome: Outcome) -> dict[str, Any]:
+    return {"outcome": outcome, "findings": told(outcome.findings)}
+
+
+def _busy() -> str:
+    return render_to_string("console/connections/busy.html")

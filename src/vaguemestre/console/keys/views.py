@@ -1,0 +1,106 @@
+"""Applications: the API keys by which submitters are known. A key is shown once, when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_safe
+
+from vaguemestre.console.pages import actor
+from vaguemestre.ledger import keys
+from vaguemestre.ledger.models import ApiKey
+from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.errors import Invalid
+
+SCOPES = {
+    "send": (gettext_lazy("Send messages"), gettext_lazy("and see what became of its own")),
+    "read": (gettext_lazy("Read all messages"), gettext_lazy("of every application")),
+    "connections": (
+        gettext_lazy("Manage connections"),
+        gettext_lazy("change them, verify them, choose the default"),
+    ),
+    "admin": (gettext_lazy("Everything else"), gettext_lazy("keys and settings")),
+}
+
+
+@dataclass(frozen=True)
+class Typed:
+    """What was typed into the form, and what is wrong with it."""
+
+    name: str = ""
+    scopes: tuple[str, ...] = ("send",)
+    name_error: str = ""
+    scopes_error: str = ""
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The keys in use, then the revoked ones."""
+    known = keys.all_keys()
+    context = {
+        "keys": [key for key in known if key.revoked_at is None],
+        "revoked": [key for key in known if key.revoked_at is not None],
+    }
+    return render(request, "console/keys/index.html", context)
+
+
+@never_cache
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """Make a key; the answer shows it, once."""
+    if request.method != "POST":
+        return _form(request, Typed())
+    name, scopes = request.POST.get("name", ""), tuple(request.POST.getlist("scopes"))
+    try:
+        key, text = keys.create(name, scopes, actor(request), timezone.now())
+    except Refusal as refusal:
+        name_error, scopes_error = (_at(refusal.errors, field) for field in ("name", "scopes"))
+        return _form(request, Typed(name, scopes, name_error, scopes_error), status=422)
+    environment = settings.ENVIRONMENT
+    context = {
+        "key": key,
+        "text": text,
+        "api": f"{environment.base_url}/api/v1/messages",
+        "submission": environment.submission_bind,
+    }
+    return render(request, "console/keys/made.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def revoke(request: HttpRequest, uid: object) -> HttpResponse:
+    """Revoke a key, once that was confirmed."""
+    if request.method != "POST":
+        return render(request, "console/keys/revoke.html", {"key": _found(str(uid))})
+    try:
+        key = keys.revoke(str(uid), actor(request), timezone.now())
+    except Missing as missing:
+        raise Http404(str(missing)) from None
+    messages.success(
+        request, _("The key of “%(name)s” is revoked; it opens nothing any more.") % {"name": key.name}
+    )
+    return redirect("keys:index")
+
+
+def _found(uid: str) -> ApiKey:
+    for key in keys.all_keys():
+        if str(key.uid) == uid:
+            return key
+    raise Http404
+
+
+def _at(faults: Iterable[Invalid], field: str) -> str:
+    return " ".join(describe(fault) for fault in faults if fault.field == field)
+
+
+def _form(request: HttpRequest, typed: Typed, status: int = 200) -> HttpResponse:
+    return render(request, "console/keys/form.html", {"typed": typed, "scopes": SCOPES}, status=status)

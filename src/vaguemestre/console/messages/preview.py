@@ -1,0 +1,109 @@
+"""A safe preview: who, what, the plain text and the names of attachments; markup is never rendered."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from email import policy
+from email.message import EmailMessage
+from email.parser import BytesParser
+from html.parser import HTMLParser
+from typing import Any
+
+from vaguemestre.ledger.contents import ContentGone, content_of
+from vaguemestre.ledger.models import Message
+from vaguemestre.mail.reply import printable
+
+TEXT_LIMIT = 20_000  # characters
+READ_LIMIT = 2_000_000  # bytes: of a larger message the beginning is enough to recognise it
+BLOCKS = {"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote"}
+SILENT = {"script", "style", "head", "title", "template"}
+
+
+@dataclass(frozen=True)
+class Attachment:
+    """A file of the message: its name, its kind, its size in bytes."""
+
+    name: str
+    kind: str
+    size: int
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What of the content can be shown.
+
+    Attributes:
+        text: plain; None if the content is not kept any more or cannot be read.
+        from_markup: whether the text was taken from HTML.
+    """
+
+    to: str = ""
+    text: str | None = None
+    from_markup: bool = False
+    attachments: tuple[Attachment, ...] = ()
+    gone: bool = False
+
+
+def preview_of(message: Message) -> Preview:
+    """The preview of a message's content."""
+    try:
+        raw = content_of(message).raw[:READ_LIMIT]
+    except ContentGone:
+        return Preview(gone=True)
+    try:
+        return _read(BytesParser(EmailMessage, policy=policy.default).parsebytes(raw))
+    except (ValueError, LookupError, AttributeError, KeyError, IndexError):
+        return Preview()  # what the standard library stumbles over is not worth a failing page
+
+
+def _read(parsed: EmailMessage) -> Preview:
+    body = parsed.get_body(preferencelist=("plain", "html"))
+    markup = body is not None and body.get_content_subtype() == "html"
+    text = "" if body is None else str(body.get_content())
+    return Preview(
+        to=_shown(str(parsed["To"] or "")),
+        text=_shown(_plain(text) if markup else text)[:TEXT_LIMIT],
+        from_markup=markup,
+        attachments=tuple(_attachment(part) for part in parsed.iter_attachments()),
+    )
+
+
+def _attachment(part: Any) -> Attachment:
+    content = part.get_payload(decode=True) or b""
+    return Attachment(_shown(part.get_filename() or "?"), _shown(part.get_content_type()), len(content))
+
+
+def _shown(text: str) -> str:
+    """Without control and bidirectional characters, which could disguise it."""
+    return printable(text.replace("\r\n", "\n").replace("\t", "    "), TEXT_LIMIT).strip()
+
+
+def _plain(markup: str) -> str:
+    reader = _TextOfMarkup()
+    reader.feed(markup)
+    reader.close()
+    return re.sub(r"\s*\n\s*\n\s*", "\n\n", "".join(reader.pieces))
+
+
+class _TextOfMarkup(HTMLParser):
+    """The words of HTML."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pieces: list[str] = []
+        self.silent = 0
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+        self.silent += tag in SILENT
+        if tag in BLOCKS:
+            self.pieces.append("\n")
+
+    def handle_endtag(self, tag: str) -> None:
+        self.silent -= tag in SILENT and self.silent > 0
+        if tag in BLOCKS:
+            self.pieces.append("\n")
+
+    def handle_data(self, data: str) -> None:
+        if not self.silent:
+            self.pieces.append(re.sub(r"\s+", " ", data))

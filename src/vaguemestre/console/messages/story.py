@@ -1,0 +1,83 @@
+"""A message's deliveries, events and attempts, told in the reader's language."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vaguemestre.ledger import wording
+from vaguemestre.ledger.messages import attempts_of, events_of
+from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.mail.state import DeliveryState
+
+
+@dataclass(frozen=True)
+class DeliveryTold:
+    """A recipient's state, and why."""
+
+    delivery: Delivery
+    why: str
+    said: str
+
+
+@dataclass(frozen=True)
+class EventTold:
+    """A line of the time line; equal ones of several recipients are one."""
+
+    event: Event
+    words: str
+    reason: str
+    recipients: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class AttemptTold:
+    """A try and its steps."""
+
+    attempt: Attempt
+    steps: list[dict[str, Any]]
+
+
+def deliveries_told(deliveries: list[Delivery]) -> list[DeliveryTold]:
+    """Each recipient with its state in words."""
+    return [DeliveryTold(delivery, _why(delivery), _said(delivery)) for delivery in deliveries]
+
+
+def events_told(message: Message, *, several: bool) -> list[EventTold]:
+    """The time line, the first first; what happened to several at once is one line."""
+    lines: dict[tuple[object, ...], list[Event]] = {}
+    for event in events_of(message):
+        lines.setdefault((event.at, event.state, str(event.detail)), []).append(event)
+    return [_told(events, several=several) for events in lines.values()]
+
+
+def attempts_told(message: Message) -> list[AttemptTold]:
+    """The tries, the latest first."""
+    return [AttemptTold(attempt, attempt.steps) for attempt in reversed(attempts_of(message))]
+
+
+def _told(events: list[Event], *, several: bool) -> EventTold:
+    first = events[0]
+    recipients = tuple(event.delivery.recipient for event in events) if several else ()
+    held = first.state == DeliveryState.HELD and "code" in first.detail
+    return EventTold(first, wording.event_text(first.detail), _reason(first) if held else "", recipients)
+
+
+def _reason(event: Event) -> str:
+    reason = event.detail.get("reason")
+    return wording.reason_text(reason) if isinstance(reason, dict) else ""
+
+
+def _why(delivery: Delivery) -> str:
+    state = DeliveryState(delivery.state)
+    if state is DeliveryState.IN_DOUBT:
+        return wording.doubt_text(delivery.doubt_reason)
+    if state is DeliveryState.HELD:
+        return wording.reason_text(delivery.reason)
+    if delivery.trouble and state not in {DeliveryState.ACCEPTED, DeliveryState.CANCELLED}:
+        return wording.trouble_text(delivery.trouble)
+    return ""
+
+
+def _said(delivery: Delivery) -> str:
+    return "" if delivery.last_code is None else f"{delivery.last_code} {delivery.last_text}".strip()

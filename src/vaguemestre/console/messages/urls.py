@@ -1,0 +1,17 @@
+"""Addresses of the messages' pages."""
+
+from __future__ import annotations
+
+from django.urls import path
+
+from vaguemestre.console.messages import acts, views
+
+app_name = "messages"
+urlpatterns = [
+    path("", views.index, name="index"),
+    path("<uuid:uid>/", views.detail, name="detail"),
+    path("<uuid:uid>/release/", acts.release, name="release"),
+    path("<uuid:uid>/cancel/", acts.cancel, name="cancel"),
+    path("<uuid:uid>/resend/", acts.resend, name="resend"),
+    path("<uuid:uid>/resolve/", acts.resolve, name="resolve"),
+]

@@ -1,0 +1,10 @@
+// The console's script: small enhancements of pages that work without it.
+import { showTimes } from "./times.js";
+import { offerCopies } from "./copying.js";
+import { enhanceConnection } from "./connection.js";
+import { enhanceAddresses } from "./addresses.js";
+
+showTimes();
+offerCopies();
+enhanceConnection();
+enhanceAddresses();

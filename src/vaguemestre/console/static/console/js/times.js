@@ -1,0 +1,41 @@
+// Times in the reader's zone and language. Without this they stand there in UTC.
+const language = document.documentElement.lang || "en";
+const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
+const exact = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const units = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30]];
+
+function near(at) {
+  let amount = (at - Date.now()) / 1000;
+  if (Math.abs(amount) < 45) return relative.format(0, "second");
+  for (const [unit, size] of units) {
+    if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit);
+    amount /= size;
+  }
+  return full.format(at);
+}
+
+function show(time) {
+  const at = new Date(time.dateTime);
+  if (Number.isNaN(at.valueOf())) return;
+  const words = time.dataset.form === "near" ? near(at) : full.format(at);
+  if (time.textContent !== words) time.textContent = words;
+  time.title = exact.format(at);
+}
+
+function showWithin(root) {
+  for (const time of root.querySelectorAll("time[datetime]")) show(time);
+}
+
+export function showTimes() {
+  showWithin(document);
+  new MutationObserver((changes) => {
+    for (const change of changes) {
+      for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) {
+        if (node.matches("time[datetime]")) show(node);
+        showWithin(node);
+      }
+    }
+  }).observe(document.body, { childList: true, subtree: true });
+  setInterval(() => showWithin(document), 30_000);
+}

@@ -1,0 +1,189 @@
+"""Template tags of the console: icons, moments, fields and states."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from django import forms, template
+from django.templatetags.static import static
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext_lazy as _
+
+from vaguemestre.ledger.wording import health_text, reason_text, state_text
+
+register = template.Library()
+
+STATE_TONES = {
+    "queued": ("", "clock"),
+    "claimed": ("", "messages"),
+    "held": ("wary", "pause"),
+    "in_doubt": ("wary", "doubt"),
+    "accepted": ("good", "check"),
+    "refused": ("bad", "cross"),
+    "expired": ("bad", "clock"),
+    "cancelled": ("", "stop"),
+    "mixed": ("", "info"),
+}
+HEALTH_TONES = {
+    "ready": ("good", "check"),
+    "throttled": ("wary", "clock"),
+    "locked": ("bad", "lock"),
+    "paused": ("wary", "pause"),
+}
+VERIFICATION_TONES = {
+    "never": ("wary", "info"),
+    "verified": ("good", "done"),
+    "failed": ("bad", "stop"),
+    "stale": ("wary", "alert"),
+}
+SCOPE_WORDS = {
+    "send": _("send"),
+    "read": _("read"),
+    "connections": _("connections"),
+    "admin": _("administer"),
+}
+NOTE_ICONS = {"success": ("good", "done"), "warning": ("wary", "alert"), "error": ("bad", "stop")}
+
+
+@register.simple_tag
+def icon(name: str) -> SafeString:
+    """A picture of the sprite, for the eye alone."""
+    return format_html(
+        '<svg class="icon" aria-hidden="true"><use href="{}#{}"></use></svg>',
+        static("console/sprite.svg"),
+        name,
+    )
+
+
+@register.simple_tag
+def moment(at: datetime | str | None, form: str = "full") -> SafeString | str:
+    """A time: in UTC as served, in the reader's zone once the page's script has run.
+
+    Args:
+        at: aware, or ISO 8601 text.
+        form: `full`, or `near` for "2 hours ago" with the full time as its title.
+    """
+    if not at:
+        return ""
+    known = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
+    shown = date_format(known, "SHORT_DATETIME_FORMAT")
+    return format_html(
+        '<time datetime="{}" data-form="{}">{} UTC</time>', known.isoformat(timespec="seconds"), form, shown
+    )
+
+
+@register.inclusion_tag("console/parts/field.html")
+def field(bound: forms.BoundField, classes: str = "") -> dict[str, Any]:
+    """A labelled input with its hint and its errors."""
+    must = bound.field.required or bound.field.widget.attrs.get("aria-required") == "true"
+    return {"field": bound, "classes": classes, "must": must}
+
+
+@register.inclusion_tag("console/parts/check.html")
+def check(bound: forms.BoundField) -> dict[str, Any]:
+    """A checkbox with its label beside it."""
+    return {"field": bound}
+
+
+@register.inclusion_tag("console/parts/badge.html")
+def state(code: str) -> dict[str, str]:
+    """A delivery's or a message's state."""
+    tone, picture = STATE_TONES.get(code, ("", "info"))
+    return {"tone": tone, "icon": picture, "words": state_text(code)}
+
+
+PLOT_HEIGHT = 28
+
+
+@register.inclusion_tag("console/parts/plot.html")
+def plot(counts: list[int]) -> dict[str, Any]:
+    """The last hours as bars, with their sum in words for those who do not see them."""
+    most = max([*counts, 1])
+    heights = [max(2, round(count * PLOT_HEIGHT / most)) if count else 1 for count in counts]
+    bars = [
+        {"x": 4 * hour, "y": PLOT_HEIGHT - height, "height": height, "none": not count}
+        for hour, (count, height) in enumerate(zip(counts, heights, strict=True))
+    ]
+    width = 4 * len(counts) - 1
+    return {
+        "bars": bars,
+        "total": sum(counts),
+        "most": max(counts, default=0),
+        "width": width,
+        "height": PLOT_HEIGHT,
+    }
+
+
+@register.filter
+def why_of_health(code: str) -> str:
+    """Why a connection is throttled or locked, in words."""
+    return health_text(code) if code else ""
+
+
+@register.filter
+def state_words(code: str) -> str:
+    """A state in words."""
+    return state_text(code)
+
+
+@register.filter
+def reason_words(reason: dict[str, Any]) -> str:
+    """Why a message is routed as it is, or held."""
+    return reason_text(reason)
+
+
+@register.filter
+def sender_words(sender: dict[str, str]) -> str:
+    """A From as a header shows it."""
+    return f"{sender['name']} <{sender['email']}>" if sender.get("name") else sender["email"]
+
+
+@register.filter
+def scope_words(code: str) -> str:
+    """What a key may do, in words."""
+    return str(SCOPE_WORDS.get(code, code))
+
+
+@register.filter
+def state_tone(code: str) -> str:
+    """good, wary, bad or nothing."""
+    return STATE_TONES.get(code, ("", ""))[0]
+
+
+@register.filter
+def health_tone(code: str) -> str:
+    """good, wary or bad."""
+    return HEALTH_TONES.get(code, ("", ""))[0]
+
+
+@register.filter
+def health_icon(code: str) -> str:
+    """The picture of a health."""
+    return HEALTH_TONES.get(code, ("", "info"))[1]
+
+
+@register.filter
+def verification_tone(code: str) -> str:
+    """good, wary or bad."""
+    return VERIFICATION_TONES.get(code, ("", ""))[0]
+
+
+@register.filter
+def verification_icon(code: str) -> str:
+    """The picture of a verification's outcome."""
+    return VERIFICATION_TONES.get(code, ("", "info"))[1]
+
+
+@register.filter
+def note_tone(level: str) -> str:
+    """The tone of one of Django's message levels."""
+    return NOTE_ICONS.get(level, ("", ""))[0]
+
+
+@register.filter
+def note_icon(level: str) -> str:
+    """The picture of one of Django's message levels."""
+    return NOTE_ICONS.get(level, ("", "info"))[1]
