@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from dataclasses import replace
 
 from vaguemestre.egress import Guard, parse_networks
 from vaguemestre.mail.account import AuthKind, Encryption
@@ -16,7 +17,7 @@ from vaguemestre.smtp.timeouts import Timeouts
 LOOPBACK = Guard(parse_networks("127.0.0.0/8,::1/128"), frozenset(range(1, 65536)))
 PASSWORD = "kanarienvogel-7Q"  # a word to look for where it must not be
 SENDER = Mailbox.parse("sender@example.org")
-SHORT = Timeouts().at_most(2.0)
+SHORT = replace(Timeouts().at_most(2.0), quit=0.2)
 
 
 async def lookup_here(host: str, port: int):
@@ -33,8 +34,9 @@ def hop_to(server, encryption: Encryption = Encryption.NONE, *, password: str = 
     """A hop to a server of this kit; a password makes it sign in as `app`."""
     if password:
         fields = {"auth": AuthKind.PASSWORD, "login": "app", "secret": Secret(password)} | fields
-    values = {"host": "localhost", "port": server.port, "sender": SENDER, "ehlo_name": "client.example.org"}
-    return NextHop(encryption=encryption, **(values | fields))
+    values = {"host": "localhost", "sender": SENDER, "ehlo_name": "client.example.org"}
+    port = fields.pop("port", None) or server.port
+    return NextHop(port=port, encryption=encryption, **(values | fields))
 
 
 def envelope(*recipients: str, sender: str | None = "sender@example.org") -> Envelope:

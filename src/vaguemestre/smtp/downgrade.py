@@ -20,11 +20,12 @@ from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
 
-from vaguemestre.mail.content import LINE_LIMIT, header_field
+from vaguemestre.mail.content import LINE_LIMIT, address_field, header_field
 from vaguemestre.mail.errors import Invalid
 
 _DEPTH = 50  # of parts within parts
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r]|\r\n[ \t]|\r(?!\n))*)(?:\r\n|$)")
+_OF_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 
 
@@ -152,7 +153,13 @@ def _refolded(found: re.Match[bytes]) -> bytes:
         text = value.decode("utf-8")
     except UnicodeDecodeError:
         text = value.decode("latin-1")
+    name, text = found[1].decode("ascii"), text.replace("\t", " ")
     try:
-        return header_field(found[1].decode("ascii"), text.replace("\t", " "))
+        if name.lower() in _OF_ADDRESSES:
+            return address_field(name, text)
+        if name.lower().startswith("content-"):
+            # Parameters, such as the name of a file, have an encoding of their own (RFC 2231).
+            return policy.SMTP.fold_binary(name, policy.SMTP.header_store_parse(name, text)[1])
+        return header_field(name, text)
     except (Invalid, ValueError, LookupError):
         return found[0]

@@ -8,6 +8,7 @@ the end can still be read after it, so that a 250 followed by a reset counts.
 from __future__ import annotations
 
 import asyncio
+from typing import cast
 
 RECEIVE_LIMIT = 65_536  # octets that wait unread; beyond them reading pauses
 
@@ -38,10 +39,10 @@ class Link(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The dial succeeded."""
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101  what create_connection makes
-        self._raw = self._transport = transport
+        # uvloop's transports have the methods and not the base class.
+        self._raw = self._transport = cast("asyncio.Transport", transport)
         # Low marks make `drain` wait until all was handed to the system, not until most was.
-        transport.set_write_buffer_limits(high=0)
+        self._raw.set_write_buffer_limits(high=0)
 
     def upgraded(self, transport: asyncio.Transport) -> None:
         """TLS was set up on top: what follows passes through `transport`."""
