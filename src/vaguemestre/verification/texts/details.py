@@ -1,0 +1,103 @@
+"""Sentences that a finding gains from its facts: what a certificate says, what the server said, what one
+provider is known for.
+
+A sentence with a fact that is not there is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from enum import StrEnum
+
+from django.utils.translation import gettext_noop
+
+from vaguemestre.policy.finding import FindingCode
+
+
+class Provider(StrEnum):
+    """Providers with ways of their own."""
+
+    GOOGLE = "google"
+    MICROSOFT = "microsoft"
+
+
+_DOMAINS = {
+    "gmail.com": Provider.GOOGLE,
+    "google.com": Provider.GOOGLE,
+    "googlemail.com": Provider.GOOGLE,
+    "office365.com": Provider.MICROSOFT,
+    "outlook.com": Provider.MICROSOFT,
+    "hotmail.com": Provider.MICROSOFT,
+    "live.com": Provider.MICROSOFT,
+}
+
+_NAMES = gettext_noop("The certificate is for: %(names)s.")
+_ISSUER = gettext_noop("It was issued by: %(issuer)s.")
+_START = gettext_noop("Start of its validity: %(valid_from)s.")
+_END = gettext_noop("End of its validity: %(expired_at)s.")
+_FINGERPRINT = gettext_noop("Its fingerprint (SHA-256): %(fingerprint)s.")
+_OFFERED = gettext_noop("The server offers: %(offered)s.")
+_SAID = gettext_noop("The server’s answer: %(code)s %(said)s")
+
+_OF_CODE = {
+    FindingCode.CERTIFICATE_EXPIRED: (_END, _ISSUER),
+    FindingCode.CERTIFICATE_NOT_YET_VALID: (_START,),
+    FindingCode.CERTIFICATE_WRONG_NAME: (_NAMES,),
+    FindingCode.CERTIFICATE_UNKNOWN_AUTHORITY: (_ISSUER, _NAMES),
+    FindingCode.CERTIFICATE_SELF_SIGNED: (_FINGERPRINT,),
+    FindingCode.CERTIFICATE_CHANGED: (_FINGERPRINT, _ISSUER),
+    FindingCode.CERTIFICATE_OTHER: (_NAMES, _ISSUER, _END),
+    FindingCode.NO_MECHANISM: (_OFFERED,),
+}
+
+_PORT_25 = gettext_noop("Many networks let nothing out on port 25: try 587 with TLS, or 465 with SSL.")
+_AT_PROVIDER = {
+    (FindingCode.AUTH_REFUSED, Provider.GOOGLE): gettext_noop(
+        "At Google the usual password does not work here: create an app password at"
+        " https://myaccount.google.com/apppasswords."
+    ),
+    (FindingCode.AUTH_REFUSED, Provider.MICROSOFT): gettext_noop(
+        "At Microsoft 365 the right password is refused too while “Authenticated SMTP” is off for the"
+        " mailbox: ask your administrator to allow it."
+    ),
+    (FindingCode.NO_MECHANISM, Provider.MICROSOFT): gettext_noop(
+        "Microsoft offers OAuth2 alone for personal mailboxes; an account of Microsoft 365 for business can"
+        " still allow a password."
+    ),
+    (FindingCode.SENDER_REFUSED, Provider.MICROSOFT): gettext_noop(
+        "At Microsoft 365 the administrator gives the login’s mailbox the “Send as” permission on that"
+        " address."
+    ),
+    (FindingCode.ADDRESS_NOT_LISTED, Provider.GOOGLE): gettext_noop(
+        "In the Google admin console: Apps, Google Workspace, Gmail, Routing, SMTP relay service."
+    ),
+    (FindingCode.ADDRESS_NOT_LISTED, Provider.MICROSOFT): gettext_noop(
+        "In the Exchange admin center: Mail flow, Connectors, one from your organization’s email server."
+    ),
+    (FindingCode.TOO_MANY_CONNECTIONS, Provider.MICROSOFT): gettext_noop(
+        "Microsoft 365 allows 3 sessions at a time."
+    ),
+    (FindingCode.RATE_LIMITED, Provider.GOOGLE): gettext_noop(
+        "Google allows about 2,000 messages a day and account, Google’s relay 10,000."
+    ),
+    (FindingCode.RATE_LIMITED, Provider.MICROSOFT): gettext_noop(
+        "Microsoft 365 allows 30 messages a minute and 10,000 recipients a day."
+    ),
+}
+
+
+def provider_of(host: str) -> Provider | None:
+    """Whose server that is, by its name."""
+    return next((one for domain, one in _DOMAINS.items() if f".{host}".endswith(f".{domain}")), None)
+
+
+def behind_why(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
+    """Message ids that go behind `why`; some have facts in them that are not there."""
+    return (*_OF_CODE.get(code, ()), *((_SAID,) if facts.get("said") else ()))
+
+
+def behind_remedy(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
+    """Message ids that go behind `remedy`."""
+    provider = provider_of(facts.get("host", ""))
+    own = None if provider is None else _AT_PROVIDER.get((code, provider))
+    return (*((_PORT_25,) if "port_25" in facts else ()), *((own,) if own else ()))

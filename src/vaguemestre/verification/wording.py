@@ -1,0 +1,135 @@
+"""Findings and steps for people: what, why and remedy of each code in the active language.
+
+A finding is kept as code and facts, so that it can be read in any language later. A kept one whose code this
+version does not know is shown by its code. Facts are put in as text: whoever shows the words escapes them.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.utils import formats, timezone
+from django.utils.translation import gettext, gettext_noop
+
+from vaguemestre.policy.finding import Finding, FindingCode, Who
+from vaguemestre.verification.ladder import step_failed, step_text
+from vaguemestre.verification.texts.cautions import CAUTIONS
+from vaguemestre.verification.texts.details import behind_remedy, behind_why
+from vaguemestre.verification.texts.dialogue import DIALOGUE
+from vaguemestre.verification.texts.encryption import ENCRYPTION
+from vaguemestre.verification.texts.passing import PASSING
+from vaguemestre.verification.texts.reaching import REACHING
+from vaguemestre.verification.texts.signing_in import SIGNING_IN
+from vaguemestre.verification.texts.text import Text
+
+__all__ = ["TEXTS", "busy_text", "step_failed", "step_text", "stored_words", "words"]
+
+SAID_LIMIT = 300  # characters of the server's words in a sentence; the step has all of them
+NAMES_SHOWN = 6
+
+TEXTS: dict[FindingCode, Text] = REACHING | ENCRYPTION | SIGNING_IN | PASSING | DIALOGUE | CAUTIONS
+_WITHOUT_LOGIN = gettext_noop("%(host)s takes mail from %(sender)s without a login. No message was sent.")
+_WHO = {
+    Who.YOU: gettext_noop("For you to do"),
+    Who.PROVIDER: gettext_noop("For your mail provider to do"),
+    Who.DNS_HOST: gettext_noop("For whoever looks after the domain name to do"),
+    Who.OPERATOR: gettext_noop("For whoever runs this installation to do"),
+}
+_NOTHING_TO_DO = frozenset({FindingCode.OK, FindingCode.NO_EIGHT_BIT})
+_DATES = ("expired_at", "expires_at", "valid_from")
+_ENCRYPTIONS = {"ssl": "SSL", "starttls": "TLS"}  # as the form calls them
+_ORGANISATION = re.compile(r"(?:^|,)(O|CN)=((?:\\.|[^,\\])+)")  # of RFC 4514
+_FACT = re.compile(r"%\((\w+)\)s")
+
+
+def words(finding: Finding) -> dict[str, Any]:
+    """A finding in the active language.
+
+    Returns:
+        `code`, `severity`, `phase` (or None), `what`, `why`, `remedy`, `who` (a code) and `who_text`, which
+        is "" where nobody has anything to do.
+    """
+    return stored_words(finding.as_json())
+
+
+def stored_words(stored: Mapping[str, Any]) -> dict[str, Any]:
+    """The same for a finding as the ledger keeps it."""
+    told = {name: stored.get(name) for name in ("code", "severity", "phase", "who")}
+    try:
+        code, who = FindingCode(str(stored["code"])), Who(str(stored["who"]))
+    except (KeyError, ValueError):
+        return told | {"what": str(stored.get("code", "")), "why": "", "remedy": "", "who_text": ""}
+    facts = dict(stored.get("facts") or {})
+    shown, text = _shown(facts), _text(code, facts)
+    return told | {
+        "what": _sentences([text.what], shown),
+        "why": _sentences([text.why, *behind_why(code, facts)], shown),
+        "remedy": _sentences([text.remedy, *behind_remedy(code, facts)], shown),
+        "who_text": "" if code in _NOTHING_TO_DO else gettext(_WHO[who]),
+    }
+
+
+def busy_text() -> str:
+    """What to say where `probe.Busy` was raised."""
+    return gettext("Several verifications are running already. Try again in a few seconds.")
+
+
+def _text(code: FindingCode, facts: Mapping[str, str]) -> Text:
+    text = TEXTS[code]
+    if code is FindingCode.OK and not facts.get("login"):
+        return Text(text.what, _WITHOUT_LOGIN, text.remedy)
+    return text
+
+
+def _sentences(messages: Iterable[str], shown: Mapping[str, str]) -> str:
+    """The messages that have all their facts, translated and filled, one behind the other."""
+    first, *further = messages
+    complete = [first, *(message for message in further if all(map(shown.get, _FACT.findall(message))))]
+    return " ".join(_filled(gettext(message), shown) for message in complete if message)
+
+
+def _filled(template: str, shown: Mapping[str, str]) -> str:
+    return _FACT.sub(lambda found: shown.get(found[1]) or "?", template)
+
+
+def _shown(facts: Mapping[str, str]) -> dict[str, str]:
+    """The facts as people read them."""
+    shown = dict(facts)
+    shown |= {name: _date(facts[name]) for name in _DATES if facts.get(name)}
+    if facts.get("encryption"):
+        shown["chosen"] = _ENCRYPTIONS.get(facts["encryption"]) or gettext("None")
+    if facts.get("said"):
+        shown["said"] = _shortened(facts["said"])
+    if facts.get("issuer"):
+        shown["issuer"] = _authority(facts["issuer"])
+    if facts.get("names"):
+        shown["names"] = _few(facts["names"].split(", "))
+    if facts.get("size", "").isdigit():
+        shown["size"] = filesizeformat(int(facts["size"]))
+    return shown
+
+
+def _date(text: str) -> str:
+    try:
+        return formats.date_format(timezone.localtime(datetime.fromisoformat(text)), "DATE_FORMAT")
+    except ValueError:
+        return text
+
+
+def _shortened(said: str) -> str:
+    line = " ".join(said.split())
+    return line if len(line) <= SAID_LIMIT else line[: SAID_LIMIT - 1] + "…"
+
+
+def _authority(issuer: str) -> str:
+    """Organisation and name out of a distinguished name; all of it if it has neither."""
+    found = {kind: re.sub(r"\\(.)", r"\1", value) for kind, value in _ORGANISATION.findall(issuer)}
+    return ", ".join(found[kind] for kind in ("O", "CN") if kind in found) or issuer
+
+
+def _few(names: list[str]) -> str:
+    return ", ".join(names[:NAMES_SHOWN]) + ("…" if len(names) > NAMES_SHOWN else "")
