@@ -1,7 +1,48 @@
-"""Addresses of the pages."""
+"""Addresses of the API and of what watches over the installation."""
 
 from __future__ import annotations
 
-from django.urls import URLPattern, URLResolver
+import functools
+from collections.abc import Callable, Iterable
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+from django.urls import URLPattern, URLResolver, path, re_path
+
+from vaguemestre.doors.api.api import api
+from vaguemestre.doors.api.health import healthz, readyz
+from vaguemestre.doors.api.metrics import metrics
+from vaguemestre.doors.api.problems import Problem, not_found
+
+type Handler = Callable[..., HttpResponseBase]
+
+
+def _with_problems(patterns: Iterable[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
+    """Ninja answers a wrong method by itself, in plain text."""
+    found = list(patterns)
+    for pattern in found:
+        if isinstance(pattern, URLPattern):
+            pattern.callback = _answering_methods(pattern.callback)
+    return found
+
+
+def _answering_methods(view: Handler) -> Handler:
+    @functools.wraps(view)
+    def answer(request: HttpRequest, *args: object, **values: object) -> HttpResponseBase:
+        response = view(request, *args, **values)
+        if response.status_code != 405:
+            return response
+        allowed = {"Allow": response.headers.get("Allow", "")}
+        return Problem(405, f"The method {request.method} is not taken here.", headers=allowed).response()
+
+    return answer
+
+
+_operations, _app, _namespace = api.urls
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("healthz", healthz, name="healthz"),
+    path("readyz", readyz, name="readyz"),
+    path("metrics", metrics, name="metrics"),
+    path("api/v1/", (_with_problems(_operations), _app, _namespace)),
+    re_path(r"^api(?:/.*)?$", not_found),
+]

@@ -1,0 +1,60 @@
+"""The HTTP API as one object: its operations, its OpenAPI 3.1 document, its handling of errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.http import Http404
+from ninja import NinjaAPI
+from ninja.errors import HttpError, ValidationError
+from ninja.openapi.schema import OpenAPISchema
+
+from vaguemestre.doors.api import (
+    configuration,
+    connections,
+    keys,
+    messages,
+    routes,
+    schemas,
+    streams,
+    verification,
+)
+from vaguemestre.doors.api.auth import BearerKey
+from vaguemestre.doors.api.problems import answer_problem
+
+
+class DocumentedApi(NinjaAPI):
+    """Ninja's API, whose document has our schemas."""
+
+    def get_openapi_schema(
+        self, *, path_prefix: str | None = None, path_params: dict[str, Any] | None = None
+    ) -> OpenAPISchema:
+        """The OpenAPI document."""
+        document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
+        document["components"]["schemas"] = schemas.SCHEMAS
+        return document
+
+
+api = DocumentedApi(
+    title="Vaguemestre",
+    version="1",
+    description="Keep connections, verify them, hand messages over, and see what became of them.",
+    openapi_url="/openapi.json",
+    # Ninja's own page loads its program from elsewhere unless it is installed as an app.
+    docs_url=None,
+    auth=BearerKey(),
+    urls_namespace="api-v1",
+)
+for router in (
+    # Before the connections: their {connection} would take the word `verify` for a name.
+    verification.router,
+    connections.router,
+    configuration.router,
+    streams.router,
+    routes.router,
+    messages.router,
+    keys.router,
+):
+    api.add_router("", router)
+for kind in (Exception, Http404, HttpError, ValidationError):
+    api.add_exception_handler(kind, answer_problem)

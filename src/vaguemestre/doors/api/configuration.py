@@ -1,0 +1,58 @@
+"""What is set for the whole installation: its visible settings, its source addresses."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Router
+
+from vaguemestre.doors.api.auth import actor
+from vaguemestre.doors.api.body import posted
+from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.typed import known_only, objects, text
+from vaguemestre.ledger import instance, source_addresses
+
+router = Router(tags=["Configuration"])
+ADMIN = ("admin",)
+CONNECTIONS = ("connections",)
+
+
+@endpoint(router.get, "/settings", "getSettings", scopes=ADMIN, gives="Settings")
+def get_settings(_request: HttpRequest) -> Answer:
+    """What a default connection does."""
+    return Answer(instance.settings())
+
+
+@endpoint(
+    router.patch, "/settings", "changeSettings", scopes=ADMIN, takes="SettingsChanges", gives="Settings"
+)
+def change_settings(request: HttpRequest) -> Answer:
+    """Change the named settings."""
+    return Answer(instance.change_settings(posted(request), actor(request), timezone.now()))
+
+
+@endpoint(router.get, "/source-addresses", "getSourceAddresses", scopes=CONNECTIONS, gives="SourceAddresses")
+def get_source_addresses(_request: HttpRequest) -> Answer:
+    """The addresses that mail leaves from, and those that servers saw."""
+    return Answer(source_addresses.resource())
+
+
+@endpoint(
+    router.put,
+    "/source-addresses",
+    "replaceSourceAddresses",
+    scopes=CONNECTIONS,
+    takes="NewSourceAddresses",
+    gives="SourceAddresses",
+)
+def replace_source_addresses(request: HttpRequest) -> Answer:
+    """Replace the list."""
+    values = posted(request)
+    known_only(values, "items")
+    items = objects(values, "items", source_addresses.MOST)
+    for item in items:
+        known_only(item, "address", "label", "last_seen_at")
+        text(item, "address")
+        text(item, "label")
+    source_addresses.replace(items, actor(request), timezone.now())
+    return Answer(source_addresses.resource())

@@ -1,0 +1,125 @@
+"""Connections over HTTP. The ledger validates; what is typed is passed through as it came."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest
+from django.utils import timezone
+from ninja import Router
+
+from vaguemestre.doors.api.auth import actor
+from vaguemestre.doors.api.body import posted, posted_if_any
+from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, page
+from vaguemestre.ledger import connections
+from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
+from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.resources import connection_resource
+from vaguemestre.mail.errors import Invalid
+
+router = Router(tags=["Connections"])
+SCOPES = ("connections",)
+_SAYS_NONE = "none"
+
+
+@endpoint(router.get, "/connections", "listConnections", scopes=SCOPES, gives="Connections")
+def list_connections(_request: HttpRequest, limit: Limit = USUAL, cursor: Cursor = "") -> Answer:
+    """All connections, by name."""
+    return Answer(page(connections.all_connections(), connection_resource, cursor, limit))
+
+
+@endpoint(
+    router.post,
+    "/connections",
+    "createConnection",
+    scopes=SCOPES,
+    takes="NewConnection",
+    gives="SavedConnection",
+    status=201,
+)
+def create_connection(request: HttpRequest) -> Answer:
+    """Create a connection; it need not be verified."""
+    return Answer(_saved(connections.create(posted(request), actor(request), timezone.now())), 201)
+
+
+@endpoint(router.get, "/connections/{connection}", "getConnection", scopes=SCOPES, gives="Connection")
+def get_connection(_request: HttpRequest, connection: str) -> Answer:
+    """One connection, by id or name."""
+    return Answer(connection_resource(connections.find(connection)))
+
+
+@endpoint(
+    router.patch,
+    "/connections/{connection}",
+    "changeConnection",
+    scopes=SCOPES,
+    takes="ConnectionChanges",
+    gives="SavedConnection",
+)
+def change_connection(request: HttpRequest, connection: str) -> Answer:
+    """Change the named fields; becoming the default names whom it demoted."""
+    found = connections.find(connection)
+    values = posted(request)
+    successor = _posted_successor(values)
+    values.pop("successor", None)
+    return Answer(_saved(connections.edit(str(found.uid), values, actor(request), timezone.now(), successor)))
+
+
+@endpoint(router.delete, "/connections/{connection}", "deleteConnection", scopes=SCOPES, status=204)
+def delete_connection(request: HttpRequest, connection: str, successor: str = "") -> Answer:
+    """Delete a connection and its secret; the default needs `successor`: an id, or `none`."""
+    found = connections.find(connection)
+    chosen = _successor(None if successor == _SAYS_NONE else successor) if successor else NoChoice()
+    connections.delete(str(found.uid), actor(request), timezone.now(), chosen)
+    return Answer(status=204)
+
+
+@endpoint(
+    router.post, "/connections/{connection}/pause", "pauseConnection", scopes=SCOPES, gives="SavedConnection"
+)
+def pause_connection(request: HttpRequest, connection: str) -> Answer:
+    """Stop a connection's lane; its mail waits."""
+    posted_if_any(request)
+    uid = str(connections.find(connection).uid)
+    return Answer(_saved(connections.pause(uid, actor(request), timezone.now())))
+
+
+@endpoint(
+    router.post,
+    "/connections/{connection}/resume",
+    "resumeConnection",
+    scopes=SCOPES,
+    gives="SavedConnection",
+)
+def resume_connection(request: HttpRequest, connection: str) -> Answer:
+    """Let a paused, throttled or locked connection work again."""
+    posted_if_any(request)
+    uid = str(connections.find(connection).uid)
+    return Answer(_saved(connections.resume(uid, actor(request), timezone.now())))
+
+
+def _saved(saved: Saved) -> dict[str, object]:
+    return connection_resource(saved.connection) | {
+        "demoted": [str(connection.uid) for connection in saved.demoted],
+        "unverified": saved.unverified,
+    }
+
+
+def _posted_successor(values: dict[str, object]) -> Successor:
+    """`"successor": id or null`; absent is no choice."""
+    if "successor" not in values:
+        return NoChoice()
+    return _successor(values["successor"])
+
+
+def _successor(value: object) -> Successor:
+    if value is None:
+        return LeaveNone()
+    try:
+        return Promote(str(connections.find(value).uid)) if isinstance(value, str) else _no_successor()
+    except Missing:
+        return _no_successor()
+
+
+def _no_successor() -> Successor:
+    message = "Give the id of another active connection, or null for none."
+    raise Refusal(Invalid("successor", "successor_unknown", message))

@@ -1,0 +1,184 @@
+"""Errors as RFC 9457 problems: one place where every refusal becomes an answer.
+
+Promises: always `application/problem+json`, never HTML; `errors` names the fields; a failure of ours is
+logged and answered without detail. Texts are English.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import singledispatch
+from http import HTTPStatus
+from typing import Any
+
+import structlog
+from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
+from django.db import InterfaceError, OperationalError
+from django.http import Http404, HttpRequest, HttpResponse
+from django.http.request import UnreadablePostError
+from ninja.errors import HttpError, ValidationError
+
+from vaguemestre.doors.api.rendering import render
+from vaguemestre.ledger.idempotency import InProgress, KeyReused
+from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
+from vaguemestre.mail.errors import Invalid
+
+MEDIA_TYPE = "application/problem+json"
+_AT_FIELD = {"successor_needed": "successor", "stale_attempt": "attempt"}
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong, as RFC 9457 §3.1 has it.
+
+    Attributes:
+        status: the HTTP status.
+        detail: one English sentence.
+        code: stable name of the refusal, where the ledger has one.
+        errors: (field, message) of each fault.
+        headers: further headers of the answer.
+    """
+
+    status: int
+    detail: str
+    code: str = ""
+    errors: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def body(self) -> dict[str, Any]:
+        """The problem as JSON."""
+        return {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+            **({"code": self.code} if self.code else {}),
+            "errors": [{"field": name, "message": message} for name, message in self.errors],
+        }
+
+    def response(self) -> HttpResponse:
+        """The answer."""
+        return HttpResponse(
+            render(self.body()), status=self.status, content_type=MEDIA_TYPE, headers=dict(self.headers)
+        )
+
+
+class Rejected(Exception):
+    """A request that HTTP itself says no to: its form, its size, its key."""
+
+    def __init__(
+        self, status: int, detail: str, at: str = "", headers: Mapping[str, str] | None = None
+    ) -> None:
+        super().__init__(detail)
+        errors = ((at, detail),) if at else ()
+        self.problem = Problem(status, detail, errors=errors, headers=headers or {})
+
+
+@singledispatch
+def problem_of(error: Exception) -> Problem:
+    """What an exception means to the submitter."""
+    log.error("request_failed", exc_info=error)
+    return Problem(500, "Something went wrong here; the operator's log says what.")
+
+
+@problem_of.register
+def _(error: Rejected) -> Problem:
+    return error.problem
+
+
+@problem_of.register
+def _(error: Refusal) -> Problem:
+    return _refused(error.errors)
+
+
+@problem_of.register
+def _(error: Invalid) -> Problem:
+    return _refused((error,))
+
+
+@problem_of.register
+def _(error: Conflict) -> Problem:
+    at = _AT_FIELD.get(error.code)
+    return Problem(409, error.message, error.code, ((at, error.message),) if at else ())
+
+
+@problem_of.register
+def _(error: Missing) -> Problem:
+    return Problem(404, str(error))
+
+
+@problem_of.register
+def _(_error: Http404) -> Problem:
+    return Problem(404, "There is nothing at this address.")
+
+
+@problem_of.register
+def _(error: ValidationError) -> Problem:
+    return Problem(422, "A parameter is not right.", errors=tuple(map(_parameter, error.errors)))
+
+
+@problem_of.register
+def _(error: HttpError) -> Problem:
+    if error.status_code == 401:
+        message = "An API key is needed: Authorization: Bearer vgm_…"
+        return Problem(401, message, headers={"WWW-Authenticate": 'Bearer realm="vaguemestre"'})
+    return Problem(error.status_code, str(error))
+
+
+@problem_of.register
+def _(_error: KeyReused) -> Problem:
+    return _at_key(422, "This Idempotency-Key came with another request before.")
+
+
+@problem_of.register
+def _(_error: InProgress) -> Problem:
+    return _at_key(409, "The first request with this Idempotency-Key has not ended.")
+
+
+@problem_of.register
+def _(_error: RequestDataTooBig) -> Problem:
+    return Problem(413, "The request is larger than this server takes.")
+
+
+@problem_of.register(SuspiciousOperation)
+@problem_of.register(UnreadablePostError)
+def _(_error: Exception) -> Problem:
+    return Problem(400, "The request could not be read.")
+
+
+@problem_of.register(OperationalError)
+@problem_of.register(InterfaceError)
+def _(error: Exception) -> Problem:
+    log.error("database_unavailable", exc_info=error)
+    message = "The database does not answer; nothing was stored. Try again."
+    return Problem(503, message, headers={"Retry-After": "5"})
+
+
+def answer_problem(_request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:
+    """The handler of every exception."""
+    return problem_of(error if isinstance(error, Exception) else error()).response()
+
+
+def not_found(_request: HttpRequest, **_path: object) -> HttpResponse:
+    """The answer at an address of the API that does not exist."""
+    return problem_of(Http404()).response()
+
+
+def _refused(faults: Iterable[Invalid]) -> Problem:
+    found = tuple(faults)
+    errors = tuple((fault.field, fault.message) for fault in found)
+    status = 413 if any(fault.code == "message_size" for fault in found) else 422
+    detail = found[0].message if len(found) == 1 else "Several fields are not right."
+    return Problem(status, detail, code=found[0].code if len(found) == 1 else "", errors=errors)
+
+
+def _at_key(status: int, message: str) -> Problem:
+    return Problem(status, message, errors=(("Idempotency-Key", message),))
+
+
+def _parameter(error: Mapping[str, Any]) -> tuple[str, str]:
+    path = [str(part) for part in error.get("loc", ())]
+    return ".".join(path[1:]) or "request", str(error.get("msg", "This is not right."))

@@ -1,0 +1,18 @@
+"""JSON as the API writes it: times in ISO 8601 (RFC 3339), ASCII only, so that no character can break it."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from django.core.serializers.json import DjangoJSONEncoder
+
+
+def render(body: object) -> bytes:
+    """A body as bytes."""
+    return json.dumps(body, cls=DjangoJSONEncoder, separators=(",", ":")).encode("ascii")
+
+
+def plain(body: object) -> Any:
+    """A body as JSON alone can hold it, to be remembered."""
+    return json.loads(render(body))

@@ -1,0 +1,306 @@
+"""The shapes of the API for its OpenAPI document (JSON Schema 2020-12).
+
+They describe; they do not validate. What a field takes is decided in one place for console, API and command
+line, the ledger, so that request schemas name the fields and their types and leave the rules to the answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+type JsonSchema = dict[str, Any]
+
+TEXT: JsonSchema = {"type": "string"}
+FLAG: JsonSchema = {"type": "boolean"}
+COUNT: JsonSchema = {"type": "integer"}
+MAYBE_TEXT: JsonSchema = {"type": ["string", "null"]}
+MAYBE_COUNT: JsonSchema = {"type": ["integer", "null"]}
+ID: JsonSchema = {"type": "string", "format": "uuid"}
+MAYBE_ID: JsonSchema = {"type": ["string", "null"], "format": "uuid"}
+TIME: JsonSchema = {"type": "string", "format": "date-time"}
+MAYBE_TIME: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
+ANY_OBJECT: JsonSchema = {"type": "object"}
+STATES = ["queued", "claimed", "held", "in_doubt", "accepted", "refused", "expired", "cancelled"]
+
+
+def _ref(name: str) -> JsonSchema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+def _array(items: JsonSchema, **more: Any) -> JsonSchema:
+    return {"type": "array", "items": items, **more}
+
+
+def _one_of(*values: str) -> JsonSchema:
+    return {"type": "string", "enum": list(values)}
+
+
+def _object(fields: Mapping[str, JsonSchema], *, optional: tuple[str, ...] = ()) -> JsonSchema:
+    required = [name for name in fields if name not in optional]
+    return {"type": "object", "properties": dict(fields), "required": required}
+
+
+def _input(fields: Mapping[str, JsonSchema], *required: str) -> JsonSchema:
+    """A body that is posted: no other fields."""
+    schema: JsonSchema = {"type": "object", "properties": dict(fields), "additionalProperties": False}
+    return schema | ({"required": list(required)} if required else {})
+
+
+def _page(name: str) -> JsonSchema:
+    return _object({"items": _array(_ref(name)), "next": MAYBE_TEXT})
+
+
+LIMITS = dict.fromkeys(("max_sessions", "per_minute", "per_day", "max_recipients"), MAYBE_COUNT)
+_CONNECTION_INPUT: dict[str, JsonSchema] = {
+    "name": TEXT,
+    "sender_email": TEXT,
+    "sender_name": TEXT,
+    "reply_to": TEXT,
+    "host": TEXT,
+    "port": MAYBE_COUNT,
+    "encryption": _one_of("ssl", "tls", "starttls", "none"),
+    "auth": _one_of("none", "password"),
+    "login": TEXT,
+    "password": {"type": "string", "writeOnly": True},
+    "clear_password": FLAG,
+    "active": FLAG,
+    "is_default": FLAG,
+    "allowed_senders": _array(TEXT),
+    "backup": MAYBE_TEXT,
+    "limits": _input(LIMITS),
+    "pinned_certificate": TEXT,
+    "source_address": TEXT,
+}
+_CONNECTION: dict[str, JsonSchema] = {
+    "id": ID,
+    "name": TEXT,
+    "sender_email": TEXT,
+    "sender_name": TEXT,
+    "reply_to": TEXT,
+    "host": TEXT,
+    "port": COUNT,
+    "encryption": _one_of("ssl", "starttls", "none"),
+    "auth": _one_of("none", "password", "oauth2"),
+    "login": TEXT,
+    "has_password": FLAG,
+    "active": FLAG,
+    "is_default": FLAG,
+    "allowed_senders": _array(TEXT),
+    "backup": MAYBE_ID,
+    "limits": _object(LIMITS),
+    "pinned_certificate": TEXT,
+    "source_address": TEXT,
+    "health": _object(
+        {"state": _one_of("ready", "throttled", "locked", "paused"), "why": TEXT, "until": MAYBE_TIME}
+    ),
+    "verification": _object(
+        {
+            "state": _one_of("never", "verified", "failed", "stale"),
+            "at": MAYBE_TIME,
+            "findings": _array(ANY_OBJECT),
+        }
+    ),
+    "created_at": TIME,
+    "updated_at": TIME,
+}
+_SAVED = _CONNECTION | {"demoted": _array(ID), "unverified": FLAG}
+_FINDING = _object(dict.fromkeys(("code", "severity", "phase", "what", "why", "remedy", "who"), TEXT))
+_REPLY = {"type": ["object", "null"], "properties": {"code": COUNT, "enhanced": MAYBE_TEXT, "text": TEXT}}
+_STEP = _object(
+    {"phase": TEXT, "sent": TEXT, "reply": _REPLY, "error": MAYBE_TEXT, "elapsed_ms": {"type": "number"}}
+)
+_STREAM: dict[str, JsonSchema] = {
+    "key": TEXT,
+    "name": TEXT,
+    "connection": MAYBE_TEXT,
+    "reply_to": TEXT,
+    "on_doubt": _one_of("retry", "hold"),
+    "retention_days": COUNT,
+    "redact": FLAG,
+}
+_REASON = _object({"code": TEXT, "text": TEXT})
+_MAILBOX = {"anyOf": [TEXT, _input({"email": TEXT, "name": TEXT}, "email")]}
+_MAILBOXES = {"anyOf": [_MAILBOX, _array(_MAILBOX, maxItems=1000)]}
+_MESSAGE_INPUT: dict[str, JsonSchema] = {
+    "to": _MAILBOXES,
+    "cc": _MAILBOXES,
+    "bcc": _MAILBOXES,
+    "from": _MAILBOX,
+    "reply_to": _MAILBOXES,
+    "subject": TEXT,
+    "text": MAYBE_TEXT,
+    "html": MAYBE_TEXT,
+    "attachments": _array(
+        _input(
+            {
+                "filename": TEXT,
+                "content_type": TEXT,
+                "content": {"type": "string", "contentEncoding": "base64"},
+                "content_id": TEXT,
+            },
+            "content",
+        )
+    ),
+    "headers": {"type": "object", "additionalProperties": TEXT},
+    "stream": MAYBE_TEXT,
+    "connection": MAYBE_TEXT,
+    "send_at": MAYBE_TIME,
+    "expires_at": MAYBE_TIME,
+    "tags": _array(TEXT, maxItems=20),
+    "metadata": {"type": "object", "additionalProperties": TEXT},
+    "on_doubt": _one_of("", "retry", "hold"),
+}
+_SUMMARY: dict[str, JsonSchema] = {
+    "id": ID,
+    "state": _one_of(*STATES, "mixed"),
+    "connection": MAYBE_ID,
+    "reason": _REASON,
+    "deliveries": _array(_object({"recipient": TEXT, "state": _one_of(*STATES)})),
+}
+_NAMED = {"type": ["object", "null"], "properties": {"email": TEXT, "name": TEXT}}
+_ROW = _SUMMARY | {
+    "subject": TEXT,
+    "from": _NAMED,
+    "stream": MAYBE_TEXT,
+    "via": _one_of("api", "smtp", "cli", "console"),
+    "size": COUNT,
+    "tags": _array(TEXT),
+    "accepted_at": TIME,
+}
+_DELIVERY = _object(
+    {
+        "recipient": TEXT,
+        "state": _one_of(*STATES),
+        "connection": MAYBE_ID,
+        "connection_name": MAYBE_TEXT,
+        "reason": _REASON,
+        "leaves_as": {"type": ["object", "null"]},
+        "attempts": COUNT,
+        "attempt": MAYBE_ID,
+        "next_attempt_at": MAYBE_TIME,
+        "last_reply": _REPLY,
+        "trouble": MAYBE_TEXT,
+        "doubt": MAYBE_TEXT,
+        "settled_at": MAYBE_TIME,
+    }
+)
+_MESSAGE = _ROW | {
+    "message_id": TEXT,
+    "reply_to": MAYBE_TEXT,
+    "reverse_path": MAYBE_TEXT,
+    "metadata": ANY_OBJECT,
+    "on_doubt": MAYBE_TEXT,
+    "resent_from": MAYBE_ID,
+    "deliveries": _array(_DELIVERY),
+    "attempts": _array(ANY_OBJECT),
+}
+_KEY: dict[str, JsonSchema] = {
+    "id": ID,
+    "name": TEXT,
+    "prefix": TEXT,
+    "scopes": _array(_one_of("send", "read", "connections", "admin")),
+    "streams": _array(TEXT),
+    "senders": _array(TEXT),
+    "networks": _array(TEXT),
+    "created_at": TIME,
+    "last_used_at": MAYBE_TIME,
+    "revoked_at": MAYBE_TIME,
+}
+_PROBLEM = _object(
+    {
+        "type": TEXT,
+        "title": TEXT,
+        "status": COUNT,
+        "detail": TEXT,
+        "code": TEXT,
+        "errors": _array(_object({"field": TEXT, "message": TEXT})),
+    },
+    optional=("code",),
+)
+_SOURCE_ADDRESS = {"address": TEXT, "label": TEXT}
+
+SCHEMAS: dict[str, JsonSchema] = {
+    "Problem": _PROBLEM,
+    "Connection": _object(_CONNECTION),
+    "Connections": _page("Connection"),
+    "SavedConnection": _object(_SAVED),
+    "NewConnection": _input(_CONNECTION_INPUT, "name", "sender_email", "host"),
+    "ConnectionChanges": _input(_CONNECTION_INPUT | {"successor": MAYBE_TEXT}),
+    "TypedConnection": _input(_CONNECTION_INPUT | {"id": MAYBE_TEXT}),
+    "VerificationResult": _object(
+        {
+            "ok": FLAG,
+            "steps": _array(_STEP),
+            "findings": _array(_FINDING),
+            "capabilities": ANY_OBJECT,
+            "tls": {"type": ["object", "null"]},
+            "seen_address": MAYBE_TEXT,
+        }
+    ),
+    "Settings": _object({"default_mode": _one_of("override", "fallback")}),
+    "SettingsChanges": _input({"default_mode": _one_of("override", "fallback")}),
+    "SourceAddresses": _object(
+        {"items": _array(_object(_SOURCE_ADDRESS | {"last_seen_at": MAYBE_TIME})), "observed": _array(TEXT)}
+    ),
+    "NewSourceAddresses": _input(
+        {"items": _array(_input(_SOURCE_ADDRESS, "address"), maxItems=100)}, "items"
+    ),
+    "Stream": _object(_STREAM),
+    "Streams": _page("Stream"),
+    "NewStream": _input(_STREAM, "key"),
+    "StreamChanges": _input(_STREAM),
+    "RouteQuestion": _input({"stream": MAYBE_TEXT, "from": MAYBE_TEXT, "connection": MAYBE_TEXT}),
+    "RouteAnswer": _object(
+        {
+            "decision": _one_of("route", "hold"),
+            "connection": MAYBE_ID,
+            "from": _NAMED,
+            "reply_to": MAYBE_TEXT,
+            "reverse_path": MAYBE_TEXT,
+            "reason": _REASON,
+            "rules": _array(ANY_OBJECT),
+        }
+    ),
+    "NewMessage": _input(_MESSAGE_INPUT),
+    "NewMessages": _input({"messages": _array(_ref("NewMessage"), minItems=1, maxItems=1000)}, "messages"),
+    "AcceptedMessage": _object(_SUMMARY),
+    "AcceptedMessages": _object({"results": _array({"anyOf": [_ref("AcceptedMessage"), _ref("Problem")]})}),
+    "MessageRow": _object(_ROW),
+    "Messages": _page("MessageRow"),
+    "Message": _object(_MESSAGE),
+    "Resolution": _input(
+        {"outcome": _one_of("arrived", "send_again"), "recipients": _array(TEXT), "attempt": MAYBE_TEXT},
+        "outcome",
+    ),
+    "Key": _object(_KEY),
+    "Keys": _page("Key"),
+    "NewKey": _input(
+        {name: _KEY[name] for name in ("name", "scopes", "streams", "senders", "networks")}, "name", "scopes"
+    ),
+    "CreatedKey": _object(_KEY | {"key": TEXT}),
+}
+
+IDEMPOTENCY_KEY: JsonSchema = {
+    "in": "header",
+    "name": "Idempotency-Key",
+    "description": "The answer given to this key is given again for 30 days, and the work is done once.",
+    "required": False,
+    "schema": {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[ -~]+$"},
+}
+
+
+def operation(status: int, gives: str, takes: str, *, heeds_key: bool) -> JsonSchema:
+    """The OpenAPI parts that follow from an operation's schemas."""
+    answer = {"content": {"application/json": {"schema": _ref(gives)}}} if gives else {}
+    problem = {
+        "description": "What is wrong (RFC 9457).",
+        "content": {"application/problem+json": {"schema": _ref("Problem")}},
+    }
+    parts: JsonSchema = {"responses": {status: answer, "default": problem}}
+    if takes:
+        content = {"application/json": {"schema": _ref(takes)}}
+        parts["requestBody"] = {"content": content, "required": True}
+    if heeds_key:
+        parts["parameters"] = [IDEMPOTENCY_KEY]
+    return parts

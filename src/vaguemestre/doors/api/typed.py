@@ -1,0 +1,50 @@
+"""Values of a posted object, each of the type that its field has.
+
+Raises `Refusal` at the field; several faults are gathered where the caller asks for them together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.mail.errors import Invalid
+
+
+def known_only(values: Mapping[str, object], *names: str) -> None:
+    """Refuse fields that are none."""
+    faults = [
+        Invalid(name, "unknown_field", f"There is no field {name}.") for name in values if name not in names
+    ]
+    if faults:
+        raise Refusal(*faults)
+
+
+def text(values: Mapping[str, object], name: str) -> str:
+    """A text; "" where it is absent or null."""
+    value = values.get(name)
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Refusal(Invalid(name, "not_text", "Text is needed here."))
+    return value
+
+
+def texts(values: Mapping[str, object], name: str) -> list[str]:
+    """A list of texts; empty where it is absent or null."""
+    value = values.get(name)
+    if value is None:
+        return []
+    if not isinstance(value, list) or not all(isinstance(item, str) for item in value):
+        raise Refusal(Invalid(name, "not_texts", "A list of texts is needed here."))
+    return value
+
+
+def objects(values: Mapping[str, object], name: str, most: int) -> list[dict[str, object]]:
+    """A list of at least one and at most `most` objects."""
+    value = values.get(name)
+    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+        raise Refusal(Invalid(name, "not_objects", "A list of objects is needed here."))
+    if len(value) > most:
+        raise Refusal(Invalid(name, "too_many", f"At most {most} are taken here."))
+    return value

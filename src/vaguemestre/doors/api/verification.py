@@ -1,0 +1,127 @@
+"""Verify a connection as it is typed, or as it is saved (L9): one answer of JSON, or an event for each step.
+
+The event stream comes from a synchronous generator, since Django under WSGI buffers asynchronous ones. Texts
+are in the language that `Accept-Language` prefers, else in English. Nothing is saved but what was found.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing
+from typing import Any
+
+from django.http import HttpRequest, StreamingHttpResponse
+from django.http.response import HttpResponseBase
+from django.utils import timezone, translation
+from django.utils.translation.trans_real import get_supported_language_variant, parse_accept_lang_header
+from ninja import Router
+
+from vaguemestre.doors.api.body import posted, posted_if_any
+from vaguemestre.doors.api.endpoint import LANGUAGE, Answer, endpoint
+from vaguemestre.doors.api.problems import Rejected, problem_of
+from vaguemestre.doors.api.rendering import render
+from vaguemestre.doors.api.typed import text
+from vaguemestre.ledger import connections
+from vaguemestre.ledger.connections import Draft
+from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.transcript import Step
+from vaguemestre.verification.probe import Busy, Outcome, as_json, verify
+
+router = Router(tags=["Connections"])
+SCOPES = ("connections",)
+EVENTS = "text/event-stream"
+_STREAMED: dict[str, Any] = {
+    "description": "With `Accept: text/event-stream` one event for each step, the last the whole result.",
+}
+
+
+@endpoint(
+    router.post,
+    "/connections/verify",
+    "verifyTypedConnection",
+    scopes=SCOPES,
+    takes="TypedConnection",
+    gives="VerificationResult",
+    repeatable=False,
+    documented=_STREAMED,
+)
+def verify_typed(request: HttpRequest) -> Answer | HttpResponseBase:
+    """Verify a connection as typed; `id` allows its stored secret where it is still bound."""
+    values = posted(request)
+    uid = text(values, "id")
+    values.pop("id", None)
+    try:
+        draft = connections.draft(values, uid or None)
+    except Missing as missing:
+        raise Refusal(Invalid("id", "connection_unknown", str(missing))) from None
+    return _verified(request, draft)
+
+
+@endpoint(
+    router.post,
+    "/connections/{connection}/verify",
+    "verifyConnection",
+    scopes=SCOPES,
+    gives="VerificationResult",
+    repeatable=False,
+    documented=_STREAMED,
+)
+def verify_saved(request: HttpRequest, connection: str) -> Answer | HttpResponseBase:
+    """Verify a connection as it is saved."""
+    posted_if_any(request)
+    return _verified(request, connections.saved_draft(connections.find(connection)))
+
+
+def preferred_language(request: HttpRequest) -> str:
+    """The language that the request prefers among ours, else English."""
+    for code, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "").lower()):
+        try:
+            return get_supported_language_variant(code)
+        except LookupError:
+            continue
+    return LANGUAGE
+
+
+def _verified(request: HttpRequest, draft: Draft) -> Answer | HttpResponseBase:
+    language = preferred_language(request)
+    try:
+        told = verify(draft, timezone.now())
+    except Busy as busy:
+        raise Rejected(429, str(busy), headers={"Retry-After": "5"}) from None
+    if EVENTS in request.headers.get("Accept", ""):
+        return _stream(told, language)
+    with closing(told):
+        for item in told:
+            if isinstance(item, Outcome):
+                return Answer(_result(item, language))
+    raise RuntimeError("a verification ends with its outcome")
+
+
+def _stream(told: Iterator[Step | Outcome], language: str) -> StreamingHttpResponse:
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no", "Content-Language": language}
+    return StreamingHttpResponse(_events(told, language), content_type=EVENTS, headers=headers)
+
+
+def _events(told: Iterator[Step | Outcome], language: str) -> Iterator[bytes]:
+    """The status is out once this begins: what fails now is an event too."""
+    try:
+        for item in told:
+            if isinstance(item, Step):
+                yield _event("step", item.as_json())
+            else:
+                yield _event("result", _result(item, language))
+    except Exception as error:  # noqa: BLE001  logged there, and told without detail
+        yield _event("problem", problem_of(error).body())
+
+
+def _result(outcome: Outcome, language: str) -> dict[str, Any]:
+    # Not around a yield: the language would leak into whatever the thread does in between.
+    with translation.override(language):
+        from vaguemestre.verification.wording import words  # noqa: PLC0415
+
+        return as_json(outcome, words)
+
+
+def _event(name: str, data: object) -> bytes:
+    return b"event: " + name.encode() + b"\ndata: " + render(data) + b"\n\n"
