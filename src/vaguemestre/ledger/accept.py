@@ -17,13 +17,13 @@ from typing import Any
 from django.conf import settings
 
 from vaguemestre.ledger import connections, streams
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.database import storable, writing
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import ApiKey, Chunk, Connection, Delivery, Event, Message, Stream
 from vaguemestre.ledger.refusals import Missing, Refusal
-from vaguemestre.mail.content import Content
+from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT, Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
@@ -81,13 +81,13 @@ def accept(submission: Submission, now: datetime) -> Message:
     Raises:
         Refusal: the faults, each at its field; nothing was stored.
     """
+    # The epoch before all that routing asks: what changes in between is newer than the mark (L3).
+    current = epoch()
     stream, explicit = _named_things(submission)
     from_ = header_mailbox(submission.content)
     _refuse(submission, from_, now)
     with writing():
         message = _store(submission, stream, explicit, from_, now)
-        # The epoch first: a configuration that changes in between is then newer than its mark, and re-routed.
-        current = epoch()
         decision = decide(message, stream, configuration())
         _store_deliveries(submission, message, decision, current, now)
     return message
@@ -133,11 +133,17 @@ def decision_columns(decision: Decision) -> dict[str, Any]:
     return common | {"connection_id": decision.connection_id, "route": leaves}
 
 
+def routing_detail(code: str, columns: Mapping[str, Any]) -> dict[str, Any]:
+    """What an event tells of a decision: what happened, and the reason."""
+    return {"code": code, "reason": columns["reason"]}
+
+
 def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:
-    """The mailbox of a header field, the first of several; None where there is no such field.
+    """The mailbox of a header field; None where there is no such field.
 
     Raises:
-        Refusal: the field is there twice, or holds no address.
+        Refusal: the field is there twice, or does not hold exactly one address: what a key may send as and
+            what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
     """
     fields = [raw for known, raw in content.fields if known == name.lower().encode()]
     if not fields:
@@ -150,6 +156,9 @@ def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:
         raise Refusal(fault) from None
     if not mailboxes:
         raise Refusal(Invalid(name.lower(), "address_syntax", f"The header {name} holds no email address."))
+    if len(mailboxes) > 1:
+        message = f"The header {name} names more than one address."
+        raise Refusal(Invalid(name.lower(), "address_single", message))
     return mailboxes[0]
 
 
@@ -181,12 +190,20 @@ def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -
     ]
     if submission.on_doubt not in {"", *OnDoubt}:
         faults.append(Invalid("on_doubt", "on_doubt_unknown", "Choose retry or hold."))
-    if len(submission.tags) > TAGS or not all(0 < len(tag) <= 100 for tag in submission.tags):
-        faults.append(Invalid("tags", "tags", f"At most {TAGS} tags, each of 1 to 100 characters."))
-    if len(submission.metadata) > 50 or len(str(submission.metadata)) > 10_000:
-        faults.append(Invalid("metadata", "metadata", "At most 50 entries and 10,000 characters in all."))
+    faults += _label_faults(submission)
     if faults:
         raise Refusal(*faults)
+
+
+def _label_faults(submission: Submission) -> list[Invalid]:
+    faults = []
+    tags, metadata = submission.tags, submission.metadata
+    if len(tags) > TAGS or not all(0 < len(tag) <= 100 and storable(tag) for tag in tags):
+        faults.append(Invalid("tags", "tags", f"At most {TAGS} tags, each of 1 to 100 characters."))
+    fits = len(metadata) <= 50 and len(str(metadata)) <= 10_000
+    if not fits or not all(storable(text) for entry in metadata.items() for text in entry):
+        faults.append(Invalid("metadata", "metadata", "At most 50 entries and 10,000 characters in all."))
+    return faults
 
 
 def _size_faults(submission: Submission) -> list[Invalid]:
@@ -236,7 +253,8 @@ def _store(
         header_from=None if from_ is None else {"email": from_.mailbox.wire, "name": from_.name},
         header_reply_to=printable(content.text("Reply-To") or ""),
         subject=printable(content.text("Subject") or "", 500),
-        message_id=(content.text("Message-ID") or "").strip() or _message_id(uid.hex, from_),
+        message_id=_given_message_id(content) or _message_id(uid.hex, from_),
+        received_by=ehlo_name(),
         on_doubt=submission.on_doubt,
         tags=list(submission.tags),
         metadata=dict(submission.metadata),
@@ -250,6 +268,10 @@ def _store(
         for position, start in enumerate(range(0, len(content.raw), CHUNK))
     )
     return message
+
+
+def _given_message_id(content: Content) -> str:
+    return printable(content.value("Message-ID") or "", LINE_LIMIT).strip()
 
 
 def _message_id(unique: str, from_: NamedMailbox | None) -> str:
@@ -281,7 +303,7 @@ def _store_deliveries(
             delivery=delivery,
             at=now,
             state=state.value,
-            detail={"code": "accepted_here", **columns["reason"]},
+            detail=routing_detail("accepted_here", columns),
         )
         for delivery in deliveries
     )

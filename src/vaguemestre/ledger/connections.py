@@ -7,14 +7,13 @@ the journal. A refusal changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
 from vaguemestre.ledger import fields, hops, journal, vault
-from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.database import lock, storable, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
 from vaguemestre.ledger.models import Connection, Lane, Stream, Verification
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
@@ -31,8 +30,9 @@ ROUTING = (
 VERIFICATION_COUNTS = timedelta(hours=1)  # for an identical save
 
 _JOURNALLED = (
-    "name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "auth", "login", "active",
-    "is_default", "allowed_senders", "backup_id", *fields.LIMITS, "pinned_certificate", "source_address",
+    "name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "auth", "login",
+    "active", "is_default", "allowed_senders", "backup_id", *fields.LIMITS, "pinned_certificate",
+    "source_address",
 )  # fmt: skip
 _DEFAULTS: dict[str, Any] = {
     "name": "", "name_key": "", "sender_email": "", "sender_ascii": "", "sender_name": "", "reply_to": "",
@@ -102,10 +102,15 @@ def find(key: str) -> Connection:
     try:
         found = existing.filter(uid=UUID(key)).first()
     except ValueError:
-        found = existing.filter(name_key=fields.name_key(key)).first()
+        found = existing.filter(name_key=fields.name_key(key)).first() if storable(key) else None
     if found is None:
         raise Missing("connection", key)
     return found
+
+
+def _locked(key: str) -> Connection:
+    """The same, kept from every other change until the transaction ends: a courier writes its health."""
+    return Connection.objects.select_for_update(no_key=True).get(pk=find(key).pk)
 
 
 def all_connections() -> list[Connection]:
@@ -211,26 +216,29 @@ def _save(
     with writing():
         lock(CONFIGURATION_LOCK)
         if existing is not None:
-            existing = find(str(existing.uid))  # as it is under the lock
+            existing = _locked(str(existing.uid))
         state, secret, faults = _checked(existing, values, required=tuple(_REQUIRED))
         faults += _name_taken(state, existing)
         if faults:
             raise Refusal(*faults)
         before = _snapshot(existing)
-        demoted = _settle_default(existing, state, values, successor, actor, now)
+        if values.get("is_default") is False and successor == NoChoice():
+            successor = LeaveNone()  # saying "not the default any more" is itself the choice of nobody
+        demoted = _settle_default(existing, state, successor, actor, now)
         connection = _write(existing, state, now)
-        if connection.auth == AuthKind.NONE or values.get("clear_password"):
-            vault.destroy(connection)
-        elif secret is not None:
+        if secret is not None:
             vault.store(connection, secret, now)
+        elif connection.auth == AuthKind.NONE or values.get("clear_password"):
+            vault.destroy(connection)
         _refingerprint(connection, now)
         changes = journal.difference(before, _snapshot(connection))
         if secret is not None:
             changes["password"] = ["", "changed"]
         if any(field in changes for field in ROUTING):
             bump()
-        action = "created" if existing is None else "changed"
-        journal.record("connection", str(connection.uid), action, actor, now, changes)
+        if changes:
+            action = "created" if existing is None else "changed"
+            journal.record("connection", str(connection.uid), action, actor, now, changes)
     return Saved(connection, demoted, unverified=not _verified(connection))
 
 
@@ -251,12 +259,12 @@ def _checked(
     clear = bool(state.pop("clear_password", False))
     if "auth" not in values:
         state["auth"] = _auth_kind(state, password, existing, clear=clear)
-    _resolve_backup(state, faults)
+    _resolve_backup(existing, state, faults)
     if not state["active"] and values.get("is_default") is not True:
         state["is_default"] = False  # who follows is settled by the caller's choice of a successor
     if not faulty & {"encryption", "host", "active", "is_default"}:
         faults += fields.cross_check(state)
-    if not faulty & set(BOUND):
+    if not faulty & {*BOUND, "password"}:
         faults += _password_faults(existing, state, password, clear=clear)
     return state, Secret(password) if password else None, faults
 
@@ -274,7 +282,8 @@ def _password_faults(
         message = "The server, port, encryption or login changed: type the password again."
         return [Invalid("password", "password_again", message)]
     if state["auth"] == AuthKind.NONE:
-        return []
+        message = "There is a password, but the kind of authentication is none: leave out one of them."
+        return [Invalid("auth", "auth_contradicts", message)] if password else []
     if not state["login"]:
         return [Invalid("login", "login_missing", "A password needs a login; leave both empty for none.")]
     if not password and not has_secret:
@@ -296,10 +305,14 @@ def vault_has(connection: Connection) -> bool:
 def _kept_secret(existing: Connection | None, state: fields.Clean) -> Secret | None:
     if existing is None or state["auth"] == AuthKind.NONE or _moved(existing, state):
         return None
-    return vault.secret_of(existing)
+    try:
+        return vault.secret_of(existing)
+    except vault.Unreadable:
+        message = "The stored password cannot be read any more: type it again."
+        raise Refusal(Invalid("password", "password_unreadable", message)) from None
 
 
-def _resolve_backup(state: fields.Clean, faults: list[Invalid]) -> None:
+def _resolve_backup(existing: Connection | None, state: fields.Clean, faults: list[Invalid]) -> None:
     uid = state.pop("backup", None)
     if uid is None:
         return
@@ -307,6 +320,9 @@ def _resolve_backup(state: fields.Clean, faults: list[Invalid]) -> None:
         state["backup_id"] = find(uid).pk if uid else None
     except Missing:
         faults.append(Invalid("backup", "connection_unknown", f"There is no connection {uid}."))
+        return
+    if existing is not None and state["backup_id"] == existing.pk:
+        faults.append(Invalid("backup", "backup_itself", "A connection cannot stand in for itself."))
 
 
 def _name_taken(state: fields.Clean, existing: Connection | None) -> list[Invalid]:
@@ -320,7 +336,6 @@ def _name_taken(state: fields.Clean, existing: Connection | None) -> list[Invali
 def _settle_default(
     existing: Connection | None,
     state: fields.Clean,
-    values: Mapping[str, object],
     successor: Successor,
     actor: str,
     now: datetime,
@@ -328,9 +343,7 @@ def _settle_default(
     """Demote whoever is the default where this one becomes it; hand over where this one ceases to be."""
     was = existing is not None and existing.is_default
     if was and existing is not None and not (state["active"] and state["is_default"]):
-        # Saying "not the default any more" is itself the choice of nobody.
-        chosen = LeaveNone() if values.get("is_default") is False and successor == NoChoice() else successor
-        _hand_over(existing, chosen, actor, now)
+        _hand_over(existing, successor, actor, now)
         state["is_default"] = False
         return ()
     return () if was or not state["is_default"] else _demote(actor, now)
@@ -355,14 +368,20 @@ def _hand_over(default: Connection, successor: Successor, actor: str, now: datet
         raise Conflict("successor_needed", message, {"connection": default.name})
     _demote(actor, now)
     if isinstance(successor, Promote):
-        heir = find(successor.uid)
-        if not heir.active or heir.pk == default.pk:
-            raise Refusal(
-                Invalid("successor", "successor_inactive", "The successor must be another active connection.")
-            )
+        heir = _heir(successor.uid, default)
         Connection.objects.filter(pk=heir.pk).update(is_default=True, updated_at=now)
         journal.record("connection", str(heir.uid), "promoted", actor, now, {"is_default": [False, True]})
-    bump()
+
+
+def _heir(uid: str, default: Connection) -> Connection:
+    try:
+        heir = find(uid)
+    except Missing as missing:
+        raise Refusal(Invalid("successor", "connection_unknown", str(missing))) from None
+    if not heir.active or heir.pk == default.pk:
+        message = "The successor must be another active connection."
+        raise Refusal(Invalid("successor", "successor_inactive", message))
+    return heir
 
 
 def _refuse_while_in_use(connection: Connection) -> None:
@@ -388,7 +407,7 @@ def _write(existing: Connection | None, state: fields.Clean, now: datetime) -> C
 def _refingerprint(connection: Connection, now: datetime) -> None:
     """Note what the settings are now; other settings, other health; a fresh verification of them counts."""
     connection.refresh_from_db()
-    current = hops.fingerprint(connection, vault.secret_of(connection))
+    current = _current_fingerprint(connection)
     if current == connection.fingerprint:
         return
     connection.fingerprint = current
@@ -398,6 +417,14 @@ def _refingerprint(connection: Connection, now: datetime) -> None:
     Verification.objects.filter(
         fingerprint=current, connection=None, at__gte=now - VERIFICATION_COUNTS
     ).update(connection=connection)
+
+
+def _current_fingerprint(connection: Connection) -> str:
+    try:
+        return hops.fingerprint(connection, vault.secret_of(connection))
+    except vault.Unreadable:
+        # Of no verification. What cannot be read is never used, but must not keep the rest from being edited.
+        return ""
 
 
 def _ready(connection: Connection) -> None:
@@ -413,7 +440,7 @@ def _verified(connection: Connection) -> bool:
 def _set_health(uid: str, health: Health, action: str, actor: str, now: datetime) -> Saved:
     with writing():
         lock(CONFIGURATION_LOCK)
-        connection = find(uid)
+        connection = _locked(uid)
         before = connection.health
         _ready(connection)
         if health is Health.PAUSED:

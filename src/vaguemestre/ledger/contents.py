@@ -11,7 +11,6 @@ from email.utils import format_datetime
 from typing import Any
 
 from vaguemestre.ledger.accept import Via, named
-from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.models import Chunk, Message
 from vaguemestre.mail.content import Content, Rendering, render
 
@@ -55,10 +54,8 @@ def rendered(message_id: int, route: dict[str, Any]) -> bytes:
 
 def _received(message: Message) -> str:
     """RFC 5321 §4.4: by whom, how, under which name, when. Not from whom: that is internal."""
-    protocol = _PROTOCOLS[message.via]
-    return (
-        f"by {ehlo_name()} (Vaguemestre) with {protocol} id {message.uid.hex}; {_date(message.accepted_at)}"
-    )
+    protocol, at = _PROTOCOLS[message.via], _date(message.accepted_at)
+    return f"by {message.received_by} (Vaguemestre) with {protocol} id {message.uid.hex}; {at}"
 
 
 def _date(at: datetime) -> str:

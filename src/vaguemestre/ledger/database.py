@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
+from uuid import UUID
 
 from django.db import connection, transaction
 
@@ -32,7 +33,7 @@ def on_postgresql() -> bool:
 
 
 def lock(name: int) -> None:
-    """Hold the advisory lock `name` until the transaction ends. SQLite's writers exclude each other anyway."""
+    """Hold the advisory lock `name` until the transaction ends. SQLite's writers take turns anyway."""
     if on_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [name])
@@ -41,7 +42,7 @@ def lock(name: int) -> None:
 def rows(sql: str, parameters: Mapping[str, Any]) -> list[Row]:
     """Run a named statement and fetch what it returns, each row by its column names."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, _stored(parameters))
         if cursor.description is None:
             return []
         names = [column[0] for column in cursor.description]
@@ -51,13 +52,31 @@ def rows(sql: str, parameters: Mapping[str, Any]) -> list[Row]:
 def execute(sql: str, parameters: Mapping[str, Any]) -> int:
     """Run a statement; the answer is how many rows it touched."""
     with connection.cursor() as cursor:
-        cursor.execute(sql, parameters)
+        cursor.execute(sql, _stored(parameters))
         return int(cursor.rowcount)
+
+
+def _stored(parameters: Mapping[str, Any]) -> Row:
+    """The parameters as the models' fields store them: like is compared with like."""
+    return {name: _as_stored(value) for name, value in parameters.items()}
+
+
+def _as_stored(value: object) -> object:
+    if isinstance(value, datetime):
+        return connection.ops.adapt_datetimefield_value(value)
+    if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
+        return value.hex
+    return value
 
 
 def for_share() -> str:
     """A suffix that keeps a read row from being changed until the transaction ends."""
     return " FOR SHARE" if on_postgresql() else ""
+
+
+def for_update() -> str:
+    """A suffix that takes the read rows for this transaction and passes over what another one has."""
+    return " FOR UPDATE SKIP LOCKED" if on_postgresql() else ""
 
 
 def lease_time(fallback: datetime) -> datetime:
@@ -68,6 +87,11 @@ def lease_time(fallback: datetime) -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         found: datetime = cursor.fetchone()[0]
         return found.astimezone(UTC)
+
+
+def storable(text: str) -> bool:
+    """Whether both databases can keep the text, or look for it: no NUL, no half of a surrogate pair."""
+    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
 
 
 def durability_problems() -> list[str]:

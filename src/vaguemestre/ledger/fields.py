@@ -1,17 +1,20 @@
 """What people type into a connection, as checked values: one validation for console, API and CLI.
 
-`parse` takes raw values under the names of the API's resource and returns attributes of the model; every fault
-is collected, each at its field, so that a form can show them all at once. Nothing is repaired: a pasted URL, a
-blank or a port in the server's name is refused with the hint that sets it right. What depends on the database
-(uniqueness, the stored secret) is `connections`' business.
+`parse` takes raw values under the names of the API's resource and returns attributes of the model; every
+fault is collected, each at its field, so that a form can show them all at once. Nothing is repaired: a pasted
+URL, a blank or a port in the server's name is refused with the hint that sets it right. What depends on the
+database (uniqueness, the stored secret) is `connections`' business.
 """
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections.abc import Callable, Mapping
 from ipaddress import ip_address
 from typing import Any
+
+from cryptography import x509
 
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.errors import Invalid
@@ -29,8 +32,11 @@ type Clean = dict[str, Any]
 
 
 def name_key(name: str) -> str:
-    """By which names are told apart: without regard to case or to compatible forms of a character."""
-    return unicodedata.normalize("NFKC", name).casefold().strip()
+    """By which names are told apart: no case, no compatible forms, no characters that do not show."""
+    shown = "".join(character for character in name if unicodedata.category(character) != "Cf")
+    folded = unicodedata.normalize("NFKC", shown).casefold()
+    # Folding may undo the composition of what was composed before it (Unicode 3.13, D146).
+    return unicodedata.normalize("NFKC", folded).strip()
 
 
 def parse(values: Values, base: Clean) -> tuple[Clean, list[Invalid]]:
@@ -53,7 +59,7 @@ def parse(values: Values, base: Clean) -> tuple[Clean, list[Invalid]]:
 def _follow_port(values: Values, base: Clean, clean: Clean) -> None:
     """The port follows the encryption where it was not typed."""
     encryption = clean.get("encryption")
-    if values.get("port") in {None, ""} and encryption is not None:
+    if values.get("port") in (None, "") and encryption is not None:
         before = base.get("encryption")
         if before is None or base.get("port") == Encryption(before).usual_port:
             clean["port"] = Encryption(encryption).usual_port
@@ -114,7 +120,7 @@ def _string(value: object, field: str) -> str:
 
 def _name(value: object, field: str) -> Clean:
     name = display_name(_text(NAME_LIMIT)(value, field), field)
-    if not name.strip():
+    if not name_key(name):
         raise Invalid(field, "name_empty", "Give the connection a name, such as Office.")
     return {"name": name, "name_key": name_key(name)}
 
@@ -145,9 +151,14 @@ def _encryption(value: object, field: str) -> Clean:
 def _port(value: object, field: str) -> Clean:
     if value is None or value == "":
         return {}
-    if isinstance(value, bool) or not str(value).isascii() or not str(value).isdecimal():
-        raise Invalid(field, "port_range", "The port is a number from 1 to 65535, usually 465 or 587.")
-    return {"port": valid_port(int(str(value)[:9]), field)}
+    return {"port": valid_port(_whole(value), field)}
+
+
+def _whole(value: object) -> int:
+    """A whole number given as one or in digits; -1, which nothing takes, for anything else."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    return int(value) if isinstance(value, str) and re.fullmatch("[0-9]{1,12}", value) else -1
 
 
 def _auth(value: object, field: str) -> Clean:
@@ -185,9 +196,10 @@ def _limits(value: object, field: str) -> Clean:
 def _limit(value: object, field: str) -> int | None:
     if value is None or value == "":
         return None
-    if isinstance(value, bool) or not str(value).isdecimal() or not 1 <= int(str(value)[:12]) <= 10**9:
+    number = _whole(value)
+    if not 1 <= number <= 10**9:
         raise Invalid(field, "limit_range", "A limit is a whole number above 0, or empty for none.")
-    return int(str(value))
+    return number
 
 
 def _source_address(value: object, field: str) -> Clean:
@@ -204,10 +216,20 @@ def _plain(limit: int) -> Callable[[object, str], Clean]:
 
 
 def _certificate(value: object, field: str) -> Clean:
-    text = value if isinstance(value, str) else ""
-    if len(text) > 65536 or not text.isascii():
+    text = "" if value is None else value
+    if not isinstance(text, str) or len(text) > 65536 or not (text == "" or _is_pin(text.strip())):
         raise Invalid(field, "certificate_syntax", "Give a SHA-256 fingerprint or a certificate in PEM.")
     return {field: text.strip()}
+
+
+def _is_pin(text: str) -> bool:
+    """Whether it can be compared with a certificate: 64 hexadecimal digits, colons between, or PEM."""
+    if re.fullmatch(r"[0-9A-Fa-f]{2}(:?[0-9A-Fa-f]{2}){31}", text):
+        return True
+    try:
+        return bool(x509.load_pem_x509_certificates(text.encode()))
+    except ValueError:
+        return False
 
 
 def _sender_name(value: object, field: str) -> Clean:

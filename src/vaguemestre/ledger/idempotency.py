@@ -35,6 +35,7 @@ def once(
 
     Args:
         submitter: whose keys these are.
+        now: when it is asked.
         key: what the submitter sent.
         digest: of the request's method, path and body.
         do: the work; its answer must be JSON. If it raises, nothing is remembered.

@@ -104,7 +104,7 @@ def change_settings(values: Mapping[str, object], actor: str, now: datetime) -> 
     if unknown:
         raise Refusal(Invalid(unknown[0], "unknown_field", f"There is no setting {unknown[0]}."))
     mode = values.get("default_mode", settings()["default_mode"])
-    if mode not in {*Mode}:
+    if not isinstance(mode, str) or mode not in {*Mode}:
         raise Refusal(Invalid("default_mode", "mode_unknown", "Choose override or fallback."))
     with writing():
         lock(CONFIGURATION_LOCK)

@@ -8,7 +8,7 @@ from datetime import datetime
 from vaguemestre.ledger.models import Version
 
 
-def record(
+def record(  # noqa: PLR0913, PLR0917  the columns of one row
     kind: str, subject: str, action: str, actor: str, now: datetime, changes: Mapping[str, object]
 ) -> None:
     """Append one change, numbered from 1 for its subject. Runs inside the change's transaction."""
@@ -19,5 +19,5 @@ def record(
 
 
 def difference(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, list[object]]:
-    """field -> [before, after] of what differs."""
+    """What differs: field -> [before, after]."""
     return {field: [before.get(field), value] for field, value in after.items() if before.get(field) != value}

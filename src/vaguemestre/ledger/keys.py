@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import re
 import secrets
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -25,11 +26,12 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.policy.routing import parse_allowed_sender
 
 SCOPES = ("send", "read", "connections", "admin")
+_SHAPE = re.compile(r"vgm_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 _SEEN_EVERY = timedelta(minutes=1)
 _NO_DIGEST = hashlib.sha256(b"no such key").hexdigest()
 
 
-def create(
+def create(  # noqa: PLR0913  what a key may be limited to, each by its name
     name: str,
     scopes: Sequence[str],
     actor: str,
@@ -62,16 +64,20 @@ def create(
 
 
 def authenticate(text: str, now: datetime) -> ApiKey | None:
-    """The key that `text` is, unless it was revoked. Takes the same time for unknown and wrong ones."""
-    prefix = text[: len("vgm_") + 12]
-    key = ApiKey.objects.filter(prefix=prefix).first()
+    """The key that `text` is, unless it was revoked. Takes the same time for unknown and wrong ones.
+
+    What does not even look like a key is none: the databases cannot look for every text.
+    """
+    if not _SHAPE.fullmatch(text):
+        return None
+    key = ApiKey.objects.filter(prefix=text[: len("vgm_") + 12]).first()
     right = hmac.compare_digest(key.digest if key else _NO_DIGEST, _digest(text))
     if key is None or not right or key.revoked_at is not None:
         return None
     if key.last_used_at is None or now - key.last_used_at > _SEEN_EVERY:
-        ApiKey.objects.filter(Q(last_used_at=None) | Q(last_used_at__lt=now), pk=key.pk).update(
-            last_used_at=now
-        )
+        with writing():  # on SQLite a statement of its own would stand behind every writer that has the lock
+            unseen = Q(last_used_at=None) | Q(last_used_at__lt=now)
+            ApiKey.objects.filter(unseen, pk=key.pk).update(last_used_at=now)
     return key
 
 

@@ -6,6 +6,7 @@ conflict, and so is answering a doubt that has moved on (a second click, an olde
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -16,11 +17,12 @@ from django.db.models import Count, Min, Q, QuerySet
 
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
 from vaguemestre.ledger.contents import ContentGone, content_of
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.database import storable, writing
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import ApiKey, Attempt, Connection, Delivery, Event, Message
-from vaguemestre.ledger.refusals import Conflict, Missing
+from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.envelope import Envelope
+from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.state import TERMINAL, DeliveryState, common_state
 
@@ -53,7 +55,7 @@ class Page:
 def listing(wanted: Filter, cursor: str | None, limit: int) -> Page:
     """Messages, the latest first. An unreadable cursor is the beginning."""
     found = _filtered(wanted)
-    if cursor and cursor.isdecimal():
+    if cursor and re.fullmatch("[0-9]{1,18}", cursor):
         found = found.filter(pk__lt=int(cursor))
     items = list(found.order_by("-pk").prefetch_related("delivery_set__connection", "stream")[: limit + 1])
     more = len(items) > limit
@@ -109,7 +111,7 @@ def release(uid: str, actor: str, now: datetime) -> Message:
     """
     with writing():
         message = find(uid)
-        waiting = _lock(message, DeliveryState.HELD, DeliveryState.QUEUED)
+        waiting = _in(_lock(message), DeliveryState.HELD, DeliveryState.QUEUED)
         if not waiting:
             raise Conflict("nothing_waits", "Nothing of this message is held or queued.")
         columns, current = _routed_now(message)
@@ -131,9 +133,10 @@ def cancel(uid: str, actor: str, now: datetime) -> Message:
     """
     with writing():
         message = find(uid)
-        if _lock(message, DeliveryState.CLAIMED):
+        deliveries = _lock(message)
+        if _in(deliveries, DeliveryState.CLAIMED):
             raise Conflict("claimed", "A courier is sending this message at this moment; try again.")
-        waiting = _lock(message, DeliveryState.QUEUED, DeliveryState.HELD, DeliveryState.IN_DOUBT)
+        waiting = _in(deliveries, DeliveryState.QUEUED, DeliveryState.HELD, DeliveryState.IN_DOUBT)
         if not waiting:
             raise Conflict("terminal", "All of this message has ended; there is nothing to cancel.")
         for delivery in waiting:
@@ -142,7 +145,7 @@ def cancel(uid: str, actor: str, now: datetime) -> Message:
     return message
 
 
-def resolve(
+def resolve(  # noqa: PLR0913  what is narrowed down is named
     uid: str,
     outcome: str,
     actor: str,
@@ -154,14 +157,22 @@ def resolve(
     """A person decides about deliveries in doubt: they arrived, or are sent again.
 
     Args:
+        uid: the message's.
+        actor: for the time line.
+        now: when.
         outcome: "arrived" or "send_again".
         recipients: only these; none means all in doubt.
         attempt: the attempt that the person saw; another one since is a conflict (D10).
 
+    Sent again, it is routed afresh; without a route it is held. The event says what differs from before.
+
     Raises:
         Missing.
-        Conflict: nothing is in doubt, the attempt is stale, or there is no route to send again by.
+        Refusal: another outcome.
+        Conflict: nothing of it, or not all that was named, is in doubt; or the attempt is stale.
     """
+    if outcome not in {"arrived", "send_again"}:
+        raise Refusal(Invalid("outcome", "outcome_unknown", "Choose arrived or send_again."))
     with writing():
         message = find(uid)
         doubtful = _doubtful(message, recipients, attempt)
@@ -172,15 +183,10 @@ def resolve(
             return message
         columns, current = _routed_now(message)
         for delivery in doubtful:
-            before = delivery.connection_id
+            differs = _differs(delivery, columns)
             delivery.doubts, delivery.doubt_reason = 0, ""
             _queue(delivery, columns, current, now)
-            detail = {
-                "code": "send_again",
-                "actor": actor,
-                "connection_changed": before != delivery.connection_id,
-            }
-            _event(delivery, now, detail)
+            _event(delivery, now, {"code": "send_again", "actor": actor, "differs": differs})
     return message
 
 
@@ -189,23 +195,27 @@ def resend(uid: str, actor: str, now: datetime) -> Message:
 
     Raises:
         Missing.
-        Conflict: its content was removed at the end of its retention.
+        Conflict: its content was removed at the end of its retention, or it asks for a deleted connection.
     """
     message = find(uid)
     try:
         content = content_of(message)
     except ContentGone:
         raise Conflict("content_gone", "The content of this message is not kept any more.") from None
+    explicit = message.explicit
+    if explicit is not None and explicit.deleted_at is not None:
+        # Without it the copy would leave through somebody else's account (L4).
+        message_text = f"The connection {explicit.name} was deleted."
+        raise Conflict("no_route", message_text, {"reason": "explicit_gone"})
     reverse_path = Mailbox.parse(message.reverse_path) if message.reverse_path else None
     recipients = tuple(Mailbox.parse(delivery.recipient) for delivery in deliveries_of(message))
-    explicit = message.explicit
     submission = Submission(
         envelope=Envelope(reverse_path, recipients),
         content=content,
         via=Via.CONSOLE if actor.startswith("user:") else Via.API,
         submitter=message.submitter,
         stream=message.stream.key if message.stream else None,
-        connection=str(explicit.uid) if explicit and not explicit.deleted_at else None,
+        connection=str(explicit.uid) if explicit else None,
         on_doubt=message.on_doubt,
         tags=tuple(message.tags),
         metadata=message.metadata,
@@ -255,6 +265,8 @@ def _filtered(wanted: Filter) -> QuerySet[Message]:
 
 
 def _search(text: str) -> Q:
+    if not storable(text):
+        return Q(pk=None)
     recipients = Delivery.objects.filter(recipient__icontains=text).values("message_id")
     matches = Q(subject__icontains=text) | Q(pk__in=recipients) | Q(message_id=text)
     try:
@@ -263,18 +275,22 @@ def _search(text: str) -> Q:
         return matches
 
 
-def _lock(message: Message, *states: DeliveryState) -> list[Delivery]:
-    found = Delivery.objects.select_for_update().filter(message=message, state__in=states)
-    return list(found.order_by("pk"))
+def _lock(message: Message) -> list[Delivery]:
+    """All of a message's deliveries, held at once: none changes its state between two questions."""
+    return list(Delivery.objects.select_for_update().filter(message=message).order_by("pk"))
+
+
+def _in(deliveries: Sequence[Delivery], *states: DeliveryState) -> list[Delivery]:
+    return [delivery for delivery in deliveries if delivery.state in states]
 
 
 def _doubtful(message: Message, recipients: Sequence[str], attempt: str | None) -> list[Delivery]:
     doubtful = [
         delivery
-        for delivery in _lock(message, DeliveryState.IN_DOUBT)
+        for delivery in _in(_lock(message), DeliveryState.IN_DOUBT)
         if not recipients or delivery.recipient in recipients
     ]
-    if not doubtful:
+    if not doubtful or {*recipients} - {delivery.recipient for delivery in doubtful}:
         raise Conflict("not_in_doubt", "Nothing of this message is in doubt any more.")
     if attempt is not None and any(str(delivery.attempt) != attempt for delivery in doubtful):
         raise Conflict("stale_attempt", "There was another attempt since; look at the message again.")
@@ -282,8 +298,16 @@ def _doubtful(message: Message, recipients: Sequence[str], attempt: str | None) 
 
 
 def _routed_now(message: Message) -> tuple[dict[str, Any], int]:
-    current = epoch()
-    return decision_columns(decide(message, message.stream, configuration())), current
+    current = epoch()  # before all that routing asks, the stream included (L3)
+    asked = find(str(message.uid))
+    return decision_columns(decide(asked, asked.stream, configuration())), current
+
+
+def _differs(delivery: Delivery, columns: dict[str, Any]) -> list[str]:
+    """What of a route would not be as it was."""
+    before, after = delivery.route or {}, columns["route"] or {}
+    changed = [name for name in ("sender", "reply_to") if before.get(name) != after.get(name)]
+    return [*(["connection"] if delivery.connection_id != columns["connection_id"] else []), *changed]
 
 
 def _queue(delivery: Delivery, columns: dict[str, Any], current: int, now: datetime) -> None:

@@ -222,6 +222,7 @@ class Message(models.Model):
     on_doubt = models.TextField(default="")  # "" follows the stream
     tags = models.JSONField(default=list)
     metadata = models.JSONField(default=dict)
+    received_by = models.TextField()  # our name in the trace field, as it was at acceptance (L6)
     size = models.BigIntegerField()
     sha256 = models.TextField()
     accepted_at = models.DateTimeField()
@@ -288,6 +289,7 @@ class Delivery(models.Model):
                 condition=Q(
                     state=DeliveryState.CLAIMED.value,
                     connection__isnull=False,
+                    route__isnull=False,
                     lane_epoch__isnull=False,
                     claimed_at__isnull=False,
                     attempt__isnull=False,
@@ -300,8 +302,14 @@ class Delivery(models.Model):
             ),
             CheckConstraint(
                 condition=~Q(state=DeliveryState.IN_DOUBT.value)
-                | (Q(connection__isnull=False, doubts__gte=1) & ~Q(doubt_reason="")),
+                | (Q(connection__isnull=False, route__isnull=False, doubts__gte=1) & ~Q(doubt_reason="")),
                 name="delivery_in_doubt",
+            ),
+            # What may have arrived is never queued, held, refused or expired: only tried again, or ended by a
+            # person (L6).
+            CheckConstraint(
+                condition=~Q(state__in=["queued", "held", "refused", "expired"]) | Q(doubts=0),
+                name="delivery_doubt_stays",
             ),
             CheckConstraint(
                 condition=Q(

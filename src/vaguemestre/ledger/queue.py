@@ -16,7 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger.database import chunked, execute, for_share, rows, writing
+from vaguemestre.ledger.database import chunked, execute, for_share, for_update, rows, writing
 from vaguemestre.ledger.doubts import after_doubt
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
@@ -33,14 +33,14 @@ _DUE = """
 SELECT d.id, d.message_id FROM ledger_delivery d
 WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
   AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
+  AND (d.state = 'in_doubt' OR d.expires_at IS NULL OR d.expires_at > %(now)s)
 ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
 
-# The mark before the dot. It holds the instance row, so that a change of the routing comes before or after.
-_ROUTING = """
-SELECT i.routing_epoch FROM ledger_instance i, ledger_connection c
-WHERE c.id = %(connection)s AND c.active
-"""
+# The mark before the dot. It holds the connection and the instance row, so that a change of the routing comes
+# before or after; in this order, which is every such change's, so that they never wait for each other.
+_ACTIVE = "SELECT 1 FROM ledger_connection WHERE id = %(connection)s AND active"
+_ROUTING = "SELECT routing_epoch FROM ledger_instance"
 _STAGE = """
 UPDATE ledger_delivery SET staged_at = %(now)s
 WHERE attempt = %(attempt)s AND state = 'claimed' AND lane_epoch = %(epoch)s AND route_epoch = %(routing)s
@@ -144,7 +144,7 @@ def claim(lease: Lease, limit: int, now: datetime, most: int | None = None) -> l
     with writing():
         _hold(lease)
         due = rows(
-            _DUE + (" FOR UPDATE OF d" if for_share() else ""),
+            _DUE + for_update(),
             {"connection": lease.connection_id, "now": now, "limit": limit},
         )
         if not due:
@@ -162,12 +162,12 @@ def stage(lease: Lease, taken: Claim, now: datetime) -> None:
     """
     with writing():
         _hold(lease)
-        routing = rows(_ROUTING + for_share(), {"connection": lease.connection_id})
-        if not routing:
+        if not rows(_ACTIVE + for_share(), {"connection": lease.connection_id}):
             raise Stale("the connection is not active any more")
+        routing = rows(_ROUTING + for_share(), {})
         parameters = {
             "now": now,
-            "attempt": _uuid(taken.attempt),
+            "attempt": taken.attempt,
             "epoch": lease.epoch,
             "routing": routing[0]["routing_epoch"],
             "connection": lease.connection_id,
@@ -181,7 +181,11 @@ def settle(lease: Lease, report: Report, now: datetime) -> None:
 
     Raises:
         Stale: the lease is somebody else's; nothing was written.
+        ValueError: a delivery of the claim has no settlement: it would stay claimed.
     """
+    settled = {settlement.delivery for settlement in report.settlements}
+    if settled != {duty.id for duty in report.claim.duties}:
+        raise ValueError("an attempt settles each delivery of its claim")
     with writing():
         _hold(lease)
         _keep_attempt(lease, report, now)
@@ -192,7 +196,7 @@ def settle(lease: Lease, report: Report, now: datetime) -> None:
 
 
 def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    """Return claims that were not begun; a retry of a doubt returns to doubt."""
+    """Return claims that were not begun; a retry of a doubt returns to doubt, and so does what was staged."""
     with writing():
         _hold(lease)
         held = Delivery.objects.filter(
@@ -200,17 +204,22 @@ def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
             state=DeliveryState.CLAIMED,
             lane_epoch=lease.epoch,
         )
-        for delivery in held:
-            _unclaim(delivery, now)
+        for delivery in held.select_related("message__stream"):
+            _let_go(delivery, "forced_shutdown", now)
 
 
 def refuse_gone(lease: Lease, taken: Claim, now: datetime) -> None:
     """End a claim whose content retention removed: there is nothing left to send."""
     with writing():
         _hold(lease)
-        for delivery in Delivery.objects.filter(attempt=taken.attempt, state=DeliveryState.CLAIMED):
+        held = Delivery.objects.filter(
+            attempt=taken.attempt, state=DeliveryState.CLAIMED, lane_epoch=lease.epoch
+        )
+        for delivery in held:
             delivery.trouble = {"why": "content_gone", "facts": {}}
-            _release(delivery, DeliveryState.EXPIRED, now, None, {"code": "expired", "why": "content_gone"})
+            # What may have arrived never expires (L6): a person decides.
+            state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.EXPIRED
+            _release(delivery, state, now, None, {"code": state.value, "why": "content_gone"})
 
 
 def recover(lease: Lease, now: datetime) -> int:
@@ -221,10 +230,7 @@ def recover(lease: Lease, now: datetime) -> int:
             connection_id=lease.connection_id, state=DeliveryState.CLAIMED, lane_epoch__lt=lease.epoch
         ).select_related("message__stream")
         for delivery in left:
-            if delivery.staged_at is None:
-                _unclaim(delivery, now)
-            else:
-                _doubt(delivery, "worker_died", now)
+            _let_go(delivery, "worker_died", now)
         return len(left)
 
 
@@ -344,6 +350,14 @@ def _release(
     Event.objects.create(delivery=delivery, at=now, state=state.value, attempt=attempt, detail=detail)
 
 
+def _let_go(delivery: Delivery, reason: str, now: datetime) -> None:
+    """Return what nobody works at any more: in doubt where its end of data may have gone out."""
+    if delivery.staged_at is None:
+        _unclaim(delivery, now)
+    else:
+        _doubt(delivery, reason, now)
+
+
 def _unclaim(delivery: Delivery, now: datetime) -> None:
     state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.QUEUED
     _release(delivery, state, now, now, {"code": "put_back"})
@@ -360,8 +374,3 @@ def _doubt(delivery: Delivery, reason: str, now: datetime) -> None:
         "next": None if next_attempt_at is None else next_attempt_at.isoformat(),
     }
     _release(delivery, DeliveryState.IN_DOUBT, now, next_attempt_at, detail)
-
-
-def _uuid(value: UUID) -> object:
-    """As the database's driver takes it in a hand-written statement."""
-    return value if for_share() else value.hex

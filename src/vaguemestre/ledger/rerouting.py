@@ -11,7 +11,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger.accept import decide, decision_columns
+from vaguemestre.ledger.accept import decide, decision_columns, routing_detail
 from vaguemestre.ledger.database import on_postgresql, writing
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Delivery, Event
@@ -66,7 +66,7 @@ def _move(delivery: Delivery, configured: Configuration, current: int, now: date
     if delivery.state == DeliveryState.IN_DOUBT:
         _keep_in_doubt(delivery, columns, current, now)
         return
-    before = (delivery.state, delivery.connection_id, delivery.route, delivery.reason)
+    before = _answer(delivery)
     delivery.route_epoch = current
     delivery.connection_id = columns["connection_id"]
     delivery.route, delivery.reason, delivery.rules = columns["route"], columns["reason"], columns["rules"]
@@ -74,8 +74,13 @@ def _move(delivery: Delivery, configured: Configuration, current: int, now: date
     delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
     delivery.next_attempt_at = delivery.next_attempt_at or now
     delivery.save()
-    if before != (delivery.state, delivery.connection_id, delivery.route, delivery.reason):
-        _event(delivery, now, {**columns["reason"], "code": "routed", "reason": columns["reason"]["code"]})
+    if before != _answer(delivery):
+        _event(delivery, now, routing_detail("routed", columns))
+
+
+def _answer(delivery: Delivery) -> tuple[object, ...]:
+    """What routing answered. The reason's facts hold names for people; a new name is no new answer."""
+    return delivery.state, delivery.connection_id, delivery.route, delivery.reason["code"]
 
 
 def _keep_in_doubt(delivery: Delivery, columns: dict[str, Any], current: int, now: datetime) -> None:

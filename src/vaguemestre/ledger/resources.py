@@ -7,6 +7,7 @@ from typing import Any
 from vaguemestre.ledger import fields, messages, verifications, wording
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
+from vaguemestre.mail.envelope import UNNAMED
 from vaguemestre.mail.state import common_state
 
 
@@ -91,7 +92,7 @@ def message_resource(message: Message) -> dict[str, Any]:
     return message_row(message) | {
         "message_id": message.message_id,
         "reply_to": message.header_reply_to or None,
-        "reverse_path": message.reverse_path,
+        "reverse_path": None if message.reverse_path == UNNAMED.wire else message.reverse_path,
         "metadata": message.metadata,
         "on_doubt": message.on_doubt or None,
         "resent_from": str(message.resent_from.uid) if message.resent_from else None,

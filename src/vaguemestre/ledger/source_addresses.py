@@ -70,6 +70,11 @@ def seed(addresses: Iterable[str], now: datetime) -> None:
 
 def _row(item: Mapping[str, object], position: int) -> SourceAddress:
     field = f"items[{position}].address"
+    if not isinstance(item, Mapping) or not item.keys() <= {"address", "label", "last_seen_at"}:
+        message = "An object with address and label is needed."
+        raise Refusal(Invalid(f"items[{position}]", "not_object", message))
+    if not isinstance(item.get("label") or "", str):
+        raise Refusal(Invalid(f"items[{position}].label", "not_text", "Text is needed here."))
     try:
         address = str(ip_address(str(item.get("address", ""))))
     except ValueError:

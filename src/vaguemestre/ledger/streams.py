@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger import connections, journal
-from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.database import lock, storable, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
 from vaguemestre.ledger.models import Message, Stream
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
@@ -31,7 +31,7 @@ def find(key: str) -> Stream:
     Raises:
         Missing: there is none.
     """
-    found = Stream.objects.select_related("connection").filter(key=key).first()
+    found = Stream.objects.select_related("connection").filter(key=key).first() if storable(key) else None
     if found is None:
         raise Missing("stream", key)
     return found
@@ -76,6 +76,8 @@ def delete(key: str, actor: str, now: datetime) -> None:
 def _save(existing: Stream | None, values: Mapping[str, object], actor: str, now: datetime) -> Stream:
     with writing():
         lock(CONFIGURATION_LOCK)
+        if existing is not None:
+            existing = find(existing.key)  # as it is under the lock
         clean = _parse(values, existing)
         stream = existing or Stream()
         before = {column: getattr(stream, column) for column in clean}
@@ -85,8 +87,9 @@ def _save(existing: Stream | None, values: Mapping[str, object], actor: str, now
         changes = journal.difference(before, clean)
         if existing is None or _ROUTING & set(changes):
             bump()
-        action = "changed" if existing else "created"
-        journal.record("stream", stream.key, action, actor, now, changes)
+        if changes:
+            action = "changed" if existing else "created"
+            journal.record("stream", stream.key, action, actor, now, changes)
     return stream
 
 
@@ -137,9 +140,9 @@ def _reply_to(value: object) -> dict[str, Any]:
 
 
 def _on_doubt(value: object) -> dict[str, Any]:
-    if value not in {*OnDoubt}:
+    if not isinstance(value, str) or value not in {*OnDoubt}:
         raise Invalid("on_doubt", "on_doubt_unknown", "Choose retry or hold.")
-    return {"on_doubt": OnDoubt(str(value)).value}
+    return {"on_doubt": OnDoubt(value).value}
 
 
 def _days(value: object) -> dict[str, Any]:

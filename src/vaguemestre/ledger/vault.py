@@ -14,6 +14,7 @@ import base64
 import hashlib
 import hmac
 import os
+import secrets
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -22,12 +23,12 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from vaguemestre.ledger import models
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.instance import CONFIGURATION_LOCK
 from vaguemestre.mail.secret import Secret
 
 _NONCE = 12  # bytes, NIST SP 800-38D §8.2
 _KEY_ID = 4  # bytes of the key's digest
-_CANARY = "vaguemestre"
 
 
 class KeyMissing(Exception):
@@ -78,7 +79,7 @@ def unseal(sealed: bytes, bound_to: bytes) -> Secret:
         raise KeyMissing("The vault key that sealed the stored passwords is not configured.")
     try:
         return Secret(AESGCM(key).decrypt(nonce, body, bound_to).decode())
-    except InvalidTag:
+    except (InvalidTag, ValueError):  # ValueError: bytes too few to be sealed at all
         raise Unreadable("A stored secret does not belong to the values it stands beside.") from None
 
 
@@ -104,8 +105,7 @@ def destroy(connection: models.Connection) -> None:
 def fingerprint(fields: Iterable[str], secret: Secret | None) -> str:
     """An HMAC over values and secret, by which a verification is recognised without keeping either."""
     typed = length_prefixed([*fields, "" if secret is None else secret.reveal()])
-    key = hmac.digest(_keys()[-1], b"fingerprint", "sha256")
-    return hmac.new(key, typed, hashlib.sha256).hexdigest()
+    return hmac.new(_canary().reveal().encode(), typed, hashlib.sha256).hexdigest()
 
 
 def check_canary() -> None:
@@ -114,12 +114,19 @@ def check_canary() -> None:
     Raises:
         KeyMissing: the configured keys are not those of this database.
     """
-    instance = models.Instance.objects.get()
-    if not instance.canary:
-        models.Instance.objects.update(canary=seal(Secret(_CANARY), b"canary"))
-        return
+    _canary()
+
+
+def _canary() -> Secret:
+    """A random text of this database, sealed like a password.
+
+    It tells a wrong key, and is the key of fingerprints, which so outlive every rotation.
+    """
+    if not models.Instance.objects.exclude(canary=b"").exists():
+        fresh = seal(Secret(secrets.token_hex(32)), b"canary")
+        models.Instance.objects.filter(canary=b"").update(canary=fresh)  # of two first starts, one writes
     try:
-        unseal(bytes(instance.canary), b"canary")
+        return unseal(bytes(models.Instance.objects.get().canary), b"canary")
     except (KeyMissing, Unreadable):
         raise KeyMissing(
             "The vault keys are not the ones this database was made with: restore vault.key or set"
@@ -128,16 +135,29 @@ def check_canary() -> None:
 
 
 def rotate(now: datetime) -> int:
-    """Seal everything under the first key; the answer is how many secrets were sealed anew."""
+    """Seal everything under the first key; the answer is how many secrets were sealed anew.
+
+    A secret that does not belong to the values it stands beside is left as it is: nothing uses it.
+
+    Raises:
+        KeyMissing: the key of one of them is not configured; nothing was changed.
+    """
     with writing():
-        stored = list(models.Secret.objects.select_related("connection"))
-        for row in stored:
-            bound_to = binding(row.connection)
-            row.sealed = seal(unseal(bytes(row.sealed), bound_to), bound_to)
-            row.updated_at = now
-            row.save()
-        models.Instance.objects.update(canary=seal(Secret(_CANARY), b"canary"))
-    return len(stored)
+        lock(CONFIGURATION_LOCK)  # so that no password saved meanwhile is overwritten by the one before
+        sealed = [_reseal(row, now) for row in models.Secret.objects.select_related("connection")]
+        models.Instance.objects.update(canary=seal(_canary(), b"canary"))
+    return sum(sealed)
+
+
+def _reseal(row: models.Secret, now: datetime) -> bool:
+    bound_to = binding(row.connection)
+    try:
+        secret = unseal(bytes(row.sealed), bound_to)
+    except Unreadable:
+        return False
+    row.sealed, row.updated_at = seal(secret, bound_to), now
+    row.save()
+    return True
 
 
 def _keys() -> list[bytes]:

@@ -8,6 +8,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from django.db.models import QuerySet
+
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Connection, Verification
 from vaguemestre.mail.state import Health
@@ -33,7 +35,7 @@ class VerificationState:
     findings: tuple[dict[str, Any], ...] = ()
 
 
-def keep(
+def keep(  # noqa: PLR0913  the columns of one row, each by its name
     fingerprint: str,
     connection: Connection | None,
     *,
@@ -45,10 +47,11 @@ def keep(
 ) -> None:
     """Keep what a verification found. Only a successful one of the saved settings unlocks the connection."""
     with writing():
-        saved = connection is not None and connection.fingerprint == fingerprint
+        # As it is saved now: the settings may have changed while they were verified.
+        saved = Connection.objects.filter(pk=connection.pk if connection else 0, fingerprint=fingerprint)
         Verification.objects.create(
             fingerprint=fingerprint,
-            connection=connection if saved else None,
+            connection=saved.first(),
             at=now,
             ok=ok,
             steps=list(steps),
@@ -56,12 +59,12 @@ def keep(
             seen_address=seen_address or "",
         )
         Verification.objects.filter(connection=None, at__lt=now - KEPT_UNSAVED).delete()
-        if ok and saved and connection is not None:
-            _unlock(connection)
+        if ok:
+            _unlock(saved)
 
 
-def _unlock(connection: Connection) -> None:
-    Connection.objects.filter(pk=connection.pk, health__in=[Health.LOCKED, Health.THROTTLED]).update(
+def _unlock(saved: QuerySet[Connection]) -> None:
+    saved.filter(health__in=[Health.LOCKED, Health.THROTTLED]).update(
         health=Health.READY.value, health_why="", health_text="", health_until=None, health_step=0,
         broken_running=0,
     )  # fmt: skip

@@ -1,7 +1,7 @@
 """The ledger's codes in the reader's language.
 
-Reasons, states, troubles, events and refusals are kept as codes with facts; here they become sentences, through
-gettext, in the language that is active. The English texts are the message ids.
+Reasons, states, troubles, events and refusals are kept as codes with facts; here they become sentences,
+through gettext, in the language that is active. The English texts are the message ids.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ _REASONS = {
     ),
     "stream_gone": gettext_noop("The stream “%(stream)s” leaves through a connection that was deleted."),
     "ambiguous": gettext_noop(
-        "Several connections are active, none is the default and none matches the sender. Say which one serves"
-        " the rest."
+        "Several connections are active, none is the default and none matches the sender. Say which one"
+        " serves the rest."
     ),
 }
 _WHYS = {
