@@ -24,9 +24,14 @@ def actions(parser: argparse.ArgumentParser) -> Actions:
 def action(among: Actions, name: str, summary: str, run: Run) -> argparse.ArgumentParser:
     """One of them, which prints JSON with --json."""
     parser = among.add_parser(name, help=summary, description=summary)
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     parser.set_defaults(run=run)
     return parser
+
+
+def json_option(parser: argparse.ArgumentParser) -> None:
+    """--json, in the same words everywhere."""
+    parser.add_argument("--json", action="store_true", help="print JSON")
 
 
 def actor() -> str:

@@ -7,7 +7,7 @@ import argparse
 from django.conf import settings
 
 from vaguemestre.cli import process
-from vaguemestre.courier import worker
+from vaguemestre.courier import main as courier
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -17,5 +17,5 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def _courier(_arguments: argparse.Namespace) -> int:
     process.tell_ready(process.ready_descriptor())
-    worker.run(settings.ENVIRONMENT)
+    courier.run(settings.ENVIRONMENT)
     return 0

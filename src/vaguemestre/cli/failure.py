@@ -5,6 +5,10 @@ from __future__ import annotations
 from vaguemestre.mail.errors import Invalid
 
 
+# How to say on a command line what a conflict asks for.
+_HINTS = {"successor_needed": " Here: --successor NAME, or --successor none."}
+
+
 class Failed(Exception):
     """A command that cannot do its work; each argument is a sentence for the person who called it."""
 
@@ -32,6 +36,8 @@ def _of_the_ledger(error: Exception) -> list[str]:
             faults: tuple[Invalid, ...] = error.errors  # type: ignore[attr-defined]  # matched by name
             return [str(fault) for fault in faults]
         case ("vaguemestre.ledger.refusals", "Conflict" | "Missing") | ("vaguemestre.ledger.vault", _):
+            return [f"{error}{_HINTS.get(getattr(error, 'code', ''), '')}"]
+        case "vaguemestre.verification.probe", "Busy":
             return [str(error)]
     return []
 

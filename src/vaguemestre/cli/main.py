@@ -79,11 +79,11 @@ def run(words: Sequence[str]) -> int:
     chosen = _top_level().parse_args(words)
     family = FAMILIES[chosen.family]
     try:
-        _load(family, chosen.family)
+        environment = _load(family, chosen.family)
         module = importlib.import_module(f"vaguemestre.cli.{family.module}")
         parser = argparse.ArgumentParser(prog=f"vaguemestre {chosen.family}", description=family.summary)
         module.declare(parser)
-        arguments = parser.parse_args(chosen.rest)
+        arguments = parser.parse_args(chosen.rest, argparse.Namespace(environment=environment))
         return int(arguments.run(arguments) or 0)
     except KeyboardInterrupt:
         return 1
@@ -109,7 +109,7 @@ def _top_level() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(family: Family, name: str) -> None:
+def _load(family: Family, name: str) -> Environment:
     """Check the environment, then load Django and look for the database, as far as the family needs them."""
     environment = read_environment(os.environ)
     if name != "check" and environment.problems:
@@ -118,6 +118,7 @@ def _load(family: Family, name: str) -> None:
         _need_database(environment)
     if family.needs in {Needs.DJANGO, Needs.LEDGER}:
         importlib.import_module("vaguemestre.cli.loading").load_django(environment)
+    return environment
 
 
 def _need_database(environment: Environment) -> None:

@@ -9,7 +9,7 @@ import os
 from vaguemestre.cli import preparation
 from vaguemestre.cli.loading import load_django
 from vaguemestre.cli.output import show
-from vaguemestre.environment import read_environment
+from vaguemestre.environment import Environment, read_environment
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +24,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _migrate(arguments: argparse.Namespace) -> int:
-    environment = read_environment(os.environ)
+    environment: Environment = arguments.environment
     preparation.data_directory(environment.data_dir)
     if preparation.keys(environment):
         environment = read_environment(os.environ)

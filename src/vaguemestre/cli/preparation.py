@@ -27,10 +27,11 @@ PORT_PATIENCE = 2.0  # seconds: children of an `up` that was killed let go of th
 _TABLE = "ledger_instance"  # there once the database has been migrated
 
 
-def data_directory(path: Path) -> None:
+def data_directory(path: Path, *, create: bool = True) -> None:
     """Make it with mode 0700 if it is missing, and try to write in it."""
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if create:
+            path.mkdir(mode=0o700, parents=True, exist_ok=True)
         probe = path / f".probe-{os.getpid()}"
         probe.touch(mode=0o600)
         probe.unlink()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from django.conf import settings
 
@@ -16,6 +17,5 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _submission(_arguments: argparse.Namespace) -> int:
-    process.tell_ready(process.ready_descriptor())
-    listener.run(settings.ENVIRONMENT)
+    listener.run(settings.ENVIRONMENT, partial(process.tell_ready, process.ready_descriptor()))
     return 0

@@ -15,7 +15,7 @@ import sys
 from vaguemestre.cli import logs, preparation
 from vaguemestre.cli.failure import Failed
 from vaguemestre.cli.supervisor import Supervisor, command
-from vaguemestre.environment import Environment, read_environment
+from vaguemestre.environment import Environment
 
 PROCESSES = ("web", "submission", "courier")
 
@@ -27,7 +27,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _up(arguments: argparse.Namespace) -> int:
-    environment = read_environment(os.environ)
+    environment: Environment = arguments.environment
     preparation.data_directory(environment.data_dir)
     lock = preparation.alone(environment.data_dir)
     preparation.keys(environment)

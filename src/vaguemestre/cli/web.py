@@ -43,8 +43,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_web)
 
 
-def _web(_arguments: argparse.Namespace) -> int:
-    bind = read_environment(os.environ).web_bind
+def _web(arguments: argparse.Namespace) -> int:
+    bind: Bind = arguments.environment.web_bind
     preparation.free("VAGUEMESTRE_WEB_BIND", bind, shared=True)
     # Forked, so that the worker keeps this command's name and the descriptor on which it says it is ready.
     # There is one thread here until then.

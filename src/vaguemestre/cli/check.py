@@ -1,0 +1,85 @@
+"""`vaguemestre check`: configuration, keys, database, migrations, durability: every error at once."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from django.conf import settings
+from django.db.utils import Error
+
+from vaguemestre.cli import database, preparation
+from vaguemestre.cli.arguments import json_option
+from vaguemestre.cli.failure import Failed, reasons
+from vaguemestre.cli.output import show
+from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Environment
+from vaguemestre.ledger import vault
+from vaguemestre.ledger.database import durability_problems
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`check` takes nothing but --json."""
+    json_option(parser)
+    parser.set_defaults(run=_check)
+
+
+def _check(arguments: argparse.Namespace) -> int:
+    # What is wrong with the variables was read before Django was loaded with those that are right.
+    wrong = map(str, arguments.environment.problems)
+    problems = [*wrong, *_problems(settings.ENVIRONMENT)]
+    show(arguments, {"ok": not problems, "problems": problems}, "" if problems else "Everything is in order.")
+    if problems and not arguments.json:
+        raise Failed(*problems)
+    return 1 if problems else 0
+
+
+def _problems(environment: Environment) -> Iterator[str]:
+    yield from _failure(lambda: preparation.data_directory(environment.data_dir, create=False))
+    yield from _key_problems(environment)
+    if environment.on_sqlite and not environment.database_file.exists():
+        yield f"There is no database {environment.database_file} yet: run `vaguemestre up`."
+        return
+    yield from _database_problems(environment)
+
+
+def _key_problems(environment: Environment) -> Iterator[str]:
+    if environment.secret_key is None:
+        yield f"There is no {SECRET_KEY_FILE} in {environment.data_dir} and no VAGUEMESTRE_SECRET_KEY."
+    if not environment.vault_keys:
+        yield f"There is no {VAULT_KEY_FILE} in {environment.data_dir} and no VAGUEMESTRE_VAULT_KEYS."
+    for name in (SECRET_KEY_FILE, VAULT_KEY_FILE):
+        path = environment.data_dir / name
+        if _readable_by_others(path):
+            yield f"{path} can be read by others: run chmod 600 {path}"
+
+
+def _readable_by_others(path: Path) -> bool:
+    try:
+        return bool(path.stat().st_mode & 0o077)
+    except OSError:
+        return False
+
+
+def _database_problems(environment: Environment) -> Iterator[str]:
+    try:
+        missing = database.unapplied()
+    except Error as error:
+        yield from reasons(error)
+        return
+    yield from durability_problems()
+    if missing:
+        yield f"{len(missing)} migrations are not applied: run `vaguemestre migrate`."
+    elif environment.vault_keys:
+        yield from _failure(vault.check_canary)
+
+
+def _failure(look: Callable[[], object]) -> list[str]:
+    try:
+        look()
+    except Exception as error:
+        found = reasons(error)
+        if not found:
+            raise
+        return found
+    return []

@@ -1,0 +1,142 @@
+"""`vaguemestre connection`: the accounts that mail is sent through."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from django.utils import timezone
+
+from vaguemestre.cli import connection_values, verification
+from vaguemestre.cli.arguments import Actions, action, actions, actor
+from vaguemestre.cli.output import listing, show, table
+from vaguemestre.ledger import connections
+from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
+from vaguemestre.ledger.resources import connection_resource
+
+COLUMNS = ("name", "sender_email", "server", "encryption", "active", "is_default", "health", "verified")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`connection list|show|add|edit|verify|…`."""
+    among = actions(parser)
+    action(among, "list", "list all", _list)
+    _one(action(among, "show", "show one", _show))
+    add = action(among, "add", "create one; active, and not the default unless told so", _add)
+    add.add_argument("name", help="an internal name; recipients never see it")
+    connection_values.declare(add)
+    edit = action(among, "edit", "change one", _edit)
+    _one(edit)
+    edit.add_argument("--name", dest="new_name", help="a new name")
+    connection_values.declare(edit)
+    _successor(edit)
+    verify = action(
+        among, "verify", "try the saved settings, or what is typed instead, without saving", _verify
+    )
+    verify.add_argument("connection", nargs="?", help="its name or id; none for settings that are not saved")
+    connection_values.declare(verify)
+    _declare_switches(among)
+
+
+def _declare_switches(among: Actions) -> None:
+    for name, summary, run in (
+        ("activate", "let it carry mail", _change(connections.activate, "is active")),
+        ("default", "make it the default sender", _change(connections.make_default, "is the default sender")),
+        ("pause", "stop its deliveries; they wait", _change(connections.pause, "is paused")),
+        ("resume", "let its deliveries go on", _change(connections.resume, "works again")),
+    ):
+        _one(action(among, name, summary, run))
+    for name, summary, run in (
+        ("deactivate", "keep it from carrying mail", _deactivate),
+        ("delete", "delete it and its password", _delete),
+    ):
+        parser = action(among, name, summary, run)
+        _one(parser)
+        _successor(parser)
+
+
+def _one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("connection", help="its name or id")
+
+
+def _successor(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--successor", metavar="NAME|none", help="who follows it as the default sender")
+
+
+def _chosen(arguments: argparse.Namespace) -> Successor:
+    if arguments.successor is None:
+        return NoChoice()
+    if arguments.successor == "none":
+        return LeaveNone()
+    return Promote(str(connections.find(arguments.successor).uid))
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    found = [connection_resource(connection) for connection in connections.all_connections()]
+    rows = [
+        row
+        | {
+            "server": f"{row['host']}:{row['port']}",
+            "health": row["health"]["state"],
+            "verified": f"{row['verification']['state']}",
+        }
+        for row in found
+    ]
+    show(arguments, found, table(rows, COLUMNS))
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    found = connection_resource(connections.find(arguments.connection))
+    show(arguments, found, listing(found))
+
+
+def _add(arguments: argparse.Namespace) -> None:
+    values = {"name": arguments.name} | connection_values.typed(arguments, new=True)
+    _say(arguments, connections.create(values, actor(), timezone.now()), "is saved")
+
+
+def _edit(arguments: argparse.Namespace) -> None:
+    found = connections.find(arguments.connection)
+    values = connection_values.typed(arguments, new=False)
+    if arguments.new_name is not None:
+        values["name"] = arguments.new_name
+    saved = connections.edit(str(found.uid), values, actor(), timezone.now(), _chosen(arguments))
+    _say(arguments, saved, "is saved")
+
+
+def _change(change: Callable[..., Saved], done: str) -> Callable[[argparse.Namespace], None]:
+    def run(arguments: argparse.Namespace) -> None:
+        found = connections.find(arguments.connection)
+        _say(arguments, change(str(found.uid), actor(), timezone.now()), done)
+
+    return run
+
+
+def _deactivate(arguments: argparse.Namespace) -> None:
+    found = connections.find(arguments.connection)
+    saved = connections.deactivate(str(found.uid), actor(), timezone.now(), _chosen(arguments))
+    _say(arguments, saved, "is inactive")
+
+
+def _delete(arguments: argparse.Namespace) -> None:
+    found = connections.find(arguments.connection)
+    connections.delete(str(found.uid), actor(), timezone.now(), _chosen(arguments))
+    show(arguments, {"deleted": str(found.uid)}, f"{found.name} is deleted.")
+
+
+def _verify(arguments: argparse.Namespace) -> int:
+    uid = str(connections.find(arguments.connection).uid) if arguments.connection else None
+    values = connection_values.typed(arguments, new=uid is None)
+    return verification.run(connections.draft(values, uid), arguments)
+
+
+def _say(arguments: argparse.Namespace, saved: Saved, done: str) -> None:
+    connection = saved.connection
+    sentences = [f"{connection.name} {done}."]
+    sentences += [f"{other.name} is not the default any more; it stays active." for other in saved.demoted]
+    if saved.unverified:
+        sentences.append(
+            f"Its settings are not verified: run `vaguemestre connection verify {connection.name}`."
+        )
+    value = connection_resource(connection) | {"demoted": [str(other.uid) for other in saved.demoted]}
+    show(arguments, value, "\n".join(sentences))

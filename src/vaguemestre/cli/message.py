@@ -1,0 +1,140 @@
+"""`vaguemestre message`: look after messages."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
+from django.utils import timezone
+
+from vaguemestre.cli.arguments import action, actions, actor
+from vaguemestre.cli.output import listing, show, table
+from vaguemestre.ledger import connections, messages, wording
+from vaguemestre.ledger.models import Message
+from vaguemestre.ledger.resources import message_resource, message_row, message_summary
+from vaguemestre.mail.state import DeliveryState
+
+COLUMNS = ("id", "accepted_at", "state", "subject", "recipients", "reason")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`message list|show|release|cancel|resolve`."""
+    among = actions(parser)
+    wanted = action(among, "list", "list messages, the latest first", _list)
+    wanted.add_argument(
+        "--state", default="", choices=[*DeliveryState], help="only those with such a delivery"
+    )
+    wanted.add_argument("--stream", default="", help="only this stream's, by its key")
+    wanted.add_argument("--connection", help="only this connection's, by name or id")
+    wanted.add_argument("--search", default="", help="part of a recipient or subject, or an id")
+    wanted.add_argument(
+        "--limit", type=int, default=50, choices=range(1, 1001), metavar="N", help="at most so many"
+    )
+    wanted.add_argument("--cursor", help="go on behind an earlier list, by its `next`")
+    _one(action(among, "show", "show one with its deliveries and attempts", _show))
+    _one(action(among, "release", "route what waits now, and let it go", _act(messages.release)))
+    _one(action(among, "cancel", "end what has not left", _act(messages.cancel)))
+    resolve = action(among, "resolve", "decide about what is in doubt", _resolve)
+    _one(resolve)
+    resolve.add_argument("--outcome", required=True, choices=["arrived", "send_again"], help="what to do")
+    resolve.add_argument("--recipient", action="append", default=[], help="only this one; repeatable")
+    resolve.add_argument("--attempt", help="the attempt that was looked at; another one since is refused")
+
+
+def _one(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("id", help="the message's id")
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    connection = connections.find(arguments.connection).pk if arguments.connection else None
+    wanted = messages.Filter(arguments.state, arguments.search, arguments.stream, connection)
+    page = messages.listing(wanted, arguments.cursor, arguments.limit)
+    items = [message_row(message) for message in page.items]
+    show(arguments, {"items": items, "next": page.next}, table([_row(item) for item in items], COLUMNS))
+
+
+def _row(item: dict[str, Any]) -> dict[str, Any]:
+    recipients = [delivery["recipient"] for delivery in item["deliveries"]]
+    more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
+    return item | {
+        "state": wording.state_text(item["state"]),
+        "recipients": recipients[0] + more,
+        "reason": item["reason"]["text"],
+    }
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    tell(arguments, messages.find(arguments.id))
+
+
+def _act(act: Callable[..., Message]) -> Callable[[argparse.Namespace], None]:
+    def run(arguments: argparse.Namespace) -> None:
+        tell(arguments, act(arguments.id, actor(), timezone.now()))
+
+    return run
+
+
+def _resolve(arguments: argparse.Namespace) -> None:
+    message = messages.resolve(
+        arguments.id,
+        arguments.outcome,
+        actor(),
+        timezone.now(),
+        recipients=arguments.recipient,
+        attempt=arguments.attempt,
+    )
+    tell(arguments, message)
+
+
+def summarise(arguments: argparse.Namespace, message: Message) -> None:
+    """Print what an acceptance answers with."""
+    value = message_summary(message)
+    show(arguments, value, f"{value['id']}: {wording.state_text(value['state'])}. {value['reason']['text']}")
+
+
+def tell(arguments: argparse.Namespace, message: Message) -> None:
+    """Print a message: its facts, each recipient's state and reason, and what the servers said."""
+    value = message_resource(message)
+    show(arguments, value, "\n\n".join(filter(None, [_facts(value), _deliveries(value), _attempts(value)])))
+
+
+def _facts(value: dict[str, Any]) -> str:
+    names = ("id", "subject", "from", "stream", "via", "size", "accepted_at")
+    return listing({"state": wording.state_text(value["state"])} | {name: value[name] for name in names})
+
+
+def _deliveries(value: dict[str, Any]) -> str:
+    return "\n".join(line for delivery in value["deliveries"] for line in _delivery(delivery))
+
+
+def _delivery(delivery: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{delivery['recipient']}: {wording.state_text(delivery['state'])}",
+        f"  {delivery['reason']['text']}",
+    ]
+    if delivery["last_reply"]:
+        lines.append(f"  The server said: {delivery['last_reply']['code']} {delivery['last_reply']['text']}")
+    if delivery["trouble"]:
+        lines.append(f"  {delivery['trouble']}")
+    if delivery["next_attempt_at"]:
+        lines.append(f"  Next attempt at {delivery['next_attempt_at'].isoformat(timespec='seconds')}")
+    return lines
+
+
+def _attempts(value: dict[str, Any]) -> str:
+    return "\n".join(line for attempt in value["attempts"] for line in _attempt(attempt))
+
+
+def _attempt(attempt: dict[str, Any]) -> list[str]:
+    started = attempt["started_at"].isoformat(timespec="seconds")
+    return [
+        f"Attempt at {started} {attempt['peer']}".rstrip(),
+        *(f"  {_step(step)}" for step in attempt["steps"]),
+    ]
+
+
+def _step(step: dict[str, Any]) -> str:
+    reply = step["reply"]
+    answer = f"{reply['code']} {reply['text']}" if reply else (step["error"] or step["detail"])
+    return f"{step['phase']:<9} {step['sent']}  {answer}".rstrip()

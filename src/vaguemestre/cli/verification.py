@@ -1,0 +1,49 @@
+"""Verification on a terminal: each step as it happens, then what it means and what to do."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from django.utils import timezone
+
+from vaguemestre.ledger.connections import Draft
+from vaguemestre.mail.transcript import Step
+from vaguemestre.verification.outcome import Outcome, as_json
+from vaguemestre.verification.probe import verify
+from vaguemestre.verification.wording import step_text, words
+
+
+def run(draft: Draft, arguments: argparse.Namespace) -> int:
+    """Verify and print; the answer is the exit status: 0 where mail can leave this way."""
+    for told in verify(draft, timezone.now()):
+        if isinstance(told, Outcome):
+            return _conclude(told, arguments)
+        if not arguments.json:
+            print(_line(told), flush=True)
+    return 1
+
+
+def _conclude(outcome: Outcome, arguments: argparse.Namespace) -> int:
+    result = as_json(outcome, words)
+    if arguments.json:
+        print(json.dumps(result, ensure_ascii=False, indent=2))
+    else:
+        print("\n".join(_finding(finding) for finding in result["findings"]))
+        print("The connection works." if outcome.ok else "The connection does not work.")
+    return 0 if outcome.ok else 1
+
+
+def _line(step: Step) -> str:
+    if step.error is not None:
+        answer = step.error.value
+    elif step.reply is not None:
+        answer = f"{step.reply.code} {step.reply.text}"
+    else:
+        answer = step.detail
+    return f"{step.elapsed * 1000:7.0f} ms  {step_text(step):<28}  {answer}".rstrip()
+
+
+def _finding(finding: dict[str, Any]) -> str:
+    return f"{finding['severity']}: {finding['what']} {finding['why']}\n  {finding['remedy']}"
