@@ -89,7 +89,9 @@ if ENVIRONMENT.on_sqlite:
         },
     }
 else:
-    _database |= {"CONN_MAX_AGE": None, "CONN_HEALTH_CHECKS": True}
+    _database |= {"CONN_HEALTH_CHECKS": True}
+# Kept open: opening one costs more than a transaction on it. `close_old_connections` drops broken ones.
+_database["CONN_MAX_AGE"] = None
 DATABASES = {"default": _database}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
