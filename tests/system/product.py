@@ -1,0 +1,200 @@
+"""The whole product as its operator runs it: `vaguemestre up` on a data directory and ports of its own."""
+
+import json
+import os
+import shutil
+import signal
+import socket
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+from scripted.certificates import the_authority
+from system.api import Api
+from system.processes import descendants, parent_of
+
+COMMAND = Path(sys.executable).with_name("vaguemestre")
+FOREIGN = ("VAGUEMESTRE_", "DATABASE_URL", "DJANGO_", "PYTEST_")
+EVERYTHING = ("send", "read", "connections", "admin")
+PATIENCE = 60.0  # seconds for a start on a loaded machine
+GRACE = 30.0  # seconds from SIGTERM to the end of everything
+
+
+def free_port():
+    """A port that nobody uses at the moment."""
+    with closing(socket.socket()) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def until(question, within=30.0, every=0.05, what="what was waited for"):
+    """The first true answer to a question that is asked again and again."""
+    deadline = time.monotonic() + within
+    while not (answer := question()):
+        assert time.monotonic() < deadline, f"{what} did not happen within {within} s"
+        time.sleep(every)
+    return answer
+
+
+class Product:
+    """Starts on entering, drains on leaving.
+
+    Attributes:
+        api: asks with a key that may do everything.
+        key: that key.
+        home: a directory that holds the data directory `data`, and `out` and `log`, the standard streams.
+    """
+
+    def __init__(self, **variables):
+        self.home = Path(tempfile.mkdtemp(prefix="vgm-system-"))
+        self.data = self.home / "data"
+        self.web_port, self.submission_port = free_port(), free_port()
+        authority = the_authority().write(self.home)
+        own = {
+            "DATA_DIR": self.data,
+            "WEB_BIND": f"127.0.0.1:{self.web_port}",
+            "SUBMISSION_BIND": f"127.0.0.1:{self.submission_port}",
+            "EGRESS_ALLOW": "127.0.0.0/8,::1/128",
+            "EGRESS_PORTS": "1-65535",
+            "RETRY_DELAYS": "1,2,4",
+            "EXTRA_ROOTS": authority,
+        }
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        named = {f"VAGUEMESTRE_{name}": str(value) for name, value in own.items()}
+        self.environment = inherited | named | variables
+        self.running = None
+        self.key = ""
+        self.api = Api("127.0.0.1", self.web_port)
+
+    def __enter__(self):
+        self.start()
+        self.key = self.new_key(*EVERYTHING)
+        self.api.key = self.key
+        return self
+
+    def __exit__(self, kind, *_):
+        try:
+            self.stop()
+        finally:
+            if kind is None:
+                shutil.rmtree(self.home)
+            else:
+                sys.stderr.write(f"The product's logs:\n{self.logs()[-20_000:]}\nkept in {self.home}\n")
+
+    def start(self):
+        """Start `up` and wait until it is ready."""
+        with (self.home / "out").open("ab") as out, (self.home / "log").open("ab") as log:
+            self.running = subprocess.Popen(
+                [COMMAND, "up", "--json"],
+                env=self.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=out,
+                stderr=log,
+            )
+        until(self._is_up, PATIENCE, what="readiness")
+
+    def _is_up(self):
+        assert self.running.poll() is None, f"`up` ended with {self.running.returncode}: {self.logs()}"
+        return self.status("/readyz") == 200
+
+    def status(self, path):
+        """The status of an answer to GET; 0 where nobody answers."""
+        asking = Api("127.0.0.1", self.web_port)
+        try:
+            return asking.ask("GET", path).status
+        except OSError:
+            return 0
+        finally:
+            asking.close()
+
+    def stop(self):
+        """SIGTERM; the answer is the seconds until everything had ended, which must be within `GRACE`."""
+        self.api.close()
+        if self.running is None:
+            return 0.0
+        family = [self.running.pid, *descendants(self.running.pid)]
+        asked = time.monotonic()
+        self.running.send_signal(signal.SIGTERM)
+        try:
+            self.running.wait(GRACE + 5)
+            took = time.monotonic() - asked
+            left = [pid for pid in family if parent_of(pid) is not None]
+        finally:
+            for pid in family:
+                if parent_of(pid) is not None:
+                    os.kill(pid, signal.SIGKILL)
+            status, self.running = self.running.wait(), None
+        assert took <= GRACE, f"it took {took:.1f} s to stop"
+        assert not left, f"still running: {left}"
+        assert status == 0, f"`up` ended with {status}"
+        return took
+
+    def child(self, name):
+        """The process id of a child of `up`; None while it is down."""
+        found = descendants(self.running.pid)
+        below = [
+            pid for pid, words in found.items() if words[-1:] == [name] and "vaguemestre" in " ".join(words)
+        ]
+        return next((pid for pid in below if parent_of(pid) == self.running.pid), None)
+
+    def kill(self, name):
+        """`kill -9` of a child; the answer is its process id."""
+        pid = until(lambda: self.child(name), what=f"a running {name}")
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
+    def run(self, *words, text="", status=0):
+        """A command of the product on the same data; its standard output."""
+        done = subprocess.run(
+            [COMMAND, *map(str, words)],
+            env=self.environment,
+            input=text,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        assert done.returncode == status, f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout if status == 0 else done.stderr
+
+    def tell(self, *words, **options):
+        """The same with --json; the parsed answer."""
+        return json.loads(self.run(*words, "--json", **options))
+
+    def new_key(self, *scopes):
+        """The text of a new API key."""
+        wanted = [word for scope in scopes for word in ("--scope", scope)]
+        return self.tell("key", "create", f"test {time.monotonic_ns()}", *wanted)["key"]
+
+    def logs(self):
+        """What it wrote to its standard streams."""
+        return "".join((self.home / name).read_text(errors="replace") for name in ("out", "log"))
+
+    def message(self, uid):
+        """A message as the API tells it."""
+        return self.api.get(f"/messages/{uid}")
+
+    def until_state(self, uid, *states, within=30.0):
+        """Wait until a message is in one of the states; the message."""
+
+        def there():
+            found = self.message(uid)
+            return found if found["state"] in states else None
+
+        try:
+            return until(there, within, 0.1)
+        except AssertionError:
+            found = self.message(uid)
+            raise AssertionError(f"not {states} but {json.dumps(found, indent=1)}") from None
+
+    def rows(self, query, *parameters):
+        """What the embedded database says, read beside the product."""
+        with closing(
+            sqlite3.connect(f"file:{self.data}/vaguemestre.sqlite3?mode=ro", uri=True, timeout=20)
+        ) as db:
+            return db.execute(query, parameters).fetchall()
