@@ -114,7 +114,7 @@ class Network:
             try:
                 async with asyncio.timeout(share):
                     return await _connect(address, port, source)
-            except OSError as error:  # TimeoutError is one
+            except (OSError, ValueError) as error:  # TimeoutError is an OSError
                 causes.append(_dial_cause(error))
         raise DialFailed(min(causes, key=_TELLING.index))
 
@@ -151,7 +151,7 @@ class Network:
 _TELLING = (Cause.CONNECTION_REFUSED, Cause.LOST, Cause.TIMEOUT, Cause.UNREACHABLE)
 
 
-def _dial_cause(error: OSError) -> Cause:
+def _dial_cause(error: Exception) -> Cause:
     match error:
         case ConnectionRefusedError():
             return Cause.CONNECTION_REFUSED
