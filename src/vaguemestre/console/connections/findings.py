@@ -6,14 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vaguemestre.mail.phase import Phase
-from vaguemestre.policy.finding import Finding, FindingCode, Severity, Who
-from vaguemestre.verification.wording import words
+from vaguemestre.policy.finding import Finding, FindingCode, Severity
+from vaguemestre.verification.wording import stored_words, words
 
 TONES = {
-    Severity.ERROR: ("bad", "stop"),
-    Severity.WARNING: ("wary", "alert"),
-    Severity.INFO: ("", "info"),
+    Severity.ERROR.value: ("bad", "stop"),
+    Severity.WARNING.value: ("wary", "alert"),
+    Severity.INFO.value: ("", "info"),
 }
 GOOD = ("good", "done")
 
@@ -37,20 +36,10 @@ def told(findings: Iterable[Finding]) -> list[FindingTold]:
 
 def told_again(kept: Iterable[Mapping[str, Any]]) -> list[FindingTold]:
     """The findings of an earlier verification, as the ledger kept them."""
-    return told(_finding(finding) for finding in kept)
+    return [_told(stored_words(finding)) for finding in kept]
 
 
-def _finding(kept: Mapping[str, Any]) -> Finding:
-    return Finding(
-        code=FindingCode(kept["code"]),
-        severity=Severity(kept["severity"]),
-        phase=Phase(kept["phase"]) if kept["phase"] else None,
-        who=Who(kept["who"]),
-        facts=kept["facts"],
-    )
-
-
-def _told(finding: Finding) -> FindingTold:
-    texts = words(finding)
-    tone, icon = GOOD if finding.code is FindingCode.OK else TONES[finding.severity]
-    return FindingTold(texts["what"], texts["why"], texts["remedy"], texts["who"], tone, icon)
+def _told(texts: Mapping[str, Any]) -> FindingTold:
+    fine = texts["code"] == FindingCode.OK
+    tone, icon = GOOD if fine else TONES.get(str(texts["severity"]), TONES[Severity.INFO])
+    return FindingTold(texts["what"], texts["why"], texts["remedy"], texts["who_text"], tone, icon)

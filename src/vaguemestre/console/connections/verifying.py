@@ -31,7 +31,7 @@ from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.outcome import Outcome
 from vaguemestre.verification.probe import Busy
 from vaguemestre.verification.probe import verify as probe
-from vaguemestre.verification.wording import step_text
+from vaguemestre.verification.wording import busy_text, step_failed, step_text
 
 LINES = "application/x-ndjson"
 
@@ -116,7 +116,7 @@ def _whole(draft: Draft) -> dict[str, Any]:
 
 
 def _step(step: Step) -> SafeString:
-    context = {"step": step.as_json(), "words": step_text(step)}
+    context = {"step": step.as_json(), "failed": step_failed(step), "words": step_text(step)}
     return render_to_string("console/connections/step.html", context).replace("\n", "")  # type: ignore[return-value]
 
 
@@ -125,4 +125,4 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
 
 
 def _busy() -> str:
-    return render_to_string("console/connections/busy.html")
+    return render_to_string("console/connections/busy.html", {"words": busy_text()})

@@ -136,8 +136,10 @@ def reason_words(reason: dict[str, Any]) -> str:
 
 
 @register.filter
-def sender_words(sender: dict[str, str]) -> str:
-    """A From as a header shows it."""
+def sender_words(sender: dict[str, str] | None) -> str:
+    """A From as a header shows it; nothing for none."""
+    if not sender:
+        return ""
     return f"{sender['name']} <{sender['email']}>" if sender.get("name") else sender["email"]
 
 
