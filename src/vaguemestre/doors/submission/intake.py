@@ -39,8 +39,8 @@ from vaguemestre.mail.errors import Invalid
 log = structlog.get_logger("vaguemestre.submission")
 
 SCOPE = "send"
-# Faults of the message's own form; everything else a ledger refuses is a matter of policy.
-_FORM = frozenset({"header_syntax", "header_size", "nul", "header_twice", "metadata", "send_at", "tags"})
+# Matters of policy; everything else that is refused is a fault of the message's own form.
+_POLICY = frozenset({"stream_unknown", "stream_not_allowed", "connection_unknown"})
 
 
 @dataclass(frozen=True)
@@ -182,9 +182,7 @@ def refusal(*faults: Invalid) -> Answer:
         return answer(552, "5.3.4", text)
     if first.code == "sender_not_allowed":
         return answer(553, "5.7.1", text)
-    if first.code in _FORM or first.field == "content":
-        return answer(550, "5.6.0", text)
-    return answer(550, "5.7.1", text)
+    return answer(550, "5.7.1" if first.code in _POLICY else "5.6.0", text)
 
 
 def _disk_full(error: Exception) -> bool:

@@ -1,0 +1,155 @@
+"""Time, numbers and memory: what one submitter can use up, and what happens when the listener stops."""
+
+import threading
+import time
+import tracemalloc
+
+from submission.door import MESSAGE, eventually
+from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.ledger.models import Message
+
+
+def test_sessions_beyond_the_limit_of_a_peer_are_told_so(open_door):
+    door = open_door(Limits(sessions_of_peer=3))
+    lines = [door.dial() for _ in range(3)]
+    fourth = door.dial(greeted=False)
+    code, text = fourth.reply()
+    assert (code, text[:5]) == (421, "4.7.0")
+    assert fourth.closed()
+    lines[0].ask("QUIT")
+    lines[0].close()
+    assert eventually(lambda: door.sessions == 2)
+    assert door.dial().ask("NOOP")[0] == 250
+
+
+def test_sessions_beyond_the_limit_of_all_are_told_so(open_door):
+    door = open_door(Limits(sessions=2))
+    door.dial()
+    door.dial()
+    assert door.dial(greeted=False).reply()[0] == 421
+
+
+def test_an_idle_session_is_closed_after_its_time(open_door):
+    line = open_door(Limits(idle=0.4, linger=0.1)).dial()
+    begun = time.monotonic()
+    code, text = line.reply()
+    assert (code, text[:5]) == (421, "4.4.2")
+    assert 0.35 < time.monotonic() - begun < 2
+    assert line.reply() == (0, "")
+
+
+def test_a_command_written_byte_by_byte_does_not_stretch_the_time(open_door):
+    line = open_door(Limits(idle=0.4, linger=0.1)).dial()
+    begun = time.monotonic()
+    try:
+        while time.monotonic() - begun < 3:
+            line.write(b"N")
+            time.sleep(0.05)
+    except OSError:
+        pass
+    assert time.monotonic() - begun < 1.5
+
+
+def test_commands_and_content_in_time_keep_the_session_open(open_door, key):
+    line = open_door(Limits(idle=0.4, stride=100)).dial(key=key)
+    for _ in range(5):
+        time.sleep(0.15)
+        assert line.ask("NOOP")[0] == 250
+    line.envelope()
+    line.write(b"Subject: slow\r\n\r\n")
+    for _ in range(6):
+        time.sleep(0.15)
+        line.write(b"x" * 118 + b"\r\n")
+    line.write(b".\r\n")
+    assert line.reply()[0] == 250
+
+
+def test_content_that_trickles_is_given_up(open_door, key):
+    line = open_door(Limits(idle=0.4, linger=0.1)).dial(key=key)
+    line.envelope()
+    begun = time.monotonic()
+    line.plug.settimeout(0.05)
+    answer = b""
+    while not answer and time.monotonic() - begun < 3:
+        line.write(b"x\r\n")
+        try:
+            answer = line.plug.recv(200)
+        except TimeoutError:
+            continue
+    assert answer.startswith(b"421 4.4.2 ")
+    assert time.monotonic() - begun < 1.5
+    assert Message.objects.count() == 0
+
+
+def test_a_submitter_that_never_reads_is_closed(open_door):
+    door = open_door(Limits(idle=0.5, linger=0.1, errors=10**6, idle_commands=10**6))
+    line = door.dial()
+    line.plug.settimeout(0.5)
+    try:
+        while True:
+            line.write(b"HELP\r\n" * 10_000)
+    except OSError:
+        pass  # the listener does not read on while its answers are not read
+    assert eventually(lambda: door.sessions == 0)
+
+
+def test_endless_content_costs_no_more_memory_than_the_limit(open_door, key):
+    door = open_door(Limits(message=1_000_000))
+    line = door.dial(key=key)
+    line.envelope()
+    tracemalloc.start()
+    try:
+        for _ in range(60):
+            line.write(b"x" * 1_048_574 + b"\r\n")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 8_000_000  # of 63 MB
+    line.write(b".\r\n")
+    code, text = line.reply()
+    assert (code, text[:5]) == (552, "5.3.4")
+    assert line.submit()[0] == 250
+
+
+def test_a_lost_session_leaves_no_message_and_no_memory(open_door, key):
+    door = open_door()
+    line = door.dial(key=key)
+    line.envelope()
+    line.write(MESSAGE * 1_000)
+    assert eventually(lambda: door.held > 0)
+    line.close()
+    assert eventually(lambda: door.sessions == 0)
+    assert door.held == 0
+    assert Message.objects.count() == 0
+
+
+def test_stopping_dismisses_the_idle_and_lets_content_finish(open_door, key):
+    door = open_door()
+    idle, busy = door.dial(key=key), door.dial(key=key)
+    busy.envelope()
+    busy.write(MESSAGE)
+    assert eventually(lambda: door.held > 0)
+    stopping = threading.Thread(target=door.run, args=(door.listener.drain(5),))
+    stopping.start()
+    code, text = idle.reply()
+    assert (code, text[:5]) == (421, "4.3.2")
+    assert idle.reply() == (0, "")
+    idle.close()
+    busy.write(b".\r\n")
+    assert busy.reply()[0] == 250
+    assert busy.reply()[0] == 421
+    busy.close()
+    stopping.join(3)
+    assert not stopping.is_alive()
+    assert Message.objects.count() == 1
+
+
+def test_stopping_waits_no_longer_than_its_grace(open_door, key):
+    door = open_door()
+    busy = door.dial(key=key)
+    busy.envelope()
+    begun = time.monotonic()
+    door.run(door.listener.drain(0.3))
+    assert 0.25 < time.monotonic() - begun < 2
+    assert busy.closed()
+    assert door.sessions == 0
