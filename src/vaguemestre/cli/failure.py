@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from vaguemestre.mail.errors import Invalid
 
-
 # How to say on a command line what a conflict asks for.
 _HINTS = {"successor_needed": " Here: --successor NAME, or --successor none."}
 

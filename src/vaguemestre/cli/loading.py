@@ -18,7 +18,7 @@ def load_django(environment: Environment) -> None:
     """
     for problem in environment.problems:
         os.environ[problem.field] = ""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "vaguemestre.settings")
+    os.environ["DJANGO_SETTINGS_MODULE"] = "vaguemestre.settings"  # whatever another project left there
     logs.configure()
     django.setup()
     translation.activate("en")

@@ -17,8 +17,6 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-import psycopg
-
 from vaguemestre.cli.failure import Failed
 from vaguemestre.environment import PREFIX, SECRET_KEY_FILE, VAULT_KEY_FILE, Bind, Environment
 
@@ -120,6 +118,8 @@ def _sqlite_has_data(path: Path) -> bool:
 
 
 def _postgresql_has_data(environment: Environment) -> bool:
+    import psycopg  # noqa: PLC0415  a start on SQLite is quicker without it
+
     try:
         with psycopg.connect(environment.database_url.reveal(), connect_timeout=10) as database:
             found = database.execute("SELECT to_regclass(%s)", [_TABLE]).fetchone()

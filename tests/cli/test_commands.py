@@ -1,0 +1,281 @@
+"""The command families on a real ledger, each through its own parser."""
+
+import argparse
+import importlib
+import io
+import json
+import sys
+
+import pytest
+from django.utils import translation
+
+from vaguemestre.cli.failure import reasons
+from vaguemestre.cli.main import FAMILIES
+from vaguemestre.ledger.models import Connection, Message, User, Version
+
+pytestmark = pytest.mark.django_db
+
+OFFICE = (
+    "connection",
+    "add",
+    "Office",
+    "--sender-email",
+    "office@example.test",
+    "--host",
+    "smtp.example.test",
+)
+SHOP = ("connection", "add", "Shop", "--sender-email", "shop@example.test", "--host", "smtp.example.test")
+
+
+class Done:
+    """How a command ended, with what it said."""
+
+    def __init__(self, status, output, refusals):
+        self.status = status
+        self.output = output
+        self.refusals = refusals
+
+    @property
+    def json(self):
+        return json.loads(self.output)
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    def run(family, *words, stdin=""):
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
+        parser = argparse.ArgumentParser(prog=f"vaguemestre {family}")
+        importlib.import_module(f"vaguemestre.cli.{FAMILIES[family].module}").declare(parser)
+        arguments = parser.parse_args(words)
+        status, refusals = 0, []
+        with translation.override("en"):
+            try:
+                status = arguments.run(arguments) or 0
+            except Exception as error:
+                status, refusals = 1, reasons(error)
+                if not refusals:
+                    raise
+        return Done(status, capsys.readouterr().out, refusals)
+
+    return run
+
+
+def test_a_connection_is_added_shown_edited_and_deleted(command):
+    added = command(*OFFICE, "--encryption", "ssl", "--max-sessions", "3", "--json")
+    assert added.status == 0
+    assert (added.json["port"], added.json["active"], added.json["is_default"]) == (465, True, False)
+    assert added.json["limits"]["max_sessions"] == 3
+    assert command("connection", "list", "--json").json == [
+        command("connection", "show", "office", "--json").json
+    ]
+    edited = command(
+        "connection", "edit", "OFFICE", "--name", "Bureau", "--allowed-sender", "*@example.test", "--json"
+    )
+    assert (edited.json["name"], edited.json["allowed_senders"]) == ("Bureau", ["*@example.test"])
+    assert command("connection", "delete", "bureau").output == "Bureau is deleted.\n"
+    assert command("connection", "list").output == "None.\n"
+
+
+def test_every_fault_of_a_connection_is_named_at_its_field(command):
+    done = command("connection", "add", "", "--sender-email", "nobody", "--host", "a b", "--port", "99999")
+    assert done.status == 1
+    assert [refusal.split(":")[0] for refusal in done.refusals] == [
+        "port",
+        "name",
+        "sender_email",
+        "host",
+    ] or {refusal.split(":")[0] for refusal in done.refusals} == {"port", "name", "sender_email", "host"}
+    assert Connection.objects.count() == 0
+
+
+def test_a_second_default_says_whom_it_demotes(command):
+    command(*OFFICE, "--default")
+    command(*SHOP)
+    said = command("connection", "default", "Shop")
+    assert "Office is not the default any more; it stays active." in said.output
+    assert Connection.objects.get(is_default=True).name == "Shop"
+
+
+def test_the_default_leaves_only_with_a_successor(command):
+    command(*OFFICE, "--default")
+    command(*SHOP)
+    refused = command("connection", "deactivate", "Office")
+    assert refused.status == 1
+    assert refused.refusals[0].endswith("Here: --successor NAME, or --successor none.")
+    assert command("connection", "deactivate", "Office", "--successor", "Shop").status == 0
+    assert Connection.objects.get(is_default=True).name == "Shop"
+    assert command("connection", "delete", "Shop", "--successor", "none").status == 0
+    assert not Connection.objects.filter(is_default=True).exists()
+
+
+def test_a_paused_connection_is_resumed(command):
+    command(*OFFICE)
+    assert command("connection", "pause", "Office", "--json").json["health"]["state"] == "paused"
+    assert command("connection", "resume", "Office", "--json").json["health"]["state"] == "ready"
+
+
+def test_a_password_comes_by_standard_input_and_is_never_shown(command):
+    added = command(*OFFICE, "--login", "me", "--password-stdin", stdin="canary-7f1\n")
+    shown = command("connection", "show", "Office", "--json")
+    assert shown.json["has_password"] is True
+    assert "canary-7f1" not in added.output + shown.output
+    changes = json.dumps(list(Version.objects.values_list("changes", flat=True)))
+    assert "canary-7f1" not in changes
+
+
+def test_no_command_takes_a_password_as_an_argument(command):
+    for words in (OFFICE, ("admin", "create", "--email", "a@example.test")):
+        with pytest.raises(SystemExit) as usage:
+            command(*words, "--password", "canary-7f1")
+        assert usage.value.code == 2
+
+
+def test_l8_another_host_needs_the_password_again(command):
+    command(*OFFICE, "--login", "me", "--password-stdin", stdin="canary-7f1\n")
+    refused = command("connection", "edit", "Office", "--host", "elsewhere.example.test")
+    assert refused.refusals == [
+        "password: The server, port, encryption or login changed: type the password again."
+    ]
+    assert Connection.objects.get().host == "smtp.example.test"
+
+
+def test_an_administrator_is_created_with_a_good_password_only(command):
+    create = ("admin", "create", "--email", "boss@example.test", "--password-stdin")
+    refused = command(*create, stdin="password1234\n")
+    assert refused.refusals == ["password: This password is too common."]
+    assert User.objects.count() == 0
+    assert command(*create, stdin="a good long sentence\n").output == "boss@example.test can sign in now.\n"
+    assert User.objects.get().check_password("a good long sentence")
+    again = command(*create, stdin="a good long sentence\n")
+    assert again.refusals == ["email: boss@example.test is an administrator already."]
+    command(
+        "admin",
+        "password",
+        "--email",
+        "Boss@example.test",
+        "--password-stdin",
+        stdin="another long sentence\n",
+    )
+    assert User.objects.get().check_password("another long sentence")
+
+
+def test_the_first_link_is_made_anew_while_there_is_nobody(command):
+    first = command("admin", "link").output
+    assert first != command("admin", "link").output
+    assert "/setup/" in first
+    command(
+        "admin", "create", "--email", "a@example.test", "--password-stdin", stdin="a good long sentence\n"
+    )
+    assert command("admin", "link").status == 1
+
+
+def test_a_key_is_printed_once(command):
+    made = command(
+        "key", "create", "shop", "--scope", "send", "--scope", "read", "--stream", "invoices", "--json"
+    )
+    assert set(made.json) == {"id", "name", "key"}
+    assert made.json["key"].startswith("vgm_")
+    listed = command("key", "list", "--json")
+    assert (listed.json[0]["scopes"], listed.json[0]["streams"]) == (["read", "send"], ["invoices"])
+    assert made.json["key"] not in listed.output
+    assert command("key", "revoke", made.json["id"]).output == "The key shop is revoked.\n"
+    assert command("key", "create", "shop", "--scope", "send", "--stream", "none").refusals == [
+        "streams: There is no stream none."
+    ]
+
+
+def test_the_mode_of_the_default_is_a_setting(command):
+    assert command("setting", "list", "--json").json == {"default_mode": "override"}
+    assert command("setting", "set", "default_mode", "fallback", "--json").json == {
+        "default_mode": "fallback"
+    }
+    assert command("setting", "set", "default_mode", "sometimes").refusals == [
+        "default_mode: Choose override or fallback."
+    ]
+
+
+def test_a_stream_gets_its_connection_by_name(command):
+    command(*OFFICE)
+    edited = command(
+        "stream", "edit", "invoices", "--connection", "office", "--retention-days", "90", "--json"
+    )
+    assert edited.json["connection"] == str(Connection.objects.get().uid)
+    assert edited.json["retention_days"] == 90
+    assert "Office" in command("stream", "list").output
+
+
+def test_source_addresses_are_replaced_and_printed_one_a_line(command):
+    said = command("source-address", "set", "192.0.2.7=first", "2001:db8::7")
+    assert said.output == "192.0.2.7\n2001:db8::7\n"
+    assert command("source-address", "list", "--json").json["items"][0]["label"] == "first"
+    assert command("source-address", "set", "192.0.2.300").refusals == [
+        "items[0].address: This is not an IP address."
+    ]
+
+
+def test_route_explain_names_the_rule_that_decides(command):
+    held = command("route", "explain", "--from", "a@example.test", "--json").json
+    assert (held["route"], held["reason"]["code"]) == (None, "no_active_connection")
+    command(*OFFICE, "--default")
+    routed = command("route", "explain", "--from", "a@example.test", "--json").json
+    assert (routed["route"]["connection_name"], routed["reason"]["code"]) == ("Office", "default_override")
+    assert "Carried by Office" in command("route", "explain").output
+
+
+def test_send_composes_text_and_attachments(command, tmp_path):
+    (tmp_path / "été.pdf").write_bytes(b"%PDF-1.4")
+    command(*OFFICE)
+    sent = command(
+        "send", "--to", "Zoé <zoe@example.test>", "--bcc", "b@example.test", "--subject", "Réponse",
+        "--text", "Bonjour", "--attach", str(tmp_path / "été.pdf"), "--json",
+    )  # fmt: skip
+    assert sent.json["state"] == "queued"
+    assert [delivery["recipient"] for delivery in sent.json["deliveries"]] == [
+        "zoe@example.test",
+        "b@example.test",
+    ]
+    message = Message.objects.get()
+    assert (message.subject, message.via) == ("Réponse", "cli")
+    assert "Réponse" in command("message", "show", sent.json["id"]).output
+
+
+def test_send_takes_a_whole_message_from_a_file_of_this_machine(command, tmp_path):
+    raw = tmp_path / "letter.eml"
+    raw.write_bytes(b"From: a@example.test\nTo: b@example.test, c@example.test\nSubject: raw\n\nHello\n")
+    sent = command("send", "--raw", str(raw), "--json")
+    assert [delivery["recipient"] for delivery in sent.json["deliveries"]] == [
+        "b@example.test",
+        "c@example.test",
+    ]
+    assert Message.objects.get().reverse_path == "a@example.test"
+    raw.write_bytes(b"From: a@example.test\r\nTo: b@example.test\n\nHello\r\n")
+    refused = command("send", "--raw", str(raw))
+    assert refused.refusals == ["content: The content holds a bare CR or LF; every line must end with CR LF."]
+
+
+def test_send_names_what_it_cannot_take(command, tmp_path):
+    assert command("send", "--to", "a@example.test").refusals == ["text: give --text, --html or --raw."]
+    missing = command("send", "--to", "a@example.test", "--text", "x", "--attach", str(tmp_path / "none"))
+    assert missing.refusals == [f"attach: {tmp_path / 'none'} cannot be read: No such file or directory."]
+    unknown = command("send", "--to", "a@example.test", "--text", "x", "--stream", "none")
+    assert [refusal.split(":")[0] for refusal in unknown.refusals] == ["stream"]
+    assert Message.objects.count() == 0
+
+
+def test_a_held_message_is_released_cancelled_and_listed(command):
+    sent = command("send", "--to", "a@example.test", "--subject", "Wait", "--text", "x", "--wait", "--json")
+    assert (sent.status, sent.json["state"]) == (1, "held")
+    still = command("message", "release", sent.json["id"])
+    assert still.refusals == ["There is still no route for this message."]
+    command(*OFFICE)
+    assert command("message", "release", sent.json["id"], "--json").json["state"] == "queued"
+    assert command("message", "cancel", sent.json["id"], "--json").json["state"] == "cancelled"
+    listed = command("message", "list", "--state", "cancelled", "--json").json
+    assert [item["id"] for item in listed["items"]] == [sent.json["id"]]
+    assert command("message", "resolve", sent.json["id"], "--outcome", "arrived").status == 1
+    assert command("message", "show", "none").refusals == ["There is no message none."]
+
+
+def test_vault_rotate_says_how_many_it_sealed(command):
+    command(*OFFICE, "--login", "me", "--password-stdin", stdin="canary-7f1\n")
+    assert command("vault", "rotate", "--json").json == {"sealed": 1}

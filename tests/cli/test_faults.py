@@ -1,0 +1,148 @@
+"""What the command says when something is wrong: sentences, never a traceback."""
+
+import base64
+import os
+import socket
+
+import pytest
+
+from cli.installation import Installation
+
+SPARE_KEY = base64.b64encode(b"another key of 32 bytes, not it!").decode()
+
+
+def says(done, *sentences, status=1):
+    """It ended with that status, and with these lines alone."""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.splitlines() == list(sentences)
+    assert done.stdout == ""
+    assert done.returncode == status
+
+
+def test_a_busy_port_is_named_with_what_to_change(installation):
+    with socket.create_server(("127.0.0.1", installation.web)):
+        says(
+            installation.run("up"),
+            f"Port {installation.web} on 127.0.0.1 is in use: stop what uses it, or change VAGUEMESTRE_WEB_BIND.",
+        )
+
+
+def test_a_busy_submission_port_is_named_too(installation):
+    with socket.create_server(("127.0.0.1", installation.submission)):
+        says(
+            installation.run("up"),
+            f"Port {installation.submission} on 127.0.0.1 is in use:"
+            " stop what uses it, or change VAGUEMESTRE_SUBMISSION_BIND.",
+        )
+
+
+def test_a_strange_address_is_refused(installation):
+    says(
+        installation.run("up", VAGUEMESTRE_WEB_BIND="192.0.2.1:8587"),
+        "192.0.2.1:8587 is not an address of this machine: change VAGUEMESTRE_WEB_BIND.",
+    )
+
+
+def test_l07_an_unwritable_data_directory_is_named(tmp_path):
+    (tmp_path / "file").touch()
+    data = tmp_path / "file" / "data"
+    says(
+        Installation(data).run("up"),
+        f"The data directory {data} cannot be written (Not a directory):"
+        " make it writable or set VAGUEMESTRE_DATA_DIR to another one.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "variable"), [("secret.key", "VAGUEMESTRE_SECRET_KEY"), ("vault.key", "VAGUEMESTRE_VAULT_KEYS")]
+)
+def test_l12_a_key_missing_beside_data_is_not_made_anew(installation, name, variable):
+    path = installation.data / name
+    path.unlink()
+    says(
+        installation.run("up"),
+        f"The key {path} is missing beside existing data: restore it from a backup or set {variable} to its value.",
+    )
+    assert not path.exists()
+
+
+def test_l12_another_vault_key_is_told_before_anything_starts(installation):
+    (installation.data / "vault.key").write_text(SPARE_KEY)
+    says(
+        installation.run("up"),
+        "The vault keys are not the ones this database was made with:"
+        " restore vault.key or set VAGUEMESTRE_VAULT_KEYS to the old key.",
+        "Nothing was started.",
+    )
+
+
+def test_l07_a_broken_database_is_told(installation):
+    (installation.data / "vault.key").unlink()
+    (installation.data / "vaguemestre.sqlite3").write_bytes(b"not a database" * 1000)
+    done = installation.run("up")
+    says(
+        done,
+        f"The database {installation.data / 'vaguemestre.sqlite3'} cannot be read (file is not a database):"
+        " restore it from a backup.",
+    )
+
+
+def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):
+    done = Installation(tmp_path / "data").run("up", DATABASE_URL="postgresql://me:s3cret@127.0.0.1:1/none")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database of DATABASE_URL cannot be used: ")
+    assert len(done.stderr.splitlines()) == 1
+    assert "s3cret" not in done.stderr
+
+
+def test_every_error_of_the_environment_is_told_at_once(installation):
+    says(
+        installation.run(
+            "up", VAGUEMESTRE_WEB_BIND="nowhere", VAGUEMESTRE_LANGUAGE="tlh", DATABASE_URL="oracle://x"
+        ),
+        "VAGUEMESTRE_WEB_BIND: Give an address and a port: 127.0.0.1:8587.",
+        "DATABASE_URL: Give postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///PATH.",
+        "VAGUEMESTRE_LANGUAGE: Give one of: fr, en.",
+    )
+
+
+def test_check_goes_on_behind_errors_of_the_environment(installation):
+    (installation.data / "vault.key").unlink()
+    os.chmod(installation.data / "secret.key", 0o644)  # noqa: PTH101
+    says(
+        installation.run("check", VAGUEMESTRE_LANGUAGE="tlh"),
+        "VAGUEMESTRE_LANGUAGE: Give one of: fr, en.",
+        f"There is no vault.key in {installation.data} and no VAGUEMESTRE_VAULT_KEYS.",
+        f"{installation.data / 'secret.key'} can be read by others: run chmod 600 {installation.data / 'secret.key'}",
+    )
+
+
+def test_check_is_content_with_a_sound_installation(installation):
+    done = installation.run("check")
+    assert (done.returncode, done.stdout) == (0, "Everything is in order.\n")
+
+
+def test_a_command_before_the_first_start_makes_no_database(tmp_path):
+    installation = Installation(tmp_path / "data")
+    done = installation.run("connection", "list")
+    says(
+        done,
+        f"There is no database in {installation.data} yet:"
+        " run `vaguemestre up` or `vaguemestre migrate`, or set VAGUEMESTRE_DATA_DIR.",
+    )
+    assert not installation.data.exists()
+
+
+def test_l13_a_missing_key_is_made_where_there_is_no_data_yet(tmp_path):
+    installation = Installation(tmp_path / "data")
+    installation.data.mkdir()
+    (installation.data / "vaguemestre.sqlite3").touch()
+    assert installation.run("migrate").returncode == 0
+    assert len(base64.b64decode((installation.data / "vault.key").read_text())) == 32
+
+
+def test_wrong_usage_is_status_2(installation):
+    for words in (["nonsense"], ["connection", "add"], ["key", "create", "x", "--scope", "everything"]):
+        done = installation.run(*words)
+        assert done.returncode == 2
+        assert done.stderr.startswith("usage: vaguemestre")
