@@ -3,7 +3,10 @@
 import http.client
 import json
 import threading
+import time
 from dataclasses import dataclass, field
+
+IDLE = 5.0  # seconds after which a kept connection is not used again
 
 
 @dataclass(frozen=True)
@@ -62,6 +65,10 @@ class Api:
         return answer
 
     def _connection(self):
+        # Not one that the server may be about to close for its idleness.
+        if time.monotonic() - getattr(self._here, "used_at", 0.0) > IDLE:
+            self.close()
+        self._here.used_at = time.monotonic()
         if getattr(self._here, "connection", None) is None:
             self._here.connection = http.client.HTTPConnection(self.host, self.port, timeout=self.timeout)
         return self._here.connection
