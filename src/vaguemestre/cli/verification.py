@@ -39,11 +39,12 @@ def _line(step: Step) -> str:
     if step.error is not None:
         answer = step.error.value
     elif step.reply is not None:
-        answer = f"{step.reply.code} {step.reply.text}"
+        answer = " / ".join(f"{step.reply.code} {step.reply.text}".splitlines())
     else:
         answer = step.detail
-    return f"{step.elapsed * 1000:7.0f} ms  {step_text(step):<28}  {answer}".rstrip()
+    return f"{step.elapsed * 1000:7.0f} ms  {step_text(step):<32}  {answer}".rstrip()
 
 
 def _finding(finding: dict[str, Any]) -> str:
-    return f"{finding['severity']}: {finding['what']} {finding['why']}\n  {finding['remedy']}"
+    sentences = [f"{finding['severity']}: {finding['what']}. {finding['why']}", finding["remedy"]]
+    return "\n  ".join(filter(None, sentences))
