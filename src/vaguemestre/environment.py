@@ -15,6 +15,7 @@ from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from vaguemestre.egress import parse_networks, parse_ports
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 
@@ -124,8 +125,8 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         submission_trust=_trust(read),
         secret_key=_secret_key(read, data_dir),
         vault_keys=_vault_keys(read, data_dir),
-        egress_allow=read.text(f"{PREFIX}EGRESS_ALLOW"),
-        egress_ports=read.text(f"{PREFIX}EGRESS_PORTS"),
+        egress_allow=_egress(read, "EGRESS_ALLOW", parse_networks),
+        egress_ports=_egress(read, "EGRESS_PORTS", parse_ports),
         source_addresses=_source_addresses(read),
         language=_language(read),
         alert_url=read.text(f"{PREFIX}ALERT_URL"),
@@ -136,7 +137,9 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         retry_delays=read.parsed(
             f"{PREFIX}RETRY_DELAYS", "", _seconds, (), "Give seconds separated by commas, such as 60,300,900."
         ),
-        doubt_delay=read.parsed(f"{PREFIX}DOUBT_DELAY", "600", _second, 600.0, "Give a number of seconds above 0."),
+        doubt_delay=read.parsed(
+            f"{PREFIX}DOUBT_DELAY", "600", _second, 600.0, "Give a number of seconds above 0."
+        ),
         problems=tuple(read.problems),
     )
 
@@ -205,6 +208,17 @@ def _trust(read: _Reader) -> tuple[Network, ...]:
 
 def _networks(text: str) -> tuple[Network, ...]:
     return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+
+
+def _egress(read: _Reader, name: str, parse: Callable[[str, str], object]) -> str:
+    """A part of the guard's rules, kept as text once it can be read."""
+    text = read.text(f"{PREFIX}{name}")
+    try:
+        parse(text, f"{PREFIX}{name}")
+    except Invalid as fault:
+        read.problems.append(fault)
+        return ""
+    return text
 
 
 def _source_addresses(read: _Reader) -> tuple[str, ...]:

@@ -96,13 +96,21 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):
 
 
 def test_every_error_of_the_environment_is_told_at_once(installation):
+    wrong = {
+        "VAGUEMESTRE_WEB_BIND": "nowhere",
+        "DATABASE_URL": "oracle://x",
+        "VAGUEMESTRE_EGRESS_PORTS": "25,smtp",
+        "VAGUEMESTRE_LANGUAGE": "tlh",
+        "VAGUEMESTRE_RETRY_DELAYS": "60,0",
+        "VAGUEMESTRE_DOUBT_DELAY": "",  # set to nothing is not set
+    }
     says(
-        installation.run(
-            "up", VAGUEMESTRE_WEB_BIND="nowhere", VAGUEMESTRE_LANGUAGE="tlh", DATABASE_URL="oracle://x"
-        ),
+        installation.run("up", **wrong),
         "VAGUEMESTRE_WEB_BIND: Give an address and a port: 127.0.0.1:8587.",
         "DATABASE_URL: Give postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///PATH.",
+        "VAGUEMESTRE_EGRESS_PORTS: 'smtp' is not a port or a range of ports. Write the list like 25,465,2000-2100.",
         "VAGUEMESTRE_LANGUAGE: Give one of: fr, en.",
+        "VAGUEMESTRE_RETRY_DELAYS: Give seconds separated by commas, such as 60,300,900.",
     )
 
 
