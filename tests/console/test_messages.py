@@ -1,0 +1,281 @@
+"""Messages: the list, one message, and what a person does with it."""
+
+from datetime import timedelta
+from uuid import uuid4
+
+import pytest
+from django.utils import timezone
+
+from console.kit import connect, hand_over, tags, text
+from vaguemestre.ledger import connections, messages
+from vaguemestre.ledger.models import Attempt, Chunk, Delivery, Event, Message
+
+
+def state_of(message):
+    return messages.state_of(messages.find(str(message.uid)))
+
+
+def doubt(message, connection, attempt=None):
+    """A delivery of which nobody knows whether it arrived."""
+    attempt = attempt or uuid4()
+    Delivery.objects.filter(message=message).update(
+        state="in_doubt", attempt=attempt, doubts=1, doubt_reason="connection_lost", next_attempt_at=None,
+        connection=connection,
+    )  # fmt: skip
+    return attempt
+
+
+def test_an_empty_list_says_where_messages_come_from(page):
+    assert "Pas encore de message" in text(page.get("/messages/"))
+
+
+def test_the_list_filters_by_state_and_searches(page):
+    hand_over("lea@exemple.org", subject="Facture 12")
+    connect("Bureau")
+    hand_over("paul@exemple.org", subject="Rappel")
+
+    def subjects(query):
+        return [word for word in ("Facture 12", "Rappel") if word in text(page.get(f"/messages/?{query}"))]
+
+    assert subjects("") == ["Facture 12", "Rappel"]
+    assert subjects("state=held") == ["Facture 12"]
+    assert subjects("state=queued") == ["Rappel"]
+    assert subjects("q=PAUL") == ["Rappel"]
+    assert subjects("q=facture") == ["Facture 12"]
+    assert subjects(f"q={Message.objects.get(subject='Rappel').uid}") == ["Rappel"]
+    assert subjects("q=rien") == []
+    assert subjects("state=nonsense") == ["Facture 12", "Rappel"]
+
+
+def test_a_search_by_script_gets_the_results_alone(page):
+    hand_over(subject="Facture 12")
+
+    answer = page.get("/messages/?q=facture", headers={"HX-Request": "true"})
+
+    assert "Facture 12" in text(answer)
+    assert "<html" not in answer.content.decode()
+
+
+def test_older_ones_are_behind_a_cursor(page):
+    for number in range(52):
+        hand_over(subject=f"Message {number:02}")
+
+    first = page.get("/messages/?q=Message")
+    older = next(a["href"] for tag, a in tags(first) if tag == "a" and "cursor=" in a.get("href", ""))
+    second = page.get(older)
+
+    assert "Message 51" in text(first)
+    assert "Message 02" in text(first)
+    assert "Message 01" not in text(first)
+    assert "Message 01" in text(second)
+    assert "Message 02" not in text(second)
+    assert "q=Message" in older
+    assert "Revenir aux derniers" in text(second)
+
+
+def test_a_message_tells_what_it_asked_for_and_what_leaves(page):
+    connect("Bureau", sender_name="Atelier", is_default=True)
+    message = hand_over(headers=["Reply-To: retours@exemple.net"])
+
+    answer = page.get(f"/messages/{message.uid}/")
+
+    words = text(answer)
+    assert "demande@exemple.net Atelier <bureau@exemple.fr>" in words.replace(" <br>", "")
+    assert "retours@exemple.net" in words
+    assert "retirée" in words
+    assert "« Bureau » est l’expéditeur par défaut : il porte tous les messages." in words
+    assert sum(tag == "s" for tag, _attributes in tags(answer)) == 2
+
+
+def test_a_held_message_says_why_and_is_released_once_there_is_a_route(page):
+    message = hand_over()
+    assert "Aucune connexion n’est active." in text(page.get(f"/messages/{message.uid}/"))
+
+    early = page.post(f"/messages/{message.uid}/release/")
+    assert early.status_code == 409
+    assert "Il n’y a toujours pas de chemin" in text(early)
+
+    connect("Bureau")
+    answer = page.post(f"/messages/{message.uid}/release/", follow=True)
+    assert "Le message part maintenant." in text(answer)
+    assert state_of(message) == "queued"
+
+
+def test_cancelling_and_its_second_click(page):
+    message = hand_over()
+    address = f"/messages/{message.uid}/cancel/"
+
+    assert "Ce qui n’était pas encore parti est annulé." in text(page.post(address, follow=True))
+    again = page.post(address)
+
+    assert again.status_code == 409
+    assert "Tout est terminé pour ce message" in text(again)
+    assert "Annuler l’envoi" not in text(again)
+
+
+def test_d10_an_answer_to_a_doubt_carries_its_attempt_and_a_second_click_is_a_conflict(page):
+    office = connect("Bureau")
+    message = hand_over()
+    attempt = doubt(message, office)
+    address = f"/messages/{message.uid}/resolve/"
+    shown = page.get(f"/messages/{message.uid}/")
+    form = {
+        a["name"]: a.get("value")
+        for tag, a in tags(shown)
+        if tag == "input" and a.get("name") in {"attempt", "recipient"}
+    }
+    assert form == {"attempt": str(attempt), "recipient": "lea@exemple.org"}
+
+    stale = page.post(address, form | {"attempt": str(uuid4()), "outcome": "send_again"})
+    assert stale.status_code == 409
+    assert "Il y a eu un autre essai depuis" in text(stale)
+    assert state_of(message) == "in_doubt"
+
+    page.post(address, form | {"outcome": "send_again"})
+    assert state_of(message) == "queued"
+    second = page.post(address, form | {"outcome": "send_again"})
+    assert second.status_code == 409
+    assert "Plus rien n’est incertain" in text(second)
+
+
+def test_saying_that_it_arrived(page):
+    office = connect("Bureau")
+    message = hand_over()
+    attempt = doubt(message, office)
+    form = {"attempt": str(attempt), "recipient": "lea@exemple.org", "outcome": "arrived"}
+
+    answer = page.post(f"/messages/{message.uid}/resolve/", form, follow=True)
+
+    assert "Noté comme arrivé." in text(answer)
+    assert state_of(message) == "accepted"
+    assert "user:claire@exemple.fr" in str(list(Event.objects.values_list("detail", flat=True)))
+
+
+def test_sending_once_more_makes_a_linked_message(page):
+    connect("Bureau")
+    message = hand_over()
+
+    answer = page.post(f"/messages/{message.uid}/resend/", follow=True)
+
+    assert Message.objects.count() == 2
+    assert "du message précédent" in text(answer)
+    assert f"/messages/{message.uid}/" in answer.content.decode()
+
+
+def test_a_message_whose_content_is_gone_says_so(page):
+    message = hand_over()
+    Chunk.objects.all().delete()
+
+    answer = page.get(f"/messages/{message.uid}/")
+
+    assert "Le contenu n’est plus conservé" in text(answer)
+    assert "Renvoyer un exemplaire" not in text(answer)
+    assert page.post(f"/messages/{message.uid}/resend/").status_code == 409
+
+
+def test_the_steps_of_an_attempt_are_told(page):
+    office = connect("Bureau")
+    message = hand_over()
+    now = timezone.now()
+    steps = [
+        {"phase": "rcpt", "sent": "RCPT TO:<lea@exemple.org>", "error": None, "elapsed_ms": 12.0, "detail": "",
+         "reply": {"code": 550, "enhanced": "5.1.1", "text": "5.1.1 <i>unknown</i>"}},
+    ]  # fmt: skip
+    Attempt.objects.create(
+        uid=uuid4(), message=message, connection=office, connection_version=1, lane_epoch=1,
+        started_at=now - timedelta(seconds=3), ended_at=now, peer="192.0.2.1:587", tls="TLSv1.3", steps=steps,
+    )  # fmt: skip
+
+    answer = page.get(f"/messages/{message.uid}/")
+
+    assert "RCPT TO:<lea@exemple.org>" in text(answer)
+    assert "550 5.1.1 &lt;i&gt;unknown&lt;/i&gt;" in answer.content.decode()
+
+
+NASTY = [
+    "<script>alert(1)</script>",
+    '"><img src=x onerror=alert(1)>',
+    "</pre><svg onload=alert(1)>",
+    "javascript:alert(1)",
+    "{{ 7|add:7 }}{% now 'Y' %}",
+    "&#60;script&#62;alert(1)",
+]
+
+
+@pytest.mark.parametrize("nasty", NASTY)
+def test_i11_subject_body_and_replies_are_inert(page, nasty):
+    message = hand_over(subject=nasty, body=nasty)
+    Delivery.objects.filter(message=message).update(last_code=550, last_text=nasty)
+
+    for address in ("/messages/", f"/messages/{message.uid}/"):
+        answer = page.get(address)
+        assert nasty in text(answer) or "script>alert(1)" in text(answer)
+        assert_inert(answer)
+
+
+def test_i11_html_is_shown_as_its_words_alone(page):
+    markup = (
+        "<h1>Bonjour</h1><script>alert(1)</script><style>p{}</style><p onclick=x>Nous <b>déménageons</b>.</p>"
+    )
+    message = hand_over(
+        body=markup, headers=["MIME-Version: 1.0", "Content-Type: text/html; charset=utf-8",
+                              "Content-Transfer-Encoding: 8bit"],
+    )  # fmt: skip
+
+    answer = page.get(f"/messages/{message.uid}/")
+
+    assert "Nous déménageons." in text(answer)
+    assert "alert(1)" not in text(answer)
+    assert "Les mots du HTML" in text(answer)
+    assert_inert(answer)
+
+
+def test_i11_a_bidirectional_override_and_control_characters_are_shown_as_escapes(page):
+    message = hand_over(
+        body="facture\u202efdp.exe \x1b[31m", headers=["Content-Type: text/plain; charset=utf-8"]
+    )
+
+    content = page.get(f"/messages/{message.uid}/").content.decode()
+
+    assert "\u202e" not in content
+    assert "\x1b" not in content
+    assert "\\u{202e}" in content
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        ["Content-Type: multipart/mixed"],
+        ["Content-Type: text/plain; charset=nonsense"],
+        ["Content-Type: multipart/mixed; boundary=x", "Content-Transfer-Encoding: base64"],
+        ["Content-Type: message/rfc822"],
+    ],
+)
+def test_a_content_that_cannot_be_read_does_not_break_the_page(page, headers):
+    message = hand_over(headers=["MIME-Version: 1.0", *headers])
+
+    assert page.get(f"/messages/{message.uid}/").status_code == 200
+
+
+def test_an_unknown_message_is_not_found(page):
+    assert page.get(f"/messages/{uuid4()}/").status_code == 404
+    assert page.post(f"/messages/{uuid4()}/cancel/").status_code == 404
+
+
+def assert_inert(answer):
+    for tag, attributes in tags(answer):
+        assert not (tag == "script" and "src" not in attributes)
+        assert not any(name.startswith("on") for name in attributes), (tag, attributes)
+        assert attributes.get("src", "/static/").startswith("/static/")
+        assert not attributes.get("href", "").startswith("javascript")
+
+
+def test_a_name_of_a_connection_that_was_deleted_still_stands_there(page):
+    office = connect("Bureau")
+    message = hand_over()
+    Delivery.objects.filter(message=message).update(
+        state="accepted", settled_at=timezone.now(), next_attempt_at=None
+    )
+    connections.delete(str(office.uid), "user:x", timezone.now())
+
+    assert "Bureau" in text(page.get(f"/messages/{message.uid}/"))
