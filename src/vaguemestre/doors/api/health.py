@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from vaguemestre.ledger.models import Courier
-
-BEAT = timedelta(seconds=15)  # a courier that has not been heard for so long is not there
+from vaguemestre.ledger import leases
 
 _migrated = False  # migrations do not come undone under a running process: asked until the answer is yes
 
@@ -26,15 +22,13 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
     """Database, migrations and courier are there; 503 names what is missing."""
-    found = {"database": False, "migrations": False, "courier": False}
     try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-        found["database"] = True
-        found["migrations"] = _migrations_applied()
-        found["courier"] = found["migrations"] and _courier_beats()
+        migrated = _migrations_applied()
+        alive = migrated and leases.courier_alive(timezone.now())
     except DatabaseError:
-        pass
+        found = {"database": False, "migrations": False, "courier": False}
+    else:
+        found = {"database": True, "migrations": migrated, "courier": alive}
     missing = [name for name, there in found.items() if not there]
     body = {"status": "missing" if missing else "ready", "missing": missing, **found}
     return JsonResponse(body, status=503 if missing else 200)
@@ -46,7 +40,3 @@ def _migrations_applied() -> bool:
         executor = MigrationExecutor(connection)
         _migrated = not executor.migration_plan(executor.loader.graph.leaf_nodes())
     return _migrated
-
-
-def _courier_beats() -> bool:
-    return Courier.objects.filter(beat_at__gte=timezone.now() - BEAT).exists()

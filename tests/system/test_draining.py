@@ -1,0 +1,77 @@
+"""SIGTERM under load: what is under way ends, the rest waits, nothing is in doubt."""
+
+import contextlib
+import http.client
+import smtplib
+import threading
+from collections import Counter
+
+from system.product import Product, until
+from system.upstream import Upstream
+
+MESSAGES = 200
+
+
+def test_sigterm_under_load_drains_within_thirty_seconds_and_leaves_no_doubt(record_property):
+    over = threading.Event()
+    answered, taken_over = [], []
+    with Upstream(delay=1.5) as upstream, Product() as product:
+        product.api.connect(upstream)
+        batch = [{"to": [f"queued{n}@example.com"], "text": "Good day."} for n in range(MESSAGES)]
+        product.api.post("/messages/batch", {"messages": batch}, status=202)
+
+        def post(n):
+            with contextlib.suppress(OSError, http.client.HTTPException):
+                for number in range(1000):
+                    body = {"to": [f"api{n}.{number}@example.com"], "text": "Good day."}
+                    if product.api.ask("POST", "/api/v1/messages", body).status == 202:
+                        answered.append(body["to"][0])
+                    if over.is_set():
+                        break
+            product.api.close()
+
+        def submit(n):
+            with contextlib.suppress(OSError, smtplib.SMTPException):
+                for number in range(1000):
+                    with smtplib.SMTP("127.0.0.1", product.submission_port, timeout=30) as session:
+                        session.login("app", product.key)
+                        to = f"smtp{n}.{number}@example.com"
+                        session.sendmail("app@example.org", [to], "Subject: Hello\r\n\r\nGood day.\r\n")
+                        taken_over.append(to)
+                    if over.is_set():
+                        break
+
+        threads = [threading.Thread(target=work, args=(n,)) for n in range(3) for work in (post, submit)]
+        for thread in threads:
+            thread.start()
+        until(lambda: upstream.taken >= 9 and len(answered) > 20 and len(taken_over) > 20, what="load")
+        took = product.stop()
+        over.set()
+        for thread in threads:
+            thread.join()
+
+        states = dict(product.rows("SELECT state, count(*) FROM ledger_delivery GROUP BY state"))
+        assert set(states) == {"accepted", "queued"}, states
+        assert product.rows("SELECT count(*) FROM ledger_event WHERE state = 'in_doubt'") == [(0,)]
+        stored = dict(product.rows("SELECT recipient, state FROM ledger_delivery"))
+        assert set(answered) | set(taken_over) <= set(stored)
+        accepted = {recipient for recipient, state in stored.items() if state == "accepted"}
+        assert upstream.by_recipient() == Counter(dict.fromkeys(accepted, 1))
+        record_property("seconds", round(took, 2))
+        record_property("left queued", states["queued"])
+        assert took < 5 + 1.5, f"{took:.1f} s, for an upstream that takes 1.5 s"
+        assert "Traceback" not in product.logs()
+
+
+def test_the_next_start_sends_the_rest_once():
+    with Upstream(delay=0.3) as upstream, Product() as product:
+        product.api.connect(upstream)
+        batch = [{"to": [f"queued{n}@example.com"], "text": "Good day."} for n in range(60)]
+        product.api.post("/messages/batch", {"messages": batch}, status=202)
+        until(lambda: upstream.taken >= 5, what="work")
+        product.stop()
+        first = upstream.taken
+        assert first < 60
+        product.start()
+        until(lambda: upstream.taken >= 60, 30, what="the rest")
+        assert set(upstream.by_recipient().values()) == {1}
