@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import socket
 import threading
 import time
 
 import pytest
 
+from scripted.certificates import the_authority, the_certificate
 from scripted.client import PASSWORD, loopback_network
 from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
@@ -71,6 +74,52 @@ def test_a_server_that_drips_is_left_in_time(network, script, encryption):
         found = outcome(draft_to(server, encryption, password=password), network, within=WITHIN)
         assert time.monotonic() - started < WITHIN + SLACK
     assert not found.ok
+
+
+@contextlib.contextmanager
+def behaving(serve):
+    """`serve(listener, links)` in a thread; the links it enters stay open until the end."""
+    with contextlib.ExitStack() as links, socket.create_server(("127.0.0.1", 0)) as listener:
+        thread = threading.Thread(target=serve, args=(listener, links), daemon=True)
+        thread.start()
+        yield type("Server", (), {"port": listener.getsockname()[1]})
+        thread.join(5)
+
+
+def test_a_refused_certificate_is_read_again_only_while_there_is_time(network):
+    wrong = the_authority().certificate("mail.other.example").context()
+
+    def shake_slowly_then_never(listener, links):
+        first = links.enter_context(listener.accept()[0])
+        time.sleep(0.7)
+        with contextlib.suppress(OSError):
+            wrong.wrap_socket(first, server_side=True).close()
+        links.enter_context(listener.accept()[0])
+
+    with behaving(shake_slowly_then_never) as server:
+        started = time.monotonic()
+        found = outcome(draft_to(server, "ssl"), network, within=2.0)
+        assert time.monotonic() - started < 2.0 + SLACK
+    assert found.findings[0].code == "certificate_wrong_name"
+    assert "names" not in found.findings[0].facts
+
+
+def test_a_server_that_answers_quit_late_and_never_closes_is_left_in_time(network):
+    right = the_certificate().context()
+
+    def keep_the_link(listener, links):
+        link = links.enter_context(right.wrap_socket(listener.accept()[0], server_side=True))
+        link.sendall(b"220 mx.example.org\r\n")
+        while not (line := link.recv(1000)).startswith(b"QUIT"):
+            link.sendall(b"550 5.1.8 no\r\n" if line.startswith(b"MAIL") else b"250 ok\r\n")
+        time.sleep(0.4)
+        link.sendall(b"221 bye\r\n")
+
+    with behaving(keep_the_link) as server:
+        started = time.monotonic()
+        found = outcome(draft_to(server, "ssl"), network, within=1.0)
+        assert time.monotonic() - started < 1.0 + SLACK / 2
+    assert found.findings[0].code == "sender_refused"
 
 
 def test_a_name_that_resolves_for_ever_and_a_port_that_never_answers(network):
