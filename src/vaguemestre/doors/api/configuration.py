@@ -50,9 +50,10 @@ def replace_source_addresses(request: HttpRequest) -> Answer:
     values = posted(request)
     known_only(values, "items")
     items = objects(values, "items", source_addresses.MOST)
-    for item in items:
-        known_only(item, "address", "label", "last_seen_at")
-        text(item, "address")
-        text(item, "label")
+    for position, item in enumerate(items):
+        within = f"items[{position}]."
+        known_only(item, "address", "label", "last_seen_at", within=within)
+        text(item, "address", within)
+        text(item, "label", within)
     source_addresses.replace(items, actor(request), timezone.now())
     return Answer(source_addresses.resource())

@@ -19,14 +19,16 @@ from typing import Any
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
+from django.utils.crypto import salted_hmac
 
 from vaguemestre.doors.api import schemas
 from vaguemestre.doors.api.auth import demand, submitter
 from vaguemestre.doors.api.problems import Rejected
-from vaguemestre.doors.api.rendering import plain, render
+from vaguemestre.doors.api.rendering import render
 from vaguemestre.ledger import idempotency
 
 LANGUAGE = "en"
+JSON = "application/json"
 KEY_LIMIT = 255  # characters of an Idempotency-Key
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _KEY = re.compile(r"[ -~]+")
@@ -97,7 +99,7 @@ def endpoint(  # noqa: PLR0913  an operation has these properties
 
 
 def _signature(view: View) -> inspect.Signature:
-    """What ninja reads the parameters from: annotations as values, and the first parameter by its usual name."""
+    """What ninja reads: annotations as values, and the first parameter by its usual name."""
     found = inspect.signature(view, eval_str=True)
     request, *others = found.parameters.values()
     return found.replace(parameters=[request.replace(name="request"), *others])
@@ -110,30 +112,32 @@ def _once(request: HttpRequest, do: Callable[[], Answer | HttpResponseBase]) -> 
         answer = do()
         if not isinstance(answer, Answer):
             raise TypeError("an operation that heeds Idempotency-Key answers with an Answer")
-        return answer.status, plain(answer.body)
+        # As text: a database may keep JSON with its keys in another order, and the same answer is the same bytes.
+        return answer.status, {"rendered": render(answer.body).decode()}
 
     key = request.headers["Idempotency-Key"]
     if len(key) > KEY_LIMIT or not _KEY.fullmatch(key):
         message = f"An Idempotency-Key has 1 to {KEY_LIMIT} printable characters."
         raise Rejected(400, message, at="Idempotency-Key")
     owner = str(submitter(request).uid)
-    status, body, replayed = idempotency.once(owner, key, _digest(request), timezone.now(), work)
-    response = _response(Answer(body, status))
+    status, kept, replayed = idempotency.once(owner, key, _digest(request), timezone.now(), work)
+    response = HttpResponse(kept["rendered"], status=status, content_type=JSON)
     if replayed:
         response["Idempotency-Replayed"] = "true"
     return response
 
 
 def _digest(request: HttpRequest) -> str:
+    """Of method, address and body; keyed, since a body may hold a password that could be guessed."""
     digest = hashlib.sha256(f"{request.method} {request.get_full_path()}\n".encode("utf-8", "replace"))
     digest.update(request.body)
-    return digest.hexdigest()
+    return salted_hmac("vaguemestre.idempotency", digest.digest(), algorithm="sha256").hexdigest()
 
 
 def _response(answer: Answer) -> HttpResponse:
     if answer.status == 204:
         return HttpResponse(status=204)
-    return HttpResponse(render(answer.body), status=answer.status, content_type="application/json")
+    return HttpResponse(render(answer.body), status=answer.status, content_type=JSON)
 
 
 def _refuse_unstorable(request: HttpRequest, values: Mapping[str, Any]) -> None:

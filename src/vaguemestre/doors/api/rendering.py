@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any
-
 from django.core.serializers.json import DjangoJSONEncoder
 
 
 def render(body: object) -> bytes:
     """A body as bytes."""
     return json.dumps(body, cls=DjangoJSONEncoder, separators=(",", ":")).encode("ascii")
-
-
-def plain(body: object) -> Any:
-    """A body as JSON alone can hold it, to be remembered."""
-    return json.loads(render(body))

@@ -11,22 +11,24 @@ from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 
 
-def known_only(values: Mapping[str, object], *names: str) -> None:
-    """Refuse fields that are none."""
+def known_only(values: Mapping[str, object], *names: str, within: str = "") -> None:
+    """Refuse fields that are none; `within` is the path of the object, such as `items[0].`."""
     faults = [
-        Invalid(name, "unknown_field", f"There is no field {name}.") for name in values if name not in names
+        Invalid(f"{within}{name}", "unknown_field", f"There is no field {name}.")
+        for name in values
+        if name not in names
     ]
     if faults:
         raise Refusal(*faults)
 
 
-def text(values: Mapping[str, object], name: str) -> str:
+def text(values: Mapping[str, object], name: str, within: str = "") -> str:
     """A text; "" where it is absent or null."""
     value = values.get(name)
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Refusal(Invalid(name, "not_text", "Text is needed here."))
+        raise Refusal(Invalid(f"{within}{name}", "not_text", "Text is needed here."))
     return value
 
 

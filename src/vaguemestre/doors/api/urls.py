@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Iterable
 
-from django.http import HttpRequest
+from django.http import Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.urls import URLPattern, URLResolver, path, re_path
 
@@ -18,7 +18,7 @@ type Handler = Callable[..., HttpResponseBase]
 
 
 def _with_problems(patterns: Iterable[URLPattern | URLResolver]) -> list[URLPattern | URLResolver]:
-    """Ninja answers a wrong method by itself, in plain text."""
+    """Ninja answers a wrong method by itself, in plain text, and its root with Django's page."""
     found = list(patterns)
     for pattern in found:
         if isinstance(pattern, URLPattern):
@@ -29,7 +29,10 @@ def _with_problems(patterns: Iterable[URLPattern | URLResolver]) -> list[URLPatt
 def _answering_methods(view: Handler) -> Handler:
     @functools.wraps(view)
     def answer(request: HttpRequest, *args: object, **values: object) -> HttpResponseBase:
-        response = view(request, *args, **values)
+        try:
+            response = view(request, *args, **values)
+        except Http404:
+            return not_found(request)
         if response.status_code != 405:
             return response
         allowed = {"Allow": response.headers.get("Allow", "")}

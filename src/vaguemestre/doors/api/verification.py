@@ -27,6 +27,7 @@ from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.probe import Busy, Outcome, as_json, verify
+from vaguemestre.verification.wording import words
 
 router = Router(tags=["Connections"])
 SCOPES = ("connections",)
@@ -118,8 +119,6 @@ def _events(told: Iterator[Step | Outcome], language: str) -> Iterator[bytes]:
 def _result(outcome: Outcome, language: str) -> dict[str, Any]:
     # Not around a yield: the language would leak into whatever the thread does in between.
     with translation.override(language):
-        from vaguemestre.verification.wording import words  # noqa: PLC0415
-
         return as_json(outcome, words)
 
 

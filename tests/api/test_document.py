@@ -1,0 +1,83 @@
+"""The OpenAPI document, and the API held to it by a machine."""
+
+import pytest
+import schemathesis
+from django.core.signals import request_finished, request_started
+from django.db import close_old_connections
+from hypothesis import HealthCheck, Phase, settings
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from vaguemestre.wsgi import application
+
+pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture
+def document(api):
+    return api.get("/openapi.json").json()
+
+
+def test_the_document_is_openapi_31(document):
+    assert document["openapi"].startswith("3.1")
+    assert document["components"]["securitySchemes"]["BearerKey"] == {"type": "http", "scheme": "bearer"}
+
+
+def test_every_operation_has_a_stable_name_of_its_own(document):
+    names = [
+        operation["operationId"] for methods in document["paths"].values() for operation in methods.values()
+    ]
+    assert len(names) == len(set(names)) == 31
+    assert {
+        "sendMessage",
+        "createConnection",
+        "changeConnection",
+        "verifyTypedConnection",
+        "explainRoute",
+    } <= set(names)
+
+
+def test_every_reference_leads_somewhere(document):
+    def references(part):
+        if isinstance(part, dict):
+            if "$ref" in part:
+                yield part["$ref"]
+            for inner in part.values():
+                yield from references(inner)
+        elif isinstance(part, list):
+            for inner in part:
+                yield from references(inner)
+
+    known = {f"#/components/schemas/{name}" for name in document["components"]["schemas"]}
+    assert set(references(document)) <= known
+
+
+def test_the_document_needs_no_key(client):
+    assert client.get("/api/v1/openapi.json").status_code == 200
+
+
+CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance, response_schema_conformance]
+
+
+@pytest.fixture
+def same_connection():
+    """As Django's own test client does: the end of a request does not end the test's transaction."""
+    request_finished.disconnect(close_old_connections)
+    request_started.disconnect(close_old_connections)
+    yield
+    request_finished.connect(close_old_connections)
+    request_started.connect(close_old_connections)
+
+
+# Verifying dials what was generated, and a raw message is no JSON; both are fuzzed elsewhere.
+schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application).exclude(path_regex="verify|raw")
+
+
+@schema.parametrize()
+@settings(max_examples=15, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
+def test_i09_every_operation_answers_as_the_document_says(case, api, office, same_connection):
+    case.call_and_validate(headers={"Authorization": f"Bearer {api.key}"}, checks=CHECKS)

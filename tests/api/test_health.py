@@ -1,0 +1,81 @@
+"""Liveness, readiness, gauges: without a key, cheap, without addresses."""
+
+import time
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.utils import timezone
+from prometheus_client.parser import text_string_to_metric_families
+
+from api.client import connection, key_with
+from vaguemestre.ledger.models import Courier
+
+pytestmark = pytest.mark.django_db
+
+
+def test_healthz_says_that_the_process_lives(django_assert_num_queries):
+    with django_assert_num_queries(0):
+        assert Client().get("/healthz").json() == {"status": "ok"}
+
+
+def test_readyz_says_what_is_missing(client):
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["missing"]) == (503, ["courier"])
+    beat = Courier.objects.create(holder="x", beat_at=timezone.now())
+    assert client.get("/readyz").status_code == 200
+    assert client.get("/readyz").json()["status"] == "ready"
+    beat.beat_at = timezone.now() - timedelta(seconds=16)
+    beat.save()
+    assert client.get("/readyz").json()["missing"] == ["courier"]
+
+
+def test_readyz_is_cheap(client, django_assert_max_num_queries):
+    client.get("/readyz")
+    started = time.process_time()
+    with django_assert_max_num_queries(2):
+        client.get("/readyz")
+    assert time.process_time() - started < 0.1
+
+
+def test_readyz_names_a_migration_that_is_missing(client, monkeypatch):
+    from django.db.migrations.recorder import MigrationRecorder
+
+    from vaguemestre.doors.api import health
+
+    monkeypatch.setattr(health, "_migrated", False)
+    MigrationRecorder.Migration.objects.filter(app="ledger").latest("id").delete()
+    assert client.get("/readyz").json()["missing"] == ["migrations", "courier"]
+
+
+def gauges():
+    response = Client().get("/metrics")
+    assert response["Content-Type"].startswith("text/plain")
+    text = response.content.decode()
+    return text, {
+        (sample.name, *sample.labels.values()): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def test_the_gauges_count_what_waits():
+    api = key_with("send")
+    api.post("/messages", {"to": ["canary@example.net", "b@example.net"], "text": "x"})
+    text, found = gauges()
+    assert found["vaguemestre_deliveries", "held"] == 2
+    assert found["vaguemestre_deliveries", "queued"] == 0
+    assert 0 <= found["vaguemestre_oldest_delivery_seconds", "held"] < 60
+    assert found["vaguemestre_connections", "ready"] == 0
+    connection("Canary Office")
+    connection("Asleep", active=False)
+    text, found = gauges()
+    assert found["vaguemestre_connections", "ready"] == 1
+    assert "anary" not in text
+    assert "@" not in text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+def test_only_reading_is_taken(client, path):
+    assert client.post(path).status_code == 405
+    assert client.head(path).content == b""
