@@ -18,11 +18,11 @@ check: ## what CI asks besides the tests: format, lint, types, imports, migratio
 
 demo: ## as run, with a capturing SMTP server and sample data, in build/demo
 	@tools/bootstrap dev
-	@exec .venv/bin/python tools/demo.py
+	@exec .venv/bin/python tools/demo.py $(SINK)
 
-bench: ## messages per second from acceptance to the next hop
+bench: ## messages per second from the first acceptance to the next hop's last, beside smtplib
 	@tools/bootstrap dev
-	@exec .venv/bin/python bench/throughput.py
+	@exec .venv/bin/python bench/first_figure.py
 
 lock: ## remake the lock files
 	@tools/lock
