@@ -8,3 +8,6 @@ urlpatterns = [
     path("", include("vaguemestre.doors.api.urls")),
     path("", include("vaguemestre.console.urls")),
 ]
+
+handler400 = "vaguemestre.doors.api.fallback.bad_request"
+handler500 = "vaguemestre.doors.api.fallback.server_error"

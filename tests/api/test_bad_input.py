@@ -169,6 +169,23 @@ def test_a_database_that_does_not_answer_is_503_and_a_fault_of_ours_500_without_
     capsys.readouterr()
 
 
+def test_a_host_that_is_not_ours_is_a_400_problem_for_the_api_and_a_page_for_people(api):
+    assert api.get("/connections", Host="evil.example").status_code == 400
+    page = Client().get("/", headers={"Host": "evil.example"})
+    assert page.status_code == 400
+    assert page["Content-Type"].startswith("text/html")
+
+
+def test_what_breaks_outside_a_view_is_a_500_problem_without_detail(api, monkeypatch):
+    def broken(self, request):
+        raise RuntimeError("secret detail")
+
+    monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", broken)
+    response = Api(api.key).get("/connections")
+    assert response.status_code == 500
+    assert b"secret" not in response.content
+
+
 def test_every_problem_has_its_title():
     assert problem_of(OperationalError()).body()["title"] == "Service Unavailable"
 

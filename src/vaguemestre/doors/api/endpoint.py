@@ -112,7 +112,7 @@ def _once(request: HttpRequest, do: Callable[[], Answer | HttpResponseBase]) -> 
         answer = do()
         if not isinstance(answer, Answer):
             raise TypeError("an operation that heeds Idempotency-Key answers with an Answer")
-        # As text: a database may keep JSON with its keys in another order, and the same answer is the same bytes.
+        # As text: PostgreSQL keeps the keys of JSON in another order; the same answer is the same bytes.
         return answer.status, {"rendered": render(answer.body).decode()}
 
     key = request.headers["Idempotency-Key"]

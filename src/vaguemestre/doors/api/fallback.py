@@ -1,0 +1,24 @@
+"""What Django itself answers before or behind a view: a problem for the API, a page for people."""
+
+from __future__ import annotations
+
+from django.http import HttpRequest, HttpResponse
+from django.views import defaults
+
+from vaguemestre.doors.api.problems import Problem
+
+_API = "/api/"
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400: a host that is not ours, a header that cannot be."""
+    if request.path.startswith(_API):
+        return Problem(400, "The request could not be read; is its Host the one of this server?").response()
+    return defaults.bad_request(request, exception)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500: what no view caught."""
+    if request.path.startswith(_API):
+        return Problem(500, "Something went wrong here; the operator's log says what.").response()
+    return defaults.server_error(request)
