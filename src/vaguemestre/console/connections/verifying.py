@@ -49,7 +49,7 @@ class Telling:
 def verify(request: HttpRequest) -> HttpResponseBase:
     """Try the typed values."""
     form = ConnectionForm(request.POST)
-    values = form.typed()
+    values = _without_empty_name(form.typed())
     uid = request.POST.get("uid") or None
     connection = or_404(connections.find, uid) if uid else None
     streams = LINES in request.headers.get("Accept", "")
@@ -63,6 +63,11 @@ def verify(request: HttpRequest) -> HttpResponseBase:
     if streams:
         return _stream(draft)
     return form_page(request, form, connection, **_whole(draft))
+
+
+def _without_empty_name(values: dict[str, object]) -> dict[str, object]:
+    """A connection can be tried before it has a name."""
+    return {name: value for name, value in values.items() if name != "name" or value}
 
 
 def _refused(refusal: Refusal) -> JsonResponse:

@@ -32,7 +32,6 @@ function clearErrors(form) {
 }
 
 function showErrors(form, errors) {
-  let first = null;
   for (const { field, message } of errors) {
     const place = document.getElementById(`id_${field}_error`);
     if (!place) continue;
@@ -44,9 +43,8 @@ function showErrors(form, errors) {
     if (!input.getAttribute("aria-describedby")?.includes(place.id)) {
       input.setAttribute("aria-describedby", `${input.getAttribute("aria-describedby") ?? ""} ${place.id}`.trim());
     }
-    first ??= input;
   }
-  first?.focus();
+  form.querySelector("[aria-invalid]")?.focus();
 }
 
 function fragment(html) {

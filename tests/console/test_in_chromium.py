@@ -1,0 +1,328 @@
+"""The pages in a real browser: by keyboard alone, at 360 px, under the strict policy, in both schemes."""
+
+import shutil
+import subprocess
+
+import pytest
+from django.core.cache import cache
+from django.utils import timezone
+from playwright.sync_api import expect, sync_playwright
+
+from console.conftest import PASSWORD
+from console.kit import connect, hand_over
+from scripted.sink import SinkServer
+from vaguemestre.ledger import instance, keys
+from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Message, User
+
+CHROMIUM = "/usr/bin/chromium"
+SWITCHES = [
+    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync",
+]  # fmt: skip
+PAGES = (
+    "/connections/", "/connections/new/", "/messages/", "/source-addresses/", "/source-addresses/edit/", "/keys/",
+    "/keys/new/", "/settings/", "/accounts/password/change/",
+)  # fmt: skip
+pytestmark = [
+    pytest.mark.needs("chromium"),
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),  # of playwright's own pipes
+]
+
+
+@pytest.fixture(scope="module")
+def chromium(django_db_setup):
+    """The browser. Playwright keeps an event loop running in this thread; queries are plain ones all the same."""
+    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture
+def window(chromium, live_server):
+    """A page of a new browser; what it complains of fails the test."""
+    cache.clear()  # what throttles logins is counted there
+    context = chromium.new_context(
+        base_url=live_server.url,
+        locale="fr-FR",
+        timezone_id="Asia/Tokyo",
+        viewport={"width": 1280, "height": 900},
+    )
+    context.set_default_timeout(10_000)
+    window = context.new_page()
+    complaints = []
+    window.on(
+        "console", lambda told: complaints.append(told.text) if told.type in {"error", "warning"} else None
+    )
+    window.on("pageerror", lambda error: complaints.append(str(error)))
+    window.complaints = complaints
+    yield window
+    context.close()
+    assert complaints == []
+
+
+@pytest.fixture
+def signed_in(window):
+    """The same, with Claire signed in and something on every page."""
+    User.objects.create_user("claire@exemple.fr", PASSWORD, language="fr")
+    connect("Bureau", is_default=True)
+    connect("Serveur Marketing", active=False)
+    hand_over("une-adresse-vraiment-tres-longue-sans-aucune-coupure@un-domaine-tres-long.exemple.org")
+    keys.create("Boutique", ["send", "read", "connections", "admin"], "user:x", timezone.now())
+    window.goto("/accounts/login/")
+    window.fill("[name=login]", "claire@exemple.fr")
+    window.fill("[name=password]", PASSWORD)
+    window.get_by_role("button", name="Se connecter").click()
+    window.wait_for_url("**/connections/")
+    return window
+
+
+def tab_to(window, name, role=None, most=60):
+    """Press Tab until the focus is on what has that accessible name."""
+    for _press in range(most):
+        window.keyboard.press("Tab")
+        focused = window.evaluate(
+            "(() => { const e = document.activeElement; const label = e.labels?.[0]?.textContent ?? '';"
+            "return [e.getAttribute('aria-label') ?? '', label.trim(), e.textContent.trim(), e.type ?? '']; })()"
+        )
+        if any(name in word for word in focused[:3]) and (role is None or role == focused[3]):
+            return
+    raise AssertionError(f"{name} is out of reach for the keyboard")
+
+
+def test_the_first_run_and_a_first_connection_by_keyboard_alone(window):
+    with SinkServer().in_thread() as server:
+        window.goto(f"/setup/{instance.new_setup_token()}/")
+        for name, value in (
+            ("Votre adresse email", "claire@exemple.fr"), ("Mot de passe", PASSWORD), ("encore une fois", PASSWORD),
+        ):  # fmt: skip
+            tab_to(window, name)
+            window.keyboard.type(value)
+        window.keyboard.press("Enter")
+        window.wait_for_url("**/connections/")
+        tab_to(window, "Créer une connexion")
+        window.keyboard.press("Enter")
+        window.wait_for_url("**/connections/new/")
+        for name, value in (
+            ("Nom Connexion", "Bureau"), ("Email Expéditeur", "contact@exemple.fr"), ("Serveur", "127.0.0.1"),
+        ):  # fmt: skip
+            tab_to(window, name)
+            window.keyboard.type(value)
+        tab_to(window, "Utiliser comme expéditeur par défaut")
+        window.keyboard.press("Space")
+        expect(window.get_by_text("Ce que cela change")).to_be_visible()
+        tab_to(window, "TLS", "radio")
+        window.keyboard.press("ArrowRight")
+        expect(window.locator("#id_port")).to_have_value("25")
+        tab_to(window, "Port")
+        window.keyboard.press("Control+a")
+        window.keyboard.type(str(server.port))
+        tab_to(window, "Vérifier la connexion")
+        window.keyboard.press("Enter")
+        expect(window.get_by_text("La connexion fonctionne")).to_be_visible()
+        expect(window.locator("#verification-result .ladder li")).to_have_count(7)
+        window.keyboard.press("Shift+Tab")
+        window.keyboard.press("Enter")
+    expect(window.get_by_text("« Bureau » est enregistrée, et vérifiée.")).to_be_visible()
+    saved = Connection.objects.get()
+    assert (saved.port, saved.is_default, saved.encryption) == (server.port, True, "none")
+
+
+def test_the_skip_link_comes_first_and_leads_to_the_content(signed_in):
+    signed_in.goto("/messages/")
+    signed_in.keyboard.press("Tab")
+    assert signed_in.evaluate("document.activeElement.className") == "skip"
+    box = signed_in.locator(".skip").bounding_box()
+    assert box["y"] >= 0
+
+    signed_in.keyboard.press("Enter")
+    signed_in.keyboard.press("Tab")
+
+    assert signed_in.evaluate("document.activeElement.closest('main') !== null")
+
+
+@pytest.mark.parametrize("width", [360, 800, 1280])
+def test_no_page_scrolls_sideways(signed_in, width):
+    signed_in.set_viewport_size({"width": width, "height": 780})
+    message, key = Message.objects.get(), ApiKey.objects.get()
+    office = Connection.objects.get(name="Bureau")
+    for address in (
+        *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/deactivate/",
+        f"/keys/{key.uid}/revoke/",
+    ):  # fmt: skip
+        signed_in.goto(address)
+        wide = signed_in.evaluate(
+            "[...document.querySelectorAll('main *')].filter(e => e.getBoundingClientRect().right > innerWidth + 1"
+            " && !e.closest('.visually-hidden')).map(e => e.outerHTML.slice(0, 90))"
+        )
+        assert wide == [], address
+        assert signed_in.evaluate("document.documentElement.scrollWidth") <= width, address
+
+
+def test_the_menu_of_a_narrow_screen_opens_and_closes_by_keyboard(signed_in):
+    signed_in.set_viewport_size({"width": 360, "height": 780})
+    link = signed_in.get_by_role("link", name="Messages", exact=True)
+    expect(link).to_be_hidden()
+
+    tab_to(signed_in, "Menu")
+    signed_in.keyboard.press("Enter")
+    expect(link).to_be_visible()
+    signed_in.keyboard.press("Escape")
+    expect(link).to_be_hidden()
+
+
+def test_the_switch_replaces_the_list_and_keeps_the_focus(signed_in):
+    signed_in.evaluate("window.untouched = true")
+    switch = signed_in.get_by_role("switch", name="Serveur Marketing")
+    switch.focus()
+
+    signed_in.keyboard.press("Space")
+
+    expect(switch).to_have_attribute("aria-checked", "true")
+    expect(switch).to_be_focused()
+    assert signed_in.evaluate("window.untouched"), "the page was not loaded anew"
+    assert Connection.objects.get(name="Serveur Marketing").active
+
+
+def test_switching_the_default_off_asks_for_the_successor(signed_in):
+    signed_in.get_by_role("switch", name="Bureau").click()
+
+    expect(signed_in.get_by_role("heading", name="Qui devient l’expéditeur par défaut")).to_be_visible()
+    assert Connection.objects.get(name="Bureau").active
+
+
+def test_the_port_follows_the_encryption_unless_it_was_chosen(signed_in):
+    signed_in.goto("/connections/new/")
+    port = signed_in.locator("#id_port")
+    for choice, number in (("SSL", "465"), ("TLS", "587"), ("Aucun", "25")):
+        signed_in.get_by_text(choice, exact=True).click()
+        expect(port).to_have_value(number)
+
+    port.fill("2525")
+    signed_in.get_by_text("SSL", exact=True).click()
+
+    expect(port).to_have_value("2525")
+
+
+def test_a_moved_server_says_at_once_that_the_password_is_needed_again(signed_in):
+    saved = connect("Support", login="aide", password="s3cr3t-s3cr3t")
+    signed_in.goto(f"/connections/{saved.uid}/")
+    hint = signed_in.get_by_text("Le mot de passe enregistré ne valait que pour")
+    expect(hint).to_be_hidden()
+
+    signed_in.locator("#id_host").fill("autre.exemple.fr")
+    expect(hint).to_be_visible()
+    signed_in.locator("#id_host").fill(saved.host)
+    expect(hint).to_be_hidden()
+
+
+def test_a_verification_of_faulty_values_marks_the_fields_and_keeps_the_password(signed_in):
+    signed_in.goto("/connections/new/")
+    signed_in.locator("#id_password").fill("gardé")
+    signed_in.locator("#id_host").fill("smtp://x")
+
+    signed_in.get_by_role("button", name="Vérifier la connexion").click()
+
+    expect(signed_in.get_by_text("Donnez seulement le nom du serveur")).to_be_visible()
+    expect(signed_in.locator("#id_sender_email")).to_have_attribute("aria-invalid", "true")
+    expect(signed_in.locator("#id_sender_email")).to_be_focused()
+    expect(signed_in.locator("#id_password")).to_have_value("gardé")
+    assert [told for told in signed_in.complaints if "422" not in told] == []
+    signed_in.complaints.clear()
+
+
+def test_times_are_shown_in_the_readers_zone(signed_in):
+    message = Message.objects.get()
+    at = timezone.datetime(2026, 1, 1, 20, 30, tzinfo=timezone.UTC)
+    Message.objects.filter(pk=message.pk).update(accepted_at=at)
+
+    signed_in.goto(f"/messages/{message.uid}/")
+
+    expect(signed_in.locator(".page-head time")).to_have_text("2 janv. 2026, 05:30")
+
+
+def test_the_search_answers_while_typing(signed_in):
+    hand_over("paul@exemple.org", subject="Rappel de rendez-vous")
+    signed_in.goto("/messages/")
+    expect(signed_in.locator("#results tbody tr")).to_have_count(2)
+
+    signed_in.locator("#search").press_sequentially("rappel")
+
+    expect(signed_in.locator("#results tbody tr")).to_have_count(1)
+    expect(signed_in.get_by_role("link", name="Rappel de rendez-vous")).to_be_visible()
+
+
+def test_lines_are_added_to_the_whitelist_and_taken_away(signed_in):
+    signed_in.goto("/source-addresses/edit/")
+    rows = signed_in.locator("#address-rows .address-row")
+    expect(rows).to_have_count(3)
+    signed_in.get_by_role("button", name="Une ligne de plus").click()
+    expect(rows).to_have_count(4)
+    signed_in.keyboard.type("198.51.100.10")
+    signed_in.get_by_role("button", name="Retirer l’adresse 1").click()
+    expect(rows).to_have_count(3)
+
+    signed_in.get_by_role("button", name="Enregistrer").click()
+
+    expect(signed_in.get_by_text("1 adresse à autoriser")).to_be_visible()
+
+
+def test_the_list_is_copied(signed_in):
+    signed_in.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    signed_in.goto("/keys/new/")
+    signed_in.fill("#name", "Site")
+    signed_in.get_by_role("button", name="Créer la clé").click()
+
+    signed_in.get_by_role("button", name="Copier").click()
+
+    expect(signed_in.get_by_text("Copié", exact=True)).to_be_visible()
+    copied = signed_in.evaluate("navigator.clipboard.readText()")
+    assert keys.authenticate(copied, timezone.now()).name == "Site"
+
+
+def test_i11_nothing_of_a_message_runs(signed_in):
+    nasty = "<img src=x onerror=document.title='pwned'><script>document.title='pwned'</script>"
+    message = hand_over(subject=nasty, body=nasty)
+    Delivery.objects.filter(message=message).update(last_code=550, last_text=nasty)
+
+    for address in ("/messages/", f"/messages/{message.uid}/"):
+        signed_in.goto(address)
+        signed_in.wait_for_timeout(150)
+        assert "pwned" not in signed_in.title().removeprefix(nasty)
+        assert signed_in.locator("img[src=x]").count() == 0
+
+
+@pytest.fixture(scope="session")
+def axe(tmp_path_factory):
+    """The source of axe-core, out of the package registry; where that is out of reach the tests are skipped."""
+    npm, folder = shutil.which("npm"), tmp_path_factory.mktemp("axe")
+    if npm is None:
+        pytest.skip("npm is not installed")
+    command = [npm, "install", "--no-audit", "--no-fund", "--prefix", str(folder), "axe-core"]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=60, cwd=folder)
+    except (subprocess.CalledProcessError, subprocess.TimeoutExpired):
+        pytest.skip("axe-core cannot be installed")
+    return (folder / "node_modules/axe-core/axe.min.js").read_text()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_axe_finds_nothing(signed_in, axe, scheme):
+    signed_in.emulate_media(color_scheme=scheme)
+    message, office = Message.objects.get(), Connection.objects.get(name="Bureau")
+    Connection.objects.filter(pk=office.pk).update(
+        health="locked", health_why="sign_in_refused", health_text="535"
+    )
+    for address in (
+        *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/delete/",
+    ):  # fmt: skip
+        signed_in.goto(address)
+        signed_in.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
+        signed_in.evaluate(axe)
+        found = signed_in.evaluate(
+            "axe.run({runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa', 'best-practice']})"
+            ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ').slice(0, 400)))"
+        )
+        assert found == [], address
