@@ -1,12 +1,12 @@
-"""Django's SQLite backend with a fair lock in front of every write transaction.
+"""Django's SQLite backend with a fair lock in front of every write.
 
-SQLite's own busy handler sleeps between tries, so that four writers wait long for a commit; an advisory file
-lock, taken before BEGIN and given back after COMMIT, hands over at once (`bench/writers.py`). The lock is a
-file beside the database; it excludes processes and, since each connection opens it anew, threads.
+SQLite's own busy handler sleeps between tries, so that of four writers one waits seconds for a commit; an
+advisory file lock, taken before BEGIN and given back after COMMIT, hands over at once (`bench/writers.py`). A
+statement that writes outside a transaction takes it for itself. The lock is a file beside the database; it
+excludes processes and, since each connection opens it anew, threads.
 
 Promises: no transaction begins without the lock; the lock never outlives its transaction, nor a process that
-dies. Statements outside a transaction still rely on the busy handler. Fails as SQLite does; the wait for the
-lock itself has no end but that of the transaction before it.
+dies. Fails as SQLite does; the wait for the lock itself has no end but that of the transaction before it.
 
 Hooked into Django 6.1: `Atomic` begins by `_start_transaction_under_autocommit` and ends, whatever happens,
 by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them.
@@ -16,11 +16,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+from collections.abc import Callable
 from typing import Any
 
 from django.db.backends.sqlite3 import base
 
 LOCK_SUFFIX = "-lock"
+_WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
@@ -29,6 +31,17 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock: tuple[int, int] | None = None
+        self.execute_wrappers.append(self._execute)
+
+    def _execute(self, execute: Callable[..., Any], sql: str, *call: Any) -> Any:
+        """Django's `execute_wrapper`: a write that is a transaction by itself waits in the same row."""
+        if self._lock is not None or not sql.startswith(_WRITES):
+            return execute(sql, *call)
+        self._take()
+        try:
+            return execute(sql, *call)
+        finally:
+            self._give_back_if_over()
 
     def _start_transaction_under_autocommit(self) -> None:
         self._take()

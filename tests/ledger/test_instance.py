@@ -1,0 +1,257 @@
+"""The installation's facts: mode, ruling, source addresses, the first administrator, verifications, readiness."""
+
+import pytest
+
+from ledger.kit import ACTOR, NOW, at_once, connect, fault_codes, fresh, later, with_password
+from vaguemestre.ledger import connections, instance, resources, source_addresses, verifications
+from vaguemestre.ledger.connections import saved_draft
+from vaguemestre.ledger.instance import RulingKind
+from vaguemestre.ledger.models import Connection, SourceAddress, User, Verification, Version
+from vaguemestre.ledger.refusals import Refusal
+
+pytestmark = pytest.mark.django_db
+
+
+# mode and ruling
+
+
+def test_override_is_the_initial_mode_and_fallback_can_be_chosen():
+    assert instance.settings() == {"default_mode": "override"}
+    assert instance.change_settings({"default_mode": "fallback"}, ACTOR, NOW) == {"default_mode": "fallback"}
+    assert Version.objects.get(kind="setting").changes == {"default_mode": ["override", "fallback"]}
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"default_mode": "perhaps"},
+        {"default_mode": None},
+        {"default_mode": []},
+        {"default_mode": {}},
+        {"x": 1},
+    ],
+)
+def test_a_setting_that_makes_no_sense_is_refused(values):
+    with pytest.raises(Refusal):
+        instance.change_settings(values, ACTOR, NOW)
+    assert instance.settings() == {"default_mode": "override"}
+
+
+def test_the_ruling_names_the_rule_that_decides_now():
+    assert instance.ruling() == instance.Ruling(RulingKind.NONE, None)
+    one = connect("One")
+    assert instance.ruling() == instance.Ruling(RulingKind.ONLY, one)
+    assert not instance.configuration().needs_choice
+    two = connect("Two")
+    assert instance.ruling() == instance.Ruling(RulingKind.SEVERAL, None)
+    assert instance.configuration().needs_choice
+    connections.make_default(str(two.uid), ACTOR, NOW)
+    assert instance.ruling() == instance.Ruling(RulingKind.DEFAULT, two)
+    instance.change_settings({"default_mode": "fallback"}, ACTOR, NOW)
+    assert instance.ruling() == instance.Ruling(RulingKind.FALLBACK, two)
+
+
+# source addresses
+
+
+def test_the_list_is_empty_at_first():
+    assert source_addresses.resource() == {"items": [], "observed": []}
+
+
+def test_the_environment_seeds_the_list_once_and_then_it_is_the_operators():
+    source_addresses.seed([], NOW)
+    source_addresses.seed(["192.0.2.2", "192.0.2.1", "192.0.2.2"], NOW)
+    assert [row.address for row in source_addresses.listed()] == ["192.0.2.2", "192.0.2.1"]
+    source_addresses.replace([], ACTOR, NOW)
+    source_addresses.seed(["192.0.2.9"], NOW)
+    assert source_addresses.listed() == []
+
+
+def test_replacing_keeps_the_order_and_the_canonical_form():
+    items = [{"address": "2001:DB8::0:1", "label": "Office"}, {"address": "192.0.2.1"}]
+    source_addresses.replace(items, ACTOR, NOW)
+    source_addresses.replace(items[::-1], ACTOR, later(days=1))
+    assert source_addresses.resource()["items"] == [
+        {"address": "192.0.2.1", "label": "", "last_seen_at": None},
+        {"address": "2001:db8::1", "label": "Office", "last_seen_at": None},
+    ]
+    latest = Version.objects.filter(kind="source_addresses").latest("number")
+    assert latest.changes == {"addresses": [["2001:db8::1", "192.0.2.1"], ["192.0.2.1", "2001:db8::1"]]}
+
+
+@pytest.mark.parametrize(
+    ("items", "field"),
+    [
+        ([{"address": "192.0.2.1"}, {"address": "mail.example.org"}], "items[1].address"),
+        ([{"address": "192.0.2.0/24"}], "items[0].address"),
+        ([{"address": 5}], "items[0].address"),
+        ([{}], "items[0].address"),
+        (["192.0.2.1"], "items[0]"),
+        ([None], "items[0]"),
+        ([{"address": "192.0.2.1", "colour": "red"}], "items[0]"),
+        ([{"address": "192.0.2.1", "label": "a\nb"}], "items[0].label"),
+        ([{"address": "192.0.2.1", "label": ["x"]}], "items[0].label"),
+        ([{"address": "192.0.2.1"}, {"address": "192.0.2.1"}], "items[1].address"),
+        ([{"address": "2001:db8::1"}, {"address": "2001:DB8:0::1"}], "items[1].address"),
+        ([{"address": f"192.0.2.{n}"} for n in range(101)], "items"),
+    ],
+)
+def test_a_list_with_a_fault_is_refused_at_its_entry_and_nothing_changed(items, field):
+    source_addresses.replace([{"address": "192.0.2.7"}], ACTOR, NOW)
+    with pytest.raises(Refusal) as caught:
+        source_addresses.replace(items, ACTOR, NOW)
+    assert {fault.field for fault in caught.value.errors} == {field}
+    assert [row.address for row in SourceAddress.objects.all()] == ["192.0.2.7"]
+
+
+# the first administrator
+
+
+def test_the_first_link_works_once_and_only_the_latest_one():
+    old, token = instance.new_setup_token(), instance.new_setup_token()
+    assert not instance.setup_token_valid(old)
+    assert instance.setup_token_valid(token)
+    assert instance.create_first_administrator(old, "a@example.org", "p" * 12, "fr") is None
+    user = instance.create_first_administrator(token, "A@Example.ORG", "p" * 12, "fr")
+    assert (user.email, user.language, user.is_superuser) == ("A@example.org", "fr", True)
+    assert user.check_password("p" * 12)
+    assert instance.create_first_administrator(token, "b@example.org", "p" * 12, "fr") is None
+    assert instance.new_setup_token() is None
+    assert not instance.setup_token_valid("")
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_several_first_administrators_at_once_one_is_made():
+    token = instance.new_setup_token()
+    answers = at_once(
+        [
+            lambda n=n: instance.create_first_administrator(token, f"u{n}@example.org", "p" * 12, "fr")
+            for n in range(8)
+        ]
+    )
+    assert sum(isinstance(answer, User) for answer in answers) == 1
+    assert sum(answer is None for answer in answers) == 7
+
+
+# verifications
+
+
+def keep(draft, connection=None, *, ok=True, now=NOW, seen=None):
+    verifications.keep(
+        draft.fingerprint, connection, ok=ok, steps=[], findings=[{"code": "x"}], seen_address=seen, now=now
+    )
+
+
+def test_a_verification_before_an_identical_save_counts_for_an_hour():
+    values = {
+        "name": "Office",
+        "sender_email": "a@example.org",
+        "host": "b.example",
+        "login": "x",
+        "password": "y" * 12,
+    }
+    keep(connections.draft(values))
+    saved = connections.create(values, ACTOR, later(minutes=59))
+    assert not saved.unverified
+    assert verifications.state_of(saved.connection).state == "verified"
+    connections.delete(str(saved.connection.uid), ACTOR, NOW)
+    Verification.objects.all().delete()
+    keep(connections.draft(values))
+    assert connections.create(values, ACTOR, later(minutes=61)).unverified
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"host": "c.example"}, {"port": 2525}, {"encryption": "ssl"}, {"login": "z"}, {"password": "z" * 12},
+        {"sender_email": "b@example.org"}, {"pinned_certificate": "ab" * 32}, {"source_address": "192.0.2.1"},
+    ],
+)  # fmt: skip
+def test_a_verification_of_other_values_does_not_count(change):
+    values = {
+        "name": "Office",
+        "sender_email": "a@example.org",
+        "host": "b.example",
+        "login": "x",
+        "password": "y" * 12,
+    }
+    keep(connections.draft(values | change))
+    saved = connections.create(values, ACTOR, NOW)
+    assert saved.unverified
+    assert verifications.state_of(saved.connection).state == "never"
+
+
+def test_a_verification_is_stale_once_its_settings_change():
+    office = with_password()
+    keep(saved_draft(office), office)
+    assert verifications.state_of(fresh(office)).state == "verified"
+    connections.edit(str(office.uid), {"name": "Renamed"}, ACTOR, NOW)
+    assert verifications.state_of(fresh(office)).state == "verified"
+    assert connections.edit(str(office.uid), {"password": "z" * 12}, ACTOR, NOW).unverified
+    told = resources.connection_resource(fresh(office))["verification"]
+    assert (told["state"], told["at"], told["findings"]) == ("stale", NOW, [{"code": "x"}])
+
+
+def test_a_failed_verification_is_told_and_unlocks_nothing():
+    office = with_password()
+    Connection.objects.update(health="locked", health_why="sign_in_refused")
+    keep(saved_draft(office), office, ok=False)
+    assert verifications.state_of(fresh(office)).state == "failed"
+    assert fresh(office).health == "locked"
+    keep(saved_draft(office), office, now=later(minutes=1))
+    assert verifications.state_of(fresh(office)).state == "verified"
+    assert fresh(office).health == "ready"
+
+
+def test_a_verification_of_typed_values_does_not_unlock_the_saved_ones():
+    office = with_password()
+    Connection.objects.update(health="locked", health_why="sign_in_refused")
+    keep(connections.draft({"password": "z" * 12}, str(office.uid)), office)
+    assert fresh(office).health == "locked"
+    assert verifications.state_of(fresh(office)).state == "never"
+
+
+def test_a_verification_that_ends_after_its_settings_changed_unlocks_nothing():
+    office = with_password()
+    draft = saved_draft(office)
+    connections.edit(str(office.uid), {"password": "z" * 12}, ACTOR, NOW)
+    Connection.objects.update(health="locked", health_why="sign_in_refused")
+    keep(draft, office)
+    assert fresh(office).health == "locked"
+    assert verifications.state_of(fresh(office)).state == "never"
+
+
+@pytest.mark.parametrize("health", ["locked", "throttled"])
+def test_a_new_secret_unlocks_and_the_same_one_does_not(health):
+    office = with_password()
+    until = later(hours=1) if health == "throttled" else None
+    Connection.objects.update(health=health, health_why="sign_in_refused", health_until=until)
+    connections.edit(str(office.uid), {"password": "hunter2-hunter2"}, ACTOR, NOW)
+    assert fresh(office).health == health
+    connections.edit(str(office.uid), {"password": "z" * 12}, ACTOR, NOW)
+    assert (fresh(office).health, fresh(office).health_until) == ("ready", None)
+
+
+def test_a_pause_outlasts_a_new_secret_and_a_verification():
+    office = with_password()
+    connections.pause(str(office.uid), ACTOR, NOW)
+    connections.edit(str(office.uid), {"password": "z" * 12}, ACTOR, NOW)
+    keep(saved_draft(fresh(office)), office)
+    assert fresh(office).health == "paused"
+    assert resources.connection_resource(fresh(office))["health"]["why"] == ACTOR
+
+
+def test_unsaved_verifications_are_forgotten_after_a_day_and_what_servers_saw_is_told():
+    draft = connections.draft({"sender_email": "a@example.org", "host": "b.example"})
+    keep(draft, seen="192.0.2.1")
+    keep(draft, seen="192.0.2.2", now=later(hours=1))
+    keep(draft, seen="192.0.2.1", now=later(hours=2))
+    assert source_addresses.observed() == ["192.0.2.1", "192.0.2.2"]
+    keep(draft, now=later(days=1, minutes=30))
+    assert Verification.objects.count() == 3
+
+
+def test_a_fault_names_its_code():
+    with pytest.raises(Refusal) as caught:
+        instance.change_settings({"default_mode": "perhaps"}, ACTOR, NOW)
+    assert fault_codes(caught.value) == {("default_mode", "mode_unknown")}

@@ -1,0 +1,339 @@
+"""Lane leases: one courier at a time, and a stale one writes nothing."""
+
+import dataclasses
+import os
+import signal
+from datetime import timedelta
+
+import pytest
+
+from ledger.kit import (
+    ACTOR,
+    NOW,
+    at_once,
+    child,
+    claimed,
+    connect,
+    epoch,
+    events,
+    in_doubt,
+    later,
+    lease_of,
+    lose_lease,
+    on_postgresql,
+    only,
+    post,
+    report,
+    staged,
+)  # fmt: skip
+from vaguemestre.ledger import connections, lanes, leases, messages, queue
+from vaguemestre.ledger.instance import bump
+from vaguemestre.ledger.leases import Lease
+from vaguemestre.ledger.models import Attempt, Connection, Courier, Lane
+from vaguemestre.ledger.queue import Stale
+from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.mail.state import DeliveryState, Health
+from vaguemestre.policy.health import HealthState
+
+pytestmark = pytest.mark.django_db
+
+HOLD = """
+from vaguemestre.ledger import leases
+holder = leases.new_holder()
+print(holder, [lease.epoch for lease in leases.take(holder, datetime.now(UTC))], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_lane_has_one_holder_and_renewing_keeps_its_epoch():
+    office = connect()
+    assert leases.take("one", NOW) == [Lease(office.pk, 1, fresh=True)]
+    assert leases.take("two", NOW) == []
+    assert leases.take("one", later(seconds=5)) == [Lease(office.pk, 1)]
+
+
+def test_a_lane_that_was_given_back_is_taken_at_once_with_the_next_epoch():
+    office = connect()
+    leases.take("one", NOW)
+    leases.give_back("one")
+    assert leases.take("two", NOW) == [Lease(office.pk, 2, fresh=True)]
+
+
+def test_one_lane_can_be_let_go():
+    office, other = connect(), connect("Other")
+    leases.take("one", NOW)
+    leases.let_go("one", office.pk)
+    assert leases.take("one", NOW) == [Lease(office.pk, 2, fresh=True), Lease(other.pk, 1)]
+
+
+def test_a_live_holder_keeps_its_lane_for_15_seconds():
+    office = connect()
+    leases.take("one", NOW)
+    if on_postgresql():  # the server's clock counts, so the row is made older instead
+        for age, taken in ((14, 0), (16, 1)):
+            renewed = leases.lease_time(NOW) - timedelta(seconds=age)
+            Lane.objects.update(renewed_at=renewed)
+            assert len(leases.take("two", NOW)) == taken
+    else:
+        assert leases.take("two", later(seconds=15)) == []
+        assert leases.take("two", later(seconds=15, microseconds=1)) == [Lease(office.pk, 2, fresh=True)]
+
+
+def test_a_holder_on_another_host_is_never_judged_dead():
+    mine = leases.new_holder().split()
+    assert not leases.holder_is_dead(" ".join(mine))
+    assert not leases.holder_is_dead(" ".join(["another-boot", *mine[1:]]))
+    assert not leases.holder_is_dead(" ".join([mine[0], "pid:[1]", *mine[2:]]))
+    assert not leases.holder_is_dead("nothing of the kind")
+    assert leases.holder_is_dead(" ".join([*mine[:3], "1", mine[4]]))
+
+
+def test_two_holders_of_one_process_differ():
+    assert leases.new_holder() != leases.new_holder()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_lane_of_a_killed_process_is_taken_over_at_once():
+    office = connect()
+    process = child(HOLD)
+    holder, _, taken = process.stdout.readline().strip().rpartition(" [")
+    assert taken == "1]"
+    assert leases.take("two", leases.lease_time(later())) == []
+    assert not leases.holder_is_dead(holder)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    process.stdin.close(), process.stdout.close(), process.stderr.close()
+    assert leases.holder_is_dead(holder)
+    assert leases.take("two", Lane.objects.get().renewed_at) == [Lease(office.pk, 2, fresh=True)]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_process_that_was_not_yet_waited_for_is_dead_too():
+    connect()
+    process = child(HOLD)
+    holder = process.stdout.readline().strip().rpartition(" [")[0]
+    os.kill(process.pid, signal.SIGKILL)
+    os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+    assert leases.holder_is_dead(holder)
+    process.wait()
+    process.stdin.close(), process.stdout.close(), process.stderr.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_couriers_at_once_each_lane_goes_to_one():
+    for number in range(5):
+        connect(f"Lane{number}")
+    answers = at_once([lambda name=f"courier {n}": leases.take(name, NOW) for n in range(12)])
+    taken = [lease for answer in answers for lease in answer]
+    assert len(taken) == 5
+    assert {lease.epoch for lease in taken} == {1}
+
+
+@pytest.mark.parametrize("act", ["claim", "stage", "settle", "put_back", "recover", "refuse_gone"])
+def test_l04_a_stale_courier_writes_nothing(act):
+    office = connect()
+    message = post()
+    waiting = post("waiting@example.com", send_at=later(minutes=1))
+    lease, claim = staged(office) if act == "settle" else claimed(office)
+    lose_lease(office)
+    successor = lease_of(office, "two")
+    assert successor.epoch == lease.epoch + 1
+    before = [(one.state, one.staged_at, len(events(one))) for one in (only(message), only(waiting))]
+    acts = {
+        "claim": lambda: queue.claim(lease, 10, later(minutes=2)),
+        "stage": lambda: queue.stage(lease, claim, NOW),
+        "settle": lambda: queue.settle(
+            lease,
+            report(claim, DeliveryState.ACCEPTED, health=HealthState(Health.LOCKED, "sign_in_refused")),
+            NOW,
+        ),
+        "put_back": lambda: queue.put_back(lease, [claim], NOW),
+        "recover": lambda: queue.recover(lease, NOW),
+        "refuse_gone": lambda: queue.refuse_gone(lease, claim, NOW),
+    }
+    with pytest.raises(Stale):
+        acts[act]()
+    assert [(one.state, one.staged_at, len(events(one))) for one in (only(message), only(waiting))] == before
+    assert not Attempt.objects.exists()
+    assert Connection.objects.get().health == "ready"
+
+
+def test_a_successor_that_died_before_it_recovered_is_recovered_by_the_next():
+    office = connect()
+    message = post()
+    staged(office)
+    lose_lease(office)
+    lease_of(office, "two")
+    lose_lease(office)
+    assert queue.recover(lease_of(office, "three"), NOW) == 1
+    assert only(message).state == "in_doubt"
+
+
+def test_recovering_leaves_what_the_new_holder_claimed_itself():
+    office = connect()
+    post()
+    lease, _ = claimed(office)
+    assert queue.recover(lease, NOW) == 0
+
+
+def test_a_courier_beats_for_readiness():
+    assert not leases.courier_alive(NOW)
+    holder = leases.new_holder()
+    leases.take(holder, NOW)
+    assert leases.courier_alive(NOW)
+    Courier.objects.update(beat_at=leases.lease_time(NOW) - leases.LOST_AFTER - timedelta(seconds=1))
+    assert not leases.courier_alive(NOW)
+    leases.take(holder, NOW)
+    leases.give_back(holder)
+    assert not leases.courier_alive(NOW)
+
+
+# the survey of lanes
+
+
+def test_the_survey_says_what_is_due_and_how_a_lane_fares():
+    office = connect(limits={"max_sessions": 2, "max_recipients": 7})
+    idle = connect("Idle", active=False)
+    post(connection="Office", send_at=later(minutes=1))
+    (facts,) = lanes.survey(NOW)
+    assert (facts.connection_id, facts.due, facts.max_sessions, facts.max_recipients) == (
+        office.pk,
+        False,
+        2,
+        7,
+    )
+    assert lanes.survey(later(minutes=1))[0].due
+    assert idle.pk not in {one.connection_id for one in lanes.survey(NOW)}
+
+
+def test_the_survey_reads_the_end_of_a_throttle_as_it_was_stored():
+    office = connect()
+    until = NOW + timedelta(minutes=4, microseconds=5)
+    queue.keep_health(
+        office.pk, office.version, HealthState(Health.THROTTLED, "limit_reached", "450 later", until, 2)
+    )
+    (facts,) = lanes.survey(NOW)
+    assert facts.health == HealthState(Health.THROTTLED, "limit_reached", "450 later", until, 2)
+
+
+def test_what_was_routed_at_an_older_epoch_is_not_due():
+    connect()
+    post()
+    assert lanes.survey(NOW)[0].due
+    bump()
+    assert epoch() > 1
+    assert not lanes.survey(NOW)[0].due
+
+
+def test_health_of_other_settings_is_not_kept():
+    office = connect()
+    queue.keep_health(office.pk, office.version + 1, HealthState(Health.LOCKED, "sign_in_refused"))
+    assert Connection.objects.get().health == "ready"
+
+
+def test_a_persons_pause_outlasts_what_a_courier_notes():
+    office = connect()
+    connections.pause(str(office.uid), ACTOR, NOW)
+    queue.keep_health(office.pk, office.version, HealthState(Health.READY))
+    assert Connection.objects.get().health == "paused"
+    connections.resume(str(office.uid), ACTOR, NOW)
+    assert Connection.objects.get().health == "ready"
+
+
+# claims
+
+
+def test_claims_are_grouped_by_message_in_order_and_cut_to_the_most():
+    office = connect()
+    first, second = post(*(f"a{n}@example.com" for n in range(5))), post("b@example.com")
+    claims = queue.claim(lease_of(office), 100, NOW, 2)
+    assert [claim.message_id for claim in claims] == [first.pk] * 3 + [second.pk]
+    assert [len(claim.duties) for claim in claims] == [2, 2, 1, 1]
+    assert len({claim.attempt for claim in claims}) == 4
+
+
+def test_no_more_is_claimed_than_asked_and_nothing_twice():
+    office = connect()
+    post(*(f"a{n}@example.com" for n in range(5)))
+    lease = lease_of(office)
+    claimed_ids = [duty.id for _ in range(3) for claim in queue.claim(lease, 2, NOW) for duty in claim.duties]
+    assert len(claimed_ids) == len(set(claimed_ids)) == 5
+    assert queue.claim(lease, 2, NOW) == []
+
+
+def test_an_attempt_settles_every_delivery_of_its_claim():
+    office = connect()
+    message = post("a@example.com", "b@example.com")
+    lease, claim = staged(office)
+    whole = report(claim, DeliveryState.ACCEPTED)
+    with pytest.raises(ValueError, match="each delivery"):
+        queue.settle(lease, dataclasses.replace(whole, settlements=whole.settlements[:1]), NOW)
+    assert {delivery.state for delivery in message.delivery_set.all()} == {"claimed"}
+
+
+def test_an_attempt_is_settled_once():
+    office = connect()
+    message = post()
+    lease, claim = staged(office)
+    queue.settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
+    with pytest.raises(Exception, match=r"(?i)unique|taken"):
+        queue.settle(lease, report(claim, DeliveryState.REFUSED), NOW)
+    assert only(message).state == "accepted"
+
+
+def test_counted_delays_add_up_and_waiting_costs_nothing():
+    office = connect()
+    message = post()
+    lease, claim = claimed(office)
+    queue.settle(lease, report(claim, DeliveryState.QUEUED, delay=60.0, counted=True), NOW)
+    lease, claim = claimed(office)
+    queue.settle(lease, report(claim, DeliveryState.QUEUED, delay=300.0), NOW)
+    lease, claim = claimed(office)
+    queue.settle(lease, report(claim, DeliveryState.QUEUED, delay=300.0, counted=True), NOW)
+    assert (only(message).counted, only(message).spent) == (2, 360.0)
+    assert Attempt.objects.count() == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_threads_of_a_courier_claim_apart():
+    office = connect()
+    for _ in range(30):
+        post()
+    lease = lease_of(office)
+    answers = at_once([lambda: queue.claim(lease, 10, NOW) for _ in range(4)])
+    attempts = [claim.attempt for answer in answers for claim in answer]
+    ids = [duty.id for answer in answers for claim in answer for duty in claim.duties]
+    assert len(ids) == len(set(ids))
+    assert len(attempts) == len(set(attempts))
+    while queue.claim(lease, 10, NOW):
+        pass
+    assert not lanes.survey(NOW)[0].due
+
+
+@pytest.mark.django_db(transaction=True)
+def test_claiming_and_releasing_at_once_never_wait_for_each_other():
+    office = connect()
+    message = post(*(f"a{n}@example.com" for n in range(20)))
+    lease = lease_of(office)
+
+    def release():
+        for number in range(25):
+            try:
+                messages.release(str(message.uid), ACTOR, later(seconds=-number))
+            except Conflict:
+                continue
+
+    def claim():
+        for _ in range(25):
+            queue.put_back(lease, queue.claim(lease, 100, NOW), later(seconds=-60))
+
+    answers = at_once([release, claim])
+    assert answers == [None, None]
+
+
+def test_in_doubt_is_due_like_any_other():
+    office = connect()
+    post()
+    in_doubt(office)
+    assert not lanes.survey(NOW)[0].due
+    assert lanes.survey(later(minutes=10))[0].due
