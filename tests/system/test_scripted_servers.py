@@ -45,6 +45,20 @@ def test_a_server_without_auth(product, sink):
     assert sink.faults == []
 
 
+def test_the_command_hands_over_a_raw_message_and_waits_for_its_acceptance(product, sink, tmp_path):
+    product.api.connect(sink, sender_name=SENDER.name)
+    letter = a_full_letter("command raw")
+    path = tmp_path / "letter.eml"
+    path.write_bytes(letter.as_email().as_bytes())
+    to = [word for address in sorted(letter.recipients) for word in ("--to", address)]
+    told = product.tell("send", "--raw", path, *to, "--wait")
+    assert told["state"] == "accepted"
+    (one,) = sink.accepted
+    assert set(one.recipients) == letter.recipients
+    Arrived(one.content).assert_is(letter, sender=SENDER, reply_to=letter.reply_to)
+    assert told["id"] in product.run("message", "list")
+
+
 def test_a_server_that_drops_after_the_dot_leaves_doubt_and_gets_the_same_bytes_once_more(product):
     seen = set()
 
