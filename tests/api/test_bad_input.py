@@ -80,6 +80,15 @@ def test_i09_a_compressed_body_is_415_and_not_unpacked(api, encoding):
         assert api.post(path, raw=bomb, Content_Encoding=encoding).status_code == 415
 
 
+def test_a_body_without_its_length_is_411(api):
+    assert (
+        api.post(
+            "/messages", raw=b"", Content_Type="application/json", Transfer_Encoding="chunked"
+        ).status_code
+        == 411
+    )
+
+
 def test_i09_a_body_that_is_too_large_is_413(api):
     large = b'{"name": "' + b"x" * 1_100_000 + b'"}'
     assert api.post("/connections", raw=large).status_code == 413

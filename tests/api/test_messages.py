@@ -46,8 +46,10 @@ def test_without_a_connection_it_is_held_and_says_why(api):
 
 
 def test_reasons_are_english_whatever_the_reader_prefers(api, office):
-    body = api.post("/messages", TO, Accept_Language="fr").json()
-    assert body["reason"]["text"] == "“Office” is the only active connection."
+    response = api.post("/messages", TO, Accept_Language="fr")
+    assert response.json()["reason"]["text"] == "“Office” is the only active connection."
+    assert response["Content-Language"] == "en"
+    assert api.get("/messages/none", Accept_Language="fr")["Content-Language"] == "en"
 
 
 def test_what_was_posted_is_what_is_stored(api, office):

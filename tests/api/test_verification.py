@@ -78,6 +78,7 @@ def test_a_refused_sender_is_a_finding_in_the_readers_language(api, typed, serve
         other = api.post("/connections/verify", typed, Accept_Language=accept).json()
         assert (other["findings"][0]["what"] == english["findings"][0]["what"]) is same, accept
         assert other["findings"][0]["code"] == english["findings"][0]["code"]
+    assert api.post("/connections/verify", typed, Accept_Language="fr")["Content-Language"] == "fr"
 
 
 def events(response):

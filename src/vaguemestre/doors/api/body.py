@@ -61,6 +61,8 @@ def raw_body(request: HttpRequest, media_type: str, limit: int) -> bytes:
         raise Rejected(415, f"The Content-Type must be {media_type}.", headers={"Accept": media_type})
     # Django compares the announced length with the largest body of any kind before it reads one.
     raw = request.body
+    if not raw and "Transfer-Encoding" in request.headers:
+        raise Rejected(411, "Send the body with its Content-Length, not in chunks.")
     if not raw:
         raise Rejected(400, "A body is needed here.")
     if len(raw) > limit:

@@ -24,10 +24,9 @@ from django.utils.crypto import salted_hmac
 from vaguemestre.doors.api import schemas
 from vaguemestre.doors.api.auth import demand, submitter
 from vaguemestre.doors.api.problems import Rejected
-from vaguemestre.doors.api.rendering import render
+from vaguemestre.doors.api.rendering import LANGUAGE, render
 from vaguemestre.ledger import idempotency
 
-LANGUAGE = "en"
 JSON = "application/json"
 KEY_LIMIT = 255  # characters of an Idempotency-Key
 _UNSTORABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
@@ -36,10 +35,11 @@ _KEY = re.compile(r"[ -~]+")
 
 @dataclass(frozen=True)
 class Answer:
-    """What an operation answers: a body of JSON, or none."""
+    """What an operation answers: a body of JSON, or none, and the language of its texts."""
 
     body: object = None
     status: int = 200
+    language: str = LANGUAGE
 
 
 type View = Callable[..., Answer | HttpResponseBase]
@@ -121,7 +121,7 @@ def _once(request: HttpRequest, do: Callable[[], Answer | HttpResponseBase]) -> 
         raise Rejected(400, message, at="Idempotency-Key")
     owner = str(submitter(request).uid)
     status, kept, replayed = idempotency.once(owner, key, _digest(request), timezone.now(), work)
-    response = HttpResponse(kept["rendered"], status=status, content_type=JSON)
+    response = _json(kept["rendered"].encode(), status, LANGUAGE)
     if replayed:
         response["Idempotency-Replayed"] = "true"
     return response
@@ -137,7 +137,11 @@ def _digest(request: HttpRequest) -> str:
 def _response(answer: Answer) -> HttpResponse:
     if answer.status == 204:
         return HttpResponse(status=204)
-    return HttpResponse(render(answer.body), status=answer.status, content_type=JSON)
+    return _json(render(answer.body), answer.status, answer.language)
+
+
+def _json(body: bytes, status: int, language: str) -> HttpResponse:
+    return HttpResponse(body, status=status, content_type=JSON, headers={"Content-Language": language})
 
 
 def _refuse_unstorable(request: HttpRequest, values: Mapping[str, Any]) -> None:

@@ -19,7 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from ninja.errors import HttpError, ValidationError
 
-from vaguemestre.doors.api.rendering import render
+from vaguemestre.doors.api.rendering import LANGUAGE, render
 from vaguemestre.ledger.idempotency import InProgress, KeyReused
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.errors import Invalid
@@ -61,9 +61,8 @@ class Problem:
 
     def response(self) -> HttpResponse:
         """The answer."""
-        return HttpResponse(
-            render(self.body()), status=self.status, content_type=MEDIA_TYPE, headers=dict(self.headers)
-        )
+        headers = {"Content-Language": LANGUAGE, **self.headers}
+        return HttpResponse(render(self.body()), status=self.status, content_type=MEDIA_TYPE, headers=headers)
 
 
 class Rejected(Exception):

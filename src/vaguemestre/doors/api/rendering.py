@@ -6,6 +6,8 @@ import json
 
 from django.core.serializers.json import DjangoJSONEncoder
 
+LANGUAGE = "en"  # of every text, unless the request asks for another where it may
+
 
 def render(body: object) -> bytes:
     """A body as bytes."""

@@ -17,9 +17,9 @@ from django.utils.translation.trans_real import get_supported_language_variant, 
 from ninja import Router
 
 from vaguemestre.doors.api.body import posted, posted_if_any
-from vaguemestre.doors.api.endpoint import LANGUAGE, Answer, endpoint
+from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.problems import Rejected, problem_of
-from vaguemestre.doors.api.rendering import render
+from vaguemestre.doors.api.rendering import LANGUAGE, render
 from vaguemestre.doors.api.typed import text
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import Draft
@@ -95,7 +95,7 @@ def _verified(request: HttpRequest, draft: Draft) -> Answer | HttpResponseBase:
     with closing(told):
         for item in told:
             if isinstance(item, Outcome):
-                return Answer(_result(item, language))
+                return Answer(_result(item, language), language=language)
     raise RuntimeError("a verification ends with its outcome")
 
 
