@@ -160,3 +160,33 @@ async def test_what_a_killed_courier_left_staged_is_in_doubt_and_the_rest_queued
         found = await office.until(staged, "in_doubt")
         await office.until(unstaged, "queued")
     assert found["to@example.com"].doubt_reason == "worker_died"
+
+
+async def test_a_recipient_refused_at_rcpt_is_never_in_doubt_with_the_others(office, sink):
+    sink.hooks = {"rcpt": lambda moment: Answer("450 4.2.1 busy") if "later@" in moment.argument else None}
+    await office.connect(sink)
+    message = await office.post("yes@example.com", "later@example.com")
+    held = []
+
+    def content(moment):
+        held.append(moment)
+        return Answer("", delay=30, accepted=True)
+
+    sink.hooks |= {"content": content}
+    async with office.courier() as worker:
+        await office.until_true(lambda: held)
+        (lane,) = worker._lanes.values()
+        await lane.cancel()
+    async with office.courier():
+        await office.until_true(
+            lambda: (
+                {delivery.state for delivery in messages.deliveries_of(messages.find(str(message.uid)))}
+                <= {"in_doubt", "queued"}
+            )
+        )
+    found = await office.deliveries(message)
+    assert (found["yes@example.com"].state, found["yes@example.com"].doubt_reason) == (
+        "in_doubt",
+        "worker_died",
+    )
+    assert found["later@example.com"].state == "queued"

@@ -45,5 +45,5 @@ def envelope(*recipients: str, sender: str | None = "sender@example.org") -> Env
     return Envelope(path, tuple(Mailbox.parse(text) for text in recipients or ("one@example.org",)))
 
 
-async def staged() -> None:
+async def staged(taken: tuple[Mailbox, ...]) -> None:
     """A stage that is always committed."""

@@ -190,7 +190,7 @@ async def test_u29_lost_within_the_content(network, read, end):
 async def test_u29_lost_right_after_the_354(network):
     staged_calls = []
 
-    async def stage():
+    async def stage(_):
         staged_calls.append(1)
         await asyncio.sleep(0.1)
 
@@ -231,7 +231,7 @@ async def test_u29_a_server_that_reads_no_more_ends_with_the_block_s_deadline(ne
 async def test_the_stage_is_awaited_when_only_the_dot_is_missing(network):
     script = f"{TO_CONTENT}C: Subject: x\nC: \nC: body\n@quiet 0.2\nC: .\nS: 250 taken\n{BYE}"
 
-    async def stage():
+    async def stage(_):
         await asyncio.sleep(0.3)
 
     outcome, reusable = await only(script, network, stage=stage)
@@ -239,7 +239,7 @@ async def test_the_stage_is_awaited_when_only_the_dot_is_missing(network):
 
 
 async def test_a_refused_stage_closes_without_the_dot(network):
-    async def stage():
+    async def stage(_):
         raise StageRefused
 
     result, reusable, scripted = await played(f"{TO_CONTENT}@read 20\n@close", network, stage=stage)
@@ -249,7 +249,7 @@ async def test_a_refused_stage_closes_without_the_dot(network):
 
 
 async def test_a_stage_that_fails_closes_without_the_dot_and_raises(network):
-    async def stage():
+    async def stage(_):
         raise OSError("the disk is full")
 
     async with ScriptedServer(f"{TO_CONTENT}@read 20\n@close") as scripted:

@@ -79,8 +79,8 @@ async def _try(lane: Lane, claim: Claim, content: bytes, *, fresh: bool) -> _Tri
         return _Tried(_all(envelope, failed.trouble), failed.transcript, reused=False)
     staged_at: list[datetime] = []
 
-    async def stage() -> None:
-        staged_at.append(await _stage(lane, claim))
+    async def stage(taken: tuple[Mailbox, ...]) -> None:
+        staged_at.append(await _stage(lane, claim, frozenset(mailbox.wire for mailbox in taken)))
 
     try:
         result = await transact(session, envelope, content, stage)
@@ -107,11 +107,11 @@ def _tls(session: Session) -> str:
     return "" if session.tls is None else session.tls.version
 
 
-async def _stage(lane: Lane, claim: Claim) -> datetime:
+async def _stage(lane: Lane, claim: Claim, taken: frozenset[str]) -> datetime:
     """The mark before the dot, or `StageRefused`."""
     now = lane.engine.now()
     try:
-        await lane.engine.threads.run(queue.stage, lane.lease, claim, now)
+        await lane.engine.threads.run(queue.stage, lane.lease, claim, now, taken)
     except Stale as stale:
         raise StageRefused(str(stale)) from None
     except DatabaseError as error:

@@ -10,13 +10,13 @@ Fails with `Stale`: the lease, the route or the connection is not what it was; n
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger.database import chunked, execute, for_share, for_update, rows, writing
+from vaguemestre.ledger.database import chunked, for_share, for_update, rows, writing
 from vaguemestre.ledger.doubts import after_doubt
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
@@ -41,11 +41,6 @@ ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 # before or after; in this order, which is every such change's, so that they never wait for each other.
 _ACTIVE = "SELECT 1 FROM ledger_connection WHERE id = %(connection)s AND active"
 _ROUTING = "SELECT routing_epoch FROM ledger_instance"
-_STAGE = """
-UPDATE ledger_delivery SET staged_at = %(now)s
-WHERE attempt = %(attempt)s AND state = 'claimed' AND lane_epoch = %(epoch)s AND route_epoch = %(routing)s
-  AND connection_id = %(connection)s
-"""
 
 
 class Stale(Exception):
@@ -154,8 +149,14 @@ def claim(lease: Lease, limit: int, now: datetime, most: int | None = None) -> l
         return [_take(lease, piece, now) for piece in pieces]
 
 
-def stage(lease: Lease, taken: Claim, now: datetime) -> None:
+def stage(lease: Lease, taken: Claim, now: datetime, recipients: Collection[str] | None = None) -> None:
     """Mark a claim as about to be acknowledged: committed before the end of data goes out.
+
+    Args:
+        lease: of the lane.
+        taken: the claim.
+        now: the time of the mark.
+        recipients: those whom the server took at RCPT; the others cannot be in doubt. None means all.
 
     Raises:
         Stale: the lease, the route or the connection changed; the end of data must not be sent.
@@ -165,14 +166,16 @@ def stage(lease: Lease, taken: Claim, now: datetime) -> None:
         if not rows(_ACTIVE + for_share(), {"connection": lease.connection_id}):
             raise Stale("the connection is not active any more")
         routing = rows(_ROUTING + for_share(), {})
-        parameters = {
-            "now": now,
-            "attempt": taken.attempt,
-            "epoch": lease.epoch,
-            "routing": routing[0]["routing_epoch"],
-            "connection": lease.connection_id,
-        }
-        if execute(_STAGE, parameters) != len(taken.duties):
+        staged = [duty.id for duty in taken.duties if recipients is None or duty.recipient in recipients]
+        ours = Delivery.objects.filter(
+            attempt=taken.attempt,
+            state=DeliveryState.CLAIMED,
+            lane_epoch=lease.epoch,
+            route_epoch=routing[0]["routing_epoch"],
+            connection_id=lease.connection_id,
+            pk__in=staged,
+        )
+        if ours.update(staged_at=now) != len(staged):
             raise Stale("the route changed")
 
 

@@ -27,7 +27,7 @@ from vaguemestre.smtp.session import Session, SessionFailed, cause_of
 # 421 closes the session (RFC 5321 §3.8); 503 says that the server's idea of the dialogue is not ours.
 _OUT_OF_ORDER = frozenset({421, 503})
 
-type Stage = Callable[[], Awaitable[None]]
+type Stage = Callable[[tuple[Mailbox, ...]], Awaitable[None]]
 
 
 class StageRefused(Exception):
@@ -90,7 +90,8 @@ async def transact(session: Session, envelope: Envelope, content: bytes, stage: 
         session: open and idle; used by nobody else meanwhile.
         envelope: from whom, for whom.
         content: header section and body as they are to leave, lines ended by CRLF.
-        stage: awaited when the content was written and only its end is missing. `StageRefused` ends the
+        stage: awaited, with the recipients that the server took, when the content was written and only
+            its end is missing. `StageRefused` ends the
             transaction without it; any other exception does the same, and is raised again.
 
     Raises:
@@ -281,7 +282,7 @@ class _Transaction:
     async def _stage_it(self) -> bool:
         """The caller's commit; whether the dot may be written."""
         try:
-            await self._stage()
+            await self._stage(tuple(self._accepted))
         except StageRefused:
             self._session.record(Step(Phase.CONTENT, self._shown, None, Cause.STALE))
             self.fail(self._session.trouble(Phase.CONTENT, Cause.STALE))
