@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 
 import django
@@ -11,14 +12,14 @@ from vaguemestre.cli import logs
 from vaguemestre.environment import Environment
 
 
-def load_django(environment: Environment) -> None:
-    """Settings, apps and logs; what the ledger words for people is English here.
+def load_django(environment: Environment, level: int = logging.INFO) -> None:
+    """Settings, apps and logs from `level` on; what the ledger words for people is English here.
 
     A variable with a fault counts as unset, so that `check` can go on to the rest.
     """
     for problem in environment.problems:
         os.environ[problem.field] = ""
     os.environ["DJANGO_SETTINGS_MODULE"] = "vaguemestre.settings"  # whatever another project left there
-    logs.configure()
+    logs.configure(level)
     django.setup()
     translation.activate("en")

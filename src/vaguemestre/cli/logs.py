@@ -63,8 +63,8 @@ class Forwarding(logging.Handler):
             return  # nobody reads
 
 
-def configure() -> None:
-    """Send structlog and the standard library's logging through one form to standard error."""
+def configure(level: int = logging.INFO) -> None:
+    """Send structlog and the standard library's logging, from `level` on, in one form to standard error."""
     shared: list[Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
@@ -84,7 +84,7 @@ def configure() -> None:
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *_form()],
         )
     )
-    logging.basicConfig(handlers=[handler], level=logging.INFO, force=True)
+    logging.basicConfig(handlers=[handler], level=level, force=True)
 
 
 def _form() -> list[Processor]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -117,7 +118,9 @@ def _load(family: Family, name: str) -> Environment:
     if family.needs in {Needs.DATABASE, Needs.LEDGER}:
         _need_database(environment)
     if family.needs in {Needs.DJANGO, Needs.LEDGER}:
-        importlib.import_module("vaguemestre.cli.loading").load_django(environment)
+        # A process tells what it does; a command that a person calls tells only what is wrong.
+        level = logging.INFO if name in {"submission", "courier"} else logging.WARNING
+        importlib.import_module("vaguemestre.cli.loading").load_django(environment, level)
     return environment
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import logging
 import os
 
 from vaguemestre.cli import preparation
@@ -28,7 +29,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
     preparation.data_directory(environment.data_dir)
     if preparation.keys(environment):
         environment = read_environment(os.environ)
-    load_django(environment)
+    load_django(environment, logging.WARNING)
     database = importlib.import_module("vaguemestre.cli.database")
     applied = database.prepare(environment)
     link = database.first_link(environment) if arguments.link else None

@@ -1,0 +1,78 @@
+"""Logs never stop the work, and never tell more than was said."""
+
+import json
+import logging
+import os
+import re
+import subprocess
+import sys
+import time
+
+import pytest
+
+from vaguemestre.cli.logs import BACKLOG, Forwarding
+
+
+@pytest.fixture
+def pipe():
+    reader, writer = os.pipe()
+    yield reader, writer
+    os.close(writer)
+
+
+def record(text):
+    return logging.LogRecord("test", logging.INFO, "", 0, text, None, None)
+
+
+def test_l14_a_reader_that_stalls_does_not_hold_up_the_work(pipe):
+    reader, writer = pipe
+    handler = Forwarding(writer)
+    began = time.monotonic()
+    for _ in range(BACKLOG + 2000):
+        handler.emit(record("x" * 100))
+    assert time.monotonic() - began < 5
+    with os.fdopen(reader) as lines:
+        dropped = next(found[1] for line in lines if (found := re.search(r"log_lines_dropped=(\d+)", line)))
+        assert 0 < int(dropped) <= 2000
+        handler.drain()
+
+
+def test_l14_a_reader_that_went_away_is_no_error(pipe):
+    reader, writer = pipe
+    os.close(reader)
+    handler = Forwarding(writer)
+    handler.emit(record("nobody reads this"))
+    handler.drain()
+    assert handler._lines.unfinished_tasks == 0
+
+
+def logged(*statements):
+    """What a process that configured its logs writes, line by line."""
+    script = ";".join(
+        ["import structlog, logging", "from vaguemestre.cli import logs", "logs.configure()", *statements]
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    return [json.loads(line) for line in done.stderr.splitlines()]
+
+
+def test_a_log_that_is_no_terminal_is_json_with_fields():
+    first, second = logged(
+        "structlog.get_logger().info('attempt_finished', delivery=7, name='é')",
+        "logging.getLogger('library').warning('odd %s', 'thing')",
+    )
+    assert (first["event"], first["delivery"], first["name"], first["level"]) == (
+        "attempt_finished",
+        7,
+        "é",
+        "info",
+    )
+    assert (second["event"], second["level"]) == ("odd thing", "warning")
+
+
+def test_a_traceback_holds_no_local_variables():
+    lines = logged(
+        "exec('def f(password):\\n  raise ValueError(3)')",
+        'exec(\'try:\\n  f("canary" + "-7f1")\\nexcept ValueError:\\n  structlog.get_logger().exception("fell")\')',
+    )
+    assert lines[0]["exception"][0]["exc_type"] == "ValueError"
+    assert "canary-7f1" not in json.dumps(lines)
