@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from scripted.sink import SinkServer
+from scripted.sink import Answer, SinkServer
 from system.doors import by_api
 from system.letters import a_plain_letter
 from system.person import Person
@@ -126,8 +126,25 @@ def test_a_password_is_found_nowhere_outside_the_vault(product, mechanisms):
     assert occurrences(places) == []
 
 
-class Recorder(SinkServer):
-    """A server that somebody else runs: what it hears must not hold the password."""
+def test_a_server_that_repeats_the_password_does_not_spread_it(product):
+    product.api.remembers = True
+    log_in = base64.b64encode(b"\0app\0" + RIGHT.encode()).decode()
+    word = base64.b64encode(RIGHT.encode()).decode()
+    said = f"535 5.7.8 neither {RIGHT} nor {word} nor {log_in} is right"
+    server = SinkServer(
+        encryption="ssl", login="app", password="another", hooks={"auth": lambda _: Answer(said)}
+    )
+    with server.in_thread() as sink:
+        made = product.api.connect(sink, encryption="ssl", login="app", password=RIGHT)
+        assert not product.api.post(f"/connections/{made['id']}/verify")["ok"]
+        uid = by_api(product, a_plain_letter("repeated"))
+        where = f"/connections/{made['id']}"
+        until(lambda: product.api.get(where)["health"]["state"] == "locked", what="the lock")
+        attempt = str(product.message(uid)["attempts"])
+    assert "5.7.8" in attempt
+    assert "is right" in attempt
+    places = [*files_below(product.home), *(("api", content) for content in product.api.heard)]
+    assert occurrences(places) == []
 
 
 @pytest.fixture
