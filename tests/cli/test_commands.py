@@ -298,3 +298,15 @@ def test_l8_verify_asks_for_the_password_again_where_the_host_changed(command):
         "password: The server, port, encryption or login changed: type the password again."
     ]
     assert sink.sessions == 0
+
+
+def test_i11_a_subject_that_steers_a_terminal_is_shown_inert(command, tmp_path):
+    raw = tmp_path / "letter.eml"
+    # ESC ] 0 ; x BEL sets a window's title; U+202E turns the writing round.
+    raw.write_bytes(
+        b"From: a@example.test\nTo: b@example.test\nSubject: =?utf-8?q?=1B]0;x=07=E2=80=AEfdp?=\n\nHello\n"
+    )
+    sent = command("send", "--raw", str(raw), "--json")
+    for shown in (command("message", "list"), command("message", "show", sent.json["id"])):
+        assert not set(shown.output) & {"\x1b", "\x07", "\u202e"}
+        assert "]0;x" in shown.output

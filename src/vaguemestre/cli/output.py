@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from uuid import UUID
+
+# Control characters but the line feed, and marks that turn the direction of writing.
+_STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
 
 def show(arguments: argparse.Namespace, value: object, text: str) -> None:
@@ -14,7 +18,12 @@ def show(arguments: argparse.Namespace, value: object, text: str) -> None:
     if arguments.json:
         print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
     elif text:
-        print(text)
+        print(inert(text))
+
+
+def inert(text: str) -> str:
+    """The text without what would steer a terminal: a subject or a server's words may hold anything."""
+    return _STEERING.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def table(rows: Sequence[Mapping[str, object]], columns: Sequence[str]) -> str:
@@ -50,7 +59,7 @@ def _cell(value: object) -> str:
             return (
                 ", ".join(f"{name} {_cell(item)}" for name, item in value.items() if item or item == 0) or "-"
             )
-    return str(value)
+    return " ".join(str(value).splitlines())
 
 
 def _plain(value: object) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
+from vaguemestre.cli.output import inert
 from vaguemestre.ledger.connections import Draft
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.outcome import Outcome, as_json
@@ -21,7 +22,7 @@ def run(draft: Draft, arguments: argparse.Namespace) -> int:
         if isinstance(told, Outcome):
             return _conclude(told, arguments)
         if not arguments.json:
-            print(_line(told), flush=True)
+            print(inert(_line(told)), flush=True)
     return 1
 
 
@@ -30,7 +31,7 @@ def _conclude(outcome: Outcome, arguments: argparse.Namespace) -> int:
     if arguments.json:
         print(json.dumps(result, ensure_ascii=False, indent=2))
     else:
-        print("\n".join(_finding(finding) for finding in result["findings"]))
+        print(inert("\n".join(map(_finding, result["findings"]))))
         print("The connection works." if outcome.ok else "The connection does not work.")
     return 0 if outcome.ok else 1
 
