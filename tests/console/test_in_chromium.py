@@ -1,5 +1,6 @@
 """The pages in a real browser: by keyboard alone, at 360 px, under the strict policy, in both schemes."""
 
+import re
 import shutil
 import subprocess
 
@@ -186,6 +187,20 @@ def test_the_switch_replaces_the_list_and_keeps_the_focus(signed_in):
     assert Connection.objects.get(name="Serveur Marketing").active
 
 
+def test_the_question_which_one_serves_the_rest_is_answered_in_place(signed_in):
+    Connection.objects.update(active=True, is_default=False)
+    signed_in.goto("/connections/")
+    signed_in.evaluate("window.untouched = true")
+
+    signed_in.get_by_role("button", name="Serveur Marketing").click()
+
+    expect(
+        signed_in.get_by_text("« Serveur Marketing » est désormais l’expéditeur par défaut.")
+    ).to_be_visible()
+    expect(signed_in.get_by_text("Tous les emails partent de Serveur Marketing")).to_be_visible()
+    assert signed_in.evaluate("window.untouched"), "the page was not loaded anew"
+
+
 def test_switching_the_default_off_asks_for_the_successor(signed_in):
     signed_in.get_by_role("switch", name="Bureau").click()
 
@@ -252,6 +267,9 @@ def test_the_search_answers_while_typing(signed_in):
 
     expect(signed_in.locator("#results tbody tr")).to_have_count(1)
     expect(signed_in.get_by_role("link", name="Rappel de rendez-vous")).to_be_visible()
+    signed_in.get_by_role("link", name="En file").click()
+    expect(signed_in).to_have_url(re.compile(r"state=queued&q=rappel"))
+    expect(signed_in.locator("#results tbody tr")).to_have_count(1)
 
 
 def test_lines_are_added_to_the_whitelist_and_taken_away(signed_in):

@@ -1,11 +1,14 @@
 """French is complete."""
 
+import gettext
+import io
 import re
 
 import polib
 import pytest
 
 from check_translations import PACKAGE, faults_of, marked_texts
+from compile_messages import machine_object
 
 
 @pytest.fixture(scope="module")
@@ -53,3 +56,30 @@ def test_french_typography(french):
         for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
             assert "'" not in text, text
             assert not re.search(r" [;!?]| :(?!//)|« | »|\"", text), text
+
+
+def test_the_compiled_catalogue_says_what_polib_reads(french, tmp_path):
+    text = (PACKAGE / "console/locale/fr/LC_MESSAGES/django.po").read_text()
+    compiled = tmp_path / "django.mo"
+    compiled.write_bytes(machine_object(text))
+
+    with compiled.open("rb") as file:
+        read = gettext.GNUTranslations(file)
+
+    for entry in french:
+        if entry.msgid_plural:
+            forms = [read.ngettext(entry.msgid, entry.msgid_plural, number) for number in (1, 5)]
+            assert forms == list(entry.msgstr_plural.values())
+        else:
+            assert read.gettext(entry.msgid) == entry.msgstr
+    assert {entry.msgid for entry in polib.mofile(str(compiled))} == {entry.msgid for entry in french}
+
+
+def test_a_fuzzy_or_empty_entry_is_not_compiled():
+    text = 'msgid ""\nmsgstr "Content-Type: text/plain; charset=UTF-8\\n"\n\nmsgid "a"\nmsgstr ""\n\n'
+    text += '#, fuzzy\nmsgid "b"\nmsgstr "non"\n\n#~ msgid "c"\n#~ msgstr "parti"\n\nmsgid "d"\nmsgstr ""\n"de " "ux"\n'
+
+    compiled = machine_object(text.replace('"de " "ux"', '"de "\n"ux"'))
+
+    read = gettext.GNUTranslations(io.BytesIO(compiled))
+    assert [read.gettext(key) for key in "abcd"] == ["a", "b", "c", "de ux"]

@@ -8,7 +8,11 @@ from typing import Any
 from vaguemestre.ledger import wording
 from vaguemestre.ledger.messages import attempts_of, events_of
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.mail.phase import Cause, Phase
+from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.transcript import Step
+from vaguemestre.verification.wording import step_failed, step_text
 
 
 @dataclass(frozen=True)
@@ -31,11 +35,22 @@ class EventTold:
 
 
 @dataclass(frozen=True)
+class StepTold:
+    """A step of a try: in words, what was sent, and what the server said."""
+
+    words: str
+    failed: bool
+    sent: str
+    said: str
+    elapsed_ms: float
+
+
+@dataclass(frozen=True)
 class AttemptTold:
     """A try and its steps."""
 
     attempt: Attempt
-    steps: list[dict[str, Any]]
+    steps: list[StepTold]
 
 
 def deliveries_told(deliveries: list[Delivery]) -> list[DeliveryTold]:
@@ -53,7 +68,23 @@ def events_told(message: Message, *, several: bool) -> list[EventTold]:
 
 def attempts_told(message: Message) -> list[AttemptTold]:
     """The tries, the latest first."""
-    return [AttemptTold(attempt, attempt.steps) for attempt in reversed(attempts_of(message))]
+    return [
+        AttemptTold(attempt, [_step_told(step) for step in attempt.steps])
+        for attempt in reversed(attempts_of(message))
+    ]
+
+
+def _step_told(kept: dict[str, Any]) -> StepTold:
+    reply = kept.get("reply")
+    step = Step(
+        phase=Phase(kept["phase"]),
+        sent=kept["sent"],
+        reply=None if reply is None else Reply(reply["code"], reply["text"]),
+        error=Cause(kept["error"]) if kept.get("error") else None,
+        detail=kept.get("detail", ""),
+    )
+    said = "" if step.reply is None else str(step.reply)
+    return StepTold(step_text(step), step_failed(step), step.sent, said, kept["elapsed_ms"])
 
 
 def _told(events: list[Event], *, several: bool) -> EventTold:

@@ -49,8 +49,9 @@ def index(request: HttpRequest) -> HttpResponse:
         "older": urlencode({"state": wanted.state, "q": search, "cursor": page.next}) if page.next else "",
         "later": bool(request.GET.get("cursor")),
     }
-    fragment = request.headers.get("HX-Request")
-    return render(request, f"console/messages/{'results' if fragment else 'index'}.html", context)
+    if request.headers.get("HX-Request"):
+        return render(request, "console/messages/results.html", context | {"oob": True})
+    return render(request, "console/messages/index.html", context)
 
 
 @require_safe
