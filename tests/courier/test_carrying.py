@@ -1,5 +1,6 @@
 """The main path: what is accepted leaves, as the route says, and is judged recipient by recipient."""
 
+import asyncio
 from email import message_from_bytes
 from email.policy import default
 
@@ -133,3 +134,30 @@ async def test_every_step_of_an_attempt_is_kept_and_no_password_among_them(offic
     assert phases == ["resolve", "connect", "greeting", "ehlo", "auth", "mail", "rcpt", "data", "content"]
     assert attempt.peer == "127.0.0.1"
     assert "canary-5f2b" not in str(attempt.steps)
+
+
+async def test_per_minute_lets_so_many_messages_go_in_a_minute_and_the_rest_later(office, sink):
+    await office.connect(sink, limits={"per_minute": 3})
+    async with office.courier():
+        posted = [await office.post(f"r{number}@example.com") for number in range(5)]
+        await office.until_true(lambda: len(sink.accepted) == 3)
+        await asyncio.sleep(1.3)
+        assert len(sink.accepted) == 3
+        office.clock.advance(seconds=61)
+        for message in posted:
+            await office.until(message, "accepted")
+    assert [one.recipients[0][:2] for one in sink.accepted[:3]] == ["r0", "r1", "r2"]
+
+
+async def test_per_day_counts_recipients_over_24_hours_and_across_restarts(office, sink):
+    await office.connect(sink, limits={"per_day": 4, "max_sessions": 1})
+    first = await office.post(*(f"r{number}@example.com" for number in range(3)))
+    async with office.courier():
+        await office.until(first, "accepted")
+    second = await office.post("s0@example.com", "s1@example.com")
+    async with office.courier():
+        await office.until_true(lambda: len(sink.accepted) == 2)
+        await asyncio.sleep(1.3)
+        assert sorted(len(one.recipients) for one in sink.accepted) == [1, 3]
+        office.clock.advance(hours=24, minutes=1)
+        await office.until(second, "accepted")

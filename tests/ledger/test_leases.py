@@ -192,15 +192,14 @@ def test_a_courier_beats_for_readiness():
 
 
 def test_the_survey_says_what_is_due_and_how_a_lane_fares():
-    office = connect(limits={"max_sessions": 2, "max_recipients": 7})
+    office = connect(limits={"max_sessions": 2})
     idle = connect("Idle", active=False)
     post(connection="Office", send_at=later(minutes=1))
     (facts,) = lanes.survey(NOW)
-    assert (facts.connection_id, facts.due, facts.max_sessions, facts.max_recipients) == (
+    assert (facts.connection_id, facts.due, facts.max_sessions) == (
         office.pk,
         False,
         2,
-        7,
     )
     assert lanes.survey(later(minutes=1))[0].due
     assert idle.pk not in {one.connection_id for one in lanes.survey(NOW)}
@@ -244,9 +243,9 @@ def test_a_persons_pause_outlasts_what_a_courier_notes():
 
 
 def test_claims_are_grouped_by_message_in_order_and_cut_to_the_most():
-    office = connect()
+    office = connect(limits={"max_recipients": 2})
     first, second = post(*(f"a{n}@example.com" for n in range(5))), post("b@example.com")
-    claims = queue.claim(lease_of(office), 100, NOW, 2)
+    claims = queue.claim(lease_of(office), 100, NOW)
     assert [claim.message_id for claim in claims] == [first.pk] * 3 + [second.pk]
     assert [len(claim.duties) for claim in claims] == [2, 2, 1, 1]
     assert len({claim.attempt for claim in claims}) == 4

@@ -92,14 +92,13 @@ class Life(RuleBasedStateMachine):
         courier=some.sampled_from("ab"),
         lane=some.integers(0, 2),
         limit=some.integers(1, 4),
-        most=some.integers(1, 2),
     )
-    def claim(self, courier, lane, limit, most):
+    def claim(self, courier, lane, limit):
         lease = self.leases.get((courier, self.lanes[lane].pk))
         if lease is None:
             return
         with suppress(Stale):
-            for claim in queue.claim(lease, limit, self.clock, most):
+            for claim in queue.claim(lease, limit, self.clock):
                 for duty in claim.duties:
                     self.claims[duty.id] = (lease, claim, False)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -25,6 +25,8 @@ from vaguemestre.smtp.session import Session
 
 SESSIONS = 3  # at once, where a connection says nothing: what Microsoft 365 allows a mailbox
 AHEAD = 20  # deliveries claimed for each session, so that claiming is rare and a crash recovers few
+
+LIMIT_PAUSE = timedelta(seconds=1)
 
 log = structlog.get_logger("courier")
 
@@ -44,6 +46,7 @@ class Lane:
         self.hop = hop
         self.domains_refused: set[str] = set()
         self.stale = False
+        self._asks_again = engine.now()
         self._waiting: deque[Claim] = deque()
         self._running: set[asyncio.Task[None]] = set()
 
@@ -78,15 +81,16 @@ class Lane:
     async def fill(self, now: datetime) -> None:
         """Claim what is due, as far as there is room and the connection may work."""
         room = self._room(now)
-        if room <= 0 or not self.facts.due or self.stale:
+        if room <= 0 or not self.facts.due or self.stale or now < self._asks_again:
             return
         try:
-            claims = await self.engine.threads.run(
-                queue.claim, self.lease, room, now, self.facts.max_recipients
-            )
+            claims = await self.engine.threads.run(queue.claim, self.lease, room, now)
         except Stale:
             self.stale = True
             return
+        if not claims:
+            # Its limits leave nothing for now; asking ten times a second would only cost.
+            self._asks_again = now + LIMIT_PAUSE
         self._waiting.extend(claims)
         self.start(now)
 

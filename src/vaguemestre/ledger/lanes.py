@@ -17,7 +17,7 @@ from vaguemestre.smtp.hop import NextHop
 # stops at the first row of the index of what is due.
 _SURVEY = """
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
-       c.broken_running, c.max_sessions, c.max_recipients,
+       c.broken_running, c.max_sessions,
        EXISTS (
          SELECT 1 FROM ledger_delivery d
          WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
@@ -37,7 +37,6 @@ class LaneFacts:
         version: of the connection's settings; another version, another session.
         due: whether a delivery could be claimed now.
         max_sessions: at once; None where the connection says nothing.
-        max_recipients: of one transaction; None for no limit.
     """
 
     connection_id: int
@@ -45,7 +44,6 @@ class LaneFacts:
     health: HealthState
     due: bool
     max_sessions: int | None
-    max_recipients: int | None
 
 
 def survey(now: datetime) -> list[LaneFacts]:
@@ -72,9 +70,7 @@ def _facts(row: dict[str, Any]) -> LaneFacts:
         step=row["health_step"],
         broken_running=row["broken_running"],
     )
-    return LaneFacts(
-        row["id"], row["version"], health, bool(row["due"]), row["max_sessions"], row["max_recipients"]
-    )
+    return LaneFacts(row["id"], row["version"], health, bool(row["due"]), row["max_sessions"])
 
 
 def _moment(value: object) -> datetime | None:

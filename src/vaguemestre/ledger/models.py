@@ -142,6 +142,18 @@ class Lane(models.Model):
     renewed_at = models.DateTimeField(null=True)
 
 
+class Use(models.Model):
+    """What a lane's claim took of its connection's limits (`allowance`)."""
+
+    connection = models.ForeignKey(Connection, models.CASCADE)
+    at = models.DateTimeField()
+    messages = models.IntegerField()
+    recipients = models.IntegerField()
+
+    class Meta:
+        indexes = [Index(fields=["connection", "at"], name="use_recent")]
+
+
 class Courier(models.Model):
     """The heartbeat of a courier process, for readiness."""
 

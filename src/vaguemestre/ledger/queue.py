@@ -16,6 +16,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from vaguemestre.ledger.allowance import allowance, use
 from vaguemestre.ledger.database import chunked, for_share, for_update, rows, writing
 from vaguemestre.ledger.doubts import after_doubt
 from vaguemestre.ledger.identity import new_id
@@ -124,29 +125,32 @@ class Report:
     facts: dict[str, Any] = field(default_factory=dict)
 
 
-def claim(lease: Lease, limit: int, now: datetime, most: int | None = None) -> list[Claim]:
-    """Take what is due on a lane, at most `limit` deliveries, grouped by message.
+def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
+    """Take what is due on a lane, by message: at most `limit` deliveries, and what the connection leaves.
 
     Args:
         lease: of the lane.
         limit: deliveries at most.
         now: what is due by then.
-        most: recipients of one claim, where the connection has such a limit.
 
     Raises:
         Stale: the lease is somebody else's.
     """
     with writing():
         _hold(lease)
-        due = rows(
-            _DUE + for_update(),
-            {"connection": lease.connection_id, "now": now, "limit": limit},
-        )
+        left = allowance(lease.connection_id, now)
+        room = limit if left.recipients is None else min(limit, left.recipients)
+        if room == 0 or left.messages == 0:
+            return []
+        due = rows(_DUE + for_update(), {"connection": lease.connection_id, "now": now, "limit": room})
         if not due:
             return []
         groups = _grouped(Delivery.objects.in_bulk([row["id"] for row in due]), due)
-        pieces = (piece for group in groups for piece in chunked(group, most or len(group)))
-        return [_take(lease, piece, now) for piece in pieces]
+        pieces = [piece for group in groups for piece in chunked(group, left.most or len(group))]
+        claims = [_take(lease, piece, now) for piece in pieces[: left.messages]]
+        if left.limited:
+            use(lease.connection_id, len(claims), sum(len(taken.duties) for taken in claims), now)
+        return claims
 
 
 def stage(lease: Lease, taken: Claim, now: datetime, recipients: Collection[str] | None = None) -> None:

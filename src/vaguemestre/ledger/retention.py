@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import idempotency
+from vaguemestre.ledger import allowance, idempotency
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Chunk, Message, Stream
 
@@ -15,6 +15,7 @@ BATCH = 500
 def sweep(now: datetime) -> int:
     """Forget what is due, in small transactions; the answer is how many contents went."""
     idempotency.forget(now)
+    allowance.forget(now)
     gone = _sweep_contents(None, RETENTION_DAYS, now)
     for stream in Stream.objects.all():
         gone += _sweep_contents(stream, stream.retention_days, now)
