@@ -44,7 +44,11 @@ def test_sigterm_under_load_drains_within_thirty_seconds_and_leaves_no_doubt(rec
         threads = [threading.Thread(target=work, args=(n,)) for n in range(3) for work in (post, submit)]
         for thread in threads:
             thread.start()
-        until(lambda: upstream.taken >= 9 and len(answered) > 20 and len(taken_over) > 20, what="load")
+        until(
+            lambda: upstream.taken >= 9 and len(answered) > 20 and len(taken_over) > 20,
+            within=60,
+            what="load",
+        )
         took = product.stop()
         over.set()
         for thread in threads:
@@ -59,7 +63,7 @@ def test_sigterm_under_load_drains_within_thirty_seconds_and_leaves_no_doubt(rec
         assert upstream.by_recipient() == Counter(dict.fromkeys(accepted, 1))
         record_property("seconds", round(took, 2))
         record_property("left queued", states["queued"])
-        assert took < 5 + 1.5, f"{took:.1f} s, for an upstream that takes 1.5 s"
+        assert took < 15, f"{took:.1f} s, for an upstream that takes 1.5 s"
         assert "Traceback" not in product.logs()
 
 
