@@ -62,6 +62,16 @@ def test_several_without_a_default_ask_which_one_serves_the_rest(page):
     assert Connection.objects.get(is_default=True).name == "Bureau"
 
 
+def test_naming_another_default_tells_whom_it_demoted(page):
+    connect("Bureau", is_default=True)
+    support = connect("Support")
+
+    answer = page.post(f"/connections/{support.uid}/default/", follow=True)
+
+    assert "« Bureau » n’est plus le défaut ; il reste actif." in text(answer)
+    assert Connection.objects.get(is_default=True).name == "Support"
+
+
 def test_without_an_active_connection_the_page_says_that_nothing_is_lost(page):
     connect("Bureau", active=False)
 

@@ -5,7 +5,7 @@ import re
 import time
 
 import pytest
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from console.kit import CANARY, connect, errors, text, typed
 from scripted.sink import Answer, SinkServer
@@ -91,6 +91,15 @@ def test_the_findings_follow_the_readers_language(claire, page, sink):
     told = lines(page.post("/connections/verify/", aimed(sink), headers=LINES))
 
     assert "The connection works" in words(told[-1]["outcome"])
+
+
+def test_the_language_outlives_the_request_since_the_lines_are_made_after_it(page, sink):
+    answer = page.post("/connections/verify/", aimed(sink), headers=LINES)
+
+    with translation.override("en"):
+        told = lines(answer)
+
+    assert "La connexion fonctionne" in words(told[-1]["outcome"])
 
 
 def test_a_name_is_not_needed_to_verify(page, sink):

@@ -64,7 +64,8 @@ def moment(at: datetime | str | None, form: str = "full") -> SafeString | str:
 
     Args:
         at: aware, or ISO 8601 text.
-        form: `full`, or `near` for "2 hours ago" with the full time as its title.
+        form: `full`; `near` for "2 hours ago", the full time as its title; `next` for what is due, which is
+            never in the past.
     """
     if not at:
         return ""

@@ -18,7 +18,9 @@ function near(at) {
 function show(time) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.valueOf())) return;
-  const words = time.dataset.form === "near" ? near(at) : full.format(at);
+  // What is due is due now, however late it is.
+  const due = time.dataset.form === "next" ? new Date(Math.max(at, Date.now())) : at;
+  const words = time.dataset.form === "full" ? full.format(at) : near(due);
   if (time.textContent !== words) time.textContent = words;
   time.title = exact.format(at);
 }
