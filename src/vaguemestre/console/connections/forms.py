@@ -88,7 +88,7 @@ class ConnectionForm(forms.Form):
     port = _text(_("Port"), _("Follows the encryption; usually 465 or 587."), inputmode="numeric")
     max_sessions = _limit(_("Sessions at once"))
     per_minute = _limit(_("Messages a minute"))
-    per_day = _limit(_("Messages a day"))
+    per_day = _limit(_("Recipients a day"))
     max_recipients = _limit(_("Recipients of one transaction"))
     reply_to = _text(
         _("Reply address"), _("Where answers go, if not to the sender email."), inputmode="email"
