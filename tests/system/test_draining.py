@@ -6,7 +6,8 @@ import smtplib
 import threading
 from collections import Counter
 
-from system.product import Product, until
+from system.processes import descendants, parent_of
+from system.product import GRACE, Product, until
 from system.upstream import Upstream
 
 MESSAGES = 200
@@ -79,3 +80,16 @@ def test_the_next_start_sends_the_rest_once():
         product.start()
         until(lambda: upstream.taken >= 30, 30, what="the rest")
         assert set(upstream.by_recipient().values()) == {1}
+
+
+def test_children_die_with_a_killed_up_and_the_next_one_carries_on():
+    with Upstream() as upstream, Product() as product:
+        product.api.connect(upstream)
+        family = descendants(product.running.pid)
+        assert len(family) >= 3
+        product.running.kill()
+        product.running.wait()
+        until(lambda: all(parent_of(pid) is None for pid in family), GRACE, what="the children's end")
+        product.start()
+        product.api.close()
+        product.until_state(product.api.send()["id"], "accepted")
