@@ -230,6 +230,13 @@ def depths() -> dict[str, int]:
     return {row["state"]: row["count"] for row in counts}
 
 
+def waiting_for_people() -> dict[str, int]:
+    """Deliveries that leave only if a person does something: held, or in doubt without a time to retry."""
+    idle = Q(state=DeliveryState.HELD) | Q(state=DeliveryState.IN_DOUBT, next_attempt_at=None)
+    counts = Delivery.objects.filter(idle).values("state").annotate(count=Count("message_id", distinct=True))
+    return {"held": 0, "in_doubt": 0} | {row["state"]: row["count"] for row in counts}
+
+
 def oldest(state: DeliveryState) -> datetime | None:
     """When the oldest message with a delivery in that state was accepted."""
     found = Message.objects.filter(delivery__state=state).aggregate(oldest=Min("accepted_at"))["oldest"]

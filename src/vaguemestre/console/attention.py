@@ -1,0 +1,37 @@
+"""What waits for a person, told on every page: an alert that does not depend on mail (L3, L6, L7)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from django.http import HttpRequest
+
+from vaguemestre.ledger import messages
+from vaguemestre.ledger.models import Connection
+
+
+@dataclass(frozen=True)
+class Attention:
+    """How much waits.
+
+    Attributes:
+        held: deliveries without a route.
+        in_doubt: deliveries that nobody will try again unless a person says so.
+        locked: connections that send nothing until a person mends them.
+    """
+
+    held: int
+    in_doubt: int
+    locked: tuple[Connection, ...]
+
+    def __bool__(self) -> bool:
+        return bool(self.held or self.in_doubt or self.locked)
+
+
+def attention(request: HttpRequest) -> dict[str, object]:
+    """For the templates of signed-in pages; parts of pages do without."""
+    if not request.user.is_authenticated or request.headers.get("HX-Request"):
+        return {}
+    waiting = messages.waiting_for_people()
+    locked = tuple(Connection.objects.filter(active=True, health="locked").order_by("name_key"))
+    return {"attention": Attention(waiting["held"], waiting["in_doubt"], locked)}
