@@ -226,6 +226,12 @@ def test_smtplib_pipes_a_message_of_bare_line_feeds_through_its_own_normalising(
     )
 
 
+def test_a_handover_does_not_show_its_content():
+    handovers, _ = end_of(dialogue_in_content(), [b"Subject: canary\r\n\r\n.\r\n"])
+    assert handovers[0].raw == b"Subject: canary\r\n\r\n"
+    assert "canary" not in repr(handovers)
+
+
 def test_a_dialogue_that_was_closed_takes_nothing_more():
     dialogue = dialogue_in_content()
     assert [type(effect) for effect in dialogue.turn_away(CLOSED_DOWN)] == [Write, Close]

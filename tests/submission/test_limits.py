@@ -4,8 +4,12 @@ import threading
 import time
 import tracemalloc
 
+import pytest
+
 from submission.door import MESSAGE, eventually
+from submission.test_commit import hold_writers
 from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Message
 
 
@@ -91,6 +95,26 @@ def test_a_submitter_that_never_reads_is_closed(open_door):
     except OSError:
         pass  # the listener does not read on while its answers are not read
     assert eventually(lambda: door.sessions == 0)
+
+
+def test_nothing_is_read_while_a_message_waits_for_its_commit(door, key):
+    line = door.dial(key=key)
+    with writing():
+        hold_writers()
+        line.envelope()
+        line.write(MESSAGE + b".\r\n")
+        line.plug.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            line.write(b"NOOP\r\n" * 5_000_000)  # 30 MB, far more than the kernel keeps
+    line.plug.settimeout(10)
+    assert line.reply()[0] == 250
+
+
+def test_the_last_words_reach_a_submitter_that_is_still_writing(open_door):
+    line = open_door().dial()
+    line.write(b"x" * 5_000_000)  # without an end of line; not reset although nobody wants it
+    assert line.reply()[0] == 500
+    assert line.reply() == (0, "")
 
 
 def test_endless_content_costs_no_more_memory_than_the_limit(open_door, key):

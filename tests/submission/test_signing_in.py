@@ -64,6 +64,8 @@ def test_any_user_name_will_do_and_an_equal_authorization_identity(door, key):
     assert door.dial(key=key, user="Jürgen Müller <x>").submit()[0] == 250
     both = base64.b64encode(f"app\0app\0{key}".encode()).decode()
     assert door.dial().ask(f"AUTH PLAIN {both}")[0] == 235
+    other = base64.b64encode(f"boss\0app\0{key}".encode()).decode()
+    assert door.dial().ask(f"AUTH PLAIN {other}")[0] == 535
 
 
 def test_i04_what_is_no_response(door, key):
