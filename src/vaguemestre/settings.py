@@ -126,7 +126,7 @@ TIME_ZONE = "UTC"
 
 STATIC_URL = "/static/"
 WHITENOISE_USE_FINDERS = True  # served from the package; nothing is collected
-WHITENOISE_MAX_AGE = 3600
+WHITENOISE_MAX_AGE = 60  # names carry no hash: an upgrade must show at once
 STORAGES = {
     "default": {"BACKEND": "django.core.files.storage.FileSystemStorage"},
     "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -110,6 +110,8 @@ class Lane:
         sessions = self._sessions(now)
         if probing(self.facts.health, now):
             return 0 if self.busy else 1
+        if len(self._waiting) > sessions:
+            return 0  # enough for now: a claim is a transaction, and rather a large one than many
         return sessions * AHEAD - len(self._waiting) - len(self._running)
 
     async def _work(self, claim: Claim) -> None:

@@ -9,13 +9,12 @@ index, L3 a routing epoch on every delivery, a lane's single courier an epoch on
 from __future__ import annotations
 
 from enum import StrEnum
-from typing import Any, ClassVar
 
-from django.contrib.auth.models import AbstractUser, BaseUserManager
 from django.db import models
 from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 
 from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
 
@@ -23,29 +22,6 @@ from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
 def _values(kinds: type[StrEnum]) -> list[str]:
     """As plain text, so that migrations do not depend on the enum."""
     return [kind.value for kind in kinds]
-
-
-class UserManager(BaseUserManager["User"]):
-    """Creates people, who sign in by address."""
-
-    def create_user(self, email: str, password: str | None = None, **fields: Any) -> User:
-        """A person with a hashed password (None: none usable yet)."""
-        user = self.model(email=self.normalize_email(email), **fields)
-        user.set_password(password)
-        user.save(using=self._db)
-        return user
-
-
-class User(AbstractUser):
-    """A person who uses the console. Every one of them is an administrator so far."""
-
-    username = None  # type: ignore[assignment]  # people sign in by address
-    email = models.EmailField(unique=True)
-    language = models.TextField(default="", blank=True)
-
-    objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
-    USERNAME_FIELD = "email"
-    REQUIRED_FIELDS: ClassVar[list[str]] = []
 
 
 class Instance(models.Model):

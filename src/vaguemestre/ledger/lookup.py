@@ -1,0 +1,36 @@
+"""Finding connections: by public id or by name, and held while they change."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from vaguemestre.ledger import fields
+from vaguemestre.ledger.database import storable
+from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.refusals import Missing
+
+
+def find(key: str) -> Connection:
+    """The connection of that public id or name.
+
+    Raises:
+        Missing: there is none.
+    """
+    existing = Connection.objects.filter(deleted_at=None)
+    try:
+        found = existing.filter(uid=UUID(key)).first()
+    except ValueError:
+        found = existing.filter(name_key=fields.name_key(key)).first() if storable(key) else None
+    if found is None:
+        raise Missing("connection", key)
+    return found
+
+
+def locked(key: str) -> Connection:
+    """The same, kept from every other change until the transaction ends: a courier writes its health."""
+    return Connection.objects.select_for_update(no_key=True).get(pk=find(key).pk)
+
+
+def all_connections() -> list[Connection]:
+    """All that are not deleted, by name."""
+    return list(Connection.objects.filter(deleted_at=None).order_by("name_key"))
