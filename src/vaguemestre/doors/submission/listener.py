@@ -34,6 +34,7 @@ from vaguemestre.ledger.threads import LedgerThreads
 log = structlog.get_logger("vaguemestre.submission")
 
 BACKLOG = 512  # sockets that wait to be accepted
+WORKERS = 4  # threads that commit at a time on PostgreSQL; SQLite has one writer
 GRACE = 20.0  # seconds for content that is under way when the listener stops
 _PRIVATE = tuple(
     ip_network(text)
@@ -118,7 +119,7 @@ def run(environment: Environment, ready: Callable[[], None] = lambda: None) -> N
     if problems:
         raise SystemExit("\n".join(problems))
     warn(environment)
-    threads = LedgerThreads(1 if environment.on_sqlite else 4)
+    threads = LedgerThreads(1 if environment.on_sqlite else WORKERS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_until_told(environment, terms, threads, ready))

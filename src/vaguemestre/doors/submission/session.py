@@ -167,6 +167,7 @@ class Session(asyncio.Protocol):
             "message_taken" if reply.accepts else "message_refused",
             peer=str(self._peer),
             key=None if key is None else key.prefix,
+            message=reply.lines[0].removeprefix("queued as ") if reply.accepts else None,
             recipients=len(handover.recipients),
             size=len(handover.raw),
             code=reply.code,
