@@ -238,6 +238,13 @@ def test_i06_a_second_address_in_from_does_not_pass_a_keys_limit():
         post(from_="shop@example.org, ceo@example.org", submitter=key_for(senders=["shop@example.org"]))
 
 
+def test_a_key_with_senders_does_not_send_without_a_from():
+    connect()
+    with pytest.raises(Refusal) as caught:
+        post(from_=None, submitter=key_for(senders=["shop@example.org"]))
+    assert fault_codes(caught.value) == {("from", "sender_not_named")}
+
+
 @pytest.mark.parametrize("from_", ["SHOP@example.org", "any@shop.example"])
 def test_a_keys_senders_match_without_case_and_by_domain(from_):
     connect()

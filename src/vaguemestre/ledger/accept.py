@@ -216,8 +216,12 @@ def _size_faults(submission: Submission) -> list[Invalid]:
 
 
 def _sender_faults(key: ApiKey | None, from_: NamedMailbox | None) -> list[Invalid]:
-    if key is None or not key.senders or from_ is None:
+    if key is None or not key.senders:
         return []
+    if from_ is None:
+        # It would leave as whatever connection carries it: a way around the key's limit.
+        message = f"This key only sends as {', '.join(key.senders)}: name one of them as From."
+        return [Invalid(_FROM, "sender_not_named", message)]
     allowed = {from_.mailbox.key, f"*@{from_.mailbox.domain_ascii}"}
     if allowed & set(key.senders):
         return []

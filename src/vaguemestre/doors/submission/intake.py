@@ -180,7 +180,7 @@ def refusal(*faults: Invalid) -> Answer:
         return answers.BARE_LINE_ENDING
     if first.code == "message_size":
         return answer(552, "5.3.4", text)
-    if first.code == "sender_not_allowed":
+    if first.code in {"sender_not_allowed", "sender_not_named"}:
         return answer(553, "5.7.1", text)
     return answer(550, "5.7.1" if first.code in _POLICY else "5.6.0", text)
 
