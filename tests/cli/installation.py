@@ -86,12 +86,7 @@ class Running:
 
     def family(self):
         """Every process below `up`."""
-        pids, waiting = [], [self.process.pid]
-        while waiting:
-            children = _children_of(waiting.pop())
-            pids += children
-            waiting += children
-        return pids
+        return descendants(self.process.pid)
 
     def stop(self, number=signal.SIGTERM):
         """The seconds that it took to end."""
@@ -112,6 +107,15 @@ def _children_of(pid):
         return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def descendants(pid):
+    pids, waiting = [], [pid]
+    while waiting:
+        children = _children_of(waiting.pop())
+        pids += children
+        waiting += children
+    return pids
 
 
 def alive(pid):
