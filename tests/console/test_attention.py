@@ -1,8 +1,8 @@
 """What waits for a person is told on every page."""
 
 import pytest
-from console.kit import connect, hand_over, text
 
+from console.kit import connect, hand_over, text
 from vaguemestre.ledger.models import Connection, Delivery
 
 pytestmark = pytest.mark.django_db

@@ -162,7 +162,9 @@ def test_ticking_the_default_tells_before_whom_it_demotes(page):
     words = text(page.get("/connections/new/"))
 
     assert "Ce que cela change" in words
-    assert "« Serveur Marketing » ne sera plus le défaut ; il reste actif." in words
+    assert (
+        "« Serveur Marketing » ne sera plus l’expéditeur par défaut ; la connexion restera active." in words
+    )
     assert "quoi que le message ait demandé" in words
 
 
@@ -171,7 +173,9 @@ def test_a_second_default_demotes_the_first_and_says_so(page):
 
     answer = page.post("/connections/new/", typed(is_default="on"), follow=True)
 
-    assert "« Serveur Marketing » n’est plus le défaut ; il reste actif." in text(answer)
+    assert "« Serveur Marketing » n’est plus l’expéditeur par défaut ; la connexion reste active." in text(
+        answer
+    )
     assert "Tous les emails partent de Bureau <contact@exemple.fr> : expéditeur par défaut." in text(answer)
     assert list(Connection.objects.filter(is_default=True).values_list("name", flat=True)) == ["Bureau"]
     assert Connection.objects.filter(active=True).count() == 2

@@ -68,7 +68,7 @@ def test_naming_another_default_tells_whom_it_demoted(page):
 
     answer = page.post(f"/connections/{support.uid}/default/", follow=True)
 
-    assert "« Bureau » n’est plus le défaut ; il reste actif." in text(answer)
+    assert "« Bureau » n’est plus l’expéditeur par défaut ; la connexion reste active." in text(answer)
     assert Connection.objects.get(is_default=True).name == "Support"
 
 
@@ -116,7 +116,7 @@ def test_switching_the_default_off_leads_to_the_page_that_asks_for_its_successor
 def test_deactivating_the_default_with_a_successor(page):
     office, support = connect("Bureau", is_default=True), connect("Support")
     address = f"/connections/{office.uid}/deactivate/"
-    assert "devient le défaut ; tout partira de support@exemple.fr" in text(page.get(address))
+    assert "devient l’expéditeur par défaut ; tout partira de support@exemple.fr" in text(page.get(address))
     assert page.post(address).status_code == 409
 
     page.post(address, {"successor": str(support.uid)})
@@ -154,7 +154,7 @@ def test_the_list_tells_when_each_was_verified_and_what_changed_since(page):
 
     words = listed(page)
 
-    for told in ("Vérifiée", "Vérification en échec", "Réglages modifiés depuis", "Jamais vérifiée"):
+    for told in ("Vérifiée", "Échec de la vérification", "Réglages modifiés depuis", "Jamais vérifiée"):
         assert words.count(told) == 1, told
 
 

@@ -226,7 +226,7 @@ def test_i11_html_is_shown_as_its_words_alone(page):
 
     assert "Nous déménageons." in text(answer)
     assert "alert(1)" not in text(answer)
-    assert "Les mots du HTML" in text(answer)
+    assert "Le texte du HTML" in text(answer)
     assert_inert(answer)
 
 

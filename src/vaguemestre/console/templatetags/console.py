@@ -125,6 +125,13 @@ def why_of_health(code: str) -> str:
 
 
 @register.filter
+def took(milliseconds: float) -> str:
+    """How long a step took; what is not measurable in whole milliseconds is below one."""
+    figure = f"{milliseconds:.0f}" if milliseconds >= 1 else "<\N{NO-BREAK SPACE}1"
+    return f"{figure}\N{NO-BREAK SPACE}ms"
+
+
+@register.filter
 def state_words(code: str) -> str:
     """A state in words."""
     return state_text(code)

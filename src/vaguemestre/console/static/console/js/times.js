@@ -4,10 +4,12 @@ const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle:
 const exact = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
 const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
 const units = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30]];
+const justNow = document.documentElement.dataset.justNow;
+const now = relative.format(0, "second");
 
-function near(at) {
+function near(at, now) {
   let amount = (at - Date.now()) / 1000;
-  if (Math.abs(amount) < 45) return relative.format(0, "second");
+  if (Math.abs(amount) < 45) return now;
   for (const [unit, size] of units) {
     if (Math.abs(amount) < size) return relative.format(Math.round(amount), unit);
     amount /= size;
@@ -15,12 +17,20 @@ function near(at) {
   return full.format(at);
 }
 
+// What is due is due now, however late it is.
+function due(at) {
+  return new Date(Math.max(at, Date.now()));
+}
+
+function wordsOf(at, form) {
+  if (form === "full") return full.format(at);
+  return form === "next" ? near(due(at), now) : near(at, justNow);
+}
+
 function show(time) {
   const at = new Date(time.dateTime);
   if (Number.isNaN(at.valueOf())) return;
-  // What is due is due now, however late it is.
-  const due = time.dataset.form === "next" ? new Date(Math.max(at, Date.now())) : at;
-  const words = time.dataset.form === "full" ? full.format(at) : near(due);
+  const words = wordsOf(at, time.dataset.form);
   if (time.textContent !== words) time.textContent = words;
   time.title = exact.format(at);
 }
