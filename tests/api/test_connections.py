@@ -1,10 +1,11 @@
 """Connections over HTTP: one validation, the default, its successor."""
 
 import pytest
+from django.utils import timezone
 
 from api.client import connection, fields_of
 from vaguemestre.ledger import verifications
-from vaguemestre.ledger.models import Version
+from vaguemestre.ledger.models import Connection, Version
 
 pytestmark = pytest.mark.django_db
 
@@ -289,8 +290,6 @@ def test_a_bad_source_address_is_refused_at_its_place(api, body, field):
 
 
 def test_observed_addresses_are_what_servers_saw(api, office):
-    from django.utils import timezone
-
     verifications.keep(
         "f", None, ok=True, steps=[], findings=[], seen_address="192.0.2.9", now=timezone.now()
     )
@@ -364,3 +363,15 @@ def test_explain_names_the_route_and_every_rule(api, office):
     ]:
         response = api.post("/routes/explain", body)
         assert (response.status_code, fields_of(response)) == (422, [field])
+
+
+def test_a_failed_verification_is_told_in_words_with_the_connection(api):
+    office = Connection.objects.get(uid=api.post("/connections", OFFICE).json()["id"])
+    finding = {"code": "auth_refused", "severity": "error", "phase": "auth", "who": "you", "facts": {}}
+    verifications.keep(
+        office.fingerprint, office, ok=False, steps=[], findings=[finding], seen_address=None,
+        now=timezone.now(),
+    )  # fmt: skip
+    (told,) = api.get(f"/connections/{office.uid}").json()["verification"]["findings"]
+    assert told["code"] == "auth_refused"
+    assert all(told[name] for name in ("what", "why", "remedy"))

@@ -13,6 +13,7 @@ from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
 from vaguemestre.ledger.resources import connection_resource
+from vaguemestre.verification.wording import with_words
 
 COLUMNS = ("name", "sender_email", "server", "encryption", "active", "is_default", "health", "verified")
 
@@ -72,7 +73,7 @@ def _chosen(arguments: argparse.Namespace) -> Successor:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    found = [connection_resource(connection) for connection in connections.all_connections()]
+    found = [with_words(connection_resource(connection)) for connection in connections.all_connections()]
     rows = [
         row
         | {
@@ -86,7 +87,7 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    found = connection_resource(connections.find(arguments.connection))
+    found = with_words(connection_resource(connections.find(arguments.connection)))
     show(arguments, found, listing(found))
 
 
@@ -138,5 +139,7 @@ def _say(arguments: argparse.Namespace, saved: Saved, done: str) -> None:
         sentences.append(
             f"Its settings are not verified: run `vaguemestre connection verify {connection.name}`."
         )
-    value = connection_resource(connection) | {"demoted": [str(other.uid) for other in saved.demoted]}
+    value = with_words(connection_resource(connection)) | {
+        "demoted": [str(other.uid) for other in saved.demoted]
+    }
     show(arguments, value, "\n".join(sentences))

@@ -56,6 +56,13 @@ def words(finding: Finding) -> dict[str, Any]:
     return stored_words(finding.as_json())
 
 
+def with_words(resource: Mapping[str, Any]) -> dict[str, Any]:
+    """A connection as the ledger shows it, the findings of its verification in words."""
+    verification = resource["verification"]
+    findings = [stored_words(finding) for finding in verification["findings"]]
+    return dict(resource) | {"verification": verification | {"findings": findings}}
+
+
 def stored_words(stored: Mapping[str, Any]) -> dict[str, Any]:
     """The same for a finding as the ledger keeps it."""
     told = {name: stored.get(name) for name in ("code", "severity", "phase", "who")}

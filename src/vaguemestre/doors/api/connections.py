@@ -12,9 +12,11 @@ from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, page
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
+from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.resources import connection_resource
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.verification.wording import with_words
 
 router = Router(tags=["Connections"])
 SCOPES = ("connections",)
@@ -24,7 +26,7 @@ _SAYS_NONE = "none"
 @endpoint(router.get, "/connections", "listConnections", scopes=SCOPES, gives="Connections")
 def list_connections(_request: HttpRequest, limit: Limit = USUAL, cursor: Cursor = "") -> Answer:
     """All connections, by name."""
-    return Answer(page(connections.all_connections(), connection_resource, cursor, limit))
+    return Answer(page(connections.all_connections(), _told, cursor, limit))
 
 
 @endpoint(
@@ -44,7 +46,7 @@ def create_connection(request: HttpRequest) -> Answer:
 @endpoint(router.get, "/connections/{connection}", "getConnection", scopes=SCOPES, gives="Connection")
 def get_connection(_request: HttpRequest, connection: str) -> Answer:
     """One connection, by id or name."""
-    return Answer(connection_resource(connections.find(connection)))
+    return Answer(_told(connections.find(connection)))
 
 
 @endpoint(
@@ -97,8 +99,12 @@ def resume_connection(request: HttpRequest, connection: str) -> Answer:
     return Answer(_saved(connections.resume(uid, actor(request), timezone.now())))
 
 
+def _told(connection: Connection) -> dict[str, object]:
+    return with_words(connection_resource(connection))
+
+
 def _saved(saved: Saved) -> dict[str, object]:
-    return connection_resource(saved.connection) | {
+    return _told(saved.connection) | {
         "demoted": [str(connection.uid) for connection in saved.demoted],
         "unverified": saved.unverified,
     }

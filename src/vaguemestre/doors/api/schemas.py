@@ -176,7 +176,7 @@ _DELIVERY = _object(
         "connection_name": MAYBE_TEXT,
         "reason": _REASON,
         "leaves_as": {"type": ["object", "null"]},
-        "attempts": COUNT,
+        "counted_attempts": COUNT,
         "attempt": MAYBE_ID,
         "next_attempt_at": MAYBE_TIME,
         "last_reply": _REPLY,
