@@ -37,7 +37,18 @@ def start_cluster():
             env={"PATH": os.environ["PATH"], "LC_ALL": "C.UTF-8", "HOME": home},
         )
 
-    run(programs / "initdb", "-D", f"{home}/data", "-A", "trust", "-U", "vaguemestre", "-E", "UTF8", "--no-sync")
+    run(
+        programs / "initdb",
+        "-D",
+        f"{home}/data",
+        "-A",
+        "trust",
+        "-U",
+        "vaguemestre",
+        "-E",
+        "UTF8",
+        "--no-sync",
+    )
     options = f"-k {home} -c listen_addresses='' -c max_connections=150"
     run(programs / "pg_ctl", "-D", f"{home}/data", "-w", "-l", f"{home}/log", "-o", options, "start")
     atexit.register(run, programs / "pg_ctl", "-D", f"{home}/data", "-m", "immediate", "stop")

@@ -233,6 +233,29 @@ def test_a_moved_server_says_at_once_that_the_password_is_needed_again(signed_in
     expect(hint).to_be_hidden()
 
 
+def test_a_double_click_posts_once(signed_in):
+    def press_twice(selector, pause):
+        signed_in.evaluate(
+            f"(() => {{ const b = document.querySelector({selector!r}); b.click(); "
+            f"setTimeout(() => b.click(), {pause}); }})()"
+        )
+
+    for pause in (0, 20):
+        signed_in.goto("/connections/new/")
+        for field, value in (
+            ("name", f"Vite {pause}"), ("host", "smtp.exemple.fr"), ("sender_email", "x@exemple.fr"),
+        ):  # fmt: skip
+            signed_in.fill(f"#id_{field}", value)
+        press_twice("#connection button.first", pause)
+        expect(signed_in.get_by_text(f"« Vite {pause} » est enregistrée.")).to_be_visible()
+
+        before = Message.objects.count()
+        signed_in.goto(f"/messages/{Message.objects.first().uid}/")
+        press_twice("form[action$='/resend/'] button", pause)
+        expect(signed_in.get_by_text("Un nouveau message, de même contenu, est en route.")).to_be_visible()
+        assert Message.objects.count() == before + 1
+
+
 def test_a_verification_of_faulty_values_marks_the_fields_and_keeps_the_password(signed_in):
     signed_in.goto("/connections/new/")
     signed_in.locator("#id_password").fill("gardé")

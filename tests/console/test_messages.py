@@ -3,6 +3,8 @@
 from datetime import timedelta
 from uuid import uuid4
 
+import re
+
 import pytest
 from django.utils import timezone
 
@@ -160,6 +162,21 @@ def test_sending_once_more_makes_a_linked_message(page):
     assert Message.objects.count() == 2
     assert "du message précédent" in text(answer)
     assert f"/messages/{message.uid}/" in answer.content.decode()
+
+
+def test_a_page_sends_once_more_only_once_however_often_it_is_asked(page):
+    connect("Bureau")
+    message = hand_over()
+    shown = page.get(f"/messages/{message.uid}/").content.decode()
+    form = {"page": re.search(r'name="page" value="(\w+)"', shown)[1]}
+
+    first, second = (page.post(f"/messages/{message.uid}/resend/", form) for _press in range(2))
+
+    assert Message.objects.count() == 2
+    assert first.url == second.url != f"/messages/{message.uid}/"
+    anew = re.search(r'name="page" value="(\w+)"', page.get(f"/messages/{message.uid}/").content.decode())[1]
+    page.post(f"/messages/{message.uid}/resend/", {"page": anew})
+    assert Message.objects.count() == 3
 
 
 def test_a_message_whose_content_is_gone_says_so(page):

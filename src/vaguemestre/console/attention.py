@@ -30,7 +30,8 @@ class Attention:
 
 def attention(request: HttpRequest) -> dict[str, object]:
     """For the templates of signed-in pages; parts of pages do without."""
-    if not request.user.is_authenticated or request.headers.get("HX-Request"):
+    person = getattr(request, "user", None)  # none where a middleware before the session's refused already
+    if person is None or not person.is_authenticated or request.headers.get("HX-Request"):
         return {}
     waiting = messages.waiting_for_people()
     locked = tuple(Connection.objects.filter(active=True, health="locked").order_by("name_key"))
