@@ -1,9 +1,8 @@
 """Messages: the list, one message, and what a person does with it."""
 
+import re
 from datetime import timedelta
 from uuid import uuid4
-
-import re
 
 import pytest
 from django.utils import timezone

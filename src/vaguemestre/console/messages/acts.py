@@ -1,12 +1,15 @@
 """What a person does with a message: release, cancel, resend, and answer a doubt.
 
 An answer to a doubt carries the attempt that the person saw: a second click, or an older page, is a conflict
-that is shown calmly (409) on the page as it is now.
+that is shown calmly (409) on the page as it is now. A page sends a message once more only once, however often
+its button is pressed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
 
 from django.contrib import messages as notices
 from django.http import HttpRequest, HttpResponse
@@ -17,10 +20,12 @@ from django.views.decorators.http import require_POST
 
 from vaguemestre.console.messages.views import detail_page
 from vaguemestre.console.pages import actor, or_404
-from vaguemestre.ledger import messages
+from vaguemestre.ledger import idempotency, messages
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.wording import describe
+
+PAGE_KEY = 64  # characters
 
 
 @require_POST
@@ -39,9 +44,19 @@ def cancel(request: HttpRequest, uid: object) -> HttpResponse:
 
 @require_POST
 def resend(request: HttpRequest, uid: object) -> HttpResponse:
-    """The same content once more, as a new message."""
+    """The same content once more, as a new message: one for each page that was shown."""
     words = _("A new message with the same content is on its way.")
-    return _act(request, uid, lambda key: messages.resend(key, actor(request), timezone.now()), words)
+    page = request.POST.get("page", "")[:PAGE_KEY] or uuid4().hex
+    by, now = actor(request), timezone.now()
+
+    def send(key: str) -> tuple[int, dict[str, Any]]:
+        return 200, {"uid": str(messages.resend(key, by, now).uid)}
+
+    def once(key: str) -> Message:
+        _, made, _ = idempotency.once(by, f"resend {key} {page}", key, now, lambda: send(key))
+        return messages.find(made["uid"])
+
+    return _act(request, uid, once, words)
 
 
 @require_POST

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlencode
+from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -72,6 +73,7 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
         "attempts": attempts_told(message),
         "events": events_told(message, several=len(deliveries) > 1),
         "preview": preview_of(message),
+        "page": uuid4().hex,
         "can_release": bool(states & WAITING),
         "can_cancel": bool(states & CANCELLABLE) and DeliveryState.CLAIMED not in states,
         "doubtful": [delivery for delivery in deliveries if delivery.state == DeliveryState.IN_DOUBT],

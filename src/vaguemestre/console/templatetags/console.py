@@ -45,6 +45,7 @@ SCOPE_WORDS = {
     "connections": _("connections"),
     "admin": _("administer"),
 }
+VIA_WORDS = {"api": "API", "smtp": "SMTP", "cli": _("command line"), "console": _("console")}
 NOTE_ICONS = {"success": ("good", "done"), "warning": ("wary", "alert"), "error": ("bad", "stop")}
 
 
@@ -129,6 +130,12 @@ def took(milliseconds: float) -> str:
     """How long a step took; what is not measurable in whole milliseconds is below one."""
     figure = f"{milliseconds:.0f}" if milliseconds >= 1 else "<\N{NO-BREAK SPACE}1"
     return f"{figure}\N{NO-BREAK SPACE}ms"
+
+
+@register.filter
+def via_words(code: str) -> str:
+    """By which door a message came."""
+    return str(VIA_WORDS.get(code, code))
 
 
 @register.filter

@@ -3,8 +3,10 @@ import { showTimes } from "./times.js";
 import { offerCopies } from "./copying.js";
 import { enhanceConnection } from "./connection.js";
 import { enhanceAddresses } from "./addresses.js";
+import { submitOnce } from "./submitting.js";
 
 showTimes();
 offerCopies();
 enhanceConnection();
 enhanceAddresses();
+submitOnce();
