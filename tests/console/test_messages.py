@@ -163,6 +163,38 @@ def test_sending_once_more_makes_a_linked_message(page):
     assert f"/messages/{message.uid}/" in answer.content.decode()
 
 
+def test_a_blank_subject_can_be_followed(page):
+    message = hand_over(subject=" ")
+
+    for address in ("/messages/", f"/messages/{message.uid}/"):
+        assert "(sans objet)" in text(page.get(address))
+
+
+def test_markup_is_read_where_the_text_is_blank(page):
+    plain, markup = (
+        "--b\r\nContent-Type: text/plain\r\n\r\n ",
+        "--b\r\nContent-Type: text/html\r\n\r\n<p>Voici</p>",
+    )
+    body = f"{plain}\r\n{markup}\r\n--b--"
+    message = hand_over(body=body, headers=('Content-Type: multipart/alternative; boundary="b"',))
+    words = text(page.get(f"/messages/{message.uid}/"))
+    assert "Le texte du HTML" in words
+    assert "Voici" in words
+    assert "Il ne contient pas de texte." in text(page.get(f"/messages/{hand_over(body='').uid}/"))
+
+
+def test_the_time_line_names_recipients_only_where_they_part(page):
+    connect("Bureau")
+    message = hand_over("lea@exemple.org", "zoe@exemple.org")
+    line = r'id="timeline".*'
+
+    shown = page.get(f"/messages/{message.uid}/").content.decode()
+    assert "zoe@exemple.org" not in re.search(line, shown, re.DOTALL)[0]
+    Event.objects.filter(delivery__recipient="lea@exemple.org").delete()
+    shown = page.get(f"/messages/{message.uid}/").content.decode()
+    assert "zoe@exemple.org" in re.search(line, shown, re.DOTALL)[0]
+
+
 def test_a_page_sends_once_more_only_once_however_often_it_is_asked(page):
     connect("Bureau")
     message = hand_over()

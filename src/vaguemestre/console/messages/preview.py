@@ -58,15 +58,22 @@ def preview_of(message: Message) -> Preview:
 
 
 def _read(parsed: EmailMessage) -> Preview:
-    body = parsed.get_body(preferencelist=("plain", "html"))
-    markup = body is not None and body.get_content_subtype() == "html"
-    text = "" if body is None else str(body.get_content())
+    text, markup = _words(parsed, "plain"), False
+    if not text:
+        text = _words(parsed, "html")
+        markup = bool(text)
     return Preview(
         to=_shown(str(parsed["To"] or "")),
-        text=_shown(_plain(text) if markup else text)[:TEXT_LIMIT],
+        text=text,
         from_markup=markup,
         attachments=tuple(_attachment(part) for part in parsed.iter_attachments()),
     )
+
+
+def _words(parsed: EmailMessage, kind: str) -> str:
+    body = parsed.get_body(preferencelist=(kind,))
+    text = "" if body is None else str(body.get_content())
+    return _shown(_plain(text) if kind == "html" else text)[:TEXT_LIMIT]
 
 
 def _attachment(part: Any) -> Attachment:

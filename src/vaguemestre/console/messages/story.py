@@ -58,12 +58,14 @@ def deliveries_told(deliveries: list[Delivery]) -> list[DeliveryTold]:
     return [DeliveryTold(delivery, _why(delivery), _said(delivery)) for delivery in deliveries]
 
 
-def events_told(message: Message, *, several: bool) -> list[EventTold]:
-    """The time line, the first first; what happened to several at once is one line."""
+def events_told(message: Message, deliveries: int) -> list[EventTold]:
+    """The time line, the first first; what happened to several at once is one line, and names them unless it
+    happened to all.
+    """
     lines: dict[tuple[object, ...], list[Event]] = {}
     for event in events_of(message):
         lines.setdefault((event.at, event.state, str(event.detail)), []).append(event)
-    return [_told(events, several=several) for events in lines.values()]
+    return [_told(events, to_all=len(events) == deliveries) for events in lines.values()]
 
 
 def attempts_told(message: Message) -> list[AttemptTold]:
@@ -87,9 +89,9 @@ def _step_told(kept: dict[str, Any]) -> StepTold:
     return StepTold(step_text(step), step_failed(step), step.sent, said, kept["elapsed_ms"])
 
 
-def _told(events: list[Event], *, several: bool) -> EventTold:
+def _told(events: list[Event], *, to_all: bool) -> EventTold:
     first = events[0]
-    recipients = tuple(event.delivery.recipient for event in events) if several else ()
+    recipients = () if to_all else tuple(event.delivery.recipient for event in events)
     held = first.state == DeliveryState.HELD and "code" in first.detail
     return EventTold(first, wording.event_text(first.detail), _reason(first) if held else "", recipients)
 

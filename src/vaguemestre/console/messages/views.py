@@ -71,7 +71,7 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
         "deliveries": deliveries_told(deliveries),
         "routes": _routes(deliveries),
         "attempts": attempts_told(message),
-        "events": events_told(message, several=len(deliveries) > 1),
+        "events": events_told(message, len(deliveries)),
         "preview": preview_of(message),
         "page": uuid4().hex,
         "can_release": bool(states & WAITING),

@@ -10,6 +10,7 @@ from django.templatetags.static import static
 from django.utils.formats import date_format
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vaguemestre.ledger.wording import health_text, reason_text, state_text
@@ -130,6 +131,12 @@ def took(milliseconds: float) -> str:
     """How long a step took; what is not measurable in whole milliseconds is below one."""
     figure = f"{milliseconds:.0f}" if milliseconds >= 1 else "<\N{NO-BREAK SPACE}1"
     return f"{figure}\N{NO-BREAK SPACE}ms"
+
+
+@register.filter
+def subject_words(subject: str) -> str:
+    """A subject that can be seen, and clicked."""
+    return subject if subject.strip() else gettext("(without subject)")
 
 
 @register.filter
