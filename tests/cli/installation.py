@@ -99,7 +99,10 @@ class Running:
         for pid in [*self.family(), self.process.pid] if self.process.poll() is None else []:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        self.process.communicate()
+        self.process.wait(10)
+        # Not read to its end: a process that should have died may hold the other side.
+        for stream in (self.process.stdout, self.process.stderr):
+            stream.close()
 
 
 def _children_of(pid):
