@@ -29,13 +29,15 @@ def typed(**values):
     return {name: value for name, value in form.items() if value is not None}
 
 
-def hand_over(*recipients, subject="Bonjour", body="Un texte.", from_="demande@exemple.net", headers=()):
+def hand_over(
+    *recipients, subject="Bonjour", body="Un texte.", from_="demande@exemple.net", headers=(), **values
+):
     """A message in the ledger."""
     lines = [f"From: {from_}", f"Subject: {subject}", *headers, "", body, ""]
     content = Content("\r\n".join(lines).encode())
     path = Mailbox.parse("demande@exemple.net")
     to = tuple(Mailbox.parse(address) for address in recipients or ("lea@exemple.org",))
-    return accept(Submission(Envelope(path, to), content, Via.API), timezone.now())
+    return accept(Submission(Envelope(path, to), content, Via.API, **values), timezone.now())
 
 
 def text(response):

@@ -7,8 +7,8 @@ from uuid import uuid4
 import pytest
 from django.utils import timezone
 
-from console.kit import connect, hand_over, tags, text
-from vaguemestre.ledger import connections, messages
+from console.kit import ACTOR, connect, hand_over, tags, text
+from vaguemestre.ledger import connections, messages, streams
 from vaguemestre.ledger.models import Attempt, Chunk, Delivery, Event, Message
 
 
@@ -327,3 +327,11 @@ def test_a_name_of_a_connection_that_was_deleted_still_stands_there(page):
     connections.delete(str(office.uid), "user:x", timezone.now())
 
     assert "Bureau" in text(page.get(f"/messages/{message.uid}/"))
+
+
+def test_a_redacted_stream_keeps_its_content_from_being_read(page):
+    streams.edit("notifications", {"redact": True}, ACTOR, timezone.now())
+    message = hand_over(body="Votre code : 123456", stream="notifications")
+    words = text(page.get(f"/messages/{message.uid}/"))
+    assert "123456" not in words
+    assert "n’est pas affiché ici" in words

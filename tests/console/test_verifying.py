@@ -155,6 +155,14 @@ def test_without_a_script_the_same_button_answers_with_the_page(page, sink):
     assert 'value="Tapé"' in answer.content.decode()
 
 
+def test_without_a_script_the_steps_are_lines_too(page, sink):
+    shown = page.post("/connections/verify/", aimed(sink)).content.decode()
+
+    ladder = re.search(r'<ol class="ladder">(.*?)</ol>', shown, re.DOTALL)[1]
+    assert ladder.count('<li class="good">') == 7
+    assert "&lt;li" not in shown
+
+
 def test_without_a_script_faulty_values_keep_the_form(page):
     answer = page.post("/connections/verify/", typed(host="smtp exemple", password=CANARY))
 

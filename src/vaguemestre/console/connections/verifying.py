@@ -122,7 +122,7 @@ def _whole(draft: Draft) -> dict[str, Any]:
 
 def _step(step: Step) -> SafeString:
     context = {"step": step.as_json(), "failed": step_failed(step), "words": step_text(step)}
-    return render_to_string("console/connections/step.html", context).replace("\n", "")  # type: ignore[return-value]
+    return render_to_string("console/connections/step.html", context)
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:

@@ -35,6 +35,8 @@ class Preview:
 
     Attributes:
         text: plain; None if the content is not kept any more or cannot be read.
+        gone: whether retention removed the content.
+        withheld: whether the stream keeps its content from being read here (`redact`).
         from_markup: whether the text was taken from HTML.
     """
 
@@ -43,10 +45,13 @@ class Preview:
     from_markup: bool = False
     attachments: tuple[Attachment, ...] = ()
     gone: bool = False
+    withheld: bool = False
 
 
 def preview_of(message: Message) -> Preview:
     """The preview of a message's content."""
+    if message.stream is not None and message.stream.redact:
+        return Preview(withheld=True)
     try:
         raw = content_of(message).raw[:READ_LIMIT]
     except ContentGone:

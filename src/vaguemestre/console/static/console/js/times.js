@@ -2,7 +2,7 @@
 const language = document.documentElement.lang || "en";
 const full = new Intl.DateTimeFormat(language, { dateStyle: "medium", timeStyle: "short" });
 const exact = new Intl.DateTimeFormat(language, { dateStyle: "full", timeStyle: "long" });
-const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto" });
+const relative = new Intl.RelativeTimeFormat(language, { numeric: "auto", style: "short" });
 const units = [["second", 60], ["minute", 60], ["hour", 24], ["day", 30]];
 const justNow = document.documentElement.dataset.justNow;
 const now = relative.format(0, "second");
