@@ -396,3 +396,14 @@ def test_old_idempotency_keys_are_swept_too():
     Idempotency.objects.create(submitter="a", key="b", digest="c", status=202, created_at=NOW)
     retention.sweep(later(days=31))
     assert not Idempotency.objects.exists()
+
+
+def test_a_list_asks_as_often_for_fifty_messages_as_for_two(django_assert_max_num_queries):
+    connect()
+    for number in range(50):
+        post(f"r{number}@example.com")
+    with django_assert_max_num_queries(8):
+        told = [
+            resources.message_row(message) for message in messages.listing(messages.Filter(), None, 50).items
+        ]
+    assert len(told) == 50

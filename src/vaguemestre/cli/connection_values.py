@@ -18,7 +18,7 @@ _TEXTS = {
     "port": "465, 587 or 25 by the encryption, unless said",
     "encryption": "ssl, tls (STARTTLS) or none",
     "login": "the login at the server; empty for none",
-    "backup": "the connection that stands in while this one is out of order; empty for none",
+    "backup": "the connection to stand in while this one is out of order: kept, and not used yet",
     "source_address": "the address of this machine to dial from",
 }
 

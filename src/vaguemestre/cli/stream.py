@@ -28,7 +28,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     edit.add_argument("--on-doubt", help="retry or hold, where a message may have arrived")
     edit.add_argument("--retention-days", type=int, help="how long messages are kept")
     edit.add_argument(
-        "--redact", action=argparse.BooleanOptionalAction, help="whether content is removed once sent"
+        "--redact",
+        action=argparse.BooleanOptionalAction,
+        help="whether the console keeps the content from being read",
     )
 
 

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, QuerySet
+from django.db.models import Count, Min, Q, QuerySet, prefetch_related_objects
 
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
 from vaguemestre.ledger.contents import ContentGone, content_of
@@ -82,7 +82,8 @@ def find(uid: str, submitter: ApiKey | None = None) -> Message:
 
 def deliveries_of(message: Message) -> list[Delivery]:
     """Its deliveries, in the order of its recipients."""
-    return sorted(message.delivery_set.select_related("connection").all(), key=lambda delivery: delivery.pk)
+    prefetch_related_objects([message], "delivery_set__connection")  # a list has fetched them already
+    return sorted(message.delivery_set.all(), key=lambda delivery: delivery.pk)
 
 
 def attempts_of(message: Message) -> list[Attempt]:

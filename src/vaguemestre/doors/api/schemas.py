@@ -67,7 +67,7 @@ _CONNECTION_INPUT: dict[str, JsonSchema] = {
     "active": FLAG,
     "is_default": FLAG,
     "allowed_senders": _array(TEXT),
-    "backup": MAYBE_TEXT,
+    "backup": MAYBE_TEXT | {"description": "Kept, and not used yet."},
     "limits": _input(LIMITS),
     "pinned_certificate": TEXT,
     "source_address": TEXT,
