@@ -6,6 +6,7 @@ import signal
 from datetime import timedelta
 
 import pytest
+from django.db import transaction
 
 from ledger.kit import (
     ACTOR,
@@ -14,6 +15,7 @@ from ledger.kit import (
     child,
     claimed,
     connect,
+    elsewhere,
     epoch,
     events,
     in_doubt,
@@ -24,14 +26,14 @@ from ledger.kit import (
     only,
     post,
     report,
+    sql,
     staged,
 )  # fmt: skip
-from vaguemestre.ledger import connections, lanes, leases, messages, queue
+from vaguemestre.ledger import connections, lanes, leases, queue
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.leases import Lease
-from vaguemestre.ledger.models import Attempt, Connection, Courier, Lane
+from vaguemestre.ledger.models import Attempt, Connection, Courier, Delivery, Lane
 from vaguemestre.ledger.queue import Stale
-from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.state import DeliveryState, Health
 from vaguemestre.policy.health import HealthState
 
@@ -310,24 +312,53 @@ def test_two_threads_of_a_courier_claim_apart():
 
 
 @pytest.mark.django_db(transaction=True)
-def test_claiming_and_releasing_at_once_never_wait_for_each_other():
+@pytest.mark.skipif(not on_postgresql(), reason="on SQLite writers exclude each other")
+def test_a_claim_passes_over_what_another_transaction_has_in_its_hands():
+    """Waiting for it could close a ring: a person's act takes a message's deliveries in another order."""
     office = connect()
-    message = post(*(f"a{n}@example.com" for n in range(20)))
+    message = post("a@example.com", "b@example.com")
+
+    def claim_without_waiting():
+        sql("SET lock_timeout = '2s'")
+        return queue.claim(lease_of(office), 10, NOW)
+
+    with transaction.atomic():
+        list(Delivery.objects.select_for_update().filter(recipient="a@example.com"))
+        (claim,) = elsewhere(claim_without_waiting)
+    assert [duty.recipient for duty in claim.duties] == ["b@example.com"]
+    assert [delivery.state for delivery in message.delivery_set.order_by("pk")] == ["queued", "claimed"]
+
+
+def test_only_whom_the_server_took_can_be_in_doubt():
+    office = connect()
+    message = post("taken@example.com", "refused@example.com")
+    lease, claim = claimed(office)
+    queue.stage(lease, claim, NOW, ["taken@example.com"])
+    lose_lease(office)
+    queue.recover(lease_of(office, "two"), NOW)
+    assert [delivery.state for delivery in message.delivery_set.order_by("pk")] == ["in_doubt", "queued"]
+
+
+# limits
+
+
+def test_a_daily_limit_counts_recipients_over_a_rolling_day():
+    office = connect(limits={"per_day": 3})
+    post(*(f"a{n}@example.com" for n in range(5)))
     lease = lease_of(office)
+    assert [len(claim.duties) for claim in queue.claim(lease, 2, NOW)] == [2]
+    assert [len(claim.duties) for claim in queue.claim(lease, 10, later(hours=1))] == [1]
+    assert queue.claim(lease, 10, later(hours=23, minutes=59)) == []
+    assert [len(claim.duties) for claim in queue.claim(lease, 10, later(days=1))] == [2]
 
-    def release():
-        for number in range(25):
-            try:
-                messages.release(str(message.uid), ACTOR, later(seconds=-number))
-            except Conflict:
-                continue
 
-    def claim():
-        for _ in range(25):
-            queue.put_back(lease, queue.claim(lease, 100, NOW), later(seconds=-60))
-
-    answers = at_once([release, claim])
-    assert answers == [None, None]
+def test_a_limit_a_minute_counts_messages():
+    office = connect(limits={"per_minute": 2})
+    for _ in range(5):
+        post("a@example.com", "b@example.com")
+    lease = lease_of(office)
+    counts = [len(queue.claim(lease, 10, later(seconds=seconds))) for seconds in (0, 30, 60, 119, 120)]
+    assert counts == [2, 0, 2, 0, 1]
 
 
 def test_in_doubt_is_due_like_any_other():
