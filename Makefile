@@ -1,5 +1,5 @@
 # One command per need. What they make stays in this checkout and is ignored by git.
-.PHONY: install run test check demo bench lock
+.PHONY: install run test check demo bench screenshots lock
 .NOTPARALLEL:
 
 install: ## only the bootstrap: .venv/bin/vaguemestre is the command afterwards
@@ -23,6 +23,10 @@ demo: ## as run, with a capturing SMTP server and sample data, in build/demo
 bench: ## messages per second from the first acceptance to the next hop's last, beside smtplib
 	@tools/bootstrap dev
 	@exec .venv/bin/python bench/first_figure.py
+
+screenshots: ## remake docs/images, in a network of its own (needs chromium and iproute2)
+	@tools/bootstrap dev
+	@PYTHONPATH=tests unshare --map-root-user --net --mount .venv/bin/python tools/screenshots.py $(PICTURES)
 
 lock: ## remake the lock files
 	@tools/lock
