@@ -50,13 +50,18 @@ class Installation:
         return Installation(data)
 
     @contextmanager
-    def up(self, shell=None):
-        """`up`, ended however the block leaves it; `shell` is what the shell does to it, such as `>&-`."""
+    def up(self, shell=None, *, unread=False):
+        """`up`, ended however the block leaves it.
+
+        `shell` is what the shell does to it, such as `>&-`; `unread` closes our side of its output at once.
+        """
         words = [COMMAND, "up"] if shell is None else ["/bin/sh", "-c", f"exec {COMMAND} up {shell}"]
         process = subprocess.Popen(
             words, env=self.environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
         running = Running(self, process)
+        if unread:
+            process.stdout.close()
         try:
             running.wait_for_web()
             yield running
