@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
@@ -13,7 +14,7 @@ from console.conftest import PASSWORD
 from console.kit import connect, hand_over
 from scripted.sink import SinkServer
 from vaguemestre.ledger import instance, keys
-from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Message, User
+from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Message, User, Verification
 
 CHROMIUM = "/usr/bin/chromium"
 SWITCHES = [
@@ -279,6 +280,40 @@ def test_times_are_shown_in_the_readers_zone(signed_in):
     signed_in.goto(f"/messages/{message.uid}/")
 
     expect(signed_in.locator(".page-head time")).to_have_text("2 janv. 2026, 05:30")
+
+
+def test_times_stay_in_the_readers_zone_when_the_list_is_replaced(signed_in):
+    office = Connection.objects.get(name="Bureau")
+    Verification.objects.create(
+        fingerprint=office.fingerprint, connection=office, at=timezone.now() - timedelta(hours=2), ok=True,
+        steps=[], findings=[],
+    )  # fmt: skip
+    signed_in.goto("/connections/")
+    when = signed_in.locator(".connections time")
+    expect(when).to_have_text("il y a 2 h")
+
+    switch = signed_in.get_by_role("switch", name="Serveur Marketing")
+    switch.click()
+
+    expect(switch).to_have_attribute("aria-checked", "true")
+    expect(when).to_have_text("il y a 2 h")
+
+
+def test_the_page_of_a_message_under_way_follows_it_and_then_rests(signed_in):
+    asked = []
+    signed_in.on("request", lambda request: asked.append(request.url))
+    message = Message.objects.get()
+    signed_in.goto(f"/messages/{message.uid}/")
+    badge = signed_in.locator(".page-head .badge")
+    expect(badge).to_have_text("en file")
+
+    Delivery.objects.update(state="accepted", settled_at=timezone.now(), next_attempt_at=None)
+
+    expect(badge).to_have_text("accepté par le serveur")
+    expect(signed_in.locator(".page-head time")).not_to_contain_text("UTC")
+    asked.clear()
+    signed_in.wait_for_timeout(3500)
+    assert asked == []
 
 
 def test_the_search_answers_while_typing(signed_in):

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from vaguemestre.console.messages.preview import preview_of
@@ -17,11 +19,12 @@ from vaguemestre.console.pages import or_404
 from vaguemestre.ledger import messages
 from vaguemestre.ledger.messages import Filter, deliveries_of, state_of
 from vaguemestre.ledger.models import Delivery, Message
-from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.state import DeliveryState, Health
 
 PAGE = 50
 STATES = tuple(state.value for state in DeliveryState)
 WAITING = {DeliveryState.HELD, DeliveryState.QUEUED}
+SOON = timedelta(seconds=10)
 CANCELLABLE = WAITING | {DeliveryState.IN_DOUBT}
 
 
@@ -74,12 +77,22 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
         "events": events_told(message, len(deliveries)),
         "preview": preview_of(message),
         "page": uuid4().hex,
+        "moving": any(map(_moves, deliveries)),
         "can_release": bool(states & WAITING),
         "can_cancel": bool(states & CANCELLABLE) and DeliveryState.CLAIMED not in states,
         "doubtful": [delivery for delivery in deliveries if delivery.state == DeliveryState.IN_DOUBT],
         **more,
     }
     return render(request, "console/messages/detail.html", context, status=status)
+
+
+def _moves(delivery: Delivery) -> bool:
+    """Whether a look at it in some seconds may show something new."""
+    if delivery.state != DeliveryState.QUEUED:
+        return delivery.state == DeliveryState.CLAIMED
+    ready = delivery.connection is not None and delivery.connection.health == Health.READY
+    due = delivery.next_attempt_at is None or delivery.next_attempt_at <= timezone.now() + SOON
+    return ready and due
 
 
 def _row(message: Message) -> Row:

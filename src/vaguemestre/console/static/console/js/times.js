@@ -35,19 +35,13 @@ function show(time) {
   time.title = exact.format(at);
 }
 
-function showWithin(root) {
-  for (const time of root.querySelectorAll("time[datetime]")) show(time);
+function showAll() {
+  for (const time of document.querySelectorAll("time[datetime]")) show(time);
 }
 
 export function showTimes() {
-  showWithin(document);
-  new MutationObserver((changes) => {
-    for (const change of changes) {
-      for (const node of change.addedNodes) if (node.nodeType === Node.ELEMENT_NODE) {
-        if (node.matches("time[datetime]")) show(node);
-        showWithin(node);
-      }
-    }
-  }).observe(document.body, { childList: true, subtree: true });
-  setInterval(() => showWithin(document), 30_000);
+  showAll();
+  // What htmx puts in, or changes within a text, comes in UTC too.
+  new MutationObserver(showAll).observe(document.body, { childList: true, characterData: true, subtree: true });
+  setInterval(showAll, 30_000);
 }
