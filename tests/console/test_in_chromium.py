@@ -251,6 +251,7 @@ def test_a_double_click_posts_once(signed_in):
         expect(signed_in.get_by_text(f"« Vite {pause} » est enregistrée.")).to_be_visible()
 
         before = Message.objects.count()
+        Delivery.objects.update(state="accepted", settled_at=timezone.now(), next_attempt_at=None)
         signed_in.goto(f"/messages/{Message.objects.first().uid}/")
         press_twice("form[action$='/resend/'] button", pause)
         expect(signed_in.get_by_text("Un nouveau message, de même contenu, est en route.")).to_be_visible()

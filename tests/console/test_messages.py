@@ -26,6 +26,13 @@ def doubt(message, connection, attempt=None):
     return attempt
 
 
+def ended(message):
+    """All of it accepted."""
+    Delivery.objects.filter(message=message).update(
+        state="accepted", settled_at=timezone.now(), next_attempt_at=None
+    )
+
+
 def test_an_empty_list_says_where_messages_come_from(page):
     assert "Pas encore de message" in text(page.get("/messages/"))
 
@@ -198,7 +205,10 @@ def test_the_time_line_names_recipients_only_where_they_part(page):
 def test_a_page_sends_once_more_only_once_however_often_it_is_asked(page):
     connect("Bureau")
     message = hand_over()
-    shown = page.get(f"/messages/{message.uid}/").content.decode()
+    address = f"/messages/{message.uid}/"
+    assert "/resend/" not in page.get(address).content.decode()  # it has not left yet: not a second copy
+    ended(message)
+    shown = page.get(address).content.decode()
     form = {"page": re.search(r'name="page" value="(\w+)"', shown)[1]}
 
     first, second = (page.post(f"/messages/{message.uid}/resend/", form) for _press in range(2))

@@ -4,6 +4,7 @@ import pytest
 
 from scripted.sink import DROP, Answer, SinkServer
 from vaguemestre.ledger import connections, messages, verifications
+from vaguemestre.ledger.models import Secret
 from vaguemestre.mail.state import Health
 
 
@@ -152,3 +153,19 @@ async def test_a_delivery_past_its_expires_at_ends_even_while_it_waits_for_a_rou
         office.clock.advance(minutes=6)
         await office.until(message, "expired")
     assert await office.ask(lambda: len(messages.events_of(messages.find(str(message.uid))))) == 2
+
+
+async def test_l12_a_password_that_cannot_be_read_locks_the_connection_and_nothing_is_dialled(office):
+    async with SinkServer(login="app", password="right", require_auth=True) as sink:
+        connection = await office.connect(sink, login="app", password="right")
+        await office.ask(lambda: Secret.objects.update(sealed=b"\0" * 60))
+        async with office.courier():
+            message = await office.post()
+            locked = await until_health(office, connection, Health.LOCKED)
+            assert locked.health_why == "secret_unreadable"
+            assert (await office.delivery(message)).state == "queued"
+            assert sink.sessions == 0
+            await office.ask(
+                connections.edit, str(connection.uid), {"password": "right"}, "test", office.clock()
+            )
+            await office.until(message, "accepted")

@@ -33,6 +33,7 @@ from vaguemestre.ledger import (
     database,
     instance,
     keys,
+    messages,
     queue,
     rerouting,
     streams,
@@ -291,9 +292,15 @@ def test_a_message_id_of_bytes_beyond_ascii_is_stored():
 def test_a_message_without_an_id_gets_one_that_is_the_same_at_every_rendering():
     connect()
     message = post()
-    assert message.message_id == f"<{message.uid.hex}@example.net>"
+    assert message.message_id == ""
     route = only(message).route
-    assert contents.rendered(message.pk, route).count(message.message_id.encode()) == 1
+    # In the domain of the sender that leaves: the one that was asked for stays inside.
+    made = f"Message-ID: <{message.uid.hex}@example.org>\r\n".encode()
+    assert contents.rendered(message.pk, route).count(made) == 1
+    assert contents.rendered(message.pk, route) == contents.rendered(message.pk, route)
+    assert messages.listing(messages.Filter(search=f"<{message.uid.hex}@example.org>"), None, 9).items == [
+        message
+    ]
 
 
 def test_an_address_beyond_ascii_is_stored_in_its_wire_form():

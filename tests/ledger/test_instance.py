@@ -2,12 +2,12 @@
 
 import pytest
 
-from ledger.kit import ACTOR, NOW, at_once, connect, fault_codes, fresh, later, with_password
-from vaguemestre.ledger import connections, instance, resources, source_addresses, verifications
+from ledger.kit import ACTOR, NOW, at_once, connect, fault_codes, fresh, later, post, with_password
+from vaguemestre.ledger import connections, instance, messages, resources, source_addresses, verifications
 from vaguemestre.ledger.connections import saved_draft
 from vaguemestre.ledger.instance import RulingKind
 from vaguemestre.ledger.models import Connection, SourceAddress, User, Verification, Version
-from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.refusals import Conflict, Refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -255,3 +255,52 @@ def test_a_fault_names_its_code():
     with pytest.raises(Refusal) as caught:
         instance.change_settings({"default_mode": "perhaps"}, ACTOR, NOW)
     assert fault_codes(caught.value) == {("default_mode", "mode_unknown")}
+
+
+# a lock, and who may end it (L7)
+
+
+def lock_up(office, why="sign_in_refused"):
+    Connection.objects.filter(pk=office.pk).update(
+        health="locked", health_why=why, health_text="535 5.7.8 no"
+    )
+
+
+@pytest.mark.parametrize("act", [connections.pause, connections.resume])
+def test_no_click_ends_a_lock(act):
+    office = with_password()
+    lock_up(office)
+    with pytest.raises(Conflict) as caught:
+        act(str(office.uid), ACTOR, NOW)
+    assert caught.value.code == "connection_locked"
+    assert "535 5.7.8 no" in caught.value.message
+    assert (fresh(office).health, fresh(office).health_why) == ("locked", "sign_in_refused")
+
+
+@pytest.mark.parametrize("changes", [{"sender_email": "other@example.org"}, {"source_address": "127.0.0.9"}])
+def test_refused_credentials_stay_locked_whatever_else_changes(changes):
+    office = with_password()
+    lock_up(office)
+    connections.edit(str(office.uid), changes, ACTOR, NOW)
+    assert fresh(office).health == "locked"
+
+
+def test_a_refused_sender_is_tried_again_once_it_is_another():
+    office = with_password()
+    lock_up(office, why="sender_refused")
+    connections.edit(str(office.uid), {"sender_email": "other@example.org"}, ACTOR, NOW)
+    assert fresh(office).health == "ready"
+
+
+@pytest.mark.parametrize(
+    ("health", "expected"),
+    [("locked", None), ("paused", None), ("ready", NOW), ("throttled", later(minutes=5))],
+)
+def test_a_waiting_delivery_tells_when_it_may_leave(health, expected):
+    office = connect()
+    message = post()
+    until = later(minutes=5) if health == "throttled" else None
+    Connection.objects.update(health=health, health_until=until)
+    (delivery,) = messages.deliveries_of(messages.find(str(message.uid)))
+    assert messages.next_attempt_of(delivery) == expected
+    assert fresh(office).active

@@ -16,10 +16,11 @@ import structlog
 from vaguemestre.courier.attempt import attempt
 from vaguemestre.courier.engine import Engine
 from vaguemestre.ledger import lanes, queue, vault
+from vaguemestre.ledger.connections import SECRET_UNREADABLE
 from vaguemestre.ledger.lanes import LaneFacts
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.queue import Claim, Stale
-from vaguemestre.policy.health import probing, serves
+from vaguemestre.policy.health import locked, probing, serves
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.session import Session
 
@@ -72,11 +73,11 @@ class Lane:
 
     async def _read_hop(self, facts: LaneFacts) -> None:
         self.domains_refused.clear()
-        try:
-            self.hop = await self.engine.threads.run(lanes.hop_of, facts.connection_id)
-        except (vault.KeyMissing, vault.Unreadable) as error:
+        hop = await _hop(self.engine, facts)
+        if hop is None:
             self.stale = True
-            log.error("secret_unreadable", connection=facts.connection_id, why=str(error))  # noqa: TRY400
+        else:
+            self.hop = hop
 
     async def fill(self, now: datetime) -> None:
         """Claim what is due, as far as there is room and the connection may work."""
@@ -164,10 +165,19 @@ class Lane:
 
 
 async def open_lane(engine: Engine, lease: Lease, facts: LaneFacts) -> Lane | None:
-    """A lane, once its secret can be read; None where it cannot, which is logged and nothing is dialled."""
+    """A lane whose connection may work; None while it may not, or where its secret cannot be read."""
+    if not serves(facts.health, engine.now()):
+        return None
+    hop = await _hop(engine, facts)
+    return None if hop is None else Lane(engine, lease, facts, hop)
+
+
+async def _hop(engine: Engine, facts: LaneFacts) -> NextHop | None:
+    """Where to dial. A secret that cannot be read locks the connection: nothing is dialled without it."""
     try:
-        hop = await engine.threads.run(lanes.hop_of, facts.connection_id)
+        return await engine.threads.run(lanes.hop_of, facts.connection_id)
     except (vault.KeyMissing, vault.Unreadable) as error:
         log.error("secret_unreadable", connection=facts.connection_id, why=str(error))  # noqa: TRY400
-        return None
-    return Lane(engine, lease, facts, hop)
+    state = locked(facts.health, SECRET_UNREADABLE)
+    await engine.threads.run(queue.keep_health, facts.connection_id, facts.version, state)
+    return None

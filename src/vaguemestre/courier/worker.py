@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import signal
+from collections.abc import Awaitable
 from datetime import datetime
 
 import structlog
@@ -86,12 +87,20 @@ class Worker:
         asked = self.engine.boottime()
         taken = await self.engine.threads.run(leases.take, self.holder, now)
         self.engine.renewed = asked
-        for lease in taken:
-            if lease.fresh:
-                self._lanes.pop(lease.connection_id, None)
-                found = await self.engine.threads.run(queue.recover, lease, now)
-                log.info("lane_taken", connection=lease.connection_id, epoch=lease.epoch, recovered=found)
-        self._leases = {lease.connection_id: lease for lease in taken}
+        kept = [lease for lease in taken if not lease.fresh or await self._recovered(lease, now)]
+        self._leases = {lease.connection_id: lease for lease in kept}
+
+    async def _recovered(self, lease: Lease, now: datetime) -> bool:
+        """Settle what earlier holders left claimed; a lane where that fails is let go and taken again."""
+        self._lanes.pop(lease.connection_id, None)
+        try:
+            found = await self.engine.threads.run(queue.recover, lease, now)
+        except (queue.Stale, DatabaseError) as error:
+            log.warning("recovery_failed", connection=lease.connection_id, error=type(error).__name__)
+            await self.engine.threads.run(leases.let_go, self.holder, lease.connection_id)
+            return False
+        log.info("lane_taken", connection=lease.connection_id, epoch=lease.epoch, recovered=found)
+        return True
 
     async def _work(self, now: datetime) -> None:
         surveyed = await self.engine.threads.run(lanes.survey, now)
@@ -144,11 +153,18 @@ class Worker:
             working = list(pending)
             if working:
                 # A lease that ran out would keep what is about to end from being recorded.
-                await self._renew(self.engine.now())
+                await self._try("renewal", self._renew(self.engine.now()))
         for lane in self._lanes.values():
             await lane.cancel()
         await self.engine.close()
-        await self.engine.threads.run(leases.give_back, self.holder)
+        await self._try("giving_back", self.engine.threads.run(leases.give_back, self.holder))
+
+    async def _try(self, what: str, done: Awaitable[object]) -> None:
+        """At the end, a database that is away costs only time: the leases run out by themselves."""
+        try:
+            await done
+        except DatabaseError as error:
+            log.warning("database_away", at=what, error=str(error).splitlines()[0])
 
 
 async def serve(engine: Engine) -> None:

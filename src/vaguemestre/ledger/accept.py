@@ -257,7 +257,7 @@ def _store(
         header_from=None if from_ is None else {"email": from_.mailbox.wire, "name": from_.name},
         header_reply_to=printable(content.text("Reply-To") or ""),
         subject=printable(content.text("Subject") or "", 500),
-        message_id=_given_message_id(content) or _message_id(uid.hex, from_),
+        message_id=_given_message_id(content),
         received_by=ehlo_name(),
         on_doubt=submission.on_doubt,
         tags=list(submission.tags),
@@ -276,11 +276,6 @@ def _store(
 
 def _given_message_id(content: Content) -> str:
     return printable(content.value("Message-ID") or "", LINE_LIMIT).strip()
-
-
-def _message_id(unique: str, from_: NamedMailbox | None) -> str:
-    domain = ehlo_name() if from_ is None else from_.mailbox.domain_ascii
-    return f"<{unique}@{domain}>"
 
 
 def _store_deliveries(

@@ -1,8 +1,8 @@
 """What a connection's limits leave for now: messages in a minute, recipients in 24 hours, both rolling.
 
-A claim writes down what it takes in its own transaction, so that the limits hold across restarts; a lane has
-one courier, so that they are exact. What is put back stays counted: a limit is rather not used up than
-exceeded.
+A claim writes down what it takes in its own transaction, and what is put back unused is written down as such,
+so that the limits hold across restarts; a lane has one courier, so that they are exact. A courier that dies
+leaves its claims counted: a limit is rather not used up than exceeded.
 """
 
 from __future__ import annotations

@@ -7,11 +7,13 @@ the journal. A refusal changes nothing.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vaguemestre.ledger import fields, hops, journal, vault
 from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.health import health_of, store_health
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
 from vaguemestre.ledger.lookup import all_connections, find, locked
 from vaguemestre.ledger.models import Connection, Lane, Stream, Verification
@@ -28,6 +30,8 @@ from vaguemestre.ledger.typed import (
 )
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.state import Health
+from vaguemestre.policy.health import HealthState, paused, resumed, unlocked
+from vaguemestre.policy.judgement import Why
 
 # The rest of the ledger's talk about connections, for those who come in by this module.
 __all__ = [
@@ -39,6 +43,7 @@ __all__ = [
 ROUTING = (
     "name", "sender_email", "sender_name", "reply_to", "active", "is_default", "allowed_senders", "backup_id",
 )  # fmt: skip
+SECRET_UNREADABLE = "secret_unreadable"  # noqa: S105  why a connection is locked: the vault cannot open it
 VERIFICATION_COUNTS = timedelta(hours=1)  # for an identical save
 
 _JOURNALLED = (
@@ -125,13 +130,31 @@ def delete(uid: str, actor: str, now: datetime, successor: Successor | None = No
 
 
 def pause(uid: str, actor: str, now: datetime) -> Saved:
-    """Stop a connection's lane; its mail waits."""
-    return _set_health(uid, Health.PAUSED, "paused", actor, now)
+    """Stop a connection's lane; its mail waits.
+
+    Raises:
+        Missing.
+        Conflict: it is locked, and stopped by that already.
+    """
+
+    def change(connection: Connection) -> HealthState:
+        return replace(paused(_not_locked(connection), "paused"), text=actor)
+
+    return _change_health(uid, change, "paused", actor, now)
 
 
 def resume(uid: str, actor: str, now: datetime) -> Saved:
-    """Let a paused, throttled or locked connection work again."""
-    return _set_health(uid, Health.READY, "resumed", actor, now)
+    """Let a paused or throttled connection work again.
+
+    Raises:
+        Missing.
+        Conflict: it is locked: trying refused credentials again is how providers lock mailboxes.
+    """
+
+    def change(connection: Connection) -> HealthState:
+        return resumed(unlocked(_not_locked(connection)))
+
+    return _change_health(uid, change, "resumed", actor, now)
 
 
 def _save(
@@ -154,7 +177,8 @@ def _save(
             vault.store(connection, secret, now)
         elif connection.auth == AuthKind.NONE or values.get("clear_password"):
             vault.destroy(connection)
-        _refingerprint(connection, now)
+        forgotten = existing is not None and connection.auth == AuthKind.NONE
+        _refingerprint(connection, now, new_secret=secret is not None or forgotten)
         changes = journal.difference(before, _snapshot(connection))
         if secret is not None:
             changes["password"] = ["", "changed"]
@@ -186,15 +210,19 @@ def _write(existing: Connection | None, state: fields.Clean, now: datetime) -> C
     return connection
 
 
-def _refingerprint(connection: Connection, now: datetime) -> None:
-    """Note what the settings are now; other settings, other health; a fresh verification of them counts."""
+def _refingerprint(connection: Connection, now: datetime, *, new_secret: bool) -> None:
+    """Note what the settings are now; other settings, other health; a fresh verification of them counts.
+
+    Refused credentials stay locked until there are others (L7).
+    """
     connection.refresh_from_db()
     current = _current_fingerprint(connection)
-    if current == connection.fingerprint:
+    mended = new_secret and connection.health_why == SECRET_UNREADABLE  # typed again, though it is the same
+    if current == connection.fingerprint and not mended:
         return
     connection.fingerprint = current
-    if connection.health in {Health.LOCKED, Health.THROTTLED}:
-        _ready(connection)
+    if new_secret or connection.health_why != Why.SIGN_IN_REFUSED:
+        store_health(connection, unlocked(health_of(connection)))
     connection.save()
     Verification.objects.filter(
         fingerprint=current, connection=None, at__gte=now - VERIFICATION_COUNTS
@@ -209,30 +237,37 @@ def _current_fingerprint(connection: Connection) -> str:
         return ""
 
 
-def _ready(connection: Connection) -> None:
-    connection.health, connection.health_why, connection.health_text = Health.READY.value, "", ""
-    connection.health_until, connection.health_step, connection.broken_running = None, 0, 0
-
-
 def _verified(connection: Connection) -> bool:
     latest = Verification.objects.filter(connection=connection).order_by("-at").first()
     return latest is not None and latest.ok and latest.fingerprint == connection.fingerprint
 
 
-def _set_health(uid: str, health: Health, action: str, actor: str, now: datetime) -> Saved:
+def _change_health(
+    uid: str, change: Callable[[Connection], HealthState], action: str, actor: str, now: datetime
+) -> Saved:
     with writing():
         lock(CONFIGURATION_LOCK)
         connection = locked(uid)
         before = connection.health
-        _ready(connection)
-        if health is Health.PAUSED:
-            connection.health, connection.health_why = Health.PAUSED.value, "paused"
-            connection.health_text = actor
+        store_health(connection, change(connection))
         connection.updated_at = now
         connection.save()
         changes = {"health": [before, connection.health]}
         journal.record("connection", str(connection.uid), action, actor, now, changes)
     return Saved(connection)
+
+
+def _not_locked(connection: Connection) -> HealthState:
+    """Its health, unless only a verification or a new secret may change it (L7)."""
+    if connection.health == Health.LOCKED:
+        said = f" ({connection.health_text})" if connection.health_text else ""
+        message = (
+            f"{connection.name} is locked, since its server refused it{said}."
+            " Verify it, or type the password again."
+        )
+        facts = {"connection": connection.name, "said": connection.health_text}
+        raise Conflict("connection_locked", message, facts)
+    return health_of(connection)
 
 
 def _snapshot(connection: Connection | None) -> dict[str, object]:

@@ -6,6 +6,7 @@ carries the time of acceptance, Date and Message-ID are added the same way each 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from email.utils import format_datetime
 from typing import Any
@@ -39,14 +40,22 @@ def content_of(message: Message) -> Content:
     return Content(raw)
 
 
-def rendered(message_id: int, route: dict[str, Any]) -> bytes:
-    """The bytes that leave by a route (as `Delivery.route` keeps it)."""
-    message = Message.objects.get(pk=message_id)
+def message_id(message: Message, route: Mapping[str, Any] | None) -> str:
+    """The Message-ID that leaves by a route: as given, or made in the domain that recipients see in From."""
+    if message.message_id:
+        return message.message_id
+    sender = (route and named(route["sender"])) or named(message.header_from)
+    return f"<{message.uid.hex}@{sender.mailbox.domain_ascii if sender else message.received_by}>"
+
+
+def rendered(message_key: int, route: dict[str, Any]) -> bytes:
+    """The bytes by which the message of that primary key leaves by a route (as `Delivery.route` keeps it)."""
+    message = Message.objects.get(pk=message_key)
     rendering = Rendering(
         sender=named(route["sender"]),
         reply_to=route["reply_to"],
         received=_received(message),
-        message_id=message.message_id,
+        message_id=message_id(message, route),
         date=_date(message.accepted_at),
     )
     return render(content_of(message), rendering)

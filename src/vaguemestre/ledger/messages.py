@@ -24,7 +24,7 @@ from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
-from vaguemestre.mail.state import TERMINAL, DeliveryState, common_state
+from vaguemestre.mail.state import TERMINAL, DeliveryState, Health, common_state
 
 
 @dataclass(frozen=True)
@@ -84,6 +84,16 @@ def deliveries_of(message: Message) -> list[Delivery]:
     """Its deliveries, in the order of its recipients."""
     prefetch_related_objects([message], "delivery_set__connection")  # a list has fetched them already
     return sorted(message.delivery_set.all(), key=lambda delivery: delivery.pk)
+
+
+def next_attempt_of(delivery: Delivery) -> datetime | None:
+    """When it may be tried next: not before its connection's pause is over; None if that is not known."""
+    if delivery.state not in {DeliveryState.QUEUED, DeliveryState.IN_DOUBT} or delivery.connection is None:
+        return None
+    connection, at = delivery.connection, delivery.next_attempt_at
+    if at is None or connection.health in {Health.LOCKED, Health.PAUSED}:
+        return None
+    return at if connection.health_until is None else max(at, connection.health_until)
 
 
 def attempts_of(message: Message) -> list[Attempt]:
@@ -278,7 +288,8 @@ def _search(text: str) -> Q:
     recipients = Delivery.objects.filter(recipient__icontains=text).values("message_id")
     matches = Q(subject__icontains=text) | Q(pk__in=recipients) | Q(message_id=text)
     try:
-        return matches | Q(uid=UUID(text))
+        # A Message-ID that we made holds the id.
+        return matches | Q(uid=UUID(text.removeprefix("<").partition("@")[0]))
     except ValueError:
         return matches
 

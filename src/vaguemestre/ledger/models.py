@@ -205,7 +205,7 @@ class Message(models.Model):
     header_from = models.JSONField(null=True)  # {"email", "name"}
     header_reply_to = models.TextField(default="")
     subject = models.TextField(default="")
-    message_id = models.TextField()  # the Message-ID that leaves
+    message_id = models.TextField(blank=True)  # as it was given; "" has one made when it leaves
     explicit = models.ForeignKey(Connection, models.PROTECT, null=True, related_name="+")
     on_doubt = models.TextField(default="")  # "" follows the stream
     tags = models.JSONField(default=list)

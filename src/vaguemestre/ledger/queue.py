@@ -19,6 +19,7 @@ from uuid import UUID
 from vaguemestre.ledger.allowance import allowance, use
 from vaguemestre.ledger.database import chunked, for_share, for_update, rows, writing
 from vaguemestre.ledger.doubts import after_doubt
+from vaguemestre.ledger.health import health_columns
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Event, Message
@@ -211,8 +212,12 @@ def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
             state=DeliveryState.CLAIMED,
             lane_epoch=lease.epoch,
         )
-        for delivery in held.select_related("message__stream"):
+        unused = list(held.select_related("message__stream"))
+        for delivery in unused:
             _let_go(delivery, "forced_shutdown", now)
+        if unused and allowance(lease.connection_id, now).limited:
+            transactions = len({delivery.attempt for delivery in unused})
+            use(lease.connection_id, -transactions, -len(unused), now)
 
 
 def refuse_gone(lease: Lease, taken: Claim, now: datetime) -> None:
@@ -243,14 +248,8 @@ def recover(lease: Lease, now: datetime) -> int:
 
 def keep_health(connection_id: int, version: int, health: HealthState) -> None:
     """Store a connection's health. A person's pause stays, and other settings are not blamed."""
-    Connection.objects.filter(pk=connection_id, version=version).exclude(health="paused").update(
-        health=health.state.value,
-        health_why=health.why,
-        health_text=health.text,
-        health_until=health.until,
-        health_step=health.step,
-        broken_running=health.broken_running,
-    )
+    unpaused = Connection.objects.filter(pk=connection_id, version=version).exclude(health="paused")
+    unpaused.update(**health_columns(health))
 
 
 def _hold(lease: Lease) -> None:

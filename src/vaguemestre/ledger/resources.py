@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from vaguemestre.ledger import fields, messages, verifications, wording
+from vaguemestre.ledger import contents, fields, messages, verifications, wording
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
 from vaguemestre.mail.envelope import UNNAMED
@@ -90,7 +90,7 @@ def message_row(message: Message) -> dict[str, Any]:
 def message_resource(message: Message) -> dict[str, Any]:
     """A message with its deliveries and attempts."""
     return message_row(message) | {
-        "message_id": message.message_id,
+        "message_id": contents.message_id(message, messages.deliveries_of(message)[0].route),
         "reply_to": message.header_reply_to or None,
         "reverse_path": None if message.reverse_path == UNNAMED.wire else message.reverse_path,
         "metadata": message.metadata,
@@ -112,7 +112,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "leaves_as": delivery.route,
         "counted_attempts": delivery.counted,
         "attempt": str(delivery.attempt) if delivery.attempt else None,
-        "next_attempt_at": None if delivery.state == "held" else delivery.next_attempt_at,
+        "next_attempt_at": messages.next_attempt_of(delivery),
         "last_reply": last,
         "trouble": None if delivery.trouble is None else wording.trouble_text(delivery.trouble),
         "doubt": delivery.doubt_reason or None,

@@ -97,6 +97,23 @@ def secret_of(connection: models.Connection) -> Secret | None:
     return None if row is None else unseal(bytes(row.sealed), binding(connection))
 
 
+def unreadable() -> list[models.Connection]:
+    """The connections whose stored secret cannot be read, for a check by the operator."""
+    return [
+        row.connection
+        for row in models.Secret.objects.select_related("connection")
+        if not _opens(bytes(row.sealed), binding(row.connection))
+    ]
+
+
+def _opens(sealed: bytes, bound_to: bytes) -> bool:
+    try:
+        unseal(sealed, bound_to)
+    except (KeyMissing, Unreadable):
+        return False
+    return True
+
+
 def destroy(connection: models.Connection) -> None:
     """Forget a connection's secret."""
     models.Secret.objects.filter(connection=connection).delete()

@@ -11,8 +11,9 @@ from typing import Any
 from django.db.models import QuerySet
 
 from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.health import health_columns, health_of
 from vaguemestre.ledger.models import Connection, Verification
-from vaguemestre.mail.state import Health
+from vaguemestre.policy.health import unlocked
 
 KEPT_UNSAVED = timedelta(days=1)
 
@@ -64,10 +65,8 @@ def keep(  # noqa: PLR0913  the columns of one row, each by its name
 
 
 def _unlock(saved: QuerySet[Connection]) -> None:
-    saved.filter(health__in=[Health.LOCKED, Health.THROTTLED]).update(
-        health=Health.READY.value, health_why="", health_text="", health_until=None, health_step=0,
-        broken_running=0,
-    )  # fmt: skip
+    for connection in saved.select_for_update(no_key=True):
+        saved.filter(pk=connection.pk).update(**health_columns(unlocked(health_of(connection))))
 
 
 def state_of(connection: Connection) -> VerificationState:

@@ -83,6 +83,9 @@ _WHYS = {
     "message_refused": gettext_noop("The server refuses this message."),
     "stage_refused": gettext_noop("The route changed at the last moment; nothing was handed over."),
     "courier_died": gettext_noop("The courier stopped before the message was handed over."),
+    "secret_unreadable": gettext_noop(
+        "The stored password cannot be read any more: type it again. The connection is locked until then."
+    ),
     "lane_waits": gettext_noop("The connection is waiting; the message leaves when it works again."),
     "content_gone": gettext_noop("The content is not kept any more."),
 }
@@ -142,6 +145,10 @@ _REFUSALS = {
         "The login needs its password; leave both empty for a server that asks for none."
     ),
     "password_again": gettext_noop("The server, port, encryption or login changed: type the password again."),
+    "password_unreadable": gettext_noop("The stored password cannot be read any more: type it again."),
+    "auth_contradicts": gettext_noop(
+        "There is a password, but the kind of authentication is none: leave out one of them."
+    ),
     "limit_range": gettext_noop("A limit is a whole number above 0, or empty for none."),
     "ip_syntax": gettext_noop("This is not an IP address."),
     "address_twice": gettext_noop("This address is in the list twice."),
@@ -156,6 +163,9 @@ _REFUSALS = {
     ),
     "connection_in_use": gettext_noop(
         "Streams still use “%(connection)s”: %(streams)s. Give them another one first."
+    ),
+    "connection_locked": gettext_noop(
+        "“%(connection)s” is locked, since its server refused it. Verify it, or type the password again."
     ),
     "nothing_waits": gettext_noop("Nothing of this message is held or queued."),
     "no_route": gettext_noop("There is still no route for this message."),

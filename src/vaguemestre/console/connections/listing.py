@@ -89,6 +89,10 @@ def _change(request: HttpRequest, change: Change, connection: Connection) -> Htt
     except Refusal as refusal:
         for fault in refusal.errors:
             messages.error(request, describe(fault))
+    except Conflict as conflict:
+        if conflict.code != "connection_locked":
+            raise  # the caller asks for what is missing
+        messages.error(request, describe(conflict))
     else:
         if saved.connection.is_default and not connection.is_default:
             words = _("“%(name)s” is now the default sender.") % {"name": connection.name}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger import wording
-from vaguemestre.ledger.messages import attempts_of, events_of
+from vaguemestre.ledger.messages import attempts_of, events_of, next_attempt_of
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
@@ -22,6 +23,7 @@ class DeliveryTold:
     delivery: Delivery
     why: str
     said: str
+    next_attempt_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,10 @@ class AttemptTold:
 
 def deliveries_told(deliveries: list[Delivery]) -> list[DeliveryTold]:
     """Each recipient with its state in words."""
-    return [DeliveryTold(delivery, _why(delivery), _said(delivery)) for delivery in deliveries]
+    return [
+        DeliveryTold(delivery, _why(delivery), _said(delivery), next_attempt_of(delivery))
+        for delivery in deliveries
+    ]
 
 
 def events_told(message: Message, deliveries: int) -> list[EventTold]:

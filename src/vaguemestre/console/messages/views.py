@@ -17,6 +17,7 @@ from vaguemestre.console.messages.preview import preview_of
 from vaguemestre.console.messages.story import attempts_told, deliveries_told, events_told
 from vaguemestre.console.pages import or_404
 from vaguemestre.ledger import messages
+from vaguemestre.ledger.contents import message_id
 from vaguemestre.ledger.messages import Filter, deliveries_of, state_of
 from vaguemestre.ledger.models import Delivery, Message
 from vaguemestre.mail.state import DeliveryState, Health
@@ -70,6 +71,7 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
     states = {delivery.state for delivery in deliveries}
     context = {
         "message": message,
+        "message_id": message_id(message, deliveries[0].route),
         "state": state_of(message),
         "deliveries": deliveries_told(deliveries),
         "routes": _routes(deliveries),
@@ -80,6 +82,7 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
         "moving": any(map(_moves, deliveries)),
         "can_release": bool(states & WAITING),
         "can_cancel": bool(states & CANCELLABLE) and DeliveryState.CLAIMED not in states,
+        "ended": all(DeliveryState(state).terminal for state in states),
         "doubtful": [delivery for delivery in deliveries if delivery.state == DeliveryState.IN_DOUBT],
         **more,
     }
