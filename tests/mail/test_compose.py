@@ -326,3 +326,8 @@ def test_25_megabytes_and_1000_recipients_take_no_time():
     assert time.process_time() - started < 3.0
     assert len(envelope.recipients) == 1000
     assert len(content.mailboxes("to", 1000)) == 1000
+
+
+def test_an_empty_text_beside_html_makes_no_part():
+    _, content = compose(Post(to=(named("a@example.org"),), text=" \n", html="<p>hello</p>"))
+    assert content.value("content-type").startswith("text/html")

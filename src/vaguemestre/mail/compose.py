@@ -166,7 +166,8 @@ def _body(post: Post) -> _Part:
         raise Invalid("attachments", "too_many", f"A message has at most {ATTACHMENTS_LIMIT} attachments.")
     inline, attached = _attachments(post)
     alternatives = []
-    if post.text is not None:
+    # An empty text beside HTML is none: readers that prefer text would show nothing.
+    if post.text is not None and (post.text.strip() or post.html is None):
         alternatives.append(_text("text", "plain", post.text))
     if post.html is not None:
         html = _text("html", "html", post.html)
