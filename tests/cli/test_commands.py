@@ -130,7 +130,7 @@ def test_l8_another_host_needs_the_password_again(command):
     command(*OFFICE, "--login", "me", "--password-stdin", stdin="canary-7f1\n")
     refused = command("connection", "edit", "Office", "--host", "elsewhere.example.test")
     assert refused.refusals == [
-        "password: The server, port, encryption or login changed: type the password again."
+        "password: The server, port, encryption, login or certificate changed: type the password again."
     ]
     assert Connection.objects.get().host == "smtp.example.test"
 
@@ -295,7 +295,7 @@ def test_l8_verify_asks_for_the_password_again_where_the_host_changed(command):
     with SinkServer().in_thread() as sink:
         refused = command("connection", "verify", "Office", "--host", "127.0.0.1", "--port", str(sink.port))
     assert refused.refusals == [
-        "password: The server, port, encryption or login changed: type the password again."
+        "password: The server, port, encryption, login or certificate changed: type the password again."
     ]
     assert sink.sessions == 0
 

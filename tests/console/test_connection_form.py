@@ -282,3 +282,11 @@ def test_deleting_what_a_stream_uses_is_refused_with_the_streams_name(page):
 
     assert answer.status_code == 409
     assert "invoices" in text(answer)
+
+
+def test_an_international_server_is_shown_as_people_read_it(page):
+    office = connect(host="smtp.café.example")
+    assert office.host == "smtp.xn--caf-dma.example"
+    shown = page.get(f"/connections/{office.uid}/").content.decode()
+    assert 'value="smtp.café.example"' in shown
+    assert "smtp.café.example" in text(page.get("/connections/"))

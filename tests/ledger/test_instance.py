@@ -41,10 +41,8 @@ def test_the_ruling_names_the_rule_that_decides_now():
     assert instance.ruling() == instance.Ruling(RulingKind.NONE, None)
     one = connect("One")
     assert instance.ruling() == instance.Ruling(RulingKind.ONLY, one)
-    assert not instance.configuration().needs_choice
     two = connect("Two")
     assert instance.ruling() == instance.Ruling(RulingKind.SEVERAL, None)
-    assert instance.configuration().needs_choice
     connections.make_default(str(two.uid), ACTOR, NOW)
     assert instance.ruling() == instance.Ruling(RulingKind.DEFAULT, two)
     instance.change_settings({"default_mode": "fallback"}, ACTOR, NOW)

@@ -266,18 +266,6 @@ def test_a_reason_names_what_was_asked_for():
     assert decision.reason.as_json() == {"code": "explicit_gone", "facts": {"asked": "Bureau 2"}}
 
 
-def test_a_choice_is_needed_with_a_second_active_connection_and_no_default():
-    def needs(*connections: ConnectionFacts) -> bool:
-        return Configuration(Mode.OVERRIDE, connections).needs_choice
-
-    assert [needs(OFFICE), needs(OFFICE, OLD), needs(OFFICE, SHOP), needs(DEFAULT, SHOP)] == [
-        False,
-        False,
-        True,
-        False,
-    ]
-
-
 @pytest.mark.parametrize(
     ("text", "canonical"),
     [

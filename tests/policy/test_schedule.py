@@ -6,14 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaguemestre.mail.errors import Invalid
 from vaguemestre.policy.schedule import (
     RetrySchedule,
     expired,
     next_delay,
     nominal_delay,
-    notice_due,
-    parse_schedule,
     spent,
 )
 
@@ -78,28 +75,6 @@ def test_a_stream_may_have_its_own_retry_age():
     assert expired(ORDINARY, 3600, 3600)
     assert not expired(ORDINARY, 3599, 3600)
     assert not expired(ORDINARY, 3600)
-
-
-def test_a_message_says_that_it_is_late_after_four_hours():
-    assert [notice_due(ORDINARY, waited) for waited in (0, 14_399, 14_400)] == [False, False, True]
-
-
-def test_an_operators_list_replaces_the_delays_and_its_last_repeats():
-    schedule = parse_schedule(" 60, 300,900")
-    assert [nominal_delay(schedule, counted) for counted in range(1, 6)] == [60, 300, 900, 900, 900]
-    assert (schedule.retry_age, schedule.jitter, schedule.doubt_delay) == (432_000, 0.2, 600)
-
-
-def test_an_operators_list_may_scale_a_schedule_for_tests():
-    schedule = parse_schedule("0.05", schedule=RetrySchedule(jitter=0, retry_age=1))
-    assert (next_delay(schedule, 7, 0.9), schedule.retry_age) == (0.05, 1)
-
-
-@pytest.mark.parametrize("text", ["", "60,", "one", "60;300", "0,60", "-1", "inf", "nan", "60,,300"])
-def test_what_is_no_list_of_seconds_is_refused(text):
-    with pytest.raises(Invalid) as refusal:
-        parse_schedule(text)
-    assert (refusal.value.field, refusal.value.code) == ("retry_schedule", "schedule_syntax")
 
 
 @pytest.mark.parametrize(

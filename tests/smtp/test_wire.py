@@ -228,7 +228,6 @@ def through_reader(wired, cuts, limit=10**6):
 @given(CONTENT, CUTS, st.binary(max_size=20))
 def test_content_goes_round_byte_for_byte(content, cuts, behind):
     stuffed = wire.dot_stuff(content)
-    assert wire.dot_unstuff(stuffed) == content
     wired = stuffed + wire.closing(stuffed) + wire.END_OF_DATA
     reader = DataReader(10**6)
     ended = [reader.feed(piece) for piece in pieces_of(wired, cuts)]

@@ -8,6 +8,7 @@ from vaguemestre.ledger import contents, fields, messages, verifications, wordin
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
 from vaguemestre.mail.envelope import UNNAMED
+from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import common_state
 
 
@@ -18,6 +19,7 @@ def connection_resource(connection: Connection) -> dict[str, Any]:
         "id": str(connection.uid),
         "name": connection.name,
         "sender_email": connection.sender_email,
+        "sender_email_ascii": connection.sender_ascii,
         "sender_name": connection.sender_name,
         "reply_to": connection.reply_to,
         "host": connection.host,
@@ -102,7 +104,6 @@ def message_resource(message: Message) -> dict[str, Any]:
 
 
 def _delivery(delivery: Delivery) -> dict[str, Any]:
-    last = None if delivery.last_code is None else {"code": delivery.last_code, "text": delivery.last_text}
     return {
         "recipient": delivery.recipient,
         "state": delivery.state,
@@ -113,10 +114,21 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "counted_attempts": delivery.counted,
         "attempt": str(delivery.attempt) if delivery.attempt else None,
         "next_attempt_at": messages.next_attempt_of(delivery),
-        "last_reply": last,
+        "last_reply": _last_reply(delivery),
         "trouble": None if delivery.trouble is None else wording.trouble_text(delivery.trouble),
         "doubt": delivery.doubt_reason or None,
         "settled_at": delivery.settled_at,
+    }
+
+
+def _last_reply(delivery: Delivery) -> dict[str, Any] | None:
+    if delivery.last_code is None:
+        return None
+    reply = Reply(delivery.last_code, delivery.last_text)
+    return {
+        "code": reply.code,
+        "enhanced": None if reply.enhanced is None else str(reply.enhanced),
+        "text": reply.text,
     }
 
 

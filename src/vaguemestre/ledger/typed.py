@@ -101,7 +101,7 @@ def _password_faults(
 ) -> list[Invalid]:
     has_secret = existing is not None and vault_has(existing) and not clear
     if has_secret and not password and _moved(existing, state):
-        message = "The server, port, encryption or login changed: type the password again."
+        message = "The server, port, encryption, login or certificate changed: type the password again."
         return [Invalid("password", "password_again", message)]
     if state["auth"] == AuthKind.NONE:
         message = "There is a password, but the kind of authentication is none: leave out one of them."

@@ -144,7 +144,9 @@ _REFUSALS = {
     "password_missing": gettext_noop(
         "The login needs its password; leave both empty for a server that asks for none."
     ),
-    "password_again": gettext_noop("The server, port, encryption or login changed: type the password again."),
+    "password_again": gettext_noop(
+        "The server, port, encryption, login or certificate changed: type the password again."
+    ),
     "password_unreadable": gettext_noop("The stored password cannot be read any more: type it again."),
     "auth_contradicts": gettext_noop(
         "There is a password, but the kind of authentication is none: leave out one of them."

@@ -120,11 +120,6 @@ class Configuration:
         """The default, if there is one."""
         return next((connection for connection in self.active if connection.is_default), None)
 
-    @property
-    def needs_choice(self) -> bool:
-        """Whether the console should ask which connection serves what nothing matches (L4)."""
-        return len(self.active) > 1 and self.default is None
-
     def find(self, connection_id: int) -> ConnectionFacts | None:
         """The connection of that id, active or not."""
         return next((connection for connection in self.connections if connection.id == connection_id), None)

@@ -10,8 +10,6 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from vaguemestre.mail.errors import Invalid
-
 HOUR = 3600.0
 DAY = 24 * HOUR
 
@@ -25,7 +23,6 @@ class RetrySchedule:
         then: after all later ones.
         jitter: the share by which a delay is made shorter or longer, so that retries spread out.
         retry_age: the sum of delays at which a delivery expires; a stream may have its own.
-        delay_notice: the time after acceptance at which a message says that it is late.
         doubt_delay: the least time until a delivery in doubt is sent again (L6).
     """
 
@@ -33,11 +30,10 @@ class RetrySchedule:
     then: float = 4 * HOUR
     jitter: float = 0.2
     retry_age: float = 5 * DAY
-    delay_notice: float = 4 * HOUR
     doubt_delay: float = 600.0
 
     def __post_init__(self) -> None:
-        seconds = (*self.delays, self.then, self.retry_age, self.delay_notice, self.doubt_delay)
+        seconds = (*self.delays, self.then, self.retry_age, self.doubt_delay)
         if not all(math.isfinite(value) and value > 0 for value in seconds):
             raise ValueError("the delays of a schedule are positive and finite")
         if not 0 <= self.jitter < 1:
@@ -77,35 +73,3 @@ def expired(schedule: RetrySchedule, spent_seconds: float, retry_age: float | No
         retry_age: a stream's own.
     """
     return spent_seconds >= (schedule.retry_age if retry_age is None else retry_age)
-
-
-def notice_due(schedule: RetrySchedule, waited: float) -> bool:
-    """Whether a message that has waited so many seconds since its acceptance says that it is late."""
-    return waited >= schedule.delay_notice
-
-
-def parse_schedule(
-    text: str, field: str = "retry_schedule", schedule: RetrySchedule | None = None
-) -> RetrySchedule:
-    """The schedule that an operator writes as seconds, "60,300,900"; the last delay repeats.
-
-    Args:
-        text: the delays.
-        field: named by a refusal.
-        schedule: what else it is made of; the ordinary one.
-
-    Raises:
-        Invalid: code `schedule_syntax`.
-    """
-    base = schedule or RetrySchedule()
-    try:
-        delays = tuple(float(part) for part in text.split(","))
-        return RetrySchedule(
-            delays, delays[-1], base.jitter, base.retry_age, base.delay_notice, base.doubt_delay
-        )
-    except ValueError:
-        raise Invalid(
-            field,
-            "schedule_syntax",
-            "A retry schedule is a list of seconds between attempts, such as 60,300,900.",
-        ) from None

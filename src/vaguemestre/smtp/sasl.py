@@ -13,8 +13,6 @@ from typing import Protocol
 
 from vaguemestre.mail.secret import Secret
 
-RESPONSES = 2  # that LOGIN gives at most
-
 
 class Mechanism(Protocol):
     """One AUTH exchange."""

@@ -31,10 +31,6 @@ class Timeouts:
         seconds: float = getattr(self, phase.value)
         return seconds
 
-    def scaled(self, factor: float) -> Timeouts:
-        """All of them multiplied, for tests that play long waits in short ones."""
-        return replace(self, **{name: value * factor for name, value in vars(self).items()})
-
     def at_most(self, seconds: float) -> Timeouts:
         """None longer than `seconds`, for a dialogue somebody waits for."""
         return replace(self, **{name: min(value, seconds) for name, value in vars(self).items()})

@@ -194,11 +194,6 @@ def dot_stuff(content: bytes) -> bytes:
     return head + content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else head + content
 
 
-def dot_unstuff(stuffed: bytes) -> bytes:
-    """What `dot_stuff` was given."""
-    return stuffed.removeprefix(b".").replace(b"\r\n.", b"\r\n")
-
-
 def closing(content: bytes) -> bytes:
     """What makes the content's last line end: CRLF where it lacks it."""
     return b"" if not content or content.endswith(b"\r\n") else b"\r\n"

@@ -18,6 +18,7 @@ from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.host import readable_host
 
 NOBODY = "none"
 TEXTS = ("name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "login", "password")
@@ -121,6 +122,7 @@ class ConnectionForm(forms.Form):
     def of(cls, connection: Connection) -> ConnectionForm:
         """The form filled with a saved connection, without its password."""
         initial = {name: getattr(connection, name) for name in PLAIN}
+        initial["host"] = readable_host(connection.host)
         initial["allowed_senders"] = "\n".join(connection.allowed_senders)
         return cls(initial=initial)
 

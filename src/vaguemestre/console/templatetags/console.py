@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vaguemestre.ledger.wording import health_text, reason_text, state_text
+from vaguemestre.mail.host import readable_host
 
 register = template.Library()
 
@@ -118,6 +119,12 @@ def plot(counts: list[int]) -> dict[str, Any]:
         "width": width,
         "height": PLOT_HEIGHT,
     }
+
+
+@register.filter
+def readable(host: str) -> str:
+    """A server's name as people read it."""
+    return readable_host(host)
 
 
 @register.filter

@@ -76,6 +76,7 @@ _CONNECTION: dict[str, JsonSchema] = {
     "id": ID,
     "name": TEXT,
     "sender_email": TEXT,
+    "sender_email_ascii": TEXT,
     "sender_name": TEXT,
     "reply_to": TEXT,
     "host": TEXT,
