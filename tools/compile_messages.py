@@ -7,6 +7,7 @@ on a fresh installation, so it needs nothing but Python. Fuzzy and untranslated 
 from __future__ import annotations
 
 import ast
+import os
 import re
 import struct
 from collections.abc import Iterator
@@ -28,7 +29,10 @@ def compile_catalogues(root: Path = PACKAGE) -> list[Path]:
         compiled = catalogue.with_suffix(".mo")
         if compiled.exists() and compiled.stat().st_mtime_ns >= catalogue.stat().st_mtime_ns:
             continue
-        compiled.write_bytes(machine_object(catalogue.read_text(encoding="utf-8")))
+        # Replaced in one step: another process may be reading it.
+        fresh = compiled.with_name(f".{compiled.name}.{os.getpid()}")
+        fresh.write_bytes(machine_object(catalogue.read_text(encoding="utf-8")))
+        fresh.replace(compiled)
         written.append(compiled)
     return written
 
