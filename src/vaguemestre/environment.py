@@ -1,7 +1,8 @@
 """The environment as one checked value: all of `docs/reference/environment.md`, every error at once.
 
 A variable is read from the process, else from `.env` in the data directory; a secret also from the file that
-`NAME_FILE` names. Nothing here touches the database or creates a file. Secrets have no `repr`.
+`NAME_FILE` names. Files that it names are opened. Nothing here touches the database, creates a file or dials.
+Secrets have no `repr`.
 """
 
 from __future__ import annotations
@@ -10,20 +11,29 @@ import base64
 import binascii
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from vaguemestre.egress import parse_networks, parse_ports
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
+from vaguemestre.pem import has_certificates, has_key
+from vaguemestre.variables import PREFIX, unknown
 
-PREFIX = "VAGUEMESTRE_"
 SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
 DATABASE_FILE = "vaguemestre.sqlite3"
 LANGUAGES = ("fr", "en")
+_PRIVATE = tuple(
+    ip_network(text)
+    for text in (
+        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
+        "fc00::/7", "fe80::/10", "::1/128",
+    )
+)  # fmt: skip
 
 type Network = IPv4Network | IPv6Network
 
@@ -37,6 +47,11 @@ class Bind:
 
     def __str__(self) -> str:
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+    def meets(self, other: Bind) -> bool:
+        """Whether the two cannot be listened on at once; port 0 is always another one."""
+        same = self.host == other.host or any(ip_address(bind.host).is_unspecified for bind in (self, other))
+        return same and self.port == other.port != 0
 
 
 @dataclass(frozen=True)
@@ -82,17 +97,19 @@ class _Reader:
     def __init__(self, variables: Mapping[str, str]) -> None:
         self.variables = variables
         self.problems: list[Invalid] = []
+        self.known: set[str] = set()
 
     def text(self, name: str, default: str = "") -> str:
         """The variable's value; one that is set to nothing counts as unset."""
+        self.known.add(name)
         return self.variables.get(name, "").strip() or default
 
     def secret(self, name: str) -> str:
-        path = self.text(f"{name}_FILE")
+        path, text = self.text(f"{name}_FILE"), self.text(name)
         if not path:
-            return self.text(name)
+            return text
         try:
-            return Path(path).read_text().strip()
+            return Path(path).read_text(errors="replace").strip()
         except OSError as error:
             self.problem(f"{name}_FILE", f"The file {path} cannot be read: {error.strerror}.")
             return ""
@@ -113,7 +130,7 @@ def read_environment(process: Mapping[str, str]) -> Environment:
     data_dir = Path(process.get(f"{PREFIX}DATA_DIR") or "data").absolute()
     read = _Reader({**_dotenv(data_dir / ".env"), **process})
     web = _bind(read, "WEB_BIND", "127.0.0.1:8587")
-    return Environment(
+    found = Environment(
         data_dir=data_dir,
         database_url=_database_url(read, data_dir),
         base_url=_base_url(read, web),
@@ -129,25 +146,28 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         egress_ports=_egress(read, "EGRESS_PORTS", parse_ports),
         source_addresses=_source_addresses(read),
         language=_language(read),
-        alert_url=read.text(f"{PREFIX}ALERT_URL"),
+        alert_url=_alert_url(read),
         max_message_bytes=read.parsed(
             f"{PREFIX}MAX_MESSAGE_BYTES", "26214400", _positive, 26214400, "Give a number of bytes above 0."
         ),
-        extra_roots=_path(read, "EXTRA_ROOTS"),
+        extra_roots=_roots(read),
         retry_delays=read.parsed(
             f"{PREFIX}RETRY_DELAYS", "", _seconds, (), "Give seconds separated by commas, such as 60,300,900."
         ),
         doubt_delay=read.parsed(
             f"{PREFIX}DOUBT_DELAY", "600", _second, 600.0, "Give a number of seconds above 0."
         ),
-        problems=tuple(read.problems),
     )
+    _meeting_binds(read, found)
+    _certificate(read, found)
+    _unknown(read)
+    return replace(found, problems=tuple(read.problems))
 
 
 def _dotenv(path: Path) -> dict[str, str]:
     """`NAME=value` lines; blank lines and `#` comments are passed over, quotes around a value removed."""
     try:
-        lines = path.read_text().splitlines()
+        lines = path.read_text(errors="replace").splitlines()
     except OSError:
         return {}
     pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
@@ -175,24 +195,98 @@ def _database_url(read: _Reader, data_dir: Path) -> Secret:
     text = read.secret("DATABASE_URL") or f"sqlite:///{quote(str(data_dir / DATABASE_FILE))}"
     if not re.match(r"sqlite:///.|postgres(ql)?://", text):
         read.problem("DATABASE_URL", "Give postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///PATH.")
+    elif not _is_url(text):
+        hint = "It cannot be read: write # and / of the password as %23 and %2F, and the port as a number."
+        read.problem("DATABASE_URL", hint)
     return Secret(text)
+
+
+def _is_url(text: str) -> bool:
+    """Whether it can be taken apart, and nothing is lost behind a `#`."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return not parts.fragment
+
+
+def _is_web_address(text: str) -> bool:
+    return _is_url(text) and urlsplit(text).scheme in {"http", "https"} and bool(urlsplit(text).hostname)
 
 
 def _base_url(read: _Reader, web: Bind) -> str:
     text = read.text(f"{PREFIX}BASE_URL") or f"http://{web}"
-    parts = urlsplit(text)
-    if parts.scheme not in {"http", "https"} or not parts.hostname:
+    if not _is_web_address(text):
         read.problem(f"{PREFIX}BASE_URL", "Give a web address, such as https://mail.example.org.")
         return f"http://{web}"
     return text.rstrip("/")
 
 
+def _alert_url(read: _Reader) -> str:
+    text = read.text(f"{PREFIX}ALERT_URL")
+    if text and not _is_web_address(text):
+        read.problem(f"{PREFIX}ALERT_URL", "Give a web address, such as https://alerts.example.org/mail.")
+        return ""
+    return text
+
+
 def _path(read: _Reader, name: str) -> Path | None:
     text = read.text(f"{PREFIX}{name}")
-    if text and not Path(text).is_file():
-        read.problem(f"{PREFIX}{name}", f"There is no file {text}.")
+    if not text:
         return None
-    return Path(text) if text else None
+    try:
+        with Path(text).open("rb"):
+            return Path(text)
+    except OSError as error:
+        read.problem(f"{PREFIX}{name}", f"The file {text} cannot be read: {error.strerror}.")
+        return None
+
+
+def _roots(read: _Reader) -> Path | None:
+    path = _path(read, "EXTRA_ROOTS")
+    if path is not None and not has_certificates(path):
+        read.problem(f"{PREFIX}EXTRA_ROOTS", f"{path} is not a PEM file with certificates.")
+        return None
+    return path
+
+
+def _certificate(read: _Reader, found: Environment) -> None:
+    """Look that the listener's certificate is there where it is needed, and can be used."""
+    if not read.text(f"{PREFIX}SUBMISSION_CERTIFICATE"):
+        for name, given in (
+            ("SUBMISSION_KEY", found.submission_key),
+            ("SUBMISSION_TLS_BIND", found.submission_tls_bind),
+        ):
+            if given is not None:
+                read.problem(f"{PREFIX}{name}", f"It needs {PREFIX}SUBMISSION_CERTIFICATE as well.")
+    path, key_given = found.submission_certificate, read.text(f"{PREFIX}SUBMISSION_KEY")
+    if path is None or (key_given and found.submission_key is None):
+        return
+    if not has_certificates(path):
+        read.problem(f"{PREFIX}SUBMISSION_CERTIFICATE", f"{path} is not a PEM file with a certificate chain.")
+    elif not has_key(path, found.submission_key):
+        name = "SUBMISSION_KEY" if key_given else "SUBMISSION_CERTIFICATE"
+        wanted = "the key of that certificate, without a password"
+        hint = f"{found.submission_key or path} is not a PEM file with {wanted}."
+        read.problem(f"{PREFIX}{name}", hint)
+
+
+def _meeting_binds(read: _Reader, found: Environment) -> None:
+    binds = {
+        "WEB_BIND": found.web_bind,
+        "SUBMISSION_BIND": found.submission_bind,
+        "SUBMISSION_TLS_BIND": found.submission_tls_bind,
+    }
+    given = [(name, bind) for name, bind in binds.items() if bind is not None]
+    for (first, one), (second, other) in combinations(given, 2):
+        if one.meets(other):
+            read.problem(f"{PREFIX}{second}", f"{other} meets {PREFIX}{first} ({one}): give another port.")
+
+
+def _unknown(read: _Reader) -> None:
+    for name, meant in unknown(read.variables, read.known | {f"{PREFIX}DATA_DIR"}):
+        read.problem(name, "There is no such variable" + (f"; {meant} is one." if meant else "."))
 
 
 def _trust(read: _Reader) -> tuple[Network, ...]:
@@ -200,10 +294,18 @@ def _trust(read: _Reader) -> tuple[Network, ...]:
     hint = "Give private networks separated by commas, such as 192.168.1.0/24."
     none: tuple[Network, ...] = ()
     networks = read.parsed(f"{PREFIX}SUBMISSION_TRUST", "", _networks, none, hint)
-    if not all(network.is_private or network.is_loopback for network in networks):
+    if not all(map(is_private, networks)):
         read.problem(f"{PREFIX}SUBMISSION_TRUST", hint)
         return ()
     return networks
+
+
+def is_private(network: Network) -> bool:
+    """Whether all of it lies within one of the private ranges."""
+    return any(
+        network.version == whole.version and network.subnet_of(whole)  # type: ignore[arg-type]  # the same kind
+        for whole in _PRIVATE
+    )
 
 
 def _networks(text: str) -> tuple[Network, ...]:
@@ -222,13 +324,21 @@ def _egress(read: _Reader, name: str, parse: Callable[[str, str], object]) -> st
 
 
 def _source_addresses(read: _Reader) -> tuple[str, ...]:
-    return read.parsed(
-        f"{PREFIX}SOURCE_ADDRESSES",
-        "",
-        lambda text: tuple(str(ip_address(part)) for part in re.split(r"[,\s]+", text) if part),
-        (),
-        "Give IP addresses separated by commas.",
-    )
+    parts = [part for part in re.split(r"[,\s]+", read.text(f"{PREFIX}SOURCE_ADDRESSES")) if part]
+    wrong = [part for part in parts if not _is_address(part)]
+    if wrong:
+        hint = "Give IP addresses separated by commas; none is " + ", ".join(wrong) + "."
+        read.problem(f"{PREFIX}SOURCE_ADDRESSES", hint)
+        return ()
+    return tuple(str(ip_address(part)) for part in parts)
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _language(read: _Reader) -> str:
@@ -266,7 +376,7 @@ def _is_vault_key(key: str) -> bool:
 
 def _stored(path: Path) -> str:
     try:
-        return path.read_text().strip()
+        return path.read_text(errors="replace").strip()
     except OSError:
         return ""
 

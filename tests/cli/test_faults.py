@@ -3,6 +3,8 @@
 import base64
 import os
 import socket
+import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -90,9 +92,34 @@ def test_l07_a_broken_database_is_told(installation):
 def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):
     done = Installation(tmp_path / "data").run("up", DATABASE_URL="postgresql://me:s3cret@127.0.0.1:1/none")
     assert done.returncode == 1
-    assert done.stderr.startswith("The database of DATABASE_URL cannot be used: ")
+    assert done.stderr.startswith("The database of DATABASE_URL cannot be used: connection failed: ")
+    assert done.stderr.endswith("failed: Connection refused.\n")
     assert len(done.stderr.splitlines()) == 1
     assert "s3cret" not in done.stderr
+
+
+def test_l07_check_names_the_database_that_is_damaged(installation):
+    file = installation.data / "vaguemestre.sqlite3"
+    file.write_bytes(b"not a database" * 1000)
+    says(installation.run("check"), f"The database {file} cannot be used: file is not a database.")
+
+
+def test_l12_check_names_each_connection_whose_stored_password_cannot_be_read(installation):
+    words = ("--sender-email", "a@example.test", "--host", "smtp.example.test", "--login", "me")
+    for name in ("Office", "Night shift"):
+        added = installation.run("connection", "add", name, *words, "--password-stdin", stdin="canary-7f1\n")
+        assert added.returncode == 0, added.stderr
+    assert installation.run("check").returncode == 0
+    with closing(sqlite3.connect(installation.data / "vaguemestre.sqlite3")) as database:
+        database.execute(
+            "UPDATE ledger_secret SET sealed = zeroblob(60) WHERE connection_id = (SELECT max(connection_id) FROM ledger_secret)"
+        )
+        database.commit()
+    says(
+        installation.run("check"),
+        "The stored password of Night shift cannot be read:"
+        " type it again with `vaguemestre connection edit 'Night shift' --ask-password`.",
+    )
 
 
 def test_every_error_of_the_environment_is_told_at_once(installation):
@@ -154,3 +181,33 @@ def test_wrong_usage_is_status_2(installation):
         done = installation.run(*words)
         assert done.returncode == 2
         assert done.stderr.startswith("usage: vaguemestre")
+
+
+def test_up_starts_nothing_where_two_binds_meet_and_check_says_the_same(installation):
+    bind = f"127.0.0.1:{installation.web}"
+    told = f"VAGUEMESTRE_SUBMISSION_BIND: {bind} meets VAGUEMESTRE_WEB_BIND ({bind}): give another port."
+    for word in ("up", "check"):
+        says(installation.run(word, VAGUEMESTRE_SUBMISSION_BIND=bind), told)
+
+
+def test_a_key_file_that_holds_no_key_is_told_by_check_and_by_up(installation):
+    (installation.data / "vault.key").write_text("none")
+    for word in ("up", "check"):
+        says(installation.run(word), "VAGUEMESTRE_VAULT_KEYS: Each key is 32 random bytes in base64.")
+
+
+def test_a_time_that_is_none_is_told_in_words(installation):
+    for text in ("tomorrow", "2027-01-31T08:00:00"):
+        done = installation.run("send", "--to", "a@example.test", "--text", "x", "--send-at", text)
+        assert done.returncode == 2
+        assert done.stderr.splitlines()[-1] == (
+            f"vaguemestre send: error: argument --send-at: {text!r} is not a time with its offset,"
+            " such as 2027-01-31T08:00:00+01:00"
+        )
+
+
+def test_a_setting_that_there_is_not_is_told_with_those_there_are(installation):
+    done = installation.run("setting", "set", "mode", "override")
+    assert done.returncode == 2
+    assert "'mode'" in done.stderr
+    assert "default_mode" in done.stderr

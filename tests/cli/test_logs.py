@@ -78,3 +78,11 @@ def test_a_traceback_holds_no_local_variables():
     )
     assert lines[0]["exception"][0]["exc_type"] == "ValueError"
     assert "canary-7f1" not in json.dumps(lines)
+
+
+def test_a_refused_request_of_the_api_is_no_event():
+    lines = logged(
+        "logging.getLogger('django.request').warning('Unprocessable Content: /api/v1/messages')",
+        "logging.getLogger('django.request').error('Internal Server Error: /')",
+    )
+    assert [line["level"] for line in lines] == ["error"]

@@ -7,6 +7,7 @@ import json
 
 import pytest
 
+from scripted.certificates import the_authority
 from scripted.client import loopback_network
 from scripted.server import ScriptedServer
 from scripted.sink import SinkServer
@@ -118,8 +119,7 @@ def test_by_default_only_public_addresses_and_the_usual_ports_are_dialled():
 
 
 def test_the_environment_opens_networks_ports_and_authorities(tmp_path):
-    pem = tmp_path / "roots.pem"
-    pem.write_text("")
+    pem = the_authority().write(tmp_path)
     network = network_from(
         environment(
             EGRESS_ALLOW="127.0.0.0/8, 10.1.0.0/16", EGRESS_PORTS="25,2000-2002", EXTRA_ROOTS=str(pem)

@@ -5,17 +5,19 @@ from __future__ import annotations
 import argparse
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from shlex import quote
 
 from django.conf import settings
 from django.db.utils import Error
 
 from vaguemestre.cli import database, preparation
 from vaguemestre.cli.arguments import json_option
-from vaguemestre.cli.failure import Failed, reasons
+from vaguemestre.cli.failure import Failed, of_the_database, reasons
 from vaguemestre.cli.output import show
 from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Environment
 from vaguemestre.ledger import vault
 from vaguemestre.ledger.database import durability_problems
+from vaguemestre.ledger.models import Connection
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -62,16 +64,25 @@ def _readable_by_others(path: Path) -> bool:
 
 
 def _database_problems(environment: Environment) -> Iterator[str]:
+    file = environment.database_file if environment.on_sqlite else "of DATABASE_URL"
     try:
-        missing = database.unapplied()
+        yield from _ledger_problems(environment)
     except Error as error:
-        yield from reasons(error)
-        return
+        yield from of_the_database(error, f"The database {file}") or reasons(error)
+
+
+def _ledger_problems(environment: Environment) -> Iterator[str]:
+    missing = database.unapplied()
     yield from durability_problems()
     if missing:
         yield f"{len(missing)} migrations are not applied: run `vaguemestre migrate`."
     elif environment.vault_keys:
-        yield from _failure(vault.check_canary)
+        yield from _failure(vault.check_canary) or map(_unreadable, vault.unreadable())
+
+
+def _unreadable(connection: Connection) -> str:
+    remedy = f"vaguemestre connection edit {quote(connection.name)} --ask-password"
+    return f"The stored password of {connection.name} cannot be read: type it again with `{remedy}`."
 
 
 def _failure(look: Callable[[], object]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from vaguemestre.mail.errors import Invalid
 
+CHECK = "`vaguemestre check` tells more."
 # How to say on a command line what a conflict asks for.
 _HINTS = {"successor_needed": " Here: --successor NAME, or --successor none."}
 
@@ -25,7 +26,7 @@ def reasons(error: Exception) -> list[str]:
             return [str(error)]
         case BrokenPipeError():
             return []
-    return _of_the_ledger(error) or _of_the_database(error)
+    return _of_the_ledger(error) or [f"{sentence} {CHECK}" for sentence in of_the_database(error)]
 
 
 def _of_the_ledger(error: Exception) -> list[str]:
@@ -41,9 +42,15 @@ def _of_the_ledger(error: Exception) -> list[str]:
     return []
 
 
-def _of_the_database(error: Exception) -> list[str]:
+def of_the_database(error: Exception, name: str = "The database") -> list[str]:
+    """The sentence that an error of Django's database stands for; none for another error."""
     kinds = {"OperationalError", "ProgrammingError", "DatabaseError", "InterfaceError"}
     if type(error).__module__ != "django.db.utils" or type(error).__name__ not in kinds:
         return []
-    first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    return [f"The database cannot be used: {first}. `vaguemestre check` tells more."]
+    return [unusable(name, error)]
+
+
+def unusable(name: str, error: Exception) -> str:
+    """One sentence: a driver's first line is what happened, further ones are questions."""
+    first = str(error).strip().partition("\n")[0].strip().rstrip(".") or type(error).__name__
+    return f"{name} cannot be used: {first}."

@@ -85,6 +85,8 @@ def configure(level: int = logging.INFO) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    # Each request that is refused would be a warning whose event is a sentence; who asked has the answer.
+    logging.getLogger("django.request").setLevel(logging.ERROR)
 
 
 def _form() -> list[Processor]:

@@ -17,8 +17,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
-from vaguemestre.cli.failure import Failed
-from vaguemestre.environment import PREFIX, SECRET_KEY_FILE, VAULT_KEY_FILE, Bind, Environment
+from vaguemestre.cli.failure import Failed, unusable
+from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Bind, Environment
+from vaguemestre.variables import PREFIX
 
 LOCK_FILE = "up.lock"
 PORT_PATIENCE = 2.0  # seconds: children of an `up` that was killed let go of their ports
@@ -125,8 +126,7 @@ def _postgresql_has_data(environment: Environment) -> bool:
             found = database.execute("SELECT to_regclass(%s)", [_TABLE]).fetchone()
             return found is not None and found[0] is not None
     except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1]
-        raise Failed(f"The database of DATABASE_URL cannot be used: {reason}") from None
+        raise Failed(unusable("The database of DATABASE_URL", error)) from None
 
 
 def ports(environment: Environment) -> None:

@@ -44,7 +44,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--stream", help="the stream's key")
     parser.add_argument("--connection", help="a connection by name or id")
-    parser.add_argument("--on-doubt", default="", choices=["", *OnDoubt], help="instead of the stream's")
+    parser.add_argument("--on-doubt", default="", choices=[*OnDoubt], help="instead of the stream's")
     parser.add_argument("--tag", action="append", default=[], help="a word to find it by; repeatable")
     parser.add_argument("--send-at", type=_moment, metavar="TIME", help="not before (ISO 8601 with offset)")
     parser.add_argument("--expires-at", type=_moment, metavar="TIME", help="not after (ISO 8601 with offset)")
@@ -143,7 +143,12 @@ def _recipients(content: Content) -> tuple[NamedMailbox, ...]:
 
 
 def _moment(text: str) -> datetime:
-    moment = datetime.fromisoformat(text)
-    if moment.utcoffset() is None:
-        raise argparse.ArgumentTypeError("the offset from UTC is missing, such as +01:00 or Z")
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        moment = None
+    if moment is None or moment.utcoffset() is None:
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is not a time with its offset, such as 2027-01-31T08:00:00+01:00"
+        )
     return moment

@@ -21,7 +21,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def _list(arguments: argparse.Namespace) -> None:
     found = source_addresses.resource()
-    show(arguments, found, "\n".join(item["address"] for item in found["items"]))
+    show(arguments, found, "\n".join(item["address"] for item in found["items"]) or "None.")
 
 
 def _set(arguments: argparse.Namespace) -> None:

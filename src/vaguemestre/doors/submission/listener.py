@@ -15,7 +15,7 @@ import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address
 from pathlib import Path
 
 import structlog
@@ -26,7 +26,7 @@ from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.session import Session
 from vaguemestre.doors.submission.terms import Terms
-from vaguemestre.environment import Bind, Environment, Network
+from vaguemestre.environment import Bind, Environment, is_private
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.threads import LedgerThreads
@@ -36,13 +36,6 @@ log = structlog.get_logger("vaguemestre.submission")
 BACKLOG = 512  # sockets that wait to be accepted
 WORKERS = 4  # threads that commit at a time on PostgreSQL; SQLite has one writer
 GRACE = 20.0  # seconds for content that is under way when the listener stops
-_PRIVATE = tuple(
-    ip_network(text)
-    for text in (
-        "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "127.0.0.0/8", "169.254.0.0/16",
-        "fc00::/7", "fe80::/10", "::1/128",
-    )
-)  # fmt: skip
 
 
 class Listener:
@@ -133,7 +126,7 @@ def terms_of(environment: Environment) -> Terms:
     Raises:
         SystemExit: an open relay, or a certificate that cannot be used.
     """
-    if not all(_private(network) for network in environment.submission_trust):
+    if not all(map(is_private, environment.submission_trust)):
         raise SystemExit("VAGUEMESTRE_SUBMISSION_TRUST: only private networks may submit without signing in.")
     context = None
     if environment.submission_certificate is not None:
@@ -169,18 +162,6 @@ def warn(environment: Environment) -> None:
             bind=str(bind),
             hint="Signing in needs TLS from other machines: set VAGUEMESTRE_SUBMISSION_CERTIFICATE and _KEY.",
         )
-
-
-def _private(network: Network) -> bool:
-    return any(_within(network, private) for private in _PRIVATE)
-
-
-def _within(network: Network, private: Network) -> bool:
-    if isinstance(network, IPv4Network) and isinstance(private, IPv4Network):
-        return network.subnet_of(private)
-    if isinstance(network, IPv6Network) and isinstance(private, IPv6Network):
-        return network.subnet_of(private)
-    return False
 
 
 async def _serve_until_told(
