@@ -1,6 +1,9 @@
+from functools import partial
+
 import pytest
 
 from cli.installation import Installation
+from cli.spoken import say
 
 
 @pytest.fixture(scope="session")
@@ -16,3 +19,9 @@ def migrated(tmp_path_factory):
 def installation(migrated, tmp_path):
     """One of the test's own."""
     return migrated.copy_to(tmp_path / "data")
+
+
+@pytest.fixture
+def command(capsys, monkeypatch):
+    """Run one on the test's own ledger."""
+    return partial(say, capsys, monkeypatch)

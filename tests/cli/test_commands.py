@@ -1,17 +1,10 @@
 """The command families on a real ledger, each through its own parser."""
 
-import argparse
-import importlib
-import io
 import json
-import sys
 
 import pytest
-from django.utils import translation
 
 from scripted.sink import SinkServer
-from vaguemestre.cli.failure import reasons
-from vaguemestre.cli.main import FAMILIES
 from vaguemestre.ledger.models import Connection, Message, User, Version
 
 pytestmark = pytest.mark.django_db
@@ -26,39 +19,6 @@ OFFICE = (
     "smtp.example.test",
 )
 SHOP = ("connection", "add", "Shop", "--sender-email", "shop@example.test", "--host", "smtp.example.test")
-
-
-class Done:
-    """How a command ended, with what it said."""
-
-    def __init__(self, status, output, refusals):
-        self.status = status
-        self.output = output
-        self.refusals = refusals
-
-    @property
-    def json(self):
-        return json.loads(self.output)
-
-
-@pytest.fixture
-def command(capsys, monkeypatch):
-    def run(family, *words, stdin=""):
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin.encode())))
-        parser = argparse.ArgumentParser(prog=f"vaguemestre {family}")
-        importlib.import_module(f"vaguemestre.cli.{FAMILIES[family].module}").declare(parser)
-        arguments = parser.parse_args(words)
-        status, refusals = 0, []
-        with translation.override("en"):
-            try:
-                status = arguments.run(arguments) or 0
-            except Exception as error:
-                status, refusals = 1, reasons(error)
-                if not refusals:
-                    raise
-        return Done(status, capsys.readouterr().out, refusals)
-
-    return run
 
 
 def test_a_connection_is_added_shown_edited_and_deleted(command):

@@ -310,7 +310,7 @@ def test_a_message_is_told_with_its_deliveries_and_attempts():
         told = resources.message_resource(messages.find(str(message.uid)))
     assert (told["state"], told["stream"], told["connection"]) == ("refused", "reports", str(office.uid))
     (delivery,) = told["deliveries"]
-    assert delivery["last_reply"] == {"code": 550, "text": "5.1.1 No such user"}
+    assert delivery["last_reply"] == {"code": 550, "enhanced": "5.1.1", "text": "5.1.1 No such user"}
     assert delivery["trouble"] == "The server refuses this recipient."
     assert delivery["settled_at"] == later(seconds=3)
     assert delivery["connection_name"] == "Office"
@@ -407,3 +407,18 @@ def test_a_list_asks_as_often_for_fifty_messages_as_for_two(django_assert_max_nu
             resources.message_row(message) for message in messages.listing(messages.Filter(), None, 50).items
         ]
     assert len(told) == 50
+
+
+def test_the_messages_that_ask_for_a_connection_are_counted_while_they_have_not_left():
+    office, shop = connect(), connect("Shop")
+    streams.edit("invoices", {"connection": str(shop.uid)}, ACTOR, NOW)
+    assert messages.waiting_on(office) == 0
+    first = post("a@example.com", "b@example.com", connection="Office")
+    post(connection="Office", stream="invoices")
+    assert (messages.waiting_on(office), messages.waiting_on(shop)) == (2, 0)
+    post(stream="invoices")
+    connections.deactivate(str(shop.uid), ACTOR, NOW)
+    rerouting.reroute(NOW)
+    assert messages.waiting_on(shop) == 1
+    messages.cancel(str(first.uid), ACTOR, NOW)
+    assert (messages.waiting_on(office), messages.waiting_on(shop)) == (1, 1)

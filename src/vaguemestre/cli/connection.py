@@ -10,8 +10,10 @@ from django.utils import timezone
 from vaguemestre.cli import connection_values, verification
 from vaguemestre.cli.arguments import Actions, action, actions, actor
 from vaguemestre.cli.output import listing, show, table
-from vaguemestre.ledger import connections
+from vaguemestre.ledger import connections, instance, messages
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
+from vaguemestre.ledger.instance import RulingKind
+from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.resources import connection_resource
 from vaguemestre.verification.wording import with_words
 
@@ -88,7 +90,9 @@ def _list(arguments: argparse.Namespace) -> None:
 
 def _show(arguments: argparse.Namespace) -> None:
     found = with_words(connection_resource(connections.find(arguments.connection)))
-    show(arguments, found, listing(found))
+    # What the findings mean is told by `verify`, at length.
+    verification = {name: found["verification"][name] for name in ("state", "at")}
+    show(arguments, found, listing(found | {"verification": verification}))
 
 
 def _add(arguments: argparse.Namespace) -> None:
@@ -116,13 +120,23 @@ def _change(change: Callable[..., Saved], done: str) -> Callable[[argparse.Names
 def _deactivate(arguments: argparse.Namespace) -> None:
     found = connections.find(arguments.connection)
     saved = connections.deactivate(str(found.uid), actor(), timezone.now(), _chosen(arguments))
-    _say(arguments, saved, "is inactive")
+    _say(arguments, saved, "is inactive", _held(found))
 
 
 def _delete(arguments: argparse.Namespace) -> None:
     found = connections.find(arguments.connection)
     connections.delete(str(found.uid), actor(), timezone.now(), _chosen(arguments))
-    show(arguments, {"deleted": str(found.uid)}, f"{found.name} is deleted.")
+    held = _held(found)
+    sentences = [f"{found.name} is deleted."]
+    if held:
+        sentences.append(f"Messages that ask for it and are held: {held}. Only `message cancel` ends them.")
+    show(arguments, {"deleted": str(found.uid), "held": held}, "\n".join(sentences))
+
+
+def _held(connection: Connection) -> int:
+    """How many messages its absence holds: none while a default carries everything."""
+    covered = instance.ruling().kind is RulingKind.DEFAULT
+    return 0 if covered else messages.waiting_on(connection)
 
 
 def _verify(arguments: argparse.Namespace) -> int:
@@ -131,10 +145,12 @@ def _verify(arguments: argparse.Namespace) -> int:
     return verification.run(connections.draft(values, uid), arguments)
 
 
-def _say(arguments: argparse.Namespace, saved: Saved, done: str) -> None:
+def _say(arguments: argparse.Namespace, saved: Saved, done: str, held: int | None = None) -> None:
     connection = saved.connection
     sentences = [f"{connection.name} {done}."]
     sentences += [f"{other.name} is not the default any more; it stays active." for other in saved.demoted]
+    if held:
+        sentences.append(f"Messages that ask for it are held until it is active again: {held}.")
     if saved.unverified:
         sentences.append(
             f"Its settings are not verified: run `vaguemestre connection verify {connection.name}`."
@@ -142,4 +158,6 @@ def _say(arguments: argparse.Namespace, saved: Saved, done: str) -> None:
     value = with_words(connection_resource(connection)) | {
         "demoted": [str(other.uid) for other in saved.demoted]
     }
+    if held is not None:
+        value["held"] = held
     show(arguments, value, "\n".join(sentences))

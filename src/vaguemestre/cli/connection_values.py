@@ -8,7 +8,6 @@ from typing import Any
 
 from vaguemestre.cli.arguments import offer_password, password
 from vaguemestre.cli.failure import Failed
-from vaguemestre.ledger.fields import LIMITS
 
 _TEXTS = {
     "sender_email": "the address that recipients see",
@@ -21,14 +20,20 @@ _TEXTS = {
     "backup": "the connection to stand in while this one is out of order: kept, and not used yet",
     "source_address": "the address of this machine to dial from",
 }
+_LIMITS = {
+    "max_sessions": "how many sessions the server takes at once",
+    "per_minute": "how many messages it takes in a minute",
+    "per_day": "how many messages it takes in a day",
+    "max_recipients": "how many recipients of a message it takes at once",
+}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """One option for each value, the password's two ways in, and the switches."""
     for name, summary in _TEXTS.items():
         parser.add_argument(_option(name), help=summary)
-    for name in LIMITS:
-        parser.add_argument(_option(name), metavar="N", help="a limit of the account; empty for none")
+    for name, summary in _LIMITS.items():
+        parser.add_argument(_option(name), metavar="N", help=f"{summary}; empty for no limit")
     parser.add_argument("--allowed-sender", action="append", help="an address or *@domain; repeatable")
     parser.add_argument(
         "--pinned-certificate", metavar="FILE|FINGERPRINT", help="trust this one; empty for none"
@@ -50,7 +55,7 @@ def typed(arguments: argparse.Namespace, *, new: bool) -> dict[str, Any]:
     values = {name: getattr(arguments, name) for name in names if getattr(arguments, name) is not None}
     if arguments.allowed_sender is not None:
         values["allowed_senders"] = [entry for entry in arguments.allowed_sender if entry]
-    limits = {name: getattr(arguments, name) for name in LIMITS if getattr(arguments, name) is not None}
+    limits = {name: getattr(arguments, name) for name in _LIMITS if getattr(arguments, name) is not None}
     if limits:
         values["limits"] = limits
     if arguments.pinned_certificate is not None:

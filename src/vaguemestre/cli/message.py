@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from django.utils import timezone
@@ -11,9 +12,9 @@ from django.utils import timezone
 from vaguemestre.cli.arguments import action, actions, actor
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import connections, messages, wording
-from vaguemestre.ledger.models import Message
+from vaguemestre.ledger.models import Connection, Message
 from vaguemestre.ledger.resources import message_resource, message_row, message_summary
-from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.state import DeliveryState, Health
 
 COLUMNS = ("id", "accepted_at", "state", "subject", "recipients", "reason")
 
@@ -96,45 +97,85 @@ def summarise(arguments: argparse.Namespace, message: Message) -> None:
 def tell(arguments: argparse.Namespace, message: Message) -> None:
     """Print a message: its facts, each recipient's state and reason, and what the servers said."""
     value = message_resource(message)
-    show(arguments, value, "\n\n".join(filter(None, [_facts(value), _deliveries(value), _attempts(value)])))
+    connections_of = [delivery.connection for delivery in messages.deliveries_of(message)]
+    deliveries = zip(value["deliveries"], connections_of, strict=True)
+    parts = [
+        _facts(value),
+        "\n".join(line for delivery, connection in deliveries for line in _delivery(delivery, connection)),
+        *("\n".join(_attempt(attempt)) for attempt in value["attempts"]),
+    ]
+    show(arguments, value, "\n\n".join(parts))
 
 
 def _facts(value: dict[str, Any]) -> str:
-    names = ("id", "subject", "from", "stream", "via", "size", "accepted_at")
-    return listing({"state": wording.state_text(value["state"])} | {name: value[name] for name in names})
+    return listing(
+        {
+            "state": wording.state_text(value["state"]),
+            "id": value["id"],
+            "subject": value["subject"],
+            "asked From": _mailbox(value["from"]),
+            "asked Reply-To": value["reply_to"],
+        }
+        | {name: value[name] for name in ("stream", "via", "size", "accepted_at")}
+    )
 
 
-def _deliveries(value: dict[str, Any]) -> str:
-    return "\n".join(line for delivery in value["deliveries"] for line in _delivery(delivery))
+def _mailbox(value: dict[str, str] | None) -> str:
+    if value is None:
+        return ""
+    return f"{value['name']} <{value['email']}>" if value["name"] else value["email"]
 
 
-def _delivery(delivery: dict[str, Any]) -> list[str]:
+def _delivery(delivery: dict[str, Any], connection: Connection | None) -> list[str]:
     lines = [
         f"{delivery['recipient']}: {wording.state_text(delivery['state'])}",
         f"  {delivery['reason']['text']}",
+        *_leaves(delivery),
     ]
     if delivery["last_reply"]:
         lines.append(f"  The server said: {delivery['last_reply']['code']} {delivery['last_reply']['text']}")
     if delivery["trouble"]:
         lines.append(f"  {delivery['trouble']}")
-    if delivery["next_attempt_at"]:
-        lines.append(f"  Next attempt at {delivery['next_attempt_at'].isoformat(timespec='seconds')}")
-    return lines
+    return lines + _waits(delivery, connection)
 
 
-def _attempts(value: dict[str, Any]) -> str:
-    return "\n".join(line for attempt in value["attempts"] for line in _attempt(attempt))
-
-
-def _attempt(attempt: dict[str, Any]) -> list[str]:
-    started = attempt["started_at"].isoformat(timespec="seconds")
+def _leaves(delivery: dict[str, Any]) -> list[str]:
+    """By which connection, and under which names."""
+    route = delivery["leaves_as"]
+    if route is None:
+        return []
     return [
-        f"Attempt at {started} {attempt['peer']}".rstrip(),
-        *(f"  {_step(step)}" for step in attempt["steps"]),
+        f"  Connection: {delivery['connection_name']}",
+        f"  From: {_mailbox(route['sender']) or 'as it is'}",
+        f"  Reply-To: {route['reply_to'] or 'none'}",
     ]
 
 
-def _step(step: dict[str, Any]) -> str:
+def _waits(delivery: dict[str, Any], connection: Connection | None) -> list[str]:
+    """What it waits for: its time, or its connection where that will be longer."""
+    at = delivery["next_attempt_at"]
+    if connection is not None and delivery["state"] == DeliveryState.QUEUED:
+        if connection.health in {Health.LOCKED, Health.PAUSED}:
+            return [f"  It waits for {connection.name}, which is {connection.health}."]
+        until = connection.health_until
+        if connection.health == Health.THROTTLED and until is not None and (at is None or until >= at):
+            return [f"  It waits for {connection.name}, which is throttled until {_time(until)}."]
+    return [f"  Next attempt at {_time(at)}"] if at else []
+
+
+def _time(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _attempt(attempt: dict[str, Any]) -> list[str]:
+    head = f"Attempt at {_time(attempt['started_at'])} {attempt['peer']}".rstrip()
+    return [head, *(line for step in attempt["steps"] for line in _step(step))]
+
+
+def _step(step: dict[str, Any]) -> list[str]:
+    """A reply of several lines goes on under its first one."""
     reply = step["reply"]
     answer = f"{reply['code']} {reply['text']}" if reply else (step["error"] or step["detail"])
-    return f"{step['phase']:<9} {step['sent']}  {answer}".rstrip()
+    first, *further = answer.splitlines() or [""]
+    head = f"  {step['phase']:<9} {step['sent']}  {first}".rstrip()
+    return [head, *(f"{'':<12}{line}" for line in further)]

@@ -47,7 +47,7 @@ def listing(facts: Mapping[str, object]) -> str:
 
 def _cell(value: object) -> str:
     match value:
-        case None | "" | [] | {}:
+        case None | "" | []:
             return "-"
         case bool():
             return "yes" if value else "no"
@@ -57,7 +57,12 @@ def _cell(value: object) -> str:
             return ", ".join(map(_cell, value))
         case Mapping():
             return (
-                ", ".join(f"{name} {_cell(item)}" for name, item in value.items() if item or item == 0) or "-"
+                ", ".join(
+                    f"{name.replace('_', ' ')} {_cell(item)}"
+                    for name, item in value.items()
+                    if item or item == 0
+                )
+                or "-"
             )
     return " ".join(str(value).splitlines())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 from typing import Any
 
 from django.utils import timezone
@@ -14,6 +15,20 @@ from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.outcome import Outcome, as_json
 from vaguemestre.verification.probe import verify
 from vaguemestre.verification.wording import step_text, words
+
+# What the remedies call a place of the console, and what it is called here.
+_PLACES = {
+    "Server": "--host",
+    "Port": "--port",
+    "Encryption": "--encryption",
+    "Sender email": "--sender-email",
+    "SMTP login": "--login",
+    "SMTP password": "--ask-password",
+    "Pinned certificate": "--pinned-certificate",
+    "Sessions at once": "--max-sessions",
+    "Source IP addresses (whitelist)": "`vaguemestre source-address list`",
+}
+_PLACE = re.compile("“(" + "|".join(map(re.escape, _PLACES)) + ")”(?: \\(Advanced\\))?")
 
 
 def run(draft: Draft, arguments: argparse.Namespace) -> int:
@@ -47,5 +62,6 @@ def _line(step: Step) -> str:
 
 
 def _finding(finding: dict[str, Any]) -> str:
-    sentences = [f"{finding['severity']}: {finding['what']}. {finding['why']}", finding["remedy"]]
+    remedy = _PLACE.sub(lambda place: f"“{place[1]}” ({_PLACES[place[1]]})", finding["remedy"])
+    sentences = [f"{finding['severity']}: {finding['what']}. {finding['why']}", remedy]
     return "\n  ".join(filter(None, sentences))

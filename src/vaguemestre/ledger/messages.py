@@ -248,6 +248,16 @@ def waiting_for_people() -> dict[str, int]:
     return {"held": 0, "in_doubt": 0} | {row["state"]: row["count"] for row in counts}
 
 
+def waiting_on(connection: Connection) -> int:
+    """How many messages that have not left ask for that connection, by name or by their stream.
+
+    While it is inactive or deleted they are held, unless a default carries everything (L4).
+    """
+    asking = Q(explicit=connection) | Q(explicit=None, stream__connection=connection)
+    waits = Q(delivery__state__in=[DeliveryState.QUEUED, DeliveryState.HELD])
+    return Message.objects.filter(asking & waits).distinct().count()
+
+
 def oldest(state: DeliveryState) -> datetime | None:
     """When the oldest message with a delivery in that state was accepted."""
     found = Message.objects.filter(delivery__state=state).aggregate(oldest=Min("accepted_at"))["oldest"]
