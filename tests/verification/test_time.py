@@ -209,7 +209,8 @@ def test_too_many_at_once_are_told_at_once_and_nothing_is_dialled(network):
         started = time.monotonic()
         with pytest.raises(Busy, match="Try again"):
             verify(draft_to(sink), NOW, network=network)
-        assert time.monotonic() - started < 0.1
+        assert time.monotonic() - started < 1
+        time.sleep(0.3)  # the sink's own thread counts, and a ninth would be there by now
         assert sink.sessions == AT_ONCE
         for steps in running:
             steps.close()
