@@ -84,7 +84,7 @@ class Running:
         """name -> process id of what `up` started."""
         found = {}
         for pid in _children_of(self.process.pid):
-            words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+            words = _words_of(pid)
             name = words[words.index(COMMAND) + 1] if COMMAND in words else " ".join(words)
             found[name] = pid
         return found
@@ -113,6 +113,14 @@ class Running:
 def _children_of(pid):
     try:
         return [int(text) for text in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except OSError:
+        return []
+
+
+def _words_of(pid):
+    """A process's command line; empty if it ended meanwhile."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
     except OSError:
         return []
 
