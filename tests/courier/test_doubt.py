@@ -1,5 +1,6 @@
 """L6: what may have arrived is in doubt, visibly, and never sent again in silence."""
 
+import asyncio
 from datetime import timedelta
 
 import pytest
@@ -190,3 +191,15 @@ async def test_a_recipient_refused_at_rcpt_is_never_in_doubt_with_the_others(off
         "worker_died",
     )
     assert found["later@example.com"].state == "queued"
+
+
+async def test_three_doubts_running_throttle_the_connection_before_it_makes_more(office, sink):
+    sink.hooks = {"content": lambda moment: LOST}
+    connection = await office.connect(sink)
+    async with office.courier():
+        for number in range(9):
+            await office.post(f"r{number}@example.com")
+        await office.until_true(lambda: connections.find(str(connection.uid)).health == "throttled")
+        await asyncio.sleep(0.5)
+    # The third ends it; what its two other sessions had begun by then may end in doubt as well.
+    assert 3 <= len(sink.accepted) <= 5

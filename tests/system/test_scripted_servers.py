@@ -69,12 +69,13 @@ def test_a_server_that_drops_after_the_dot_leaves_doubt_and_gets_the_same_bytes_
 
     with SinkServer(hooks={"content": lost_at_first}).in_thread() as sink:
         product.api.connect(sink)
-        uids = [by_api(product, a_plain_letter(f"drop {n}", f"reader{n}@example.com")) for n in range(5)]
+        # Two: a third broken dialogue running would throttle the connection for a minute.
+        uids = [by_api(product, a_plain_letter(f"drop {n}", f"reader{n}@example.com")) for n in range(2)]
         doubtful = [product.until_state(uid, "in_doubt", within=10) for uid in uids]
         assert {message["deliveries"][0]["doubt"] for message in doubtful} == {"connection_lost"}
         settled = [product.until_state(uid, "accepted", within=20) for uid in uids]
-        assert [len(message["attempts"]) for message in settled] == [2] * 5
-        for n in range(5):
+        assert [len(message["attempts"]) for message in settled] == [2] * 2
+        for n in range(2):
             first, second = [one for one in sink.accepted if one.recipients == (f"reader{n}@example.com",)]
             assert first.content == second.content
             assert second.at - first.at >= 3.0

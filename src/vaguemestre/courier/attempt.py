@@ -171,9 +171,11 @@ async def _record(
         settlements=tuple(settlement(one, lane.engine.schedule, now) for one in judged),
         health=health,
     )
+    if health is not None:
+        # Before the record, which takes a while: another attempt of the lane that ends meanwhile counts on.
+        lane.facts = replace(lane.facts, health=health)
     await _until_recorded(lane, report, now)
     if health is not None:
-        lane.facts = replace(lane.facts, health=health)
         log.info(
             "connection_health", connection=lane.facts.connection_id, state=health.state.value, why=health.why
         )
