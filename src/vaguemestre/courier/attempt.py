@@ -18,6 +18,7 @@ from django.db import DatabaseError
 
 from vaguemestre.courier.settling import Judged, next_health, settlement
 from vaguemestre.ledger import contents, queue
+from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.queue import Claim, Duty, Report, Stale
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
@@ -114,7 +115,7 @@ async def _stage(lane: Lane, claim: Claim, taken: frozenset[str]) -> datetime:
         await lane.engine.threads.run(queue.stage, lane.lease, claim, now, taken)
     except Stale as stale:
         raise StageRefused(str(stale)) from None
-    except DatabaseError as error:
+    except (DatabaseError, *AWAY) as error:
         # No dot is sent while results cannot be recorded.
         raise StageRefused(str(error)) from None
     if not lane.lease_is_ours():
@@ -183,11 +184,15 @@ async def _record(
 
 
 async def _until_recorded(lane: Lane, report: Report, now: datetime) -> None:
-    """Record, however long the database is away: what a server accepted must not be forgotten (D6)."""
+    """Record, however long the database is away: what a server accepted must not be forgotten (D6).
+
+    Any other refusal of the database ends the attempt: trying again would be for ever. That also meets a
+    record whose commit went through unseen, since an attempt is kept once.
+    """
     for pause in _pauses():
         try:
             await asyncio.shield(lane.engine.threads.run(queue.settle, lane.lease, report, now))
-        except DatabaseError as error:
+        except AWAY as error:
             log.warning(
                 "result_not_recorded", connection=lane.facts.connection_id, error=type(error).__name__
             )

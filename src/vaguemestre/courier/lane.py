@@ -17,6 +17,7 @@ from vaguemestre.courier.attempt import attempt
 from vaguemestre.courier.engine import Engine
 from vaguemestre.ledger import lanes, queue, vault
 from vaguemestre.ledger.connections import SECRET_UNREADABLE
+from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.lanes import LaneFacts
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.queue import Claim, Stale
@@ -89,6 +90,9 @@ class Lane:
         except Stale:
             self.stale = True
             return
+        except AWAY:
+            self.stale = True  # the claim may have been committed unseen: only a new epoch finds it
+            raise
         if not claims:
             # Its limits leave nothing for now; asking ten times a second would only cost.
             self._asks_again = now + LIMIT_PAUSE
@@ -96,7 +100,9 @@ class Lane:
         self.start(now)
 
     def start(self, now: datetime) -> None:
-        """Begin attempts while there are sessions to spare."""
+        """Begin attempts while there are sessions to spare; what a stale lane holds is for `recover`."""
+        if self.stale:
+            self._waiting.clear()
         while self._waiting and len(self._running) < self._sessions(now):
             task = asyncio.create_task(self._work(self._waiting.popleft()))
             self._running.add(task)
@@ -137,8 +143,9 @@ class Lane:
         if waiting and not self.stale:
             try:
                 await self.engine.threads.run(queue.put_back, self.lease, waiting, self.engine.now())
-            except Stale:
-                self.stale = True
+            except (Stale, *AWAY) as error:
+                self.stale = True  # they stay claimed until a new epoch recovers them
+                log.warning("not_put_back", connection=self.facts.connection_id, error=type(error).__name__)
 
     async def drain(self) -> None:
         """Begin nothing more and wait for what runs."""

@@ -20,6 +20,7 @@ from django.db import DatabaseError
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane, open_lane
 from vaguemestre.ledger import lanes, leases, queue, rerouting, retention
+from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 
 TICK = 0.1  # seconds between looks
@@ -55,8 +56,8 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self.turn()
-            except DatabaseError as error:
-                log.warning("database_away", error=str(error).splitlines()[0])
+            except (DatabaseError, *AWAY) as error:
+                log.warning("database_away", error=str(error).partition("\n")[0])
                 await self._pause(1.0)
             await self._pause(TICK)
         await self._end()
@@ -95,7 +96,7 @@ class Worker:
         self._lanes.pop(lease.connection_id, None)
         try:
             found = await self.engine.threads.run(queue.recover, lease, now)
-        except (queue.Stale, DatabaseError) as error:
+        except (queue.Stale, DatabaseError, *AWAY) as error:
             log.warning("recovery_failed", connection=lease.connection_id, error=type(error).__name__)
             await self.engine.threads.run(leases.let_go, self.holder, lease.connection_id)
             return False
@@ -110,7 +111,10 @@ class Worker:
                 await lane.fill(now)
         active = {facts.connection_id for facts in surveyed}
         for connection_id in self._lanes.keys() - active:
-            await self._lanes[connection_id].let_go()
+            idle = self._lanes[connection_id]
+            await idle.let_go()
+            if idle.stale and not idle.busy:
+                await self._let_go(connection_id)
         if active - self._seen:
             # A connection appeared: its lane is taken now, not at the next renewal.
             self._due_at.pop("leases", None)
@@ -121,9 +125,7 @@ class Worker:
         if lease is None:
             return None
         if lane is not None and lane.stale and not lane.busy:
-            # Taken again with a new epoch, so that what it left claimed is recovered.
-            await self.engine.threads.run(leases.let_go, self.holder, facts.connection_id)
-            self._forget(facts.connection_id)
+            await self._let_go(facts.connection_id)
             return None
         if lane is None:
             lane = await open_lane(self.engine, lease, facts)
@@ -133,7 +135,9 @@ class Worker:
         await lane.update(facts, lease)
         return lane
 
-    def _forget(self, connection_id: int) -> None:
+    async def _let_go(self, connection_id: int) -> None:
+        """Give a stale lane up, to take it again with a new epoch: what it left claimed is recovered then."""
+        await self.engine.threads.run(leases.let_go, self.holder, connection_id)
         self._lanes.pop(connection_id, None)
         self._leases.pop(connection_id, None)
         self._due_at.pop("leases", None)
@@ -163,8 +167,8 @@ class Worker:
         """At the end, a database that is away costs only time: the leases run out by themselves."""
         try:
             await done
-        except DatabaseError as error:
-            log.warning("database_away", at=what, error=str(error).splitlines()[0])
+        except (DatabaseError, *AWAY) as error:
+            log.warning("database_away", at=what, error=str(error).partition("\n")[0])
 
 
 async def serve(engine: Engine) -> None:

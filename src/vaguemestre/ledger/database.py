@@ -13,10 +13,12 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import InterfaceError, OperationalError, connection, transaction
 
 type Row = dict[str, Any]
 
+# The database is away, locked or full: the same call may succeed later. Any other error will not.
+AWAY = (OperationalError, InterfaceError)
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
 
 
