@@ -16,6 +16,7 @@ from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
 from vaguemestre.mail.account import AuthKind, Encryption
+from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
 
 
@@ -71,6 +72,7 @@ class Connection(models.Model):
     health_why = models.TextField(default="", blank=True)
     health_text = models.TextField(default="", blank=True)
     health_until = models.DateTimeField(null=True)
+    health_since = models.DateTimeField(null=True)  # when it stopped being READY; None while it is
     health_step = models.IntegerField(default=0)
     broken_running = models.IntegerField(default=0)
     version = models.IntegerField(default=1)
@@ -110,19 +112,35 @@ class Secret(models.Model):
 
 
 class Lane(models.Model):
-    """The lease of a connection's deliveries: one courier at a time, told apart by the epoch."""
+    """The lease of a connection's deliveries: one courier at a time, told apart by the epoch.
+
+    With it, what the courier learned of the server (`manner`, for one version of the settings) and what it is
+    doing now (`activity`: {"sessions", "in_flight", "window", "waiting", "at"}), for people.
+    """
 
     connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True)
     epoch = models.BigIntegerField(default=0)
     holder = models.TextField(default="", blank=True)  # boot id, PID namespace, PID, start time
     renewed_at = models.DateTimeField(null=True)
+    manner = models.TextField(default=Manner.BDAT.value)
+    manner_why = models.TextField(default="", blank=True)
+    manner_at = models.DateTimeField(null=True)
+    manner_version = models.IntegerField(default=0)
+    activity = models.JSONField(default=dict)
+
+    class Meta:
+        constraints = [CheckConstraint(condition=Q(manner__in=_values(Manner)), name="lane_manner")]
 
 
 class Use(models.Model):
-    """What a lane's claim took of its connection's limits (`allowance`)."""
+    """Tokens of a connection's limits that are out (`allowance`).
+
+    They come back a minute or a day after `at`, the end of the attempt that took them; None while it runs.
+    """
 
     connection = models.ForeignKey(Connection, models.CASCADE)
-    at = models.DateTimeField()
+    attempt = models.UUIDField(null=True, unique=True)
+    at = models.DateTimeField(null=True)
     messages = models.IntegerField()
     recipients = models.IntegerField()
 
@@ -258,6 +276,10 @@ class Delivery(models.Model):
     claimed_at = models.DateTimeField(null=True)
     staged_at = models.DateTimeField(null=True)
     attempt = models.UUIDField(null=True)
+    orphaned = models.IntegerField(default=0)  # couriers that died holding it, one after the other
+    backup_for = models.ForeignKey(
+        Connection, models.PROTECT, null=True, related_name="+"
+    )  # it stands in for
     doubts = models.IntegerField(default=0)
     doubt_reason = models.TextField(default="", blank=True)
     last_code = models.IntegerField(null=True)
