@@ -17,6 +17,6 @@ class Manner(StrEnum):
     SINGLE = "single"  # one command, one reply
 
     @property
-    def lower(self) -> Manner:
+    def below(self) -> Manner:
         """The next step down; the last stays."""
         return {Manner.BDAT: Manner.DATA}.get(self, Manner.SINGLE)

@@ -155,7 +155,7 @@ def _broken(ladder: Ladder, manner: Manner, now: datetime, opened: datetime | No
 def _stepped_down(ladder: Ladder, manner: Manner, now: datetime, how: str) -> Ladder:
     if manner is Manner.SINGLE:
         return ladder
-    return Ladder(manner.lower, MannerWhy(f"{manner.value}_{how}").value, now)
+    return Ladder(manner.below, MannerWhy(f"{manner.value}_{how}").value, now)
 
 
 def _faster(one: Manner, other: Manner) -> bool:
