@@ -1,21 +1,42 @@
 """What a connection's limits leave for now: messages in a minute, recipients in 24 hours, both rolling.
 
-A claim writes down what it takes in its own transaction, and what is put back unused is written down as such,
-so that the limits hold across restarts; a lane has one courier, so that they are exact. A courier that dies
-leaves its claims counted: a limit is rather not used up than exceeded.
+A claim takes its tokens in its own transaction (`take`); they are out while its attempt runs, and come back a
+minute or a day after that ended (`spend`), or at once where nothing was offered to the server (`give_back`).
+What a courier that died had out ends when its lane is recovered (`spend_all`). So no window of a minute or a
+day holds more than the limits allow, kill -9 included: the server saw a message before the end that is
+written down. A lane has one courier, so the count is exact.
+
+A clock that is set back gives nothing early, and holds tokens for one term from then at most. One that is set
+ahead gives them back early, as if the time had passed.
 """
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
+from uuid import UUID
 
-from django.db.models import Sum
-
-from vaguemestre.ledger.models import Connection, Use
+from vaguemestre.ledger.database import execute, rows
+from vaguemestre.ledger.models import Use
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
+SLACK = timedelta(
+    seconds=5
+)  # by which the times of one courier's calls may differ; beyond, the clock was set
+
+_LIMITS = "SELECT per_minute, per_day, max_recipients FROM ledger_connection WHERE id = %(connection)s"
+
+# What is out: of attempts that run, and of those that ended within the term. `ahead` tells a clock set back.
+_OUT = """
+SELECT SUM(CASE WHEN at IS NULL OR at > %(minute)s THEN messages ELSE 0 END) AS messages,
+       SUM(recipients) AS recipients,
+       MAX(CASE WHEN at > %(latest)s THEN 1 ELSE 0 END) AS ahead
+FROM ledger_use WHERE connection_id = %(connection)s AND (at IS NULL OR at > %(since)s)
+"""
+_NOT_AHEAD = "UPDATE ledger_use SET at = %(latest)s WHERE connection_id = %(connection)s AND at > %(latest)s"
 
 
 @dataclass(frozen=True)
@@ -34,22 +55,103 @@ class Allowance:
 
     @property
     def limited(self) -> bool:
-        """Whether a claim must be written down."""
+        """Whether a claim must take tokens."""
         return self.messages is not None or self.recipients is not None
+
+
+@dataclass(frozen=True)
+class _Bucket:
+    """One limit: so many tokens, each back a term after the end of the attempt that took it."""
+
+    column: str
+    tokens: int
+    term: timedelta
+    wanted: int
+
+    def back_at(self, connection_id: int, now: datetime) -> datetime | None:
+        """When the wanted tokens are there; None while that hangs on attempts that run."""
+        lacking = self._out(connection_id, now) + self.wanted - self.tokens
+        if lacking <= 0:
+            return now
+        ended = Use.objects.filter(connection_id=connection_id, at__gt=now - self.term).order_by("at")
+        for at, tokens in ended.values_list("at", self.column)[:lacking]:
+            lacking -= tokens
+            if lacking <= 0:
+                back: datetime = min(at, now + SLACK) + self.term
+                return back
+        return None
+
+    def _out(self, connection_id: int, now: datetime) -> int:
+        return _out(connection_id, now, now - self.term)[self.column] or 0
 
 
 def allowance(connection_id: int, now: datetime) -> Allowance:
     """What is left of a connection's limits."""
-    limits = Connection.objects.only("per_minute", "per_day", "max_recipients").get(pk=connection_id)
-    return Allowance(
-        _left(limits.per_minute, connection_id, "messages", now - MINUTE),
-        _left(limits.per_day, connection_id, "recipients", now - DAY),
-        limits.max_recipients,
+    (limits,) = rows(_LIMITS, {"connection": connection_id})
+    minute, day = limits["per_minute"], limits["per_day"]
+    if minute is None and day is None:
+        return Allowance(None, None, limits["max_recipients"])
+    out = _out(connection_id, now, now - (MINUTE if day is None else DAY))
+    if out["ahead"]:
+        execute(_NOT_AHEAD, {"connection": connection_id, "latest": now + SLACK})
+    return Allowance(_left(minute, out["messages"]), _left(day, out["recipients"]), limits["max_recipients"])
+
+
+def take(
+    connection_id: int,
+    recipients: Mapping[UUID, int],
+    now: datetime,  # noqa: ARG001  not written down, since what counts is when they end
+) -> None:
+    """Take the tokens of attempts that are about to run, in the transaction that claims for them.
+
+    Args:
+        connection_id: whose limits.
+        recipients: of each attempt.
+        now: the time of the claim.
+    """
+    Use.objects.bulk_create(
+        Use(connection_id=connection_id, attempt=attempt, at=None, messages=1, recipients=count)
+        for attempt, count in recipients.items()
     )
 
 
+def spend(attempts: Collection[UUID], now: datetime) -> None:
+    """These attempts ended now: their tokens come back a minute and a day from now. Twice is once."""
+    Use.objects.filter(attempt__in=attempts, at=None).update(at=now)
+
+
+def give_back(attempts: Collection[UUID]) -> None:
+    """These attempts offered nothing to the server: their tokens are back at once."""
+    Use.objects.filter(attempt__in=attempts, at=None).delete()
+
+
+def spend_all(connection_id: int, now: datetime) -> None:
+    """The lane changed hands: whatever earlier holders had out ended by now."""
+    Use.objects.filter(connection_id=connection_id, at=None).update(at=now)
+
+
+def returns_at(connection_id: int, recipients: int, now: datetime) -> datetime | None:
+    """When the next message could have its tokens; None while attempts that run decide it.
+
+    Args:
+        connection_id: whose limits.
+        recipients: of that message; what no limit lets through at once counts as the most that one does.
+        now: the time of asking.
+    """
+    (limits,) = rows(_LIMITS, {"connection": connection_id})
+    most = min(limits["max_recipients"] or recipients, recipients)
+    buckets = []
+    if limits["per_minute"] is not None:
+        buckets.append(_Bucket("messages", limits["per_minute"], MINUTE, 1))
+    if limits["per_day"] is not None:
+        buckets.append(_Bucket("recipients", limits["per_day"], DAY, min(most, limits["per_day"])))
+    found = [bucket.back_at(connection_id, now) for bucket in buckets]
+    known = [at for at in found if at is not None]
+    return max([now, *known]) if len(known) == len(found) else None
+
+
 def use(connection_id: int, messages: int, recipients: int, now: datetime) -> None:
-    """Write down what a claim takes."""
+    """Write down what a claim takes, as ended now."""
     Use.objects.create(connection_id=connection_id, at=now, messages=messages, recipients=recipients)
 
 
@@ -58,8 +160,11 @@ def forget(now: datetime) -> None:
     Use.objects.filter(at__lt=now - DAY).delete()
 
 
-def _left(limit: int | None, connection_id: int, column: str, since: datetime) -> int | None:
-    if limit is None:
-        return None
-    used = Use.objects.filter(connection_id=connection_id, at__gt=since).aggregate(sum=Sum(column))["sum"]
-    return max(0, limit - (used or 0))
+def _out(connection_id: int, now: datetime, since: datetime) -> dict[str, Any]:
+    moments = {"minute": now - MINUTE, "since": since, "latest": now + SLACK}
+    (found,) = rows(_OUT, {"connection": connection_id, **moments})
+    return found
+
+
+def _left(limit: int | None, out: int | None) -> int | None:
+    return None if limit is None else max(0, limit - (out or 0))
