@@ -65,6 +65,7 @@ _CONNECTIONS = _any(
     "(?:concurrent|simultaneous) (?:connections?|sessions?)",
     "connections? (?:limit|rate)",
 )
+_GREYLIST = _any("gr[ea]y[- ]?list", "(?:post|sql)grey", r"\btriplet\b")
 _LOGINS = _any(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
 
 _APP_PASSWORD = _any("application-specific", "app password", "gsmtp")
@@ -160,6 +161,11 @@ def limit_reached(reply: Reply) -> bool:
         return access(reply) is not Access.SENDER
     text = reply.text
     return bool(_LIMIT.search(text)) and not _SIZE.search(text) and not _OF_RECIPIENT.search(text)
+
+
+def greylisted(reply: Reply) -> bool:
+    """Whether the server turns an unknown sender away at first, on purpose, and takes the message later."""
+    return reply.transient and bool(_GREYLIST.search(reply.text))
 
 
 def too_many_connections(reply: Reply) -> bool:
