@@ -30,8 +30,8 @@ from vaguemestre.policy.verdict import Case, HealthChange, Judgement, judge
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 THROTTLED = throttled(READY, NOW, why="service_closing", text="4.3.2 closing")
-LOCKED = locked(READY, "auth_refused", "5.7.8 no")
-PAUSED = paused(READY, "ada@example.org")
+LOCKED = locked(READY, "auth_refused", "5.7.8 no", now=NOW)
+PAUSED = paused(READY, "ada@example.org", now=NOW)
 
 
 def later(seconds: float) -> datetime:
@@ -137,8 +137,19 @@ def test_a_person_ends_a_pause_and_only_that():
 
 
 def test_a_throttle_may_become_a_lock_or_a_pause():
-    assert locked(THROTTLED, "auth_refused").state is Health.LOCKED
-    assert paused(THROTTLED, "ada@example.org") == HealthState(Health.PAUSED, "ada@example.org")
+    assert locked(THROTTLED, "auth_refused", now=NOW).state is Health.LOCKED
+    assert paused(THROTTLED, "ada@example.org", now=later(9)) == HealthState(
+        Health.PAUSED, "ada@example.org", since=NOW
+    )
+
+
+def test_it_is_kept_since_when_a_connection_is_not_ready():
+    assert (THROTTLED.since, LOCKED.since, PAUSED.since) == (NOW, NOW, NOW)
+    probe_failed = throttled(THROTTLED, later(60))
+    assert (probe_failed.until, probe_failed.since) == (later(180), NOW)
+    assert locked(probe_failed, "auth_refused", now=later(180)).since == NOW
+    assert recovered(probe_failed, later(180)).since is None
+    assert throttled(recovered(probe_failed, later(180)), later(200)).since == later(200)
 
 
 def said(phase: Phase, line: str, **more) -> Judgement:
@@ -178,8 +189,8 @@ STEPS = st.sampled_from(
     [
         throttled,
         lambda state, now: throttled(state, now, 30.0),
-        lambda state, _: locked(state, "auth_refused"),
-        lambda state, _: paused(state, "ada"),
+        lambda state, now: locked(state, "auth_refused", now=now),
+        lambda state, now: paused(state, "ada", now=now),
         noted,
         recovered,
         lambda state, _: unlocked(state),
@@ -202,4 +213,6 @@ def test_no_course_of_events_leaves_the_drawn_transitions(course):
         after = step(state, now)
         assert after.state in ALLOWED[state.state]
         assert (after.until is not None) == (after.state is Health.THROTTLED)
+        assert (after.since is not None) == (after.state is not Health.READY)
+        assert state.since is None or after.since in {None, state.since}
         state = after

@@ -138,7 +138,7 @@ def pause(uid: str, actor: str, now: datetime) -> Saved:
     """
 
     def change(connection: Connection) -> HealthState:
-        return replace(paused(_not_locked(connection), "paused"), text=actor)
+        return replace(paused(_not_locked(connection), "paused", now=now), text=actor)
 
     return _change_health(uid, change, "paused", actor, now)
 

@@ -18,6 +18,7 @@ def health_of(connection: Connection) -> HealthState:
         until=connection.health_until,
         step=connection.health_step,
         broken_running=connection.broken_running,
+        since=connection.health_since,
     )
 
 
@@ -30,6 +31,7 @@ def health_columns(state: HealthState) -> dict[str, Any]:
         "health_until": state.until,
         "health_step": state.step,
         "broken_running": state.broken_running,
+        "health_since": state.since,
     }
 
 

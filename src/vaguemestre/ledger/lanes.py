@@ -17,7 +17,7 @@ from vaguemestre.smtp.hop import NextHop
 # stops at the first row of the index of what is due.
 _SURVEY = """
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
-       c.broken_running, c.max_sessions,
+       c.health_since, c.broken_running, c.max_sessions,
        EXISTS (
          SELECT 1 FROM ledger_delivery d
          WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
@@ -69,6 +69,7 @@ def _facts(row: dict[str, Any]) -> LaneFacts:
         until=_moment(row["health_until"]),
         step=row["health_step"],
         broken_running=row["broken_running"],
+        since=_moment(row["health_since"]),
     )
     return LaneFacts(row["id"], row["version"], health, bool(row["due"]), row["max_sessions"])
 

@@ -50,6 +50,7 @@ class HealthState:
         until: the end of THROTTLED.
         step: throttles by backoff, one after the other.
         broken_running: broken dialogues, one after the other.
+        since: when it stopped being READY, however its state changed since then; None while it is.
     """
 
     state: Health = Health.READY
@@ -58,6 +59,7 @@ class HealthState:
     until: datetime | None = None
     step: int = 0
     broken_running: int = 0
+    since: datetime | None = None
 
 
 READY = HealthState()
@@ -82,7 +84,7 @@ def learned(
     and this count agree on the third.
     """
     if judgement.connection is HealthChange.LOCK:
-        return locked(state, judgement.why.value, text)
+        return locked(state, judgement.why.value, text, now=now)
     if judgement.connection is HealthChange.NOTE or judgement.why is Why.DIALOGUE_BROKEN:
         return noted(state, now, text=text, backoff=backoff)
     if judgement.connection is HealthChange.THROTTLE:
@@ -112,21 +114,22 @@ def throttled(  # noqa: PLR0913  a transition carries its reason
     if running and state.until is not None:
         until = max(until, state.until)
     step = state.step + 1 if named is None else state.step
-    return replace(state, state=Health.THROTTLED, why=why, text=text, until=until, step=step)
+    since = state.since or now
+    return replace(state, state=Health.THROTTLED, why=why, text=text, until=until, step=step, since=since)
 
 
-def locked(state: HealthState, why: str, text: str = "") -> HealthState:
+def locked(state: HealthState, why: str, text: str = "", *, now: datetime | None = None) -> HealthState:
     """LOCKED until a verification succeeds or a new secret is given; a pause stays a pause."""
     if state.state in {Health.LOCKED, Health.PAUSED}:
         return state
-    return HealthState(Health.LOCKED, why, text)
+    return HealthState(Health.LOCKED, why, text, since=state.since or now)
 
 
-def paused(state: HealthState, by: str) -> HealthState:
+def paused(state: HealthState, by: str, *, now: datetime) -> HealthState:
     """PAUSED by a person; a lock stays a lock, which serves as little."""
     if state.state in {Health.LOCKED, Health.PAUSED}:
         return state
-    return HealthState(Health.PAUSED, by)
+    return HealthState(Health.PAUSED, by, since=state.since or now)
 
 
 def noted(state: HealthState, now: datetime, *, text: str = "", backoff: Backoff = ORDINARY) -> HealthState:
