@@ -54,6 +54,31 @@ def test_a_throttle_lasts_what_the_reply_names_and_leaves_the_steps():
     assert throttled(state, later(900)).until == later(960)
 
 
+def test_an_implied_time_is_the_least_of_a_throttle_whose_steps_go_on():
+    state, now, waits = READY, NOW, []
+    for _ in range(7):
+        state = throttled(state, now, least=900.0)
+        assert state.until is not None
+        waits.append((state.until - now).total_seconds() / 60)
+        now = state.until
+    assert waits == [15, 15, 15, 15, 16, 32, 60]
+
+
+def test_an_implied_time_lengthens_a_running_throttle_without_a_step():
+    state = throttled(READY, NOW, why="service_closing")
+    longer = throttled(state, later(30), least=3600.0, why="limit_reached")
+    assert (longer.until, longer.step, longer.why) == (later(3630), 1, "limit_reached")
+    assert throttled(longer, later(40), 60.0, why="service_closing") == longer
+    assert throttled(longer, later(40), least=60.0) == longer
+
+
+def test_a_daily_limit_is_asked_again_every_hour():
+    case = Case(Trouble(Phase.MAIL, Cause.REPLY, Reply(550, "5.4.5 Daily user sending limit exceeded")))
+    state = learned(READY, judge(case), NOW)
+    assert (state.until, state.why) == (later(3600), "limit_reached")
+    assert learned(state, judge(case), later(3600)).until == later(7200)
+
+
 def test_the_steps_of_a_test_may_be_short():
     backoff = Backoff(first=0.1, longest=0.3)
     state = throttled(READY, NOW, backoff=backoff)

@@ -10,7 +10,7 @@ import pytest
 
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
-from vaguemestre.policy import wording
+from vaguemestre.policy import waiting
 from vaguemestre.policy.verdict import Case, Fate, HealthChange, Judgement, Scope, SessionFate, Why, judge
 
 RECIPIENT, MESSAGE, CONNECTION, NONE = Scope.RECIPIENT, Scope.MESSAGE, Scope.CONNECTION, Scope.NONE
@@ -64,7 +64,9 @@ ROW_14_REFUSED = (14, RECIPIENT, REFUSED, False, None, KEEP)
 ROW_14_DEFERRED = (14, RECIPIENT, DEFERRED, True, None, KEEP)
 ROW_15 = (15, MESSAGE, DEFERRED, True, None, RSET)
 ROW_16 = (16, MESSAGE, REFUSED, False, None, RSET)
+ROW_9_BROKEN_OFF = (9, MESSAGE, REFUSED, False, None, CLOSE)
 ROW_17 = (17, NONE, DEFERRED, False, None, CLOSE)
+ROW_18 = (18, NONE, Fate.AT_ONCE_NEW_SESSION, False, None, CLOSE)
 
 TABLE = [
     (happened(Phase.QUIT, Cause.LOST), SETTLED),
@@ -135,6 +137,7 @@ TABLE = [
     (said(Phase.MAIL, "550 5.1.7 null sender refused", null_reverse_path=True), ROW_9),
     (happened(Phase.MAIL, Cause.TOO_LARGE), ROW_9),
     (happened(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED), ROW_9),
+    (happened(Phase.CONTENT, Cause.BARE_LINE_ENDING), ROW_9_BROKEN_OFF),
     (happened(Phase.RCPT, Cause.SMTPUTF8_NOT_OFFERED), ROW_9_ONE),
     (happened(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED, sender_needs_smtputf8=True), ROW_11),
     (happened(Phase.RCPT, Cause.SMTPUTF8_NOT_OFFERED, sender_needs_smtputf8=True), ROW_11),
@@ -159,6 +162,14 @@ TABLE = [
         for cause in (Cause.LOST, Cause.TIMEOUT, Cause.MALFORMED, Cause.UNDUE)
     ),
     (said(Phase.MAIL, "503 5.5.1 Nested MAIL"), ROW_12),
+    (said(Phase.MAIL, "503 5.5.1 Nested MAIL", null_reverse_path=True), ROW_12),
+    (said(Phase.MAIL, "500 5.5.2 Error: bad syntax"), ROW_12),
+    (said(Phase.RCPT, "502 5.5.1 Unrecognized command"), ROW_12),
+    (said(Phase.DATA, "502 not implemented"), ROW_12),
+    (said(Phase.CONTENT, "503 5.5.1 what"), ROW_12),
+    (said(Phase.CONTENT, "503 5.5.1 what", after_dot=True), ROW_16),
+    (said(Phase.CONTENT, "500 5.5.2 Line too long"), ROW_16),
+    (said(Phase.RCPT, "500 5.1.1 User unknown"), ROW_14_REFUSED),
     (said(Phase.RCPT, "354 what"), ROW_12),
     (said(Phase.DATA, "250 what"), ROW_12),
     (said(Phase.DATA, "503 5.5.1 no", broken_running=2), ROW_12),
@@ -179,7 +190,57 @@ TABLE = [
     (happened(Phase.CONTENT, Cause.STALE), ROW_17),
     (happened(Phase.DATA, Cause.DIED), ROW_17),
     (happened(Phase.CONNECT, Cause.DIED), ROW_17),
+    (happened(Phase.DATA, Cause.BDAT_REFUSED), ROW_18),
+    (happened(Phase.DATA, Cause.BDAT_REFUSED, after_dot=True), ROW_18),
+    (happened(Phase.DATA, Cause.BDAT_REFUSED, reused_first_reply=True), ROW_18),
+    (happened(Phase.DATA, Cause.BDAT_REFUSED, has_been_retried_on_new_session=True), ROW_12),
+    (
+        happened(Phase.DATA, Cause.BDAT_REFUSED, has_been_retried_on_new_session=True, broken_running=3),
+        ROW_12_THIRD,
+    ),
+    # The session's own limit, whatever its code and its place
+    (said(Phase.MAIL, "451 Requested action aborted\nMails per session limit exceeded"), ROW_2),
+    (said(Phase.CONTENT, "451 Mails per session limit exceeded", after_dot=True), ROW_2),
+    (said(Phase.DATA, "421 too many messages in this connection"), ROW_2),
+    (said(Phase.MAIL, "451 Mails per session limit", has_been_retried_on_new_session=True), ROW_4),
 ]
+
+# In a window the content goes out before the replies to MAIL and RCPT come: each phase, after the dot.
+WINDOW = [
+    (said(Phase.MAIL, "550 5.1.8 Sender refused", after_dot=True), ROW_11),
+    (said(Phase.MAIL, "530 5.7.0 Authentication Required", after_dot=True), ROW_10),
+    (said(Phase.MAIL, "552 5.3.4 too big", after_dot=True), ROW_9),
+    (said(Phase.MAIL, "450 4.3.2 later", after_dot=True), ROW_15),
+    (said(Phase.MAIL, "450 4.7.1 Rate limit exceeded", after_dot=True), ROW_4),
+    (said(Phase.MAIL, "503 5.5.1 Nested MAIL", after_dot=True), ROW_12),
+    (said(Phase.MAIL, "421 4.3.2 closing", after_dot=True), ROW_3),
+    (said(Phase.MAIL, "421 4.3.2 closing", after_dot=True, reused_first_reply=True), ROW_2),
+    (said(Phase.RSET, "421 4.3.2 closing", after_dot=True, reused_first_reply=True), ROW_2),
+    (said(Phase.RCPT, "550 5.1.1 User unknown", after_dot=True), ROW_14_REFUSED),
+    (said(Phase.RCPT, "450 4.2.0 later", after_dot=True), ROW_14_DEFERRED),
+    (said(Phase.RCPT, "452 4.5.3 Too many recipients", after_dot=True, accepted_before=1), ROW_13),
+    (said(Phase.RCPT, "503 5.5.1 need MAIL", after_dot=True), ROW_12),
+    (said(Phase.DATA, "554 5.5.1 No valid recipients", after_dot=True), ROW_16),
+    (said(Phase.CONTENT, "451 4.3.0 later", after_dot=True), ROW_15),
+    # A transaction that was void and whose content was answered 250; a RSET that was not taken
+    (happened(Phase.CONTENT, Cause.UNDUE, after_dot=True, reused_first_reply=True), ROW_1),
+    (said(Phase.RSET, "502 what", after_dot=True, reused_first_reply=True), ROW_1),
+    *(
+        (happened(phase, cause, after_dot=True, reused_first_reply=reused), ROW_1)
+        for phase in (Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT)
+        for cause in (Cause.LOST, Cause.TIMEOUT, Cause.MALFORMED, Cause.UNDUE)
+        for reused in (False, True)
+    ),
+    (said(Phase.MAIL, "354 what", after_dot=True), ROW_1),
+    # Written not at all: nothing of it can have arrived
+    (happened(Phase.MAIL, Cause.LOST, reused_first_reply=True), ROW_2),
+    (happened(Phase.CONTENT, Cause.STALE), ROW_17),
+]
+
+
+@pytest.mark.parametrize(("case", "expected"), WINDOW)
+def test_in_a_window_a_definite_refusal_stands_and_all_else_is_in_doubt(case, expected):
+    assert columns(judge(case)) == expected
 
 
 @pytest.mark.parametrize(("case", "expected"), TABLE)
@@ -219,12 +280,43 @@ def test_u22_u24_u26_u30_end_as_the_catalogue_says(case, expected):
 
 
 def test_u22_too_many_logins_pause_a_quarter_of_an_hour_at_least():
-    def pause(text: str) -> float | None:
-        return judge(said(Phase.AUTH, f"454 4.7.0 {text}")).throttle_for
+    def pause(text: str) -> tuple[float | None, float]:
+        judgement = judge(said(Phase.AUTH, f"454 4.7.0 {text}"))
+        return judgement.throttle_for, judgement.throttle_least
 
-    assert pause("Too many login attempts") == 900
-    assert pause("Too many login attempts, wait 60 seconds") == 900
-    assert pause("Too many login attempts, wait 1 hour") == 3600
+    assert pause("Too many login attempts") == (None, 900)
+    assert pause("Too many login attempts, wait 60 seconds") == (900, 900)
+    assert pause("Too many login attempts, wait 1 hour") == (3600, 900)
+
+
+@pytest.mark.parametrize(
+    ("line", "named", "least"),
+    [
+        ("550 5.4.5 Daily user sending limit exceeded", None, 3600),
+        ("454 Throttling failure: Maximum sending rate exceeded.", None, 60),
+        ("421 4.7.1 Hourly limit exceeded", None, 3600),
+        ("550 User has exceeded its 24-hour sending limit. Relay quota will reset in 2.5 hours.", 9000, 3600),
+        ("450 4.3.2 later", None, 0),
+    ],
+)
+def test_a_limit_of_the_account_says_how_long_its_throttle_lasts(line, named, least):
+    judgement = judge(said(Phase.MAIL, line))
+    assert (judgement.throttle_for, judgement.throttle_least) == (named, least)
+
+
+@pytest.mark.parametrize(
+    ("phase", "row", "scope"),
+    [
+        (Phase.RCPT, 14, RECIPIENT),
+        (Phase.MAIL, 15, MESSAGE),
+        (Phase.DATA, 15, MESSAGE),
+        (Phase.CONTENT, 15, MESSAGE),
+    ],
+)
+def test_u27_a_greylist_is_told_as_such_and_its_time_kept(phase, row, scope):
+    judgement = judge(said(phase, "451 4.7.1 Greylisted, come back in 300 seconds"))
+    assert (judgement.row, judgement.scope, judgement.delivery) == (row, scope, DEFERRED)
+    assert (judgement.why, judgement.retry_after, judgement.counted) == (Why.GREYLISTED, 300, True)
 
 
 @pytest.mark.parametrize(
@@ -247,6 +339,10 @@ def test_a_throttle_lasts_what_the_reply_names(line, seconds):
         (said(Phase.MAIL, "550 no bounces", null_reverse_path=True), Why.NULL_REVERSE_PATH_REFUSED),
         (happened(Phase.CONTENT, Cause.STALE), Why.STAGE_REFUSED),
         (happened(Phase.CONTENT, Cause.DIED), Why.COURIER_DIED),
+        (happened(Phase.CONTENT, Cause.BARE_LINE_ENDING), Why.BARE_LINE_ENDING),
+        (happened(Phase.DATA, Cause.BDAT_REFUSED), Why.MANNER_REFUSED),
+        (said(Phase.MAIL, "451 Mails per session limit exceeded"), Why.SESSION_SPENT),
+        (said(Phase.RCPT, "450 4.2.0 later"), Why.RECIPIENT_DEFERRED),
     ],
 )
 def test_a_judgement_says_why(case, why):
@@ -267,6 +363,9 @@ TEXTS = [
     "5.4.5 Daily limit",
     "5.2.0 STOREDRV",
     "4.7.0 Too many login attempts",
+    "Mails per session limit exceeded",
+    "4.7.1 Greylisted, try again in 60 seconds",
+    "5.5.1 bad sequence of commands",
     "Rate limit exceeded, try again in 15 minutes",
     "5.7.30 Basic authentication is not supported",
     "5.7.57 not authenticated",
@@ -324,6 +423,8 @@ def judged() -> list[tuple[Case, Judgement]]:
 
 def definite(case: Case) -> bool:
     reply = case.trouble.reply
+    if case.trouble.cause is Cause.BDAT_REFUSED:
+        return True
     if case.trouble.cause is not Cause.REPLY or reply is None:
         return False
     return reply.code == 421 if case.trouble.phase is Phase.RSET else reply.code >= 400
@@ -335,7 +436,7 @@ def settled(case: Case) -> bool:
 
 
 def test_every_row_is_reached_and_no_case_is_without_one(judged):
-    assert {judgement.row for _, judgement in judged} == set(range(18))
+    assert {judgement.row for _, judgement in judged} == set(range(19))
     assert len(judged) > 150_000
 
 
@@ -356,7 +457,7 @@ def test_a_message_or_recipient_fault_never_touches_the_connections_health(judge
 
 
 def test_only_a_permanent_answer_or_what_is_impossible_here_refuses(judged):
-    local = {Cause.TOO_LARGE, Cause.SMTPUTF8_NOT_OFFERED}
+    local = {Cause.TOO_LARGE, Cause.SMTPUTF8_NOT_OFFERED, Cause.BARE_LINE_ENDING}
     for case, judgement in judged:
         if judgement.delivery is REFUSED:
             reply = case.trouble.reply
@@ -373,12 +474,13 @@ def test_without_a_definite_answer_after_the_end_of_data_all_is_in_doubt(judged)
             assert judgement.session is CLOSE, case
 
 
-def test_no_mail_is_offered_again_at_once_but_before_it_was_offered_or_after_its_recipient_was_put_off(
+def test_mail_is_offered_again_at_once_only_where_the_server_did_not_take_it_for_another_reason_than_the_mail(
     judged,
 ):
     for case, judgement in judged:
         if judgement.delivery is Fate.AT_ONCE_NEW_SESSION:
-            assert case.reused_first_reply, case
+            refused = judgement.row == 18 or judgement.why is Why.SESSION_SPENT
+            assert case.reused_first_reply or refused, case
             assert not case.has_been_retried_on_new_session, case
         if judgement.delivery is Fate.AT_ONCE_NEXT_TRANSACTION:
             assert case.accepted_before > 0, case
@@ -386,6 +488,7 @@ def test_no_mail_is_offered_again_at_once_but_before_it_was_offered_or_after_its
 
 def test_a_broken_dialogue_ends_its_session(judged):
     broken = {Cause.LOST, Cause.TIMEOUT, Cause.MALFORMED, Cause.UNDUE, Cause.DIED, Cause.STALE}
+    broken |= {Cause.BDAT_REFUSED, Cause.BARE_LINE_ENDING}
     for case, judgement in judged:
         if case.trouble.cause in broken:
             assert judgement.session is CLOSE, case
@@ -395,7 +498,11 @@ def test_only_a_throttle_has_a_time_and_what_was_settled_stays(judged):
     for case, judgement in judged:
         if judgement.throttle_for is not None:
             assert judgement.connection is THROTTLE, case
-            assert 1 <= judgement.throttle_for <= wording.LONGEST_DELAY, case
+            assert 1 <= judgement.throttle_for <= waiting.LONGEST_DELAY, case
+        if judgement.throttle_least:
+            assert judgement.connection is THROTTLE, case
+        if judgement.retry_after is not None:
+            assert (judgement.delivery, judgement.row in {14, 15}) == (DEFERRED, True), case
         assert (judgement.delivery is Fate.SETTLED) == settled(case), case
 
 

@@ -58,6 +58,11 @@ _WHYS = {
         " arrived."
     ),
     "session_was_over": gettext_noop("The server had closed the session; it is tried again on a new one."),
+    "session_spent": gettext_noop("The session had carried all it may; it is tried again on a new one."),
+    "manner_refused": gettext_noop(
+        "The server announces a faster way to take messages, and refuses it; it is tried again at once the"
+        " ordinary way."
+    ),
     "service_closing": gettext_noop("The server is closing its service for now."),
     "limit_reached": gettext_noop("The account reached a limit of its server; it goes on later."),
     "not_permitted": gettext_noop("This installation may not dial that address; its operator can allow it."),
@@ -69,6 +74,10 @@ _WHYS = {
     ),
     "too_large": gettext_noop("The message is larger than the server takes. Make it smaller."),
     "smtputf8_missing": gettext_noop("An address is beyond ASCII, which this server does not take."),
+    "bare_line_ending": gettext_noop(
+        "The message holds a line ending that is none, a bare CR or LF, which no server has to take. Have it"
+        " made again by the program that wrote it."
+    ),
     "content_kind_refused": gettext_noop("The server does not take this kind of content."),
     "parameter_refused": gettext_noop("The server does not take a parameter of the message."),
     "null_reverse_path_refused": gettext_noop("The server does not take messages without a return address."),
@@ -80,6 +89,10 @@ _WHYS = {
     "recipient_refused": gettext_noop("The server refuses this recipient."),
     "recipient_deferred": gettext_noop("The server asks to try this recipient later."),
     "message_deferred": gettext_noop("The server asks to try this message later."),
+    "greylisted": gettext_noop(
+        "The server asks new senders to wait (greylisting) and takes the message later; it is tried again by"
+        " itself."
+    ),
     "message_refused": gettext_noop("The server refuses this message."),
     "stage_refused": gettext_noop("The route changed at the last moment; nothing was handed over."),
     "courier_died": gettext_noop("The courier stopped before the message was handed over."),

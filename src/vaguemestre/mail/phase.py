@@ -60,6 +60,7 @@ class Cause(StrEnum):
     NO_MECHANISM = "no_mechanism"  # AUTH is announced without a mechanism that we speak
     SMTPUTF8_NOT_OFFERED = "smtputf8_not_offered"
     BDAT_REFUSED = "bdat_refused"  # the server announces CHUNKING and does not take BDAT (RFC 3030)
+    BARE_LINE_ENDING = "bare_line_ending"  # a bare CR or LF in the content; its end was not sent
     TOO_LARGE = "too_large"  # more than the announced SIZE (RFC 1870 §6.1); nothing was sent
     DIED = "died"  # the courier that held it is gone
     STALE = "stale"  # the ledger refused the stage; the dot was not sent

@@ -4,8 +4,9 @@ READY may go anywhere. THROTTLED may become READY, LOCKED or PAUSED; LOCKED and 
 A transition that is not allowed leaves the state as it is: a session that fails while a person pauses the
 connection must not undo the pause, and one that still succeeds must not unlock it.
 
-THROTTLED lasts what the reply names, else 1, 2, 4 .. 60 minutes. Past its end it is half-open: one session
-may probe, whose success makes it READY and whose failure throttles it again, longer. What other sessions
+THROTTLED lasts what the reply names, else 1, 2, 4 .. 60 minutes, and no less than the reply implies. Past its
+end it is half-open: one session may probe, whose success makes it READY and whose failure throttles it again,
+longer. What other sessions
 report before its end is of the same outage, so it does not lengthen the steps. Nothing fails here.
 """
 
@@ -89,7 +90,13 @@ def learned(
         return noted(state, now, text=text, backoff=backoff)
     if judgement.connection is HealthChange.THROTTLE:
         return throttled(
-            state, now, judgement.throttle_for, why=judgement.why.value, text=text, backoff=backoff
+            state,
+            now,
+            judgement.throttle_for,
+            judgement.throttle_least,
+            why=judgement.why.value,
+            text=text,
+            backoff=backoff,
         )
     return state
 
@@ -98,22 +105,31 @@ def throttled(  # noqa: PLR0913  a transition carries its reason
     state: HealthState,
     now: datetime,
     named: float | None = None,
+    least: float = 0.0,
     *,
     why: str = "",
     text: str = "",
     backoff: Backoff = ORDINARY,
 ) -> HealthState:
-    """THROTTLED for the seconds that a reply named, else for the next step of the backoff."""
+    """THROTTLED for the seconds that a reply named, else for the next step of the backoff.
+
+    Args:
+        state: the health before.
+        now: when.
+        named: the seconds that a reply named.
+        least: seconds below which an unnamed throttle does not end.
+        why: a code, for people.
+        text: the server's words, for people.
+        backoff: the steps.
+    """
     if state.state in {Health.LOCKED, Health.PAUSED}:
         return state
     running = state.state is Health.THROTTLED and not probing(state, now)
-    if running and named is None:
-        return state
-    seconds = backoff.step(state.step) if named is None else named
-    until = now + timedelta(seconds=seconds)
-    if running and state.until is not None:
-        until = max(until, state.until)
-    step = state.step + 1 if named is None else state.step
+    own = 0.0 if running else backoff.step(state.step)
+    until = now + timedelta(seconds=max(own, least) if named is None else named)
+    if running and state.until is not None and until <= state.until:
+        return state  # it waits long enough, for a reason that says why so long
+    step = state.step if running or named is not None else state.step + 1
     since = state.since or now
     return replace(state, state=Health.THROTTLED, why=why, text=text, until=until, step=step, since=since)
 

@@ -53,6 +53,8 @@ class Why(StrEnum):
     ALREADY_SETTLED = "already_settled"
     NO_ANSWER_TO_CONTENT = "no_answer_to_content"
     SESSION_WAS_OVER = "session_was_over"
+    SESSION_SPENT = "session_spent"  # it may carry no more messages; another one may
+    MANNER_REFUSED = "manner_refused"  # the server does not take BDAT although it says so
     SERVICE_CLOSING = "service_closing"
     LIMIT_REACHED = "limit_reached"
     NOT_PERMITTED = "not_permitted"
@@ -62,6 +64,7 @@ class Why(StrEnum):
     SIGN_IN_REFUSED = "sign_in_refused"
     TOO_LARGE = "too_large"
     SMTPUTF8_MISSING = "smtputf8_missing"
+    BARE_LINE_ENDING = "bare_line_ending"
     CONTENT_KIND_REFUSED = "content_kind_refused"
     PARAMETER_REFUSED = "parameter_refused"
     NULL_REVERSE_PATH_REFUSED = "null_reverse_path_refused"
@@ -73,6 +76,7 @@ class Why(StrEnum):
     RECIPIENT_REFUSED = "recipient_refused"
     RECIPIENT_DEFERRED = "recipient_deferred"
     MESSAGE_DEFERRED = "message_deferred"
+    GREYLISTED = "greylisted"
     MESSAGE_REFUSED = "message_refused"
     STAGE_REFUSED = "stage_refused"
     COURIER_DIED = "courier_died"
@@ -85,13 +89,13 @@ class Case:
     Attributes:
         trouble: what happened.
         after_dot: whether the stage was committed: the end of data may have gone out.
-        reused_first_reply: whether it is the first answer to this transaction on a session used before; a
-            RSET in front of the transaction counts as its first command.
+        reused_first_reply: whether it is the first answer to this transaction on a session used before, the
+            transactions ahead of it in a window included; a RSET in front of it counts as its first command.
         accepted_before: recipients accepted before this one in the same transaction.
         recipient_domains_refused_running: recipient domains refused access one after the other, with this.
         broken_running: broken dialogues (row 12) one after the other on the connection, with this.
         null_reverse_path: whether the transaction's reverse-path is `<>`.
-        has_been_retried_on_new_session: whether row 2 was used for this delivery in this attempt.
+        has_been_retried_on_new_session: whether row 2 or 18 was used for this delivery in this attempt.
         sender_needs_smtputf8: whether the connection's own sender has a local part beyond ASCII.
     """
 
@@ -119,6 +123,8 @@ class Judgement:
         session: what becomes of it.
         throttle_for: seconds named by the reply, for THROTTLE; None leaves it to the backoff of `health`.
         why: for people.
+        throttle_least: seconds that the reply implies without naming them: the backoff may exceed them.
+        retry_after: seconds that the reply names for this delivery alone; its next time is not before.
     """
 
     row: int
@@ -129,3 +135,5 @@ class Judgement:
     session: SessionFate
     throttle_for: float | None
     why: Why
+    throttle_least: float = 0.0
+    retry_after: float | None = None

@@ -27,7 +27,6 @@ REMEMBERED = timedelta(days=7)
 _TRANSACTION = frozenset({Phase.RSET, Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 _COMMANDS = _TRANSACTION - {Phase.CONTENT}
 _BREAKS = frozenset({Cause.LOST, Cause.TIMEOUT, Cause.MALFORMED, Cause.UNDUE})
-_NOT_UNDERSTOOD = frozenset({500, 502, 503})
 _TOP = next(iter(Manner))
 
 
@@ -99,7 +98,7 @@ def _sign_of_reply(trouble: Trouble, manner: Manner) -> Sign:
     if wording.access(reply) is not None or wording.limit_reached(reply):
         return Sign.NONE  # "503 AUTH first" is about who we are
     # RSET is never refused (RFC 5321 §4.1.1.5), but by who does not expect it there.
-    refused = reply.code in _NOT_UNDERSTOOD or (trouble.phase is Phase.RSET and reply.permanent)
+    refused = wording.not_understood(reply) or (trouble.phase is Phase.RSET and reply.permanent)
     return Sign.REFUSED if refused else Sign.NONE
 
 

@@ -17,20 +17,31 @@ is always its own sender; what happened after the end of data without a definite
 it was, since the mail may have arrived (RFC 1047).
 
 `judge` promises an answer for every `Case`; the first row that matches wins. Rows are numbered as in the
-design's table; row 17 is ours: what stopped on our side before the end of data blames nobody. It is asked
-where row 12 would otherwise count it as a broken dialogue. Acceptance is not a case.
+design's table; two are ours. Row 17: what stopped on our side before the end of data blames nobody. Row 18:
+a server that announces CHUNKING and refuses BDAT (RFC 3030) is tried once more, at once, on a new session and
+in the manner that it does take. Both are asked where row 12 would otherwise count a broken dialogue.
+Acceptance is not a case.
 
 A law goes before a row: a null reverse-path refused with an access reply, such as 530, is row 10 and not 9,
-and the connection's own sender in need of an absent SMTPUTF8 is row 11 and not 9.
+and the connection's own sender in need of an absent SMTPUTF8 is row 11 and not 9. A server that lost the
+thread (503, and 500 or 502 that say so) judged neither mail nor recipient: row 12, wherever it says it. A
+session that may carry no more messages is over as much as one that was closed: row 2, whatever its code.
+
+In a window the content is written before the replies to MAIL and RCPT are read, so `after_dot` may come with
+any phase. A definite refusal read in its place stands: MAIL refused voids the transaction, a refused
+recipient got nothing. Everything else is in doubt.
 """
 
 from __future__ import annotations
+
+from dataclasses import replace
 
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
 from vaguemestre.policy import wording
 from vaguemestre.policy.judgement import Case, Fate, HealthChange, Judgement, Scope, SessionFate, Why
-from vaguemestre.policy.wording import Access, named_delay
+from vaguemestre.policy.waiting import LOGINS_PAUSE, least_pause, named_delay
+from vaguemestre.policy.wording import Access
 
 __all__ = ["Case", "Fate", "HealthChange", "Judgement", "Scope", "SessionFate", "Why", "judge", "named_delay"]
 
@@ -38,8 +49,6 @@ BROKEN_RUNNING = 3  # dialogues broken one after the other, until the connection
 DOMAINS_RUNNING = (
     2  # recipient domains refused access one after the other, until it is the connection's fault
 )
-LOGINS_PAUSE = 900.0  # seconds at least, after too many sign-ins
-
 
 _TRANSACTION = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 _REACHING = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.GREETING, Phase.EHLO})
@@ -73,11 +82,12 @@ _NO_SIGN_IN = frozenset({Cause.NOT_OFFERED, Cause.NO_MECHANISM, Cause.NOT_PERMIT
 
 def judge(case: Case) -> Judgement:
     """Whom the failure blames and what follows: the first row that matches, for every case."""
-    # Row 17 precedes those that would blame somebody; row 16 takes whatever is left.
+    # Rows 17 and 18 precede those that would blame somebody; row 16 takes whatever is left.
     return (
         _row_0_settled(case)
         or _row_1_in_doubt(case)
         or _row_17_ours(case)
+        or _row_18_manner(case)
         or _row_2_session_was_over(case)
         or _row_3_service_closing(case)
         or _row_4_limit_reached(case)
@@ -105,7 +115,7 @@ def _row_1_in_doubt(case: Case) -> Judgement | None:
     # A definite negative answer, 421 too, means not accepted; anything else after the dot may mean arrived.
     # A refused RSET says nothing of the content written behind it.
     definite = _code(case) == 421 if _opening(case) else _negative(case) is not None
-    if not case.after_dot or definite:
+    if not case.after_dot or definite or case.trouble.cause is Cause.BDAT_REFUSED:
         return None
     return Judgement(
         1,
@@ -127,11 +137,20 @@ def _row_17_ours(case: Case) -> Judgement | None:
     return None
 
 
-def _row_2_session_was_over(case: Case) -> Judgement | None:
-    if not case.reused_first_reply or case.has_been_retried_on_new_session:
+def _row_18_manner(case: Case) -> Judgement | None:
+    # Retried already, it is a dialogue that breaks: row 12.
+    if case.trouble.cause is not Cause.BDAT_REFUSED or case.has_been_retried_on_new_session:
         return None
-    trouble = case.trouble
-    over = trouble.cause is Cause.LOST or _code(case) == 421
+    return _of_nobody(18, Fate.AT_ONCE_NEW_SESSION, Why.MANNER_REFUSED)
+
+
+def _row_2_session_was_over(case: Case) -> Judgement | None:
+    if case.has_been_retried_on_new_session:
+        return None
+    trouble, reply = case.trouble, _negative(case)
+    if trouble.phase in _TRANSACTION and reply is not None and wording.session_spent(reply):
+        return _of_nobody(2, Fate.AT_ONCE_NEW_SESSION, Why.SESSION_SPENT)
+    over = case.reused_first_reply and (trouble.cause is Cause.LOST or _code(case) == 421)
     # A RSET that fails is no fault of the mail behind it: that mail has not been offered yet.
     if _opening(case) or (over and trouble.phase in _TRANSACTION):
         return _of_nobody(2, Fate.AT_ONCE_NEW_SESSION, Why.SESSION_WAS_OVER)
@@ -146,12 +165,9 @@ def _row_4_limit_reached(case: Case) -> Judgement | None:
     reply = _negative(case)
     if reply is None or not wording.limit_reached(reply):
         return None
-    seconds = named_delay(reply.text)
-    if wording.too_many_logins(reply):
-        seconds = max(seconds or 0.0, LOGINS_PAUSE)
     # Before a transaction there is nothing to reset: the session did not get so far.
     session = SessionFate.RSET if case.trouble.phase in _TRANSACTION else SessionFate.CLOSE
-    return _of_connection(4, HealthChange.THROTTLE, Why.LIMIT_REACHED, session=session, throttle_for=seconds)
+    return _throttled(4, case, Why.LIMIT_REACHED, session)
 
 
 def _row_5_unreached(case: Case) -> Judgement | None:
@@ -186,11 +202,17 @@ def _row_9_message_impossible(case: Case) -> Judgement | None:
         return None
     if why is Why.SMTPUTF8_MISSING and case.trouble.phase is Phase.RCPT:
         return _of_recipient(9, Fate.REFUSED, why)
-    return _of_message(9, Fate.REFUSED, why)
+    judgement = _of_message(9, Fate.REFUSED, why)
+    # Its content was broken off in the middle: nothing else can be said on that session.
+    return replace(judgement, session=SessionFate.CLOSE) if why is Why.BARE_LINE_ENDING else judgement
 
 
 def _impossible_here(cause: Cause) -> Why | None:
-    return {Cause.TOO_LARGE: Why.TOO_LARGE, Cause.SMTPUTF8_NOT_OFFERED: Why.SMTPUTF8_MISSING}.get(cause)
+    return {
+        Cause.TOO_LARGE: Why.TOO_LARGE,
+        Cause.SMTPUTF8_NOT_OFFERED: Why.SMTPUTF8_MISSING,
+        Cause.BARE_LINE_ENDING: Why.BARE_LINE_ENDING,
+    }.get(cause)
 
 
 def _impossible_there(case: Case) -> Why | None:
@@ -204,7 +226,7 @@ def _impossible_there(case: Case) -> Why | None:
         return Why.SMTPUTF8_MISSING if status in wording.BEYOND_ASCII else Why.CONTENT_KIND_REFUSED
     if reply.code == 555:
         return Why.PARAMETER_REFUSED
-    kept_out = reply.code == 503 or _access(case) is not None
+    kept_out = wording.not_understood(reply) or _access(case) is not None
     return Why.NULL_REVERSE_PATH_REFUSED if case.null_reverse_path and not kept_out else None
 
 
@@ -227,15 +249,15 @@ def _row_10_access(case: Case) -> Judgement | None:
 
 def _row_11_own_sender(case: Case) -> Judgement | None:
     reply = _negative(case)
-    refused = case.trouble.phase is Phase.MAIL and reply is not None and reply.permanent and reply.code != 503
-    if not refused and case.trouble.cause is not Cause.SMTPUTF8_NOT_OFFERED:
+    refused = case.trouble.phase is Phase.MAIL and reply is not None and reply.permanent
+    if not (refused and not _thread_lost(case)) and case.trouble.cause is not Cause.SMTPUTF8_NOT_OFFERED:
         return None
     return _of_connection(11, HealthChange.LOCK, Why.SENDER_REFUSED, session=SessionFate.RSET)
 
 
 def _row_12_broken(case: Case) -> Judgement | None:
     definite = _negative(case) is not None
-    if definite and not _opening(case) and (_code(case) != 503 or case.after_dot):
+    if definite and not _opening(case) and not _thread_lost(case):
         return None
     running = case.broken_running >= BROKEN_RUNNING
     change = HealthChange.THROTTLE if running else HealthChange.NOTE
@@ -257,14 +279,22 @@ def _row_14_recipient(case: Case) -> Judgement | None:
         return None
     if reply.permanent:
         return _of_recipient(14, Fate.REFUSED, Why.RECIPIENT_REFUSED)
-    return _of_recipient(14, Fate.DEFERRED, Why.RECIPIENT_DEFERRED)
+    return _put_off(_of_recipient(14, Fate.DEFERRED, Why.RECIPIENT_DEFERRED), reply)
 
 
 def _rows_15_and_16_message(case: Case) -> Judgement:
     reply = _negative(case)
     if reply is not None and reply.permanent:
         return _of_message(16, Fate.REFUSED, Why.MESSAGE_REFUSED)
-    return _of_message(15, Fate.DEFERRED, Why.MESSAGE_DEFERRED)
+    return _put_off(_of_message(15, Fate.DEFERRED, Why.MESSAGE_DEFERRED), reply)
+
+
+def _put_off(judgement: Judgement, reply: Reply | None) -> Judgement:
+    """Why and until when, in the server's words."""
+    if reply is None:
+        return judgement
+    why = Why.GREYLISTED if wording.greylisted(reply) else judgement.why
+    return replace(judgement, why=why, retry_after=named_delay(reply.text))
 
 
 def _opening(case: Case) -> bool:
@@ -283,6 +313,14 @@ def _negative(case: Case) -> Reply | None:
 def _code(case: Case) -> int:
     reply = _negative(case)
     return 0 if reply is None else reply.code
+
+
+def _thread_lost(case: Case) -> bool:
+    """Whether the server answered out of order; what it says of a whole content is about the content."""
+    reply = _negative(case)
+    if reply is None or not wording.not_understood(reply):
+        return False
+    return reply.code == 503 and not case.after_dot if case.trouble.phase is Phase.CONTENT else True
 
 
 def _access(case: Case) -> Access | None:
@@ -316,14 +354,22 @@ def _of_connection(  # noqa: PLR0913  the columns of the table
     counted: bool = False,
     session: SessionFate = SessionFate.CLOSE,
     throttle_for: float | None = None,
+    throttle_least: float = 0.0,
 ) -> Judgement:
-    return Judgement(row, Scope.CONNECTION, Fate.DEFERRED, counted, change, session, throttle_for, why)
+    return Judgement(
+        row, Scope.CONNECTION, Fate.DEFERRED, counted, change, session, throttle_for, why, throttle_least
+    )
 
 
-def _throttled(row: int, case: Case, why: Why) -> Judgement:
-    reply = _negative(case)
-    seconds = None if reply is None else named_delay(reply.text)
-    return _of_connection(row, HealthChange.THROTTLE, why, throttle_for=seconds)
+def _throttled(row: int, case: Case, why: Why, session: SessionFate = SessionFate.CLOSE) -> Judgement:
+    reply, named, least = _negative(case), None, 0.0
+    if reply is not None:
+        named, least = named_delay(reply.text), least_pause(reply)
+        if named is not None and wording.too_many_logins(reply):
+            named = max(named, LOGINS_PAUSE)
+    return _of_connection(
+        row, HealthChange.THROTTLE, why, session=session, throttle_for=named, throttle_least=least
+    )
 
 
 def _of_message(row: int, delivery: Fate, why: Why) -> Judgement:

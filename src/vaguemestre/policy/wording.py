@@ -14,61 +14,68 @@ from enum import StrEnum
 
 from vaguemestre.mail.reply import Reply
 
-LONGEST_DELAY = 86_400.0  # seconds; a reply that asks for more is believed up to here
 
-
-def _any(*patterns: str) -> re.Pattern[str]:
+def any_of(*patterns: str) -> re.Pattern[str]:
+    """A pattern that finds any of these, in capitals or not."""
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
-_UNITS = {"s": 1, "m": 60, "h": 3600}
-_DELAY = _any(
-    r"(?<![\d.:/-])(?<!per )(?<!every )(\d{1,6}) ?"
-    r"(s|secs?|seconds?|secondes?|m|mins?|minutes?|h|hrs?|hours?|heures?)\b(?![./-]\w)"
+_WINDOW = (
+    r"(?:\bfrom\b|\bper\b|hour|\bday|dail|minute)"  # "too many recipients from 192.0.2.1", "... per hour"
 )
-_HAS_PASSED = _any(r"timed? ?-?out", "idle", "inactiv")
-
-_WINDOW = r"(?:\bfrom\b|\bper\b|hour|\bday|minute)"  # "too many recipients from 192.0.2.1", "... per hour"
-_RECIPIENTS = _any(rf"too many recipients(?!.{{0,20}}{_WINDOW})")
-_SIZE = _any(
+_MAILS = r"(?:messages?|e-?mails?|mails?|recipients?|rcpts?)"
+_RECIPIENTS = any_of(rf"too many recipients(?!.{{0,20}}{_WINDOW})")
+_SIZE = any_of(
     r"\bsize\b", "too (?:large|big|long)", r"\blines?\b", r"\bheaders?\b", "attachment", r"\bhops?\b", "bytes"
 )
-_OF_RECIPIENT = _any(
+_OF_RECIPIENT = any_of(
     "is receiving",
     "trying to (?:contact|reach)",
     "mailbox.{0,30}(?:full|quota|storage)",
     "(?:full|quota|storage).{0,30}mailbox",
     "over ?quota",
     "(?:recipient|user).{0,20}quota",
+    "recipient .{0,60}exceeded their",
     "gr[ea]y-?list",
 )
-_LIMIT = _any(
+_LIMIT = any_of(
     "rate.{0,3}limit|throttl",
     "(?:send|sending|sent|connection|message|submission|login).{0,3} rate",
     "too (?:many|much) (?:messages?|e-?mails?|mails?|requests?|log-?ins?|auth)",
     "too many (?:concurrent|simultaneous|connections?|sessions?|new tls|commands|transactions)",
     rf"too many recipients.{{0,20}}{_WINDOW}",
+    r"trop de (?:connexions|messages|courriels|mails|destinataires)\b",
     "too fast|too quickly|too often|slow down",
     "(?:concurrent|simultaneous) (?:connections|sessions)",
     "(?:daily|hourly|monthly|peak|per.(?:day|hour|minute)).{0,40}(?:limit|quota|maximum)",
     "(?:send|sending|submission|relay|smtp|outgoing|outbound|message|mail)s? (?:limit|quota)",
-    "(?:limit|quota|maximum).{0,30}(?:messages|e-?mails|mails|recipients|connections).{0,20}(?:exceed|reach)",
+    rf"(?:limit|quota|maximum).{{0,40}}(?:{_MAILS}|connections).{{0,40}}(?:exceed|reach)",
+    rf"{_MAILS} count exceeded|{_MAILS}(?: sent)? per (?:session|connection)",
+    rf"{_MAILS} per (?:second|minute|hour|day).{{0,20}}exceed|only \d+ {_MAILS} (?:per|a|an|each) ",
+    rf"(?:hour|day|dai|month)(?:ly)? limit|max(?:imum)? {_MAILS}.{{0,10}}(?:per|daily|hourly)",
     r"(?:exceed|reach)\w*.{0,40}(?:message|e-?mail|mail|recipient|connection)s?.{0,4}(?:limit|quota|per)",
     "(?:limit|quota) (?:has been |was |is )?(?:exceed|reach)|quotaexceeded",
-    r"exceed\w* .{0,40}(?:sending|daily|hourly|rate|max emails)",
+    r"exceed\w* .{0,40}(?:sending|daily|hourly|rate|max emails|per hour|per day)",
     "maximum credits|unusual sending",
 )
 # x.4.5 as Google uses it for its daily limits; the others are Microsoft's, of a mailbox and of a tenant.
 _LIMIT_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
-_CONNECTIONS = _any(
+_CONNECTIONS = any_of(
     "too many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections?|sessions?)",
     "(?:concurrent|simultaneous) (?:connections?|sessions?)",
     "connections? (?:limit|rate)",
+    "trop de connexions",
 )
-_GREYLIST = _any("gr[ea]y[- ]?list", "(?:post|sql)grey", r"\btriplet\b")
-_LOGINS = _any(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
+_SESSION = any_of(
+    rf"{_MAILS}(?: sent)? per (?:session|connection)",
+    rf"too many {_MAILS} (?:in|on|over|for|per) (?:this|one|a|the|a single)? ?(?:session|connection)",
+    rf"(?:max\w*|limit).{{0,20}}{_MAILS}.{{0,20}}(?:this|one|per|a) (?:session|connection)",
+)
+_NOT_A_COMMAND = any_of("command", "syntax", r"recogni[sz]ed", "implement", "sequence", "^$")
+_GREYLIST = any_of("gr[ea]y[- ]?list", "(?:post|sql)grey", r"\btriplet\b")
+_LOGINS = any_of(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
 
-_APP_PASSWORD = _any("application-specific", "app password", "gsmtp")
+_APP_PASSWORD = any_of("application-specific", "app password", "gsmtp")
 
 # Details of x.6 about addresses and headers beyond ASCII: RFC 6531 §3.5.
 BEYOND_ASCII = frozenset({(6, 7), (6, 8), (6, 9), (6, 10)})
@@ -97,11 +104,11 @@ _PERMITTED = (
 )
 # In this order: the text of one often mentions the next, "sender not allowed to relay, authenticate first".
 _ACCESS_TEXT = {
-    Access.ENCRYPTION_REQUIRED: _any(
+    Access.ENCRYPTION_REQUIRED: any_of(
         "starttls", "must (?:use|issue).{0,12}(?:tls|ssl)", "encryption (?:is )?(?:required|needed)"
     ),
-    Access.PASSWORD_OFF: _any("basic authentication is (?:not supported|disabled)"),
-    Access.SENDER: _any(
+    Access.PASSWORD_OFF: any_of("basic authentication is (?:not supported|disabled)"),
+    Access.SENDER: any_of(
         "send ?as ?denied",
         "permissions? to send as",
         "not owned by",
@@ -109,7 +116,7 @@ _ACCESS_TEXT = {
         # "... to send to this group" is a recipient's rule, and blames nobody but that recipient.
         "sender.{0,40}not (?:allowed|authori[sz]ed|permitted)(?! to (?:send|mail|post|write) to)",
     ),
-    Access.ADDRESS_NOT_LISTED: _any(
+    Access.ADDRESS_NOT_LISTED: any_of(
         "client host.{0,80}(?:rejected|blocked|denied)",
         "credentials for relay",
         "(?:unauthori[sz]ed|unlisted|unknown|invalid) (?:client )?ip",
@@ -117,11 +124,11 @@ _ACCESS_TEXT = {
         r"not (?:in|on) (?:the |our |your )?(?:allow|white|access|authori[sz]ed)\w*.{0,20}list",
         "not (?:white|allow)-?listed",
     ),
-    Access.RELAY_DENIED: _any(
+    Access.RELAY_DENIED: any_of(
         "relay(?:ing)?(?: access)? (?:is )?(?:denied|not (?:permitted|allowed)|prohibited|rejected)",
         "(?:unable to|not permitted to|not allowed to|do(?:es)? not|cannot) relay",
     ),
-    Access.AUTHENTICATION_REQUIRED: _any(
+    Access.AUTHENTICATION_REQUIRED: any_of(
         "authenticat(?:ion|e) (?:is )?(?:required|needed|first)",
         "must (?:be authenticated|authenticate|log ?in)",
         "not authenticated",
@@ -129,20 +136,6 @@ _ACCESS_TEXT = {
         "need to authenticate|requires authentication",
     ),
 }
-
-
-def named_delay(text: str) -> float | None:
-    """The seconds that a reply asks to wait, if it names them: "try again in 15 minutes" is 900.
-
-    At most `LONGEST_DELAY`. What a server says of a time that has passed ("timed out after 300 seconds") or
-    of a rate ("30 per 60 seconds") is no delay.
-    """
-    if _HAS_PASSED.search(text):
-        return None
-    found = _DELAY.search(text)
-    if found is None or int(found[1]) == 0:
-        return None
-    return min(float(int(found[1]) * _UNITS[found[2][0].lower()]), LONGEST_DELAY)
 
 
 def limit_reached(reply: Reply) -> bool:
@@ -168,6 +161,25 @@ def greylisted(reply: Reply) -> bool:
     return reply.transient and bool(_GREYLIST.search(reply.text))
 
 
+def session_spent(reply: Reply) -> bool:
+    """Whether a session may carry no more messages, and another one may: "451 Mails per session limit"."""
+    return (reply.transient or reply.permanent) and bool(_SESSION.search(reply.text))
+
+
+def not_understood(reply: Reply) -> bool:
+    """Whether the server lost the thread of the dialogue, rather than judged mail or recipient.
+
+    503 always; 500 and 502 unless their enhanced status or their words are about something else than the
+    protocol: "500 5.1.1 User unknown" is a judgement.
+    """
+    if reply.code == 503:
+        return True
+    if reply.code not in {500, 502}:
+        return False
+    status = detail(reply)
+    return bool(_NOT_A_COMMAND.search(reply.text)) if status is None else status[0] == 5
+
+
 def too_many_connections(reply: Reply) -> bool:
     """Whether the limit that was reached is one of parallel sessions."""
     return limit_reached(reply) and bool(_CONNECTIONS.search(reply.text) or reply.code == 432)
@@ -180,8 +192,10 @@ def too_many_logins(reply: Reply) -> bool:
 
 def too_many_recipients(reply: Reply) -> bool:
     """Whether a transaction holds more recipients than the server takes at once (RFC 5321 §4.5.3.1.10)."""
-    status = detail(reply)
-    return status == (5, 3) if status is not None else bool(_RECIPIENTS.search(reply.text))
+    if detail(reply) is None:
+        return bool(_RECIPIENTS.search(reply.text))
+    # Emailit's daily limit has the status of too many recipients: "452 4.5.3 Daily message limit exceeded".
+    return detail(reply) == (5, 3) and not re.search(_WINDOW, reply.text, re.IGNORECASE)
 
 
 def access(reply: Reply) -> Access | None:
