@@ -217,6 +217,22 @@ LINES = st.lists(st.sampled_from([b"", b".", b"..", b".x", b"text", b"\xff", b"x
 CONTENT = LINES.map(lambda lines: b"".join(line + b"\r\n" for line in lines))
 
 
+# Mostly line ends and dots, in every order.
+TO_ENDINGS = bytes(b"\r\n.x"[octet % 4] if octet < 240 else octet for octet in range(256))
+
+
+def stuffed(*blocks):
+    stuffer = wire.DotStuffer()
+    return b"".join([*map(stuffer.feed, blocks), stuffer.end(), wire.END_OF_DATA])
+
+
+def checked(*blocks):
+    endings = wire.LineEndings()
+    for block in blocks:
+        endings.feed(block)
+    endings.end()
+
+
 def through_reader(wired, cuts, limit=10**6):
     reader = DataReader(limit)
     for piece in pieces_of(wired, cuts):
@@ -227,8 +243,7 @@ def through_reader(wired, cuts, limit=10**6):
 
 @given(CONTENT, CUTS, st.binary(max_size=20))
 def test_content_goes_round_byte_for_byte(content, cuts, behind):
-    stuffed = wire.dot_stuff(content)
-    wired = stuffed + wire.closing(stuffed) + wire.END_OF_DATA
+    wired = stuffed(content)
     reader = DataReader(10**6)
     ended = [reader.feed(piece) for piece in pieces_of(wired, cuts)]
     assert ended[-1]
@@ -239,16 +254,36 @@ def test_content_goes_round_byte_for_byte(content, cuts, behind):
     assert (joined.content(), joined.rest) == (content, behind)
 
 
+@given(st.binary(max_size=40).map(lambda raw: raw.translate(TO_ENDINGS)), CUTS)
+def test_stuffing_in_blocks_is_stuffing_at_once_and_lets_no_bare_ending_pass(content, cuts):
+    if wire.has_bare_line_ending(content):
+        with pytest.raises(BareLineEnding):
+            stuffed(*pieces_of(content, cuts))
+        with pytest.raises(BareLineEnding):
+            checked(*pieces_of(content, cuts))
+    else:
+        checked(*pieces_of(content, cuts))
+        assert stuffed(*pieces_of(content, cuts)) == stuffed(content)
+        lines = content.removesuffix(b"\r\n").split(b"\r\n") if content else []
+        dotted = [b"." + line if line.startswith(b".") else line for line in lines]
+        assert stuffed(content) == b"".join(line + b"\r\n" for line in [*dotted, b"."])
+
+
 def test_a_missing_last_line_end_is_added_and_nothing_else():
-    assert wire.closing(b"a") == b"\r\n"
-    assert wire.closing(b"a\r\n") == b""
-    assert wire.closing(b"") == b""
+    assert stuffed(b"a") == b"a\r\n.\r\n"
+    assert stuffed(b"a\r\n") == b"a\r\n.\r\n"
+    assert stuffed(b"") == b".\r\n"
 
 
 @pytest.mark.parametrize("content", [b"a\nb", b"a\rb", b"\n.\r\n", b"a\r\r\n", b"\r"])
 def test_a_bare_cr_or_lf_never_leaves(content):
-    with pytest.raises(ValueError, match="bare CR or LF"):
-        wire.dot_stuff(content)
+    with pytest.raises(BareLineEnding, match="bare CR or LF"):
+        stuffed(content)
+
+
+def test_chunks_name_their_size():
+    assert wire.bdat(7, last=False) == b"BDAT 7\r\n"
+    assert wire.bdat(0, last=True) == b"BDAT 0 LAST\r\n"
 
 
 SMUGGLED = [
@@ -299,7 +334,7 @@ def test_content_beyond_the_limit_is_refused_at_its_end_and_not_kept(size, fits)
 def test_the_limit_counts_content_without_its_added_dots():
     content = b".\r\n" * 33
     reader = DataReader(len(content))
-    assert reader.feed(wire.dot_stuff(content) + wire.END_OF_DATA)
+    assert reader.feed(stuffed(content))
     assert reader.content() == content
 
 

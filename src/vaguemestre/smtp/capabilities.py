@@ -10,6 +10,8 @@ import ipaddress
 import re
 from dataclasses import dataclass
 
+from vaguemestre.mail.manner import Manner
+
 _KEYWORD = re.compile(r"[A-Z0-9][A-Z0-9-]*")
 _LITERAL = re.compile(r"\[(?:IPv6:)?([0-9A-Fa-f.:]+)\]")
 
@@ -66,6 +68,12 @@ class Capabilities:
     def enhanced(self) -> bool:
         """RFC 2034."""
         return "ENHANCEDSTATUSCODES" in self.keywords
+
+    def manner(self, wanted: Manner) -> Manner:
+        """The wanted manner, or the fastest below it for which enough is announced."""
+        if not self.pipelining:
+            return Manner.SINGLE
+        return Manner.DATA if wanted is Manner.BDAT and not self.chunking else wanted
 
     @classmethod
     def parse(cls, lines: tuple[bytes, ...]) -> Capabilities:

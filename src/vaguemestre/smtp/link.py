@@ -33,6 +33,7 @@ class Link(asyncio.Protocol):
         self._closed = False
         self._writing_paused = False
         self._reading_paused = False
+        self._draining = False
         self._waiter: asyncio.Future[None] | None = None
 
     # What the transport tells
@@ -77,7 +78,8 @@ class Link(asyncio.Protocol):
     def resume_writing(self) -> None:
         """All was handed over."""
         self._writing_paused = False
-        self._wake()
+        if self._draining:
+            self._wake()
 
     # What the session asks
 
@@ -105,16 +107,26 @@ class Link(asyncio.Protocol):
             self._transport.resume_reading()
         return data
 
-    async def read(self) -> bytes:
+    @property
+    def unsent(self) -> int:
+        """Octets that were written and that the system has not taken yet, as far as is known."""
+        below = 0 if self._transport is self._raw else self._raw.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() + below
+
+    async def read(self, deadline: float | None = None) -> bytes:
         """At least one byte.
+
+        Args:
+            deadline: on the loop's clock.
 
         Raises:
             LinkLost: the other side is gone and all it wrote was read.
+            TimeoutError: nothing came in time.
         """
         while not self._received:
             if self._over:
                 raise LinkLost
-            await self._wait()
+            await self._wait(deadline)
         return self.take()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -122,15 +134,28 @@ class Link(asyncio.Protocol):
         if not self._over:
             self._transport.write(data)
 
-    async def drain(self) -> None:
-        """Wait until all that was written is the system's, or until something is received, or the end."""
-        while self._writing_paused and not self._received and not self._over:
-            await self._wait()
-        # Under TLS the TCP transport below may still hold some, and tells only the TLS layer.
-        pause = 0.0
+    async def drain(self, deadline: float | None = None) -> None:
+        """Wait until all that was written is the system's, or until something is received, or the end.
+
+        Raises:
+            TimeoutError: none of it in time.
+        """
+        self._draining = True
+        try:
+            while self._writing_paused and not self._received and not self._over:
+                await self._wait(deadline)
+            await self._drain_below(deadline)
+        finally:
+            self._draining = False
+
+    async def _drain_below(self, deadline: float | None) -> None:
+        """Under TLS the TCP transport below may still hold some, and tells only the TLS layer."""
+        clock, pause = asyncio.get_running_loop().time, 0.0
         while self._transport is not self._raw and self._raw.get_write_buffer_size():
             if self._received or self._over:
                 return
+            if deadline is not None and clock() >= deadline:
+                raise TimeoutError
             await asyncio.sleep(pause)
             pause = 0.005
 
@@ -147,13 +172,23 @@ class Link(asyncio.Protocol):
         self._raw.abort()
         self._wake()
 
-    async def _wait(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+    async def _wait(self, deadline: float | None = None) -> None:
+        loop = asyncio.get_running_loop()
+        waiter = self._waiter = loop.create_future()
+        # One timer of the loop costs a tenth of a task's timeout.
+        timer = None if deadline is None else loop.call_at(deadline, _expire, waiter)
         try:
-            await self._waiter
+            await waiter
         finally:
             self._waiter = None
+            if timer is not None:
+                timer.cancel()
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+
+
+def _expire(waiter: asyncio.Future[None]) -> None:
+    if not waiter.done():
+        waiter.set_exception(TimeoutError())

@@ -16,7 +16,6 @@ from dataclasses import replace
 from vaguemestre.egress import HostUnknown, LookupFailed, NotPermitted
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.phase import Cause, Phase
-from vaguemestre.mail.secret import Secret
 from vaguemestre.mail.transcript import Step
 from vaguemestre.smtp import sasl, wire
 from vaguemestre.smtp.capabilities import Capabilities
@@ -232,10 +231,10 @@ async def _sign_in(session: Session) -> None:
         response = mechanism.respond(raw.lines[-1])
         if response is None:
             await session.exchange(Phase.AUTH, wire.line("*"))
-            raise session.failed(session.trouble(Phase.AUTH, Cause.MALFORMED, raw.reply))
-        raw = await session.exchange(Phase.AUTH, wire.line(response), RESPONSE)
+            raise session.failed(session.trouble(Phase.AUTH, Cause.MALFORMED, raw.reply, mechanism.facts))
+        raw = await session.exchange(Phase.AUTH, wire.line(response), RESPONSE if response else "(empty)")
     if raw.code != 235:
-        raise session.failed(session.trouble(Phase.AUTH, Cause.REPLY, raw.reply))
+        raise session.failed(session.trouble(Phase.AUTH, Cause.REPLY, raw.reply, mechanism.facts))
 
 
 async def _auth(session: Session, mechanism: sasl.Mechanism) -> wire.RawReply:
@@ -259,9 +258,7 @@ def _mechanism(session: Session) -> sasl.Mechanism:
         raise _no_way(session, Cause.NOT_PERMITTED)
     if not offered:
         raise _no_way(session, Cause.NOT_OFFERED)
-    mechanism = None
-    if hop.auth is AuthKind.PASSWORD:
-        mechanism = sasl.choose(offered, hop.login, hop.secret or Secret(""))
+    mechanism = sasl.choose(offered, hop)
     if mechanism is None:
         raise _no_way(session, Cause.NO_MECHANISM)
     return mechanism

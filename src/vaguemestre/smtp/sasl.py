@@ -1,17 +1,30 @@
-"""SASL for submission (RFC 4954): PLAIN (RFC 4616), then LOGIN, never more than one attempt in a session.
+"""SASL for submission (RFC 4954), never more than one attempt in a session: for a password PLAIN (RFC 4616),
+then LOGIN; for a token of OAuth 2.0 OAUTHBEARER (RFC 7628), then XOAUTH2, its forerunner at Google and
+Microsoft.
 
 A mechanism is a value that answers challenges; the session carries its words. `Mechanism.initial` rides on
 the AUTH command, `respond` answers a 334, and None means that nothing more may be said: the session then
-cancels.
+cancels. A server that refuses a token says why in a 334 first, as JSON in base64; that is answered as the
+mechanism wants it, and the reply behind it decides (RFC 7628 §3.2.3).
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
+import re
+from collections.abc import Mapping
 from typing import Protocol
 
+from vaguemestre.mail.account import AuthKind
+from vaguemestre.mail.reply import printable
 from vaguemestre.mail.secret import Secret
+from vaguemestre.smtp.hop import NextHop
+
+_TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 §2.1
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_TOLD = 200  # characters of a server's reason that are kept
 
 
 class Mechanism(Protocol):
@@ -27,6 +40,11 @@ class Mechanism(Protocol):
         """The initial response in base64, if the mechanism starts with one."""
         ...
 
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the server told of a refusal in its challenges, for `Trouble.facts`."""
+        ...
+
     def respond(self, challenge: bytes) -> str | None:
         """The response, in base64, to the text of a 334; None to cancel."""
         ...
@@ -36,6 +54,7 @@ class Plain:
     """RFC 4616: one message."""
 
     name = "PLAIN"
+    facts: Mapping[str, str] = {}
 
     def __init__(self, login: str, secret: Secret) -> None:
         self.initial: str | None = _encoded(f"\0{login}\0{secret.reveal()}")
@@ -54,6 +73,7 @@ class Login:
 
     name = "LOGIN"
     initial: str | None = None
+    facts: Mapping[str, str] = {}
 
     def __init__(self, login: str, secret: Secret) -> None:
         self._left = {"user": _encoded(login), "pass": _encoded(secret.reveal())}
@@ -66,20 +86,72 @@ class Login:
         return self._left.pop(wanted if wanted in self._left else next(iter(self._left)))
 
 
+class Bearer:
+    """A token of OAuth 2.0: one message, and one answer to the server's reason for refusing it.
+
+    `facts` is that reason: `oauth_status`, `oauth_scope`, `oauth_schemes`, as far as it was told.
+    """
+
+    def __init__(self, name: str, initial: str, answer: str) -> None:
+        self.name = name
+        self.initial: str | None = _encoded(initial)
+        self.facts: Mapping[str, str] = {}
+        self._answer: str | None = answer
+
+    def respond(self, challenge: bytes) -> str | None:
+        """The answer that lets the server come to its refusal; there is one challenge at most."""
+        answer, self._answer = self._answer, None
+        if answer is not None:
+            self.facts = _reason(challenge)
+        return answer
+
+
+def _oauthbearer(hop: NextHop, token: str) -> Bearer:
+    """RFC 7628 §3.1; §3.2.3 has the answer."""
+    name = hop.login.replace("=", "=3D").replace(",", "=2C")  # RFC 5801 §4, saslname
+    where = f"host={hop.host}\1port={hop.port}\1"
+    return Bearer("OAUTHBEARER", f"n,a={name},\1{where}auth=Bearer {token}\1\1", _encoded("\1"))
+
+
+def _xoauth2(hop: NextHop, token: str) -> Bearer:
+    """As Google and Microsoft document it; the answer is an empty line."""
+    return Bearer("XOAUTH2", f"user={hop.login}\1auth=Bearer {token}\1\1", "")
+
+
 def _prompt(challenge: bytes) -> str:
+    return (_decoded(challenge) or b"").decode("ascii", "replace").strip().lower()[:4]
+
+
+def _reason(challenge: bytes) -> dict[str, str]:
     try:
-        text = base64.b64decode(challenge.strip(), validate=True)
+        told = json.loads(_decoded(challenge) or b"")
+    except (ValueError, RecursionError):
+        return {}
+    words = told if isinstance(told, dict) else {}
+    found = {key: words.get(key) for key in ("status", "scope", "schemes")}
+    return {f"oauth_{key}": printable(str(word), _TOLD) for key, word in found.items() if word}
+
+
+def _decoded(text: bytes) -> bytes | None:
+    try:
+        return base64.b64decode(text.strip(), validate=True)
     except (binascii.Error, ValueError):
-        return ""
-    return text.decode("ascii", "replace").strip().lower()[:4]
+        return None
 
 
 def _encoded(text: str) -> str:
     return base64.b64encode(text.encode("utf-8")).decode("ascii")
 
 
-def choose(offered: tuple[str, ...], login: str, secret: Secret) -> Mechanism | None:
+def choose(offered: tuple[str, ...], hop: NextHop) -> Mechanism | None:
     """The mechanism to sign in with, of those the server offers; None if there is none in common."""
+    secret = hop.secret or Secret("")
+    if hop.auth is AuthKind.OAUTH2:
+        return _with_token(offered, hop, secret.reveal())
+    return _with_password(offered, hop.login, secret) if hop.auth is AuthKind.PASSWORD else None
+
+
+def _with_password(offered: tuple[str, ...], login: str, secret: Secret) -> Mechanism | None:
     # A NUL would move the borders of PLAIN's fields.
     if "PLAIN" in offered and "\0" not in login + secret.reveal():
         return Plain(login, secret)
@@ -88,8 +160,28 @@ def choose(offered: tuple[str, ...], login: str, secret: Secret) -> Mechanism | 
     return None
 
 
+def _with_token(offered: tuple[str, ...], hop: NextHop, token: str) -> Mechanism | None:
+    # A control character would move the borders of the fields.
+    if not _TOKEN.fullmatch(token) or _CONTROL.search(hop.login):
+        return None
+    if "OAUTHBEARER" in offered:
+        return _oauthbearer(hop, token)
+    return _xoauth2(hop, token) if "XOAUTH2" in offered else None
+
+
 def traces(login: str, secret: Secret) -> tuple[str, ...]:
-    """What of the secret could come back in a server's words: in clear, and as we encode it."""
+    """What of the secret could come back in a server's words: in clear, as we encode it, and within base64."""
     word = secret.reveal()
-    forms = (word, _encoded(word), _encoded(f"\0{login}\0{word}"))
-    return tuple(form for form in forms if len(form) >= 4)  # a shorter one would match anything
+    forms = (word, _encoded(f"\0{login}\0{word}"), _encoded(word))
+    # A shorter form would match anything.
+    return tuple(form for form in forms if len(form) >= 4) + tuple(
+        form for form in _within(word) if len(form) >= 8
+    )
+
+
+def _within(word: str) -> tuple[str, ...]:
+    """The base64 of the word wherever it begins in what is encoded, without what depends on its neighbours."""
+    octets = word.encode("utf-8")
+    shifted = [base64.b64encode(b"\0" * shift + octets).decode("ascii") for shift in range(3)]
+    bits = [8 * (shift + len(octets)) for shift in range(3)]
+    return tuple(text[-(-8 * shift // 6) : bits[shift] // 6] for shift, text in enumerate(shifted))

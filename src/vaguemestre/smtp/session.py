@@ -68,6 +68,12 @@ class Session:
         tls: how it is protected; None in clear.
         transactions: how many were begun.
         state: what it is doing.
+        steps: where steps are recorded: those of the opening, then of the transaction at hand.
+        unfinished: whether the server may hold a transaction open, and RSET must come first.
+        window: how many transactions may be in flight, as far as was proven (BDAT).
+        in_flight: how many are.
+        proven: whether a transaction with BDAT went through.
+        heard_at: when the last reply came, on `network.monotonic`.
     """
 
     def __init__(
@@ -84,9 +90,13 @@ class Session:
         self._link: Link | None = None
         self._parser = wire.ReplyParser()
         self._poisoned = False
-        self._opening: Transcript = ()
-        self._steps: list[Step] = []
-        self._masks = () if hop.secret is None else traces(hop.login, hop.secret)
+        self.opening: Transcript = ()
+        self.steps: list[Step] = []
+        self.unfinished = self.proven = False
+        self.window = 1
+        self.in_flight = 0
+        self.heard_at = 0.0
+        self._masks = () if hop.secret is None else tuple(map(str.encode, traces(hop.login, hop.secret)))
 
     def __repr__(self) -> str:
         return f"<Session {self.hop.host} {self.state.value} {self.transactions} transactions>"
@@ -113,7 +123,7 @@ class Session:
     @property
     def transcript(self) -> Transcript:
         """The steps of the opening, and those of the last transaction."""
-        return (*self._opening, *self._steps)
+        return (*self.opening, *self.steps)
 
     @property
     def stale(self) -> bool:
@@ -132,10 +142,6 @@ class Session:
         if self.tls is not None:
             found |= {"tls": self.tls.version}
         return {name: text for name, text in found.items() if text}
-
-    def steps(self) -> Transcript:
-        """The steps since the opening, or since `begin`."""
-        return tuple(self._steps)
 
     # Failing
 
@@ -179,23 +185,25 @@ class Session:
 
     def opened(self) -> None:
         """Ready for mail."""
-        self._opening, self._steps = tuple(self._steps), []
+        self.opening, self.steps = tuple(self.steps), []
+        self.heard_at = self.network.monotonic()
         self.state = State.IDLE
 
     def begin(self) -> None:
-        """A transaction begins; the steps of the last are forgotten, so that a transcript stays short."""
-        self._steps = []
+        """A transaction begins."""
         self.transactions += 1
+        self.in_flight += 1
         self.state = State.BUSY
 
     def ended(self) -> None:
-        """The transaction is over."""
-        if self.state is State.BUSY:
+        """A transaction is over."""
+        self.in_flight -= 1
+        if self.state is State.BUSY and not self.in_flight:
             self.state = State.IDLE
 
     def record(self, step: Step) -> None:
         """A step for the transcript and for who watches."""
-        self._steps.append(step)
+        self.steps.append(step)
         self._observe(step)
 
     def unasked(self, phase: Phase) -> Trouble | None:
@@ -246,8 +254,7 @@ class Session:
         """Read one reply, as `exchange` does; `explain` names the cause of a failure its own way."""
         started = self.network.monotonic()
         try:
-            async with asyncio.timeout(self.timeouts.of(phase)):
-                raw = await self._next_reply()
+            raw = self._parser.next_reply() or await self._reply_in_time(phase)
         except (TimeoutError, LinkLost, wire.MalformedReply) as error:
             cause = (explain or cause_of)(error)
             self.record(Step(phase, sent, None, cause, self.network.monotonic() - started))
@@ -259,21 +266,51 @@ class Session:
         raw = self._unmasked(raw)
         if raw.code == 421:
             self.poison()
-        self.record(Step(phase, sent, raw.reply, None, self.network.monotonic() - started))
+        self.heard_at = self.network.monotonic()
+        self.record(Step(phase, sent, raw.reply, None, self.heard_at - started))
         return raw
 
-    async def _next_reply(self) -> wire.RawReply:
+    async def _reply_in_time(self, phase: Phase) -> wire.RawReply:
+        """The deadline is a total, and begins when the system took what was written (or nearly all of it)."""
+        clock = asyncio.get_running_loop().time
+        while self.link.unsent > wire.BLOCK // 4 and not self.stale:
+            await self.link.drain(clock() + self.timeouts.block)
+        deadline = clock() + self.timeouts.of(phase)
         while (raw := self._parser.next_reply()) is None:
-            self._parser.feed(await self.link.read())
+            self._parser.feed(await self.link.read(deadline))
         return raw
 
     def _unmasked(self, raw: wire.RawReply) -> wire.RawReply:
-        if not any(mask.encode() in line for mask in self._masks for line in raw.lines):
-            return raw
         lines = raw.lines
         for mask in self._masks:
-            lines = tuple(line.replace(mask.encode(), RESPONSE.encode()) for line in lines)
-        return wire.RawReply(raw.code, lines)
+            if any(mask in line for line in lines):
+                lines = tuple(line.replace(mask, RESPONSE.encode()) for line in lines)
+        return raw if lines is raw.lines else wire.RawReply(raw.code, lines)
+
+    async def push(self, data: bytes, shown: str) -> None:
+        """Content: written, and the system's within the block's deadline, unless something comes meanwhile.
+
+        Raises:
+            SessionFailed: it takes too long.
+        """
+        self.link.write(data)
+        await self.drained(shown)
+
+    async def drained(self, shown: str) -> None:
+        """Wait until what was written is the system's, or something comes.
+
+        Raises:
+            SessionFailed: it takes too long.
+        """
+        if not self.link.unsent:
+            return
+        started = self.network.monotonic()
+        try:
+            await self.link.drain(asyncio.get_running_loop().time() + self.timeouts.block)
+        except TimeoutError:
+            elapsed = self.network.monotonic() - started
+            self.record(Step(Phase.CONTENT, shown, None, Cause.TIMEOUT, elapsed))
+            raise self.broken(self.trouble(Phase.CONTENT, Cause.TIMEOUT)) from None
 
     # Commands outside of transactions
 
@@ -297,7 +334,8 @@ class Session:
             raw = await self.exchange(Phase.RSET, wire.command("RSET"))
         except SessionFailed:
             return
-        if not raw.reply.positive:
+        self.unfinished = not raw.reply.positive
+        if self.unfinished:
             self.poison()
 
     async def quit(self) -> None:

@@ -10,9 +10,8 @@ The readers take any splitting of their input, need time linear in it and memory
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.reply import Reply, printable
@@ -23,6 +22,9 @@ BLOCK = 262_144  # octets of content that are handed over at once
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r\n")
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
+
+
+_SHORT = 128  # octets of a reply that is worth keeping
 
 
 class MalformedReply(Exception):
@@ -52,6 +54,15 @@ class RawReply:
         return Reply(self.code, printable(b"\n".join(self.lines)))
 
 
+@lru_cache(maxsize=512)
+def _short_reply(raw: bytes) -> RawReply | None:
+    """The reply that a line is by itself; servers say the same few over and over, so they are kept."""
+    found = _REPLY_LINE.fullmatch(raw)
+    if found is None or found[2] == b"-":
+        return None
+    return RawReply(int(found[1]), (found[3] or b"",))
+
+
 class ReplyParser:
     """Octets in, replies out (RFC 5321 §4.2)."""
 
@@ -78,6 +89,9 @@ class ReplyParser:
             MalformedReply: what comes next is no reply. Replies before it were returned.
         """
         while (raw := self._next_line()) is not None:
+            if not self._lines and len(raw) <= _SHORT and (short := _short_reply(raw)) is not None:
+                self._size = 0
+                return short
             found = _REPLY_LINE.fullmatch(raw)
             if found is None:
                 raise self._malformed("a line that is no line of a reply", raw)
@@ -176,44 +190,96 @@ def _path(mailbox: Mailbox | None) -> str:
     return f"<{mailbox.wire}>"
 
 
+def bdat(size: int, *, last: bool) -> bytes:
+    """BDAT, in front of `size` octets of content (RFC 3030 §2)."""
+    return line(f"BDAT {size:d} LAST" if last else f"BDAT {size:d}")
+
+
+class BareLineEnding(ValueError):
+    """A CR or LF that stands alone (RFC 5321 §2.3.8)."""
+
+
 def has_bare_line_ending(content: bytes) -> bool:
     """Whether a CR or LF stands alone (RFC 5321 §2.3.8)."""
     pairs = content.count(b"\r\n")
     return content.count(b"\r") != pairs or content.count(b"\n") != pairs
 
 
-def dot_stuff(content: bytes) -> bytes:
-    """The content with a dot added to each line that begins with one (RFC 5321 §4.5.2).
+class LineEndings:
+    """Content in blocks, looked through for a CR or LF that stands alone; a CRLF may span two blocks."""
 
-    Raises:
-        ValueError: a bare CR or LF: it never leaves.
-    """
-    if has_bare_line_ending(content):
-        raise ValueError("a bare CR or LF in the content")
-    head = b"." if content.startswith(b".") else b""
-    return head + content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else head + content
+    def __init__(self) -> None:
+        self._half = False  # whether the last block ended within a CRLF
+
+    @property
+    def half(self) -> bool:
+        """Whether the last octet was a CR, whose LF is still to come."""
+        return self._half
+
+    def feed(self, block: bytes) -> None:
+        """The next block.
+
+        Raises:
+            BareLineEnding: a CR or LF stands alone in it, or before it.
+        """
+        if not block:
+            return
+        pairs, half = block.count(b"\r\n"), block.endswith(b"\r")
+        if self._half and not block.startswith(b"\n"):
+            raise BareLineEnding("a bare CR or LF in the content")
+        if block.count(b"\n") != pairs + self._half or block.count(b"\r") != pairs + half:
+            raise BareLineEnding("a bare CR or LF in the content")
+        self._half = half
+
+    def end(self) -> None:
+        """There is no more.
+
+        Raises:
+            BareLineEnding: the content ends with a bare CR.
+        """
+        if self._half:
+            raise BareLineEnding("a bare CR or LF in the content")
 
 
-def closing(content: bytes) -> bytes:
-    """What makes the content's last line end: CRLF where it lacks it."""
-    return b"" if not content or content.endswith(b"\r\n") else b"\r\n"
+class DotStuffer:
+    """Content in blocks, as DATA wants it: a dot before each line that begins with one (RFC 5321 §4.5.2)."""
+
+    def __init__(self) -> None:
+        self._endings = LineEndings()
+        self._fresh = True  # whether the next octet begins a line
+
+    def feed(self, block: bytes) -> bytes:
+        """The next block, stuffed.
+
+        Raises:
+            BareLineEnding: a CR or LF stands alone: it never leaves.
+        """
+        if not block:
+            return block
+        half = self._endings.half
+        self._endings.feed(block)
+        stuffed = block.replace(b"\r\n.", b"\r\n..") if b"\r\n." in block else block
+        if self._fresh and block.startswith(b"."):
+            stuffed = b"." + stuffed
+        elif half and block.startswith(b"\n."):
+            stuffed = b"\n." + stuffed[1:]
+        self._fresh = block.endswith(b"\r\n") or (half and block == b"\n")
+        return stuffed
+
+    def end(self) -> bytes:
+        """What makes the last line end: CRLF where it lacks it.
+
+        Raises:
+            BareLineEnding: the content ends with a bare CR.
+        """
+        self._endings.end()
+        return b"" if self._fresh else b"\r\n"
 
 
 END_OF_DATA = b".\r\n"  # behind content that ends with CRLF, or that is empty
 
 
-def blocks(content: bytes, size: int = BLOCK) -> Iterator[memoryview]:
-    """The content in pieces of at most `size` octets, not copied."""
-    view = memoryview(content)
-    for start in range(0, len(view), size):
-        yield view[start : start + size]
-
-
 # Reading, for the listener
-
-
-class BareLineEnding(Exception):
-    """A CR or LF that stands alone (RFC 5321 §2.3.8)."""
 
 
 class LineTooLong(Exception):

@@ -1,0 +1,233 @@
+"""Windows of transactions with BDAT (RFC 3030): several in one write, then all their replies.
+
+A window grows with proven success and falls to one at the first reply that is not 2yz. All of it is staged in
+one commit before its one write, so whatever breaks the dialogue behind that leaves in doubt what was not
+answered (design L6).
+
+A transaction goes the careful way, MAIL and RCPT answered before its content leaves, where that is worth a
+round trip: a session's first, one after a long rest (the server may be gone, which is no doubt then), content
+beyond one block, more recipients than one group takes, and one that is offered again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+
+from vaguemestre.mail.phase import Cause, Phase, Trouble
+from vaguemestre.smtp import wire
+from vaguemestre.smtp.conveyance import Conveyance
+from vaguemestre.smtp.offer import Command, Offer, bdat
+from vaguemestre.smtp.session import SessionFailed
+
+_AROUND = 3  # commands of a transaction besides RCPT: RSET, MAIL, BDAT
+_CHUNKS = 16  # unanswered at once
+
+
+async def run(work: Conveyance) -> None:
+    """Until the flow has no more now, or the session is over."""
+    window = await _gather(work)
+    while window:
+        if _needs_care(work, window[0]):
+            await _carefully(work, window[0], work.begin(window[0]))
+        else:
+            await _at_once(work, window)
+        window = await _gather(work) if work.session.reusable else []
+
+
+async def _gather(work: Conveyance) -> list[Offer]:
+    """What goes together: as many as were proven, within the limits."""
+    first = await work.pull()
+    if first is None:
+        return []
+    window = [first]
+    if first.message.alone or _needs_care(work, first):
+        return window
+    while len(window) < work.session.window and (offer := await work.pull()) is not None:
+        if offer.message.alone or not _fits(work, [*window, offer]):
+            work.put_off(offer)
+            break
+        window.append(offer)
+    return window
+
+
+def _fits(work: Conveyance, window: Sequence[Offer]) -> bool:
+    limits = work.limits
+    return (
+        window[-1].body.size <= wire.BLOCK
+        and sum(offer.body.size for offer in window) <= limits.octets
+        and sum(len(offer.left) + _AROUND for offer in window) <= limits.commands
+    )
+
+
+def _needs_care(work: Conveyance, offer: Offer) -> bool:
+    session = work.session
+    rested = session.network.monotonic() - session.heard_at > work.limits.rest
+    return not session.proven or rested or not _fits(work, [offer])
+
+
+# At once
+
+
+async def _at_once(work: Conveyance, window: list[Offer]) -> None:
+    contents = await _load(work, window)
+    window = [offer for offer in window if offer in contents]
+    if not window or not _quiet(work, window[:1], window[1:]):
+        return
+    window = await _staged(work, window)
+    if not window or not _quiet(work, window, ()):
+        return
+    said = [
+        [*work.begin(offer, grouped=len(window)), bdat(len(contents[offer]), last=True)] for offer in window
+    ]
+    octets = [
+        part
+        for offer, commands in zip(window, said, strict=True)
+        for part in (*(command.octets for command in commands), contents[offer])
+    ]
+    for offer in window:
+        offer.ended = True
+    work.session.link.write(b"".join(octets))
+    await _read(work, window, said)
+
+
+async def _load(work: Conveyance, window: Sequence[Offer]) -> dict[Offer, bytes]:
+    """The contents, each within one block; what must not leave is settled."""
+    contents = {}
+    for offer in window:
+        content = b"".join([block async for block in offer.body.blocks()])
+        if wire.has_bare_line_ending(content):
+            offer.fail(work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING))
+            work.dismiss(offer)
+        else:
+            contents[offer] = content
+    return contents
+
+
+def _quiet(work: Conveyance, blamed: Sequence[Offer], spared: Sequence[Offer]) -> bool:
+    """Whether nothing came while nothing was asked; else some are settled and some given back."""
+    work.session.steps = blamed[0].steps
+    try:
+        work.session.check_quiet(Phase.RSET, "RSET")
+    except SessionFailed as failed:
+        for offer in blamed:
+            offer.broke(failed.trouble)
+            work.dismiss(offer)
+        work.give_back(*spared)
+        return False
+    return True
+
+
+async def _staged(work: Conveyance, window: Sequence[Offer]) -> list[Offer]:
+    staged = await work.stage(window)
+    for offer in window:
+        if not offer.staged:
+            work.dismiss(offer)
+    return staged
+
+
+async def _read(work: Conveyance, window: list[Offer], said: list[list[Command]]) -> None:
+    """Every reply of a window, in order; each message is settled as soon as its last was read."""
+    again = []
+    trouble = work.session.trouble(Phase.RSET, Cause.LOST)
+    for position, (offer, commands) in enumerate(zip(window, said, strict=True)):
+        try:
+            for command in commands:
+                await work.hear(offer, command)
+        except SessionFailed as failed:
+            trouble = failed.trouble
+            for unanswered in window[position:]:
+                unanswered.broke(trouble)
+                work.settle(unanswered)
+            break
+        if offer.again and not offer.over:
+            again.append(offer)
+        else:
+            work.settle(offer)
+    _learn(work, window)
+    for offer in again:
+        await _offer_again(work, offer, trouble)
+
+
+def _learn(work: Conveyance, window: Sequence[Offer]) -> None:
+    """The window that was proven; one where anything was not 2yz."""
+    proven = all(offer.flawless for offer in window)
+    wider = max(work.session.window, 2 * len(window))
+    work.session.window = min(work.limits.window, wider) if proven else 1
+
+
+async def _offer_again(work: Conveyance, offer: Offer, trouble: Trouble) -> None:
+    """Once more, without parameters, on the same session if it is still there (faults U24)."""
+    if work.session.reusable:
+        await offer.strip()
+        await _carefully(work, offer, offer.commands(reset=True))
+    else:
+        offer.broke(trouble)
+        work.settle(offer)
+
+
+# The careful way
+
+
+async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) -> None:
+    """One by itself; nothing of its content leaves before somebody was taken."""
+    try:
+        await work.introduce(offer, commands)
+        if offer.again:
+            await offer.strip()
+            await work.introduce(offer, offer.commands(reset=True))
+        if offer.ready:
+            await _write_content(work, offer)
+    except SessionFailed as failed:
+        offer.broke(failed.trouble)
+    work.session.proven = work.session.proven or offer.accepted
+    _learn(work, [offer])
+    work.settle(offer)
+
+
+async def _write_content(work: Conveyance, offer: Offer) -> None:
+    """All but the last block, the flow's commit, the last block."""
+    try:
+        block = await _all_but_last(work, offer)
+    except wire.BareLineEnding:
+        trouble = work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING)
+        raise work.session.broken(trouble) from None
+    if not offer.ready or not await work.stage([offer]):
+        return
+    work.session.steps = offer.steps
+    work.session.check_quiet(Phase.CONTENT, offer.shown)
+    command = bdat(len(block), last=True)
+    offer.ended = True
+    work.session.link.write(command.octets + block)
+    await work.hear(offer, command)
+
+
+async def _all_but_last(work: Conveyance, offer: Offer) -> bytes:
+    """Each block as a chunk of its own, all of them answered; returns the last block, not written yet."""
+    endings, due = wire.LineEndings(), deque[Command]()
+    last = b""
+    async for block in offer.body.blocks():
+        endings.feed(block)
+        if last:
+            due.append(bdat(len(last), last=False))
+            await _write_chunk(work, offer, due, due[-1].octets + last)
+        last = block
+        if not offer.ready:
+            break
+    else:
+        endings.end()
+    while due:
+        await work.hear(offer, due.popleft())
+    return last
+
+
+async def _write_chunk(work: Conveyance, offer: Offer, due: deque[Command], octets: bytes) -> None:
+    """Hand it to the system, and read what is answered meanwhile."""
+    session = work.session
+    session.link.write(octets)
+    await session.drained(offer.shown)
+    while due and (session.stale or len(due) > _CHUNKS):
+        await work.hear(offer, due.popleft())
+        await session.drained(offer.shown)
+    if session.stale:
+        session.check_quiet(Phase.CONTENT, offer.shown)

@@ -1,0 +1,148 @@
+"""What every manner of writing shares: messages in, results out, commands said and replies heard.
+
+A `Conveyance` is one call of `window.convey`. Whatever ends the dialogue comes as `SessionFailed`, with the
+session closed by then; its trouble is what stands behind the fault, and the offers concerned are told by the
+manner that wrote them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from vaguemestre.mail.manner import Manner
+from vaguemestre.mail.phase import Cause, Phase
+from vaguemestre.mail.transcript import Step
+from vaguemestre.smtp.flow import Flow, Limits, StageRefused
+from vaguemestre.smtp.offer import Command, Offer
+from vaguemestre.smtp.session import Session
+
+
+@dataclass
+class Conveyance:
+    """See the module.
+
+    Attributes:
+        session: open; used by nobody else meanwhile.
+        flow: where messages come from and results go.
+        manner: the effective one.
+        limits: of what is in flight.
+    """
+
+    session: Session
+    flow: Flow
+    manner: Manner
+    limits: Limits
+    _put_off: deque[Offer] = field(default_factory=deque)
+
+    # Messages in, results out
+
+    async def pull(self) -> Offer | None:
+        """The next message that this server may take; what it rules out is settled without a word to it."""
+        if self._put_off:
+            return self._put_off.popleft()
+        while (message := await self.flow.next()) is not None:
+            offer = Offer(message, self.manner, self.session.trouble)
+            await offer.fit(self.session.capabilities)
+            if not offer.over:
+                return offer
+            self.dismiss(offer)
+        return None
+
+    def put_off(self, offer: Offer) -> None:
+        """It is the next to be pulled."""
+        self._put_off.append(offer)
+
+    def begin(self, offer: Offer, *, grouped: int = 1) -> list[Command]:
+        """Its commands, up to the last RCPT. It is to be settled, or given back as begun."""
+        session = self.session
+        offer.first, offer.grouped = not session.transactions, grouped
+        reset = session.unfinished or (session.transactions > 0 and self.manner is not Manner.SINGLE)
+        session.begin()
+        return offer.commands(reset=reset)
+
+    def settle(self, offer: Offer) -> None:
+        """Tell what became of one that was begun."""
+        self.session.ended()
+        self.session.unfinished = not offer.accepted
+        self.dismiss(offer)
+
+    def dismiss(self, offer: Offer) -> None:
+        """Tell what became of one for which nothing was said."""
+        offer.conclude()
+        self.flow.settled(offer.message, offer.result())
+
+    def give_back(self, *offers: Offer, begun: bool = False) -> None:
+        """Tell that they were not offered, or in vain: `begun` if their commands were written."""
+        for offer in offers:
+            if begun:
+                self.session.ended()
+            self.flow.returned(offer.message)
+
+    def give_back_put_off(self) -> None:
+        """The same of those that were put off."""
+        self.give_back(*self._put_off)
+        self._put_off.clear()
+
+    async def stage(self, offers: Sequence[Offer]) -> list[Offer]:
+        """One commit for all of them; those that may be finished. The outcome of the others is told."""
+        try:
+            allowed = await self.flow.stage([(offer.message, offer.reach) for offer in offers])
+        except StageRefused:
+            allowed = [False] * len(offers)
+        for offer, may in zip(offers, allowed, strict=True):
+            offer.staged = may
+            if not may:
+                self.session.steps = offer.steps
+                self.session.record(Step(Phase.CONTENT, offer.shown, None, Cause.STALE))
+                offer.fail(self.session.trouble(Phase.CONTENT, Cause.STALE))
+        return [offer for offer in offers if offer.staged]
+
+    # The dialogue
+
+    def say(self, offer: Offer, commands: Sequence[Command]) -> None:
+        """Write commands, while nothing is outstanding.
+
+        Raises:
+            SessionFailed: something came that is not due.
+        """
+        self.session.steps = offer.steps
+        self.session.check_quiet(commands[0].phase, commands[0].shown)
+        self.session.link.write(b"".join([command.octets for command in commands]))
+
+    async def hear(self, offer: Offer, command: Command) -> None:
+        """Read a command's reply.
+
+        Raises:
+            SessionFailed: nothing behind it can be trusted any more.
+        """
+        session = self.session
+        session.steps = offer.steps
+        raw = await session.receive(command.phase, command.shown)
+        trouble = offer.heard(command, raw.reply)
+        if offer.closes:
+            session.poison()
+        if trouble is not None:
+            raise session.broken(trouble)
+
+    async def introduce(self, offer: Offer, commands: list[Command], *, said: int = 0) -> None:
+        """Say commands in groups and read each group's replies, until nobody is left to take the message.
+
+        Args:
+            offer: whose.
+            commands: in order.
+            said: how many of them were written already.
+
+        Raises:
+            SessionFailed: as `say` and `hear`.
+        """
+        at_once = 1 if self.manner is Manner.SINGLE else self.limits.commands
+        while commands and not offer.hopeless:
+            size = said or at_once
+            group, commands = commands[:size], commands[size:]
+            if not said:
+                self.say(offer, group)
+            said = 0
+            for command in group:
+                await self.hear(offer, command)

@@ -1,0 +1,129 @@
+"""One transaction at a time, its content behind DATA (RFC 5321 §3.3): the manners SINGLE and DATA.
+
+SINGLE is one command, one reply, and RSET behind what was not accepted. DATA writes [RSET] MAIL RCPT DATA in
+one group (RFC 2920 §3.1); the group of the message that follows rides behind the final dot. Such a rider is
+given back untouched where the reply to that dot ends the session.
+
+Either way the content is written first, then the flow's stage is awaited, then the dot leaves (design L6).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from vaguemestre.mail.manner import Manner
+from vaguemestre.mail.phase import Cause, Phase
+from vaguemestre.smtp import wire
+from vaguemestre.smtp.conveyance import Conveyance
+from vaguemestre.smtp.offer import DATA, Command, Offer
+from vaguemestre.smtp.session import SessionFailed
+
+
+@dataclass
+class _Begun:
+    """A message in hand; `said` of its commands were written behind another's dot."""
+
+    offer: Offer
+    commands: list[Command]
+    said: int = 0
+
+
+async def run(work: Conveyance) -> None:
+    """Until the flow has no more now, or the session is over."""
+    begun = await _next(work)
+    while begun is not None:
+        begun = await _carry(work, begun)
+        if begun is None and work.session.reusable:
+            begun = await _next(work)
+
+
+async def _next(work: Conveyance) -> _Begun | None:
+    offer = await work.pull()
+    return None if offer is None else _begun(work, offer)
+
+
+def _begun(work: Conveyance, offer: Offer) -> _Begun:
+    return _Begun(offer, [*work.begin(offer), DATA])
+
+
+async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
+    """Hand one message over; the rider behind its dot, if there is one."""
+    offer, following, rider = begun.offer, None, None
+    try:
+        await _introduce(work, begun)
+        if offer.ready or offer.lone_dot:
+            await _write_content(work, offer)
+            following = await _following(work, offer)
+            await _stage(work, offer)
+            rider = await _end(work, offer, following)
+            await work.hear(offer, offer.end_of_data)
+    except SessionFailed as failed:
+        offer.broke(failed.trouble)
+        if following is not None:
+            work.give_back(following, begun=rider is not None)
+        rider = None
+    work.settle(offer)
+    if work.manner is Manner.SINGLE and work.session.unfinished:
+        await work.session.reset()
+    return rider
+
+
+async def _introduce(work: Conveyance, begun: _Begun) -> None:
+    offer = begun.offer
+    await work.introduce(offer, begun.commands, said=begun.said)
+    if offer.again:
+        await offer.strip()
+        reset = work.manner is not Manner.SINGLE
+        await work.introduce(offer, [*offer.commands(reset=reset), DATA])
+
+
+async def _write_content(work: Conveyance, offer: Offer) -> None:
+    """All but the end of data; a reply that comes meanwhile ends it (faults U29)."""
+    if offer.lone_dot:
+        return
+    stuffer = wire.DotStuffer()
+    try:
+        async for block in offer.body.blocks():
+            await _write(work, offer, stuffer.feed(block))
+        if closing := stuffer.end():
+            await _write(work, offer, closing)
+    except wire.BareLineEnding:
+        trouble = work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING)
+        raise work.session.broken(trouble) from None
+
+
+async def _write(work: Conveyance, offer: Offer, block: bytes) -> None:
+    work.session.check_quiet(Phase.CONTENT, offer.shown)
+    work.session.link.write(block)
+    if len(block) > wire.BLOCK // 4:
+        # A small one is the system's by the time its stage was committed.
+        await work.session.drained(offer.shown)
+        work.session.check_quiet(Phase.CONTENT, offer.shown)
+
+
+async def _following(work: Conveyance, offer: Offer) -> Offer | None:
+    """The message whose commands may ride behind this one's dot."""
+    rides = work.manner is Manner.DATA and not offer.message.alone
+    return await work.pull() if rides else None
+
+
+async def _stage(work: Conveyance, offer: Offer) -> None:
+    """The flow's commit; without it the session ends here, since 354 asks for a dot."""
+    if not offer.lone_dot and not await work.stage([offer]):
+        raise work.session.broken(work.session.trouble(Phase.CONTENT, Cause.STALE))
+
+
+async def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | None:
+    """The dot, and in the same write the first commands of what follows."""
+    session = work.session
+    session.steps = offer.steps
+    await session.drained(offer.shown)
+    # The server may have left while the stage was committed: the dot then never went out, for certain.
+    session.check_quiet(Phase.CONTENT, offer.shown)
+    rider = None if following is None else _begun(work, following)
+    ridden = [] if rider is None else rider.commands[: work.limits.commands]
+    offer.ended = True
+    session.link.write(wire.END_OF_DATA + b"".join([command.octets for command in ridden]))
+    if rider is not None:
+        rider.said = len(ridden)
+    return rider
