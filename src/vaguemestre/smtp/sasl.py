@@ -170,7 +170,7 @@ def _with_token(offered: tuple[str, ...], hop: NextHop, token: str) -> Mechanism
 
 
 def traces(login: str, secret: Secret) -> tuple[str, ...]:
-    """What of the secret could come back in a server's words: in clear, as we encode it, and within base64."""
+    """What of the secret could come back in a server's words: in clear, as we encode it, in base64."""
     word = secret.reveal()
     forms = (word, _encoded(f"\0{login}\0{word}"), _encoded(word))
     # A shorter form would match anything.
@@ -180,7 +180,7 @@ def traces(login: str, secret: Secret) -> tuple[str, ...]:
 
 
 def _within(word: str) -> tuple[str, ...]:
-    """The base64 of the word wherever it begins in what is encoded, without what depends on its neighbours."""
+    """The word in base64, wherever it begins in what is encoded, less what depends on its neighbours."""
     octets = word.encode("utf-8")
     shifted = [base64.b64encode(b"\0" * shift + octets).decode("ascii") for shift in range(3)]
     bits = [8 * (shift + len(octets)) for shift in range(3)]
