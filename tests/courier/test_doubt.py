@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from ledger.kit import stage
 from scripted.sink import LOST, Answer
 from vaguemestre.ledger import connections, leases, messages, queue
 from vaguemestre.ledger.models import Lane
@@ -149,7 +150,7 @@ async def test_what_a_killed_courier_left_staged_is_in_doubt_and_the_rest_queued
     def die():
         (lease,) = leases.take("another-boot pid:[0] 1 1 aa", office.clock())
         first, _ = queue.claim(lease, 10, office.clock())
-        queue.stage(lease, first, office.clock())
+        stage(lease, first, office.clock())
         # Its last renewal was longer ago than a lease lives.
         Lane.objects.update(renewed_at=office.clock() - timedelta(seconds=16))
         return lease

@@ -1,7 +1,10 @@
 """A lane that cannot trust what it holds is given up and taken again, so that nothing stays claimed for ever."""
 
+from django.db import OperationalError
+
 from scripted.sink import Answer
 from vaguemestre.ledger import connections, messages, queue
+from vaguemestre.ledger.models import Attempt, Event
 
 
 async def test_a_stale_lane_is_taken_again_with_a_new_epoch_and_works_on(office, sink):
@@ -17,31 +20,29 @@ async def test_a_stale_lane_is_taken_again_with_a_new_epoch_and_works_on(office,
     assert len(sink.accepted) == 2
 
 
-async def test_l08_a_record_that_was_committed_unseen_ends_the_attempt_and_is_kept_once(office, sink):
-    connection = await office.connect(sink)
-
+async def test_l08_a_record_that_was_committed_unseen_is_kept_once(office, sink):
+    """The commit went through, and the courier never saw it: it records the same once more."""
     async with office.courier() as worker:
-        settled, settle = [], queue.settle
+        lost, run = [], worker.engine.threads.run
+        connection = await office.connect(sink)
 
-        def unseen(*arguments):
-            settle(*arguments)
-            settle(*arguments)  # what a courier does that never saw the first commit
+        async def unseen(function, *arguments):
+            answer = await run(function, *arguments)
+            if function is queue.record_all and arguments[0][0].reports and not lost:
+                lost.append(arguments[0][0].reports[0].claim)
+                raise OperationalError("the connection was lost after COMMIT")
+            return answer
 
-        sink.hooks = {"content": lambda moment: settled.append(moment) or None}
-        run = worker.engine.threads.run
-
-        async def twice(function, *arguments):
-            return await run(unseen if function is settle else function, *arguments)
-
-        worker.engine.threads.run = twice
+        worker.engine.threads.run = unseen
         first = await office.post()
-        await office.until_true(lambda: settled)
-        await office.until_true(lambda: not any(lane.busy for lane in worker._lanes.values()))
-        worker.engine.threads.run = run
-        await office.until(first, "accepted", "in_doubt")
+        found = await office.until(first, "accepted")
+        await office.until_true(lambda: lost)
         second = await office.post()
         await office.until(second, "accepted")
     assert len(sink.accepted) == 2
+    assert await office.ask(Attempt.objects.count) == 2
+    recorded = Event.objects.filter(delivery=found["to@example.com"], detail__code="attempt")
+    assert await office.ask(recorded.count) == 1
     assert (await office.ask(lambda: connections.find(str(connection.uid)))).active
 
 

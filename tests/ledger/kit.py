@@ -1,5 +1,6 @@
 """What the ledger's tests share: a fixed time, things to make, and threads and processes with connections of their own."""
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -7,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from urllib.parse import quote
+from uuid import uuid4
 
 from django.db import connection as database
 from django.db import connections as databases
 
-from vaguemestre.ledger import connections, leases, messages, queue
+from vaguemestre.ledger import claims, connections, contents, leases, messages, queue
 from vaguemestre.ledger.accept import Submission, Via, accept
 from vaguemestre.ledger.models import Connection, Delivery, Event, Instance, Lane
 from vaguemestre.mail.content import Content
@@ -104,9 +106,27 @@ def claimed(connection, now=NOW, limit=100):
     return lease, claim
 
 
+def stage(lease, claim, now, recipients=None):
+    """Mark one claim, as a courier marks many."""
+    (marked,) = queue.record(lease, [claims.Mark(claim, recipients)], [], now).staged
+    if not marked:
+        raise claims.Stale("the end of data must not go out")
+
+
+def settle(lease, done, now):
+    """Record one report, as a courier records many; whether it changed anything."""
+    return bool(queue.record(lease, [], [dataclasses.replace(done, ended_at=now)], now).settled)
+
+
+def rendered(message, route):
+    """The bytes by which a message leaves by a route."""
+    made = claims.Claim(uuid4(), message.pk, route, message.size, ())
+    return contents.departing([made])[made.attempt]
+
+
 def staged(connection, now=NOW):
     lease, claim = claimed(connection, now)
-    queue.stage(lease, claim, now)
+    stage(lease, claim, now)
     return lease, claim
 
 
@@ -116,9 +136,9 @@ def report(claim, state, now=NOW, reply=None, **values):
         values.setdefault("delay_until", now)
     health = values.pop("health", None)
     version = values.pop("connection_version", 1)
-    settlements = tuple(queue.Settlement(duty.id, state, reply, **values) for duty in claim.duties)
-    return queue.Report(
-        claim=claim, started_at=now, staged_at=now, connection_version=version, peer="192.0.2.1", tls="TLSv1.3",
+    settlements = tuple(claims.Settlement(duty.id, state, reply, **values) for duty in claim.duties)
+    return claims.Report(
+        claim=claim, started_at=now, staged_at=now, ended_at=now, connection_version=version, peer="192.0.2.1", tls="TLSv1.3",
         steps=[], settlements=settlements, health=health,
     )  # fmt: skip
 
@@ -126,13 +146,13 @@ def report(claim, state, now=NOW, reply=None, **values):
 def in_doubt(connection, now=NOW, reason="connection_lost"):
     """Claim, stage and break off what is due."""
     lease, claim = staged(connection, now)
-    queue.settle(lease, report(claim, DeliveryState.IN_DOUBT, now, doubt=reason), now)
+    settle(lease, report(claim, DeliveryState.IN_DOUBT, now, doubt=reason), now)
     return claim
 
 
 def accepted(connection, now=NOW):
     lease, claim = staged(connection, now)
-    queue.settle(lease, report(claim, DeliveryState.ACCEPTED, now, Reply(250, "2.0.0 Ok")), now)
+    settle(lease, report(claim, DeliveryState.ACCEPTED, now, Reply(250, "2.0.0 Ok")), now)
     return claim
 
 

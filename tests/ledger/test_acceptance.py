@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from django.db import transaction
 
+from ledger import kit
 from ledger.kit import (
     ACTOR,
     NOW,
@@ -149,7 +150,7 @@ def test_a_null_reverse_path_stays_null_and_any_other_becomes_the_senders():
 def test_a_connections_name_reaches_no_recipient():
     connect("Interner Name", sender_email="a@example.org", is_default=True)
     message = post()
-    rendered = contents.rendered(message.pk, only(message).route)
+    rendered = kit.rendered(message, only(message).route)
     assert b"Interner" not in rendered
 
 
@@ -296,8 +297,8 @@ def test_a_message_without_an_id_gets_one_that_is_the_same_at_every_rendering():
     route = only(message).route
     # In the domain of the sender that leaves: the one that was asked for stays inside.
     made = f"Message-ID: <{message.uid.hex}@example.org>\r\n".encode()
-    assert contents.rendered(message.pk, route).count(made) == 1
-    assert contents.rendered(message.pk, route) == contents.rendered(message.pk, route)
+    assert kit.rendered(message, route).count(made) == 1
+    assert kit.rendered(message, route) == kit.rendered(message, route)
     assert messages.listing(messages.Filter(search=f"<{message.uid.hex}@example.org>"), None, 9).items == [
         message
     ]

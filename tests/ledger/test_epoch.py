@@ -22,16 +22,18 @@ from ledger.kit import (
     only,
     post,
     report,
+    settle,
     sql,
+    stage,
     staged,
     states,
     submission,
     with_password,
 )  # fmt: skip
-from vaguemestre.ledger import accept, connections, instance, queue, rerouting, streams
+from vaguemestre.ledger import accept, connections, instance, queue, recovery, rerouting, streams
+from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.connections import LeaveNone, Promote
 from vaguemestre.ledger.models import Delivery, Instance, Message, Stream, Verification
-from vaguemestre.ledger.queue import Stale
 from vaguemestre.mail.state import DeliveryState
 
 pytestmark = pytest.mark.django_db
@@ -169,7 +171,7 @@ def test_what_has_ended_is_not_routed_anew():
     office = connect()
     post()
     lease, claim = staged(office)
-    queue.settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
+    settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
     before = Delivery.objects.get().route_epoch
     instance.bump()
     assert rerouting.reroute(NOW) == 0
@@ -192,9 +194,9 @@ def test_a_claim_whose_routing_changed_cannot_be_staged(change):
     lease, claim = claimed(office)
     change(str(office.uid))
     with pytest.raises(Stale):
-        queue.stage(lease, claim, NOW)
+        stage(lease, claim, NOW)
     assert only(message).staged_at is None
-    queue.put_back(lease, [claim], NOW)
+    recovery.put_back(lease, [claim], NOW)
     assert only(message).state == "queued"
     assert rerouting.reroute(NOW) == 1
     assert only(message).state in {"queued", "held"}
@@ -205,8 +207,8 @@ def test_an_inactive_connection_cannot_be_staged_even_without_an_epoch():
     post()
     lease, claim = claimed(office)
     sql("UPDATE ledger_connection SET active = false")
-    with pytest.raises(Stale, match="not active"):
-        queue.stage(lease, claim, NOW)
+    with pytest.raises(Stale, match="must not go out"):
+        stage(lease, claim, NOW)
 
 
 def test_what_was_staged_before_the_change_may_still_be_settled():
@@ -214,7 +216,7 @@ def test_what_was_staged_before_the_change_may_still_be_settled():
     message = post()
     lease, claim = staged(office)
     connections.deactivate(str(office.uid), ACTOR, NOW)
-    queue.settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
+    settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
     assert only(message).state == "accepted"
 
 
@@ -224,7 +226,7 @@ def test_a_claim_of_another_connection_cannot_be_staged():
     post(connection="Other")
     _, claim = claimed(office)
     with pytest.raises(Stale):
-        queue.stage(lease_of(other), claim, NOW)
+        stage(lease_of(other), claim, NOW)
     assert only(office_message).staged_at is None
 
 
@@ -273,11 +275,11 @@ def test_staging_and_changing_the_routing_at_once_never_wait_for_each_other():
                 lease = lease_of(office)
                 for claim in queue.claim(lease, 1, NOW):
                     try:
-                        queue.stage(lease, claim, NOW)
+                        stage(lease, claim, NOW)
                     except Stale:
-                        queue.put_back(lease, [claim], NOW)
+                        recovery.put_back(lease, [claim], NOW)
                     else:
-                        queue.settle(lease, report(claim, DeliveryState.QUEUED), NOW)
+                        settle(lease, report(claim, DeliveryState.QUEUED), NOW)
                     outcomes.append(claim)
             except Stale:
                 continue

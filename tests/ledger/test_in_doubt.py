@@ -8,6 +8,7 @@ import pytest
 from django.conf import settings as django_settings
 from django.db import IntegrityError, transaction
 
+from ledger import kit
 from ledger.kit import (
     ACTOR,
     NOW,
@@ -24,9 +25,11 @@ from ledger.kit import (
     only,
     post,
     report,
+    settle,
+    stage,
     staged,
 )  # fmt: skip
-from vaguemestre.ledger import connections, contents, messages, queue, rerouting, streams
+from vaguemestre.ledger import claims, connections, messages, queue, recovery, rerouting, streams
 from vaguemestre.ledger.models import Chunk, Message
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.mail.reply import Reply
@@ -45,7 +48,7 @@ def office():
 def retried(connection, now):
     """The retry of what is in doubt, staged."""
     lease, claim = claimed(connection, now)
-    queue.stage(lease, claim, now)
+    stage(lease, claim, now)
     return lease, claim
 
 
@@ -53,7 +56,7 @@ def test_a_courier_that_dies_before_the_stage_leaves_its_claim_queued(office):
     message = post()
     claimed(office)
     lose_lease(office)
-    assert queue.recover(lease_of(office, "another"), NOW) == 1
+    assert recovery.recover(lease_of(office, "another"), NOW) == 1
     delivery = only(message)
     assert (delivery.state, delivery.next_attempt_at) == ("queued", NOW)
     assert codes(delivery) == ["accepted_here", "put_back"]
@@ -63,7 +66,7 @@ def test_d4_a_courier_that_dies_after_the_stage_leaves_its_claim_in_doubt(office
     message = post()
     staged(office)
     lose_lease(office)
-    assert queue.recover(lease_of(office, "another"), NOW) == 1
+    assert recovery.recover(lease_of(office, "another"), NOW) == 1
     delivery = only(message)
     assert (delivery.state, delivery.doubts, delivery.doubt_reason) == ("in_doubt", 1, "worker_died")
     assert delivery.next_attempt_at == NOW + DELAY
@@ -73,7 +76,7 @@ def test_d4_a_courier_that_dies_after_the_stage_leaves_its_claim_in_doubt(office
 def test_what_was_staged_is_never_put_back_as_queued(office):
     message = post()
     lease, claim = staged(office)
-    queue.put_back(lease, [claim], NOW)
+    recovery.put_back(lease, [claim], NOW)
     assert (only(message).state, only(message).doubt_reason) == ("in_doubt", "forced_shutdown")
 
 
@@ -110,7 +113,7 @@ def test_after_a_second_doubt_a_person_decides(office):
     message = post()
     in_doubt(office)
     lease, claim = retried(office, later(minutes=10))
-    queue.settle(lease, report(claim, DeliveryState.IN_DOUBT, doubt="timeout"), later(minutes=11))
+    settle(lease, report(claim, DeliveryState.IN_DOUBT, doubt="timeout"), later(minutes=11))
     delivery = only(message)
     assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 2, None)
 
@@ -120,7 +123,7 @@ def test_a_retry_that_dies_before_its_stage_returns_to_doubt_and_is_tried_again(
     in_doubt(office)
     claimed(office, later(minutes=10))
     lose_lease(office)
-    queue.recover(lease_of(office, "another", later(minutes=11)), later(minutes=11))
+    recovery.recover(lease_of(office, "another", later(minutes=11)), later(minutes=11))
     delivery = only(message)
     assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 1, later(minutes=11))
 
@@ -130,7 +133,7 @@ def test_a_deferral_during_the_retry_returns_it_to_doubt(office):
     in_doubt(office)
     lease, claim = retried(office, later(minutes=10))
     reply = Reply(450, "4.2.0 Later")
-    queue.settle(
+    settle(
         lease,
         report(claim, DeliveryState.IN_DOUBT, reply=reply, delay_until=later(minutes=15)),
         later(minutes=10),
@@ -146,7 +149,7 @@ def test_the_database_refuses_a_retry_that_would_forget_the_doubt(office, state)
     in_doubt(office)
     lease, claim = retried(office, later(minutes=10))
     with pytest.raises(IntegrityError), transaction.atomic():
-        queue.settle(lease, report(claim, state, delay_until=later(minutes=15)), later(minutes=10))
+        settle(lease, report(claim, state, delay_until=later(minutes=15)), later(minutes=10))
     assert only(message).state == "claimed"
 
 
@@ -154,7 +157,7 @@ def test_a_retry_that_is_accepted_ends_it(office):
     message = post()
     in_doubt(office)
     lease, claim = retried(office, later(minutes=10))
-    queue.settle(lease, report(claim, DeliveryState.ACCEPTED), later(minutes=10))
+    settle(lease, report(claim, DeliveryState.ACCEPTED), later(minutes=10))
     assert only(message).state == "accepted"
 
 
@@ -180,18 +183,18 @@ def test_a_retry_is_byte_for_byte_what_was_sent_before(office, monkeypatch):
     )
     message = post(content=content(subject="=?utf-8?q?=C3=A9?=", body="x" * 300_000))
     route = only(message).route
-    first = contents.rendered(message.pk, route)
+    first = kit.rendered(message, route)
     monkeypatch.setattr(platform, "node", lambda: "another-host.example.net")
     public = dataclasses.replace(django_settings.ENVIRONMENT, base_url="https://renamed.example.net")
     monkeypatch.setattr(django_settings, "ENVIRONMENT", public)
     in_doubt(office)
     _, claim = claimed(office, later(days=3))
-    assert contents.rendered(claim.message_id, claim.route) == first
+    assert kit.rendered(message, claim.route) == first
 
 
 def test_the_trace_field_tells_the_time_of_acceptance(office):
     message = post()
-    rendered = contents.rendered(message.pk, only(message).route)
+    rendered = kit.rendered(message, only(message).route)
     assert rendered.startswith(b"Received: by ")
     assert b"Tue, 24 Nov 2026 12:00:00 +0000" in rendered
     assert message.uid.hex.encode() in rendered
@@ -242,9 +245,9 @@ def test_a_retry_that_was_claimed_when_the_route_changed_waits_for_a_person(offi
     in_doubt(office)
     lease, claim = claimed(office, later(minutes=10))
     connect("Main", is_default=True)
-    with pytest.raises(queue.Stale):
-        queue.stage(lease, claim, later(minutes=10))
-    queue.put_back(lease, [claim], later(minutes=10))
+    with pytest.raises(claims.Stale):
+        stage(lease, claim, later(minutes=10))
+    recovery.put_back(lease, [claim], later(minutes=10))
     rerouting.reroute(later(minutes=10))
     assert (only(message).state, only(message).next_attempt_at) == ("in_doubt", None)
 
@@ -339,10 +342,10 @@ def test_content_that_is_gone_ends_a_claim_but_not_a_doubt(office):
     message = post()
     lease, claim = claimed(office)
     Chunk.objects.all().delete()
-    queue.refuse_gone(lease, claim, NOW)
+    recovery.refuse_gone(lease, claim, NOW)
     assert only(message).state == "expired"
     doubtful = post()
     in_doubt(office)
     lease, claim = claimed(office, later(minutes=10))
-    queue.refuse_gone(lease, claim, later(minutes=10))
+    recovery.refuse_gone(lease, claim, later(minutes=10))
     assert (only(doubtful).state, only(doubtful).next_attempt_at) == ("in_doubt", None)

@@ -19,9 +19,21 @@ from ledger.kit import (
     only,
     post,
     report,
+    settle,
+    stage,
     staged,
 )  # fmt: skip
-from vaguemestre.ledger import connections, keys, messages, queue, rerouting, resources, retention, streams
+from vaguemestre.ledger import (
+    claims,
+    connections,
+    keys,
+    messages,
+    queue,
+    rerouting,
+    resources,
+    retention,
+    streams,
+)
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.messages import Filter
 from vaguemestre.ledger.models import Attempt, Chunk, Idempotency, Message
@@ -162,12 +174,12 @@ def test_cancelling_ends_what_has_not_left():
     message = post("a@example.com", "b@example.com", "c@example.com")
     lease, claim = staged(office)
     settlements = [
-        queue.Settlement(claim.duties[0].id, DeliveryState.ACCEPTED, Reply(250, "Ok")),
-        queue.Settlement(claim.duties[1].id, DeliveryState.QUEUED, delay_until=later(minutes=1)),
-        queue.Settlement(claim.duties[2].id, DeliveryState.IN_DOUBT, doubt="timeout"),
+        claims.Settlement(claim.duties[0].id, DeliveryState.ACCEPTED, Reply(250, "Ok")),
+        claims.Settlement(claim.duties[1].id, DeliveryState.QUEUED, delay_until=later(minutes=1)),
+        claims.Settlement(claim.duties[2].id, DeliveryState.IN_DOUBT, doubt="timeout"),
     ]
     whole = report(claim, DeliveryState.ACCEPTED)
-    queue.settle(lease, queue.Report(**{**vars(whole), "settlements": tuple(settlements)}), NOW)
+    settle(lease, claims.Report(**{**vars(whole), "settlements": tuple(settlements)}), NOW)
     messages.cancel(str(message.uid), ACTOR, later(minutes=2))
     assert [delivery.state for delivery in deliveries(message)] == ["accepted", "cancelled", "cancelled"]
     assert deliveries(message)[1].settled_at == later(minutes=2)
@@ -301,7 +313,7 @@ def test_a_message_is_told_with_its_deliveries_and_attempts():
     message = post("a@example.com", headers=["Reply-To: r@example.net"], stream="reports", tags=("x",))
     lease, claim = staged(office)
     trouble = {"phase": "rcpt", "cause": "reply", "row": 14, "why": "recipient_refused", "facts": {}}
-    queue.settle(
+    settle(
         lease,
         report(claim, DeliveryState.REFUSED, reply=Reply(550, "5.1.1 No such user"), trouble=trouble),
         later(seconds=3),
@@ -360,8 +372,8 @@ def test_contents_go_at_the_end_of_their_streams_retention_and_the_story_stays()
     for _ in range(2):
         lease = lease_of(office)
         for claim in queue.claim(lease, 1, NOW):
-            queue.stage(lease, claim, NOW)
-            queue.settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
+            stage(lease, claim, NOW)
+            settle(lease, report(claim, DeliveryState.ACCEPTED), NOW)
     assert retention.sweep(later(days=7)) == 0
     assert retention.sweep(later(days=7, seconds=1)) == 1
     with pytest.raises(ContentGone):

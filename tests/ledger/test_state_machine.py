@@ -7,7 +7,7 @@ from contextlib import suppress
 from datetime import timedelta
 
 import pytest
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as some
 from hypothesis.stateful import (
@@ -19,11 +19,11 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )  # fmt: skip
 
-from ledger.kit import ACTOR, NOW, connect, epoch, lose_lease, post, report
-from vaguemestre.ledger import connections, instance, leases, messages, queue, rerouting
+from ledger.kit import ACTOR, NOW, connect, epoch, lose_lease, post, report, settle, stage
+from vaguemestre.ledger import claims, connections, instance, leases, messages, queue, recovery, rerouting
+from vaguemestre.ledger.claims import Settlement, Stale
 from vaguemestre.ledger.connections import LeaveNone
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Event, Lane, Message
-from vaguemestre.ledger.queue import Settlement, Stale
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import TERMINAL, DeliveryState
@@ -93,7 +93,7 @@ class Life(RuleBasedStateMachine):
         for lease in leases.take(courier, self.clock):
             self.leases[courier, lease.connection_id] = lease
             if lease.fresh:
-                queue.recover(lease, self.clock)
+                recovery.recover(lease, self.clock)
 
     @rule(
         until=some.sampled_from(["settled", "settled", "staged", "claimed"]),
@@ -122,7 +122,7 @@ class Life(RuleBasedStateMachine):
         if staged:
             return
         try:
-            queue.stage(lease, claim, self.clock)
+            stage(lease, claim, self.clock)
         except Stale:
             return
         hand[2] = True
@@ -140,12 +140,13 @@ class Life(RuleBasedStateMachine):
         settlements = tuple(self._settlement(duty, kind, staged=staged) for duty, kind in pairs)
         whole = report(claim, DeliveryState.ACCEPTED, self.clock)
         ours = self._is_ours(lease, claim)
+        done = claims.Report(**{**vars(whole), "settlements": settlements})
         try:
-            queue.settle(lease, queue.Report(**{**vars(whole), "settlements": settlements}), self.clock)
-        except (Stale, IntegrityError):
+            assert settle(lease, done, self.clock) == ours
+        except Stale:
             assert not ours
+        if not ours:
             return
-        assert ours
         for settlement in settlements:
             if settlement.state is DeliveryState.ACCEPTED or settlement.doubt:
                 self.transmitted.setdefault(settlement.delivery, []).append(settlement.state.value)
@@ -155,7 +156,7 @@ class Life(RuleBasedStateMachine):
     def put_back(self, which):
         lease, claim, _ = self._hand(which)
         with suppress(Stale):
-            queue.put_back(lease, [claim], self.clock)
+            recovery.put_back(lease, [claim], self.clock)
 
     @rule()
     def reroute(self):

@@ -1,140 +1,111 @@
-"""One try at the deliveries of one claim: borrow a session, transact, judge, settle.
+"""One try at the deliveries of a claim: what leaves, what became of it, what is reported.
 
-Promises (L6): the stage is committed before the end of data goes out, and not without a lease that is still
-ours on a clock that counts suspension; what cannot be recorded yet is kept in hand and recorded later, and
-meanwhile this lane sends nothing else. Ends in `Stale` where another courier took the lane over.
+An `Attempt` goes from the lane's queue into a session and ends in a `Report`, once. Judging is `policy`'s,
+the decisions that follow are `settling`'s; nothing here waits for anything but the content.
 """
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import structlog
-from django.db import DatabaseError
-
-from vaguemestre.courier.settling import Judged, next_health, settlement
-from vaguemestre.ledger import contents, queue
-from vaguemestre.ledger.database import AWAY
-from vaguemestre.ledger.queue import Claim, Duty, Report, Stale
+from vaguemestre.courier.settling import Judged, next_health, our_fault, settlement
+from vaguemestre.courier.streaming import Stored
+from vaguemestre.ledger import contents
+from vaguemestre.ledger.claims import Claim, Duty, Report
+from vaguemestre.ledger.contents import ContentGone, Departing
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.policy.judgement import Case, Fate, Why
 from vaguemestre.policy.verdict import judge
-from vaguemestre.smtp.opening import open_session
-from vaguemestre.smtp.session import Session, SessionFailed
-from vaguemestre.smtp.transaction import Outcome, StageRefused, transact
+from vaguemestre.smtp.body import Body, Held
+from vaguemestre.smtp.flow import Message
+from vaguemestre.smtp.outcome import Outcome, Result
+from vaguemestre.smtp.session import Session
 
 if TYPE_CHECKING:
     from vaguemestre.courier.lane import Lane
 
-log = structlog.get_logger("courier")
+_OFFERED = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 
-_RECORD_PAUSES = (0.05, 0.2, 0.5, 1.0)  # seconds between tries to record a result; the last repeats
+
+@dataclass(eq=False)
+class Attempt:
+    """See the module.
+
+    Attributes:
+        departing: what leaves, once it was read.
+        retried: whether it was begun on a session that turned out to be over (row 2): once, then it counts.
+        staged_at: when its end of data was marked.
+    """
+
+    claim: Claim
+    departing: Departing = None
+    retried: bool = False
+    started_at: datetime | None = None
+    staged_at: datetime | None = None
+
+    async def message(self, lane: Lane) -> Message:
+        """What a session hands over.
+
+        Raises:
+            ContentGone: retention removed the content.
+        """
+        self.started_at = lane.engine.now()
+        if self.departing is None:
+            read = await lane.engine.threads.run(contents.departing, [self.claim])
+            self.departing = read[self.claim.attempt]
+        return Message(_envelope(self.claim), await self._body(lane), self.claim.alone)
+
+    async def _body(self, lane: Lane) -> Body:
+        match self.departing:
+            case bytes():
+                return Held(self.departing)
+            case None:
+                raise ContentGone
+            case outline:
+                return await Stored.scanned(lane.engine.threads, outline)
 
 
 @dataclass(frozen=True)
-class _Tried:
+class Tried:
     """What one transaction, or the failure to open a session for it, brought."""
 
     outcomes: tuple[Outcome, ...]
     transcript: Transcript
-    reused: bool
-    staged_at: datetime | None = None
+    reused: bool = False
     peer: str = ""
     tls: str = ""
 
 
-async def attempt(lane: Lane, claim: Claim) -> None:
-    """Try the claim's deliveries and record what became of them.
-
-    Raises:
-        Stale: the lane is somebody else's; nothing was written.
-    """
-    started_at = lane.engine.now()
-    try:
-        content = await lane.engine.threads.run(contents.rendered, claim.message_id, claim.route)
-    except contents.ContentGone:
-        await lane.engine.threads.run(queue.refuse_gone, lane.lease, claim, started_at)
-        return
-    tried = await _try(lane, claim, content, fresh=False)
-    judged = _judge(lane, claim, tried, retried=False)
-    if any(_wants_new_session(one) for one in judged):
-        tried = await _try(lane, claim, content, fresh=True)
-        judged = _judge(lane, claim, tried, retried=True)
-    await _record(lane, claim, tried, judged, started_at)
+def unopened(claim: Claim, trouble: Trouble, transcript: Transcript) -> Tried:
+    """No session came to be: its trouble is every recipient's."""
+    recipients = _envelope(claim).recipients
+    return Tried(tuple(Outcome(recipient, trouble.reply, trouble) for recipient in recipients), transcript)
 
 
-async def _try(lane: Lane, claim: Claim, content: bytes, *, fresh: bool) -> _Tried:
-    envelope = _envelope(claim)
-    session = None if fresh else lane.borrow()
-    reused = session is not None
-    try:
-        session = session or await open_session(lane.hop, lane.engine.network, lane.engine.timeouts)
-    except SessionFailed as failed:
-        return _Tried(_all(envelope, failed.trouble), failed.transcript, reused=False)
-    staged_at: list[datetime] = []
-
-    async def stage(taken: tuple[Mailbox, ...]) -> None:
-        staged_at.append(await _stage(lane, claim, frozenset(mailbox.wire for mailbox in taken)))
-
-    try:
-        result = await transact(session, envelope, content, stage)
-    finally:
-        # Cancelled or not, the pool takes back only what is beyond doubt.
-        await lane.give_back(session)
-    transcript = session.transcript if not reused else result.steps
-    return _Tried(
-        result.outcomes, transcript, reused, staged_at[0] if staged_at else None, session.peer, _tls(session)
-    )
+def tried_on(session: Session, result: Result) -> Tried:
+    """What a transaction on a session brought; the session's first has the opening in its transcript."""
+    transcript = (*session.opening, *result.steps) if result.first else result.steps
+    tls = "" if session.tls is None else session.tls.version
+    return Tried(result.outcomes, transcript, not result.first, session.peer, tls)
 
 
-def _envelope(claim: Claim) -> Envelope:
-    path = claim.route["reverse_path"]
-    recipients = tuple(Mailbox.parse(duty.recipient) for duty in claim.duties)
-    return Envelope(None if path is None else Mailbox.parse(path), recipients)
+def judged(lane: Lane, attempt: Attempt, tried: Tried) -> tuple[Judged, ...]:
+    """Each delivery with its outcome and what the failure table says of it."""
+    pairs = zip(attempt.claim.duties, tried.outcomes, strict=True)
+    return tuple(_judged(lane, attempt, tried, duty, outcome) for duty, outcome in pairs)
 
 
-def _all(envelope: Envelope, trouble: Trouble) -> tuple[Outcome, ...]:
-    return tuple(Outcome(recipient, trouble.reply, trouble) for recipient in envelope.recipients)
-
-
-def _tls(session: Session) -> str:
-    return "" if session.tls is None else session.tls.version
-
-
-async def _stage(lane: Lane, claim: Claim, taken: frozenset[str]) -> datetime:
-    """The mark before the dot, or `StageRefused`."""
-    now = lane.engine.now()
-    try:
-        await lane.engine.threads.run(queue.stage, lane.lease, claim, now, taken)
-    except Stale as stale:
-        raise StageRefused(str(stale)) from None
-    except (DatabaseError, *AWAY) as error:
-        # No dot is sent while results cannot be recorded.
-        raise StageRefused(str(error)) from None
-    if not lane.lease_is_ours():
-        raise StageRefused("the lease may be lost")
-    return now
-
-
-def _judge(lane: Lane, claim: Claim, tried: _Tried, *, retried: bool) -> tuple[Judged, ...]:
-    pairs = zip(claim.duties, tried.outcomes, strict=True)
-    return tuple(_judge_one(lane, claim, tried, duty, outcome, retried=retried) for duty, outcome in pairs)
-
-
-def _judge_one(  # noqa: PLR0913  everything a case is made of
-    lane: Lane, claim: Claim, tried: _Tried, duty: Duty, outcome: Outcome, *, retried: bool
-) -> Judged:
-    domain = outcome.recipient.domain_ascii
+def _judged(lane: Lane, attempt: Attempt, tried: Tried, duty: Duty, outcome: Outcome) -> Judged:
     if outcome.trouble is None:
         lane.domains_refused.clear()
         return Judged(duty, outcome.reply, None, None)
+    domain = outcome.recipient.domain_ascii
     case = Case(
         trouble=outcome.trouble,
         after_dot=outcome.after_dot,
@@ -142,8 +113,8 @@ def _judge_one(  # noqa: PLR0913  everything a case is made of
         accepted_before=outcome.accepted_before,
         recipient_domains_refused_running=len(lane.domains_refused | {domain}),
         broken_running=lane.facts.health.broken_running + 1,
-        null_reverse_path=claim.route["reverse_path"] is None,
-        has_been_retried_on_new_session=retried,
+        null_reverse_path=attempt.claim.route["reverse_path"] is None,
+        has_been_retried_on_new_session=attempt.retried,
         sender_needs_smtputf8=lane.hop.sender.needs_smtputf8,
     )
     judgement = judge(case)
@@ -152,67 +123,63 @@ def _judge_one(  # noqa: PLR0913  everything a case is made of
     return Judged(duty, outcome.reply, outcome.trouble, judgement, lane.engine.jitter())
 
 
-def _wants_new_session(judged: Judged) -> bool:
-    return judged.judgement is not None and judged.judgement.delivery is Fate.AT_ONCE_NEW_SESSION
+def wants_new_session(found: tuple[Judged, ...]) -> bool:
+    """Whether it is to be tried at once, once more."""
+    return any(
+        one.judgement is not None and one.judgement.delivery is Fate.AT_ONCE_NEW_SESSION for one in found
+    )
 
 
-async def _record(
-    lane: Lane, claim: Claim, tried: _Tried, judged: tuple[Judged, ...], started_at: datetime
-) -> None:
+def report(lane: Lane, attempt: Attempt, tried: Tried, found: tuple[Judged, ...]) -> Report:
+    """What is recorded; the lane learns the connection's health from it at once."""
     now = lane.engine.now()
-    health = next_health(lane.facts.health, judged, now, lane.engine.backoff)
-    report = Report(
-        claim=claim,
-        started_at=started_at,
-        staged_at=tried.staged_at,
+    health = next_health(lane.facts.health, found, now, lane.engine.backoff)
+    if health is not None:
+        # Before the record, which takes a while: another attempt of the lane that ends meanwhile counts on.
+        lane.facts = replace(lane.facts, health=health)
+    return Report(
+        claim=attempt.claim,
+        started_at=attempt.started_at or now,
+        staged_at=attempt.staged_at,
+        ended_at=now,
         connection_version=lane.facts.version,
         peer=tried.peer,
         tls=tried.tls,
         steps=[step.as_json() for step in tried.transcript],
-        settlements=tuple(settlement(one, lane.engine.schedule, now) for one in judged),
+        settlements=tuple(settlement(one, lane.engine.schedule, now) for one in found),
         health=health,
+        offered=any(step.phase in _OFFERED for step in tried.transcript),
     )
-    if health is not None:
-        # Before the record, which takes a while: another attempt of the lane that ends meanwhile counts on.
-        lane.facts = replace(lane.facts, health=health)
-    await _until_recorded(lane, report, now)
-    if health is not None:
-        log.info(
-            "connection_health", connection=lane.facts.connection_id, state=health.state.value, why=health.why
-        )
-    _tell(lane, report)
 
 
-async def _until_recorded(lane: Lane, report: Report, now: datetime) -> None:
-    """Record, however long the database is away: what a server accepted must not be forgotten (D6).
-
-    Any other refusal of the database ends the attempt: trying again would be for ever. That also meets a
-    record whose commit went through unseen, since an attempt is kept once.
-    """
-    for pause in _pauses():
-        try:
-            await asyncio.shield(lane.engine.threads.run(queue.settle, lane.lease, report, now))
-        except AWAY as error:
-            log.warning(
-                "result_not_recorded", connection=lane.facts.connection_id, error=type(error).__name__
-            )
-            await asyncio.sleep(pause)
-        else:
-            return
-
-
-def _pauses() -> Iterator[float]:
-    yield from _RECORD_PAUSES
-    while True:
-        yield _RECORD_PAUSES[-1]
+def poisoned(lane: Lane, attempt: Attempt) -> Report:
+    """A fault of ours ended it: it waits by the retry schedule, so that it cannot loop hotly."""
+    now, schedule = lane.engine.now(), lane.engine.schedule
+    staged = attempt.staged_at is not None
+    return Report(
+        claim=attempt.claim,
+        started_at=attempt.started_at or now,
+        staged_at=attempt.staged_at,
+        ended_at=now,
+        connection_version=lane.facts.version,
+        peer="",
+        tls="",
+        steps=[],
+        settlements=tuple(
+            our_fault(duty, schedule, now, lane.engine.jitter(), staged=staged)
+            for duty in attempt.claim.duties
+        ),
+        offered=staged,
+    )
 
 
-def _tell(lane: Lane, report: Report) -> None:
-    for settled in report.settlements:
-        log.info(
-            "attempt_finished",
-            delivery=settled.delivery,
-            connection=lane.facts.connection_id,
-            outcome=settled.state.value,
-            why=None if settled.trouble is None else settled.trouble["why"],
-        )
+def _envelope(claim: Claim) -> Envelope:
+    path = claim.route["reverse_path"]
+    recipients = tuple(Mailbox.parse(duty.recipient) for duty in claim.duties)
+    return Envelope(None if path is None else _reverse_path(path), recipients)
+
+
+@lru_cache(maxsize=256)
+def _reverse_path(wire: str) -> Mailbox:
+    """Few senders are in use at once."""
+    return Mailbox.parse(wire)

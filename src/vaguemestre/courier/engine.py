@@ -8,10 +8,15 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
+import structlog
+from django.db import DatabaseError
+
+from vaguemestre.courier.recorder import Recorder
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.health import ORDINARY, Backoff
 from vaguemestre.policy.schedule import RetrySchedule
@@ -20,7 +25,12 @@ from vaguemestre.smtp.pool import Pool
 from vaguemestre.smtp.session import Session
 from vaguemestre.smtp.timeouts import Timeouts
 
+if TYPE_CHECKING:
+    from vaguemestre.courier.outcomes import Outcomes
+
 LEASE_MARGIN = 12.0  # seconds after a renewal in which an end of data may still go out; leases live for 15
+
+log = structlog.get_logger("courier")
 
 
 def system_now() -> datetime:
@@ -42,6 +52,9 @@ class Engine:
         boottime: seconds on a clock that counts suspension, for leases.
         jitter: draws from [0, 1).
         renewed: `boottime` when the leases were last asked to be renewed.
+        together: whether all lanes share their commits: on SQLite, which has one writer.
+        outcomes: where results are kept while the database is away; None keeps them in memory alone.
+        recorder: writes down what sessions do.
     """
 
     network: Network
@@ -54,8 +67,13 @@ class Engine:
     boottime: Callable[[], float] = system_boottime
     jitter: Callable[[], float] = random.random
     renewed: float = 0.0
+    together: bool = True
+    outcomes: Outcomes | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    _closing: set[asyncio.Task[None]] = field(default_factory=set)
+    _apart: set[asyncio.Task[None]] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.recorder = Recorder(self, together=self.together)
 
     def leases_hold(self) -> bool:
         """Whether the last renewal is recent enough to trust."""
@@ -67,13 +85,27 @@ class Engine:
 
     def close_later(self, session: Session) -> None:
         """QUIT on its own time."""
-        task = asyncio.create_task(session.quit())
-        self._closing.add(task)
-        task.add_done_callback(self._closing.discard)
+        self._apart_from_all(session.quit())
+
+    def later[**P](self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
+        """Have the ledger do something that nobody waits for, and that may fail."""
+
+        async def call() -> None:
+            try:
+                await self.threads.run(function, *args, **kwargs)
+            except DatabaseError as error:
+                log.warning("not_written", what=function.__name__, error=type(error).__name__)
+
+        self._apart_from_all(call())
 
     async def close(self) -> None:
         """Close every idle session."""
         for session in self.pool.empty():
             self.close_later(session)
-        if self._closing:
-            await asyncio.wait(self._closing, timeout=3)
+        if self._apart:
+            await asyncio.wait(self._apart, timeout=3)
+
+    def _apart_from_all(self, work: Coroutine[object, object, None]) -> None:
+        task = asyncio.create_task(work)
+        self._apart.add(task)
+        task.add_done_callback(self._apart.discard)

@@ -25,8 +25,11 @@ def run(environment: Environment) -> None:
 
 async def _run(environment: Environment) -> None:
     threads = LedgerThreads(1 if environment.on_sqlite else _THREADS)
+    engine = Engine(
+        network_from(environment), threads, schedule=schedule(environment), together=environment.on_sqlite
+    )
     try:
-        await serve(Engine(network_from(environment), threads, schedule=schedule(environment)))
+        await serve(engine)
     finally:
         threads.shutdown()
 

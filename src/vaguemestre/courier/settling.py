@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from vaguemestre.ledger.queue import Duty, Settlement
+from vaguemestre.ledger.claims import Duty, Settlement
 from vaguemestre.mail.phase import Cause, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
@@ -76,6 +76,20 @@ def _deferred(
     return Settlement(
         duty.id, waiting, judged.reply, told, now + timedelta(seconds=delay), delay=delay, counted=True
     )
+
+
+def our_fault(
+    duty: Duty, schedule: RetrySchedule, now: datetime, jitter: float, *, staged: bool
+) -> Settlement:
+    """An attempt that a fault of ours ended. It blames nobody, and it is counted, so that it ends one day."""
+    told: dict[str, Any] = {"phase": None, "cause": None, "row": None, "why": "our_fault", "facts": {}}
+    if staged:
+        return Settlement(duty.id, DeliveryState.IN_DOUBT, None, told, doubt="worker_died")
+    if not duty.doubts and expired(schedule, duty.spent, duty.retry_age):
+        return Settlement(duty.id, DeliveryState.EXPIRED, None, told, counted=True)
+    delay = next_delay(schedule, duty.counted + 1, jitter)
+    state = DeliveryState.IN_DOUBT if duty.doubts else DeliveryState.QUEUED
+    return Settlement(duty.id, state, None, told, now + timedelta(seconds=delay), delay=delay, counted=True)
 
 
 def trouble_json(trouble: Trouble, judgement: Judgement) -> dict[str, Any]:

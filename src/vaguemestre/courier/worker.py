@@ -19,7 +19,8 @@ from django.db import DatabaseError
 
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane, open_lane
-from vaguemestre.ledger import lanes, leases, queue, rerouting, retention
+from vaguemestre.ledger import lanes, leases, recovery, rerouting, retention
+from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 
@@ -27,6 +28,7 @@ TICK = 0.1  # seconds between looks
 EXPIRY_EVERY = 1.0
 SWEEP_EVERY = 600.0
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
+RECORDING = 3.0  # seconds for what is still to be recorded then
 
 log = structlog.get_logger("courier")
 
@@ -41,6 +43,7 @@ class Worker:
         self._lanes: dict[int, Lane] = {}
         self._due_at: dict[str, float] = {}
         self._seen: set[int] = set()
+        self._told: dict[Lease, dict[str, object]] = {}
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -90,13 +93,21 @@ class Worker:
         self.engine.renewed = asked
         kept = [lease for lease in taken if not lease.fresh or await self._recovered(lease, now)]
         self._leases = {lease.connection_id: lease for lease in kept}
+        await self._tell_activities(now)
+
+    async def _tell_activities(self, now: datetime) -> None:
+        """Write down what lanes are doing, where it changed."""
+        doing = {lane.lease: lane.activity for lane in self._lanes.values()}
+        if doing != self._told or any(activity["sessions"] for activity in doing.values()):
+            await self.engine.threads.run(lanes.keep_activities, doing, now)
+        self._told = doing
 
     async def _recovered(self, lease: Lease, now: datetime) -> bool:
         """Settle what earlier holders left claimed; a lane where that fails is let go and taken again."""
         self._lanes.pop(lease.connection_id, None)
         try:
-            found = await self.engine.threads.run(queue.recover, lease, now)
-        except (queue.Stale, DatabaseError, *AWAY) as error:
+            found = await self.engine.threads.run(recovery.recover, lease, now, self.engine.schedule)
+        except (Stale, DatabaseError, *AWAY) as error:
             log.warning("recovery_failed", connection=lease.connection_id, error=type(error).__name__)
             await self.engine.threads.run(leases.let_go, self.holder, lease.connection_id)
             return False
@@ -104,9 +115,10 @@ class Worker:
         return True
 
     async def _work(self, now: datetime) -> None:
+        asked_at = self.engine.network.monotonic()
         surveyed = await self.engine.threads.run(lanes.survey, now)
         for facts in surveyed:
-            lane = await self._lane(facts)
+            lane = await self._lane(facts, asked_at)
             if lane is not None:
                 await lane.fill(now)
         active = {facts.connection_id for facts in surveyed}
@@ -120,7 +132,7 @@ class Worker:
             self._due_at.pop("leases", None)
         self._seen = active
 
-    async def _lane(self, facts: lanes.LaneFacts) -> Lane | None:
+    async def _lane(self, facts: lanes.LaneFacts, asked_at: float) -> Lane | None:
         lease, lane = self._leases.get(facts.connection_id), self._lanes.get(facts.connection_id)
         if lease is None:
             return None
@@ -132,7 +144,7 @@ class Worker:
             if lane is not None:
                 self._lanes[facts.connection_id] = lane
             return lane
-        await lane.update(facts, lease)
+        await lane.update(facts, lease, asked_at)
         return lane
 
     async def _let_go(self, connection_id: int) -> None:
@@ -160,6 +172,9 @@ class Worker:
                 await self._try("renewal", self._renew(self.engine.now()))
         for lane in self._lanes.values():
             await lane.cancel()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(RECORDING):
+                await self.engine.recorder.written()
         await self.engine.close()
         await self._try("giving_back", self.engine.threads.run(leases.give_back, self.holder))
 

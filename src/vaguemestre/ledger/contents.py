@@ -1,19 +1,28 @@
 """A message's content: stored as it came, rendered as it leaves.
 
 Rendering depends only on the message and its route, so that a retry is byte-identical (L6): the trace field
-carries the time of acceptance, Date and Message-ID are added the same way each time.
+carries the time of acceptance, Date and Message-ID are added the same way each time. It concerns the header
+section alone: a content of several chunks is never put together, it leaves as an `Outline` whose body is read
+piece by piece.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from email.utils import format_datetime
+from functools import lru_cache
 from typing import Any
+from uuid import UUID
 
-from vaguemestre.ledger.accept import Via, named
+from vaguemestre.ledger.accept import CHUNK, Via, named
+from vaguemestre.ledger.claims import Claim
+from vaguemestre.ledger.database import as_json, moment, recordset, rows
 from vaguemestre.ledger.models import Chunk, Message
-from vaguemestre.mail.content import Content, Rendering, render
+from vaguemestre.mail.content import HEADER_LIMIT, Content, Rendering, header_end, render_header
+from vaguemestre.mail.mailbox import NamedMailbox
 
 _PROTOCOLS = {
     Via.SMTP.value: "ESMTPA",
@@ -22,9 +31,42 @@ _PROTOCOLS = {
     Via.CONSOLE.value: "HTTP",
 }
 
+# What rendering asks of messages, with the first chunk of their contents.
+_LEAVING = """
+SELECT m.id, m.uid, m.via, m.received_by, m.message_id, m.header_from, m.accepted_at, m.size, c.data
+FROM {wanted}
+JOIN ledger_message m ON m.id = wanted.message
+LEFT JOIN ledger_chunk c ON c.message_id = m.id AND c.position = 0
+"""
+
 
 class ContentGone(Exception):
     """The content was removed at the end of its retention."""
+
+
+@dataclass(frozen=True)
+class Outline:
+    """A content of several chunks, as it leaves.
+
+    Attributes:
+        head: the rendered header section, with the empty line that ends it.
+        message_id: primary key of the message.
+        start: where the body begins in the content as stored, in bytes.
+        stored: bytes of the content as stored.
+    """
+
+    head: bytes
+    message_id: int
+    start: int
+    stored: int
+
+    @property
+    def size(self) -> int:
+        """Bytes that leave."""
+        return len(self.head) + self.stored - self.start
+
+
+type Departing = bytes | Outline | None
 
 
 def content_of(message: Message) -> Content:
@@ -44,28 +86,80 @@ def message_id(message: Message, route: Mapping[str, Any] | None) -> str:
     """The Message-ID that leaves by a route: as given, or made in the domain that recipients see in From."""
     if message.message_id:
         return message.message_id
-    sender = (route and named(route["sender"])) or named(message.header_from)
-    return f"<{message.uid.hex}@{sender.mailbox.domain_ascii if sender else message.received_by}>"
+    sender = _named(route["sender"]) if route else None
+    return _made_id(message.uid, sender or named(message.header_from), message.received_by)
 
 
-def rendered(message_key: int, route: dict[str, Any]) -> bytes:
-    """The bytes by which the message of that primary key leaves by a route (as `Delivery.route` keeps it)."""
-    message = Message.objects.get(pk=message_key)
-    rendering = Rendering(
-        sender=named(route["sender"]),
+def departing(claims: Iterable[Claim]) -> dict[UUID, Departing]:
+    """What leaves for each claim, by its attempt: the bytes, or an outline; None where retention took it."""
+    claims = list(claims)
+    wanted = as_json({"message": key} for key in {claim.message_id for claim in claims})
+    found = rows(_LEAVING.format(wanted=recordset("wanted", message="bigint")), {"wanted": wanted})
+    by_message = {row["id"]: row for row in found}
+    return {claim.attempt: _departing(by_message[claim.message_id], claim.route) for claim in claims}
+
+
+def piece(message_id: int, position: int) -> bytes:
+    """One chunk of a content.
+
+    Raises:
+        ContentGone: retention removed it.
+    """
+    found = Chunk.objects.filter(message=message_id, position=position).values_list("data", flat=True).first()
+    if found is None:
+        raise ContentGone
+    return bytes(found)
+
+
+def _departing(row: Mapping[str, Any], route: Mapping[str, Any]) -> Departing:
+    if row["data"] is None:
+        return None
+    raw = bytes(row["data"])
+    end = header_end(raw)
+    position = 0
+    while end is None and len(raw) < min(row["size"], HEADER_LIMIT + 2):
+        position += 1
+        raw += piece(row["id"], position)
+        end = header_end(raw)
+    end = len(raw) if end is None else end
+    head = render_header(raw[:end], _rendering(row, route)) + b"\r\n"
+    if row["size"] <= CHUNK:
+        return head + raw[end + 2 :]
+    return Outline(head, row["id"], min(end + 2, row["size"]), row["size"])
+
+
+def _rendering(row: Mapping[str, Any], route: Mapping[str, Any]) -> Rendering:
+    uid, at = UUID(str(row["uid"])), _date(moment(row["accepted_at"]))
+    sender = _named(route["sender"])
+    given = row["message_id"]
+    return Rendering(
+        sender=sender,
         reply_to=route["reply_to"],
-        received=_received(message),
-        message_id=message_id(message, route),
-        date=_date(message.accepted_at),
+        # RFC 5321 §4.4: by whom, how, under which name, when. Not from whom: that is internal.
+        received=f"by {row['received_by']} (Vaguemestre) with {_PROTOCOLS[row['via']]} id {uid.hex}; {at}",
+        message_id=given or _made_id(uid, sender or _stored(row["header_from"]), row["received_by"]),
+        date=at,
     )
-    return render(content_of(message), rendering)
 
 
-def _received(message: Message) -> str:
-    """RFC 5321 §4.4: by whom, how, under which name, when. Not from whom: that is internal."""
-    protocol, at = _PROTOCOLS[message.via], _date(message.accepted_at)
-    return f"by {message.received_by} (Vaguemestre) with {protocol} id {message.uid.hex}; {at}"
+def _made_id(uid: UUID, sender: NamedMailbox | None, received_by: str) -> str:
+    return f"<{uid.hex}@{sender.mailbox.domain_ascii if sender else received_by}>"
 
 
+def _named(stored: Mapping[str, str] | None) -> NamedMailbox | None:
+    return None if stored is None else _parsed(stored["email"], stored["name"])
+
+
+@lru_cache(maxsize=256)
+def _parsed(email: str, name: str) -> NamedMailbox | None:
+    return named({"email": email, "name": name})
+
+
+@lru_cache(maxsize=256)
+def _stored(header_from: str | None) -> NamedMailbox | None:
+    return None if header_from is None else named(json.loads(header_from))
+
+
+@lru_cache(maxsize=16)
 def _date(at: datetime) -> str:
     return format_datetime(at.replace(microsecond=0))

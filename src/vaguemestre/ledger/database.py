@@ -7,7 +7,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -71,14 +72,47 @@ def _as_stored(value: object) -> object:
     return value
 
 
+def moment(value: object) -> datetime:
+    """A time of a hand-written statement: SQLite's driver knows no zone, and what is stored is UTC."""
+    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
+    return found.replace(tzinfo=found.tzinfo or UTC)
+
+
 def for_share() -> str:
     """A suffix that keeps a read row from being changed until the transaction ends."""
     return " FOR SHARE" if on_postgresql() else ""
 
 
-def for_update() -> str:
-    """A suffix that takes the read rows for this transaction and passes over what another one has."""
-    return " FOR UPDATE SKIP LOCKED" if on_postgresql() else ""
+def for_update(table: str) -> str:
+    """A suffix that takes the rows read of `table` (its alias) and passes over what another one has."""
+    return f" FOR UPDATE OF {table} SKIP LOCKED" if on_postgresql() else ""
+
+
+def recordset(name: str, **columns: str) -> str:
+    """An item of FROM: the rows that the parameter `name` holds as JSON (see `as_json`), named `name`.
+
+    One statement then concerns any number of rows, and the driver is left once.
+
+    Args:
+        name: of the parameter and of the item.
+        columns: name -> PostgreSQL's type. SQLite takes each value as JSON has it.
+    """
+    if on_postgresql():
+        declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+        return f"jsonb_to_recordset(%({name})s::jsonb) AS {name}({declared})"
+    picked = ", ".join(f"value ->> '{column}' AS {column}" for column in columns)
+    return f"(SELECT {picked} FROM json_each(%({name})s)) AS {name}"  # noqa: S608  names of our own
+
+
+def as_json(items: Iterable[Row]) -> str:
+    """Rows for a `recordset`, their times and ids as the database keeps them."""
+    return json.dumps(list(items), default=_in_json)
+
+
+def _in_json(value: object) -> str:
+    if isinstance(value, UUID):
+        return value.hex
+    return str(_as_stored(value))
 
 
 def lease_time(fallback: datetime) -> datetime:

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 
-from vaguemestre.ledger.models import Delivery, Message
+from vaguemestre.ledger.models import Message
 from vaguemestre.mail.state import OnDoubt
 
 
@@ -17,8 +17,8 @@ def on_doubt(message: Message) -> OnDoubt:
     return OnDoubt.RETRY if message.stream is None else OnDoubt(message.stream.on_doubt)
 
 
-def after_doubt(delivery: Delivery, now: datetime) -> datetime | None:
-    """When it is tried again by itself; None leaves it to a person, as a second doubt always does."""
-    if on_doubt(delivery.message) is OnDoubt.HOLD or delivery.doubts > 1:
+def after_doubt(policy: OnDoubt, doubts: int, now: datetime) -> datetime | None:
+    """When a delivery is tried again by itself after so many doubts; None leaves it to a person."""
+    if policy is OnDoubt.HOLD or doubts > 1:
         return None
     return now + timedelta(seconds=settings.ENVIRONMENT.doubt_delay)

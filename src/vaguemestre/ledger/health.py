@@ -39,3 +39,9 @@ def store_health(connection: Connection, state: HealthState) -> None:
     """Give the row another health; the caller saves it."""
     for column, value in health_columns(state).items():
         setattr(connection, column, value)
+
+
+def keep_health(connection_id: int, version: int, state: HealthState) -> None:
+    """Store a health that a courier learned. A person's pause stays, and other settings are not blamed."""
+    unpaused = Connection.objects.filter(pk=connection_id, version=version).exclude(health="paused")
+    unpaused.update(**health_columns(state))

@@ -2,30 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger import hops, vault
-from vaguemestre.ledger.database import rows
-from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.database import as_json, execute, moment, recordset, rows
+from vaguemestre.ledger.leases import Lease
+from vaguemestre.ledger.models import Connection, Lane
+from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState
+from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.smtp.hop import NextHop
 
 # One look at all lanes: active connections, their health, and whether anything is due there. The subquery
 # stops at the first row of the index of what is due.
 _SURVEY = """
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
-       c.health_since, c.broken_running, c.max_sessions,
+       c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at, l.manner_version,
        EXISTS (
          SELECT 1 FROM ledger_delivery d
          WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
            AND d.route_epoch = i.routing_epoch
        ) AS due
-FROM ledger_connection c, ledger_instance i
+FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
 WHERE c.active
 ORDER BY c.id
+"""
+
+_ACTIVITY = """
+UPDATE ledger_lane AS l SET activity = told.activity
+FROM {told} WHERE l.connection_id = told.connection AND l.epoch = told.epoch
 """
 
 
@@ -37,6 +46,7 @@ class LaneFacts:
         version: of the connection's settings; another version, another session.
         due: whether a delivery could be claimed now.
         max_sessions: at once; None where the connection says nothing.
+        ladder: how its server is spoken to, as learned for these settings.
     """
 
     connection_id: int
@@ -44,11 +54,12 @@ class LaneFacts:
     health: HealthState
     due: bool
     max_sessions: int | None
+    ladder: Ladder
 
 
 def survey(now: datetime) -> list[LaneFacts]:
     """The lanes of all active connections."""
-    return [_facts(row) for row in rows(_SURVEY, {"now": now})]
+    return [_facts(row, now) for row in rows(_SURVEY, {"now": now})]
 
 
 def hop_of(connection_id: int) -> NextHop:
@@ -61,22 +72,38 @@ def hop_of(connection_id: int) -> NextHop:
     return hops.hop(connection, vault.secret_of(connection))
 
 
-def _facts(row: dict[str, Any]) -> LaneFacts:
+def keep_ladder(lease: Lease, version: int, ladder: Ladder) -> None:
+    """Remember the manner that a server takes, for that version of the connection's settings."""
+    Lane.objects.filter(connection_id=lease.connection_id, epoch=lease.epoch).update(
+        manner=ladder.manner.value, manner_why=ladder.why, manner_at=ladder.at, manner_version=version
+    )
+
+
+def keep_activities(activities: Mapping[Lease, Mapping[str, object]], now: datetime) -> None:
+    """Write down what lanes are doing, for people."""
+    told = [
+        {
+            "connection": lease.connection_id,
+            "epoch": lease.epoch,
+            "activity": {**doing, "at": now.isoformat()},
+        }
+        for lease, doing in activities.items()
+    ]
+    source = recordset("told", connection="bigint", epoch="bigint", activity="jsonb")
+    execute(_ACTIVITY.format(told=source), {"told": as_json(told)})
+
+
+def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
     health = HealthState(
         state=Health(row["health"]),
         why=row["health_why"],
         text=row["health_text"],
-        until=_moment(row["health_until"]),
+        until=None if row["health_until"] is None else moment(row["health_until"]),
         step=row["health_step"],
         broken_running=row["broken_running"],
-        since=_moment(row["health_since"]),
+        since=None if row["health_since"] is None else moment(row["health_since"]),
     )
-    return LaneFacts(row["id"], row["version"], health, bool(row["due"]), row["max_sessions"])
-
-
-def _moment(value: object) -> datetime | None:
-    """A time of a hand-written statement: SQLite's driver knows no zone, and what is stored is UTC."""
-    if value is None:
-        return None
-    found = value if isinstance(value, datetime) else datetime.fromisoformat(str(value))
-    return found.replace(tzinfo=found.tzinfo or UTC)
+    learned_at = None if row["manner_at"] is None else moment(row["manner_at"])
+    ladder = Ladder(Manner(row["manner"]), row["manner_why"], learned_at)
+    ladder = remembered(ladder, row["manner_version"], row["version"], now)
+    return LaneFacts(row["id"], row["version"], health, bool(row["due"]), row["max_sessions"], ladder)

@@ -1,129 +1,127 @@
-"""The queue: claim, stage, settle. The transitions of a delivery while a courier holds it.
+"""The queue's hot path: claim, and record what was staged and settled. Few and large transactions.
 
 Every function is one transaction that first makes sure of the lane's lease (its epoch), so that a stale
-courier writes nothing. `stage` is the durable mark that goes before an end of data (L6): it also checks the
-routing epoch and that the connection is active (L3). What was staged and has no recorded outcome is in doubt;
-`recover` finds it when a lane changes hands.
+courier writes nothing. The mark of a stage is committed before an end of data goes out (L6); it also checks
+the routing epoch and that the connection is active (L3). What was staged and has no recorded outcome is in
+doubt; `recovery` finds it when a lane changes hands.
 
-Fails with `Stale`: the lease, the route or the connection is not what it was; nothing was written.
+The statements are written by hand: a handful for each transaction, however many messages it concerns.
+
+Fails with `Stale`: the lease is somebody else's; nothing was written.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger.allowance import allowance, use
-from vaguemestre.ledger.database import chunked, for_share, for_update, rows, writing
+from django.db import DatabaseError
+
+from vaguemestre.ledger import allowance
+from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Settlement, Stale
+from vaguemestre.ledger.database import (
+    AWAY,
+    Row,
+    as_json,
+    chunked,
+    execute,
+    for_share,
+    for_update,
+    recordset,
+    rows,
+    writing,
+)
 from vaguemestre.ledger.doubts import after_doubt
-from vaguemestre.ledger.health import health_columns
+from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
-from vaguemestre.ledger.models import Attempt, Connection, Delivery, Event, Message
-from vaguemestre.mail.reply import Reply
-from vaguemestre.mail.state import DeliveryState
-from vaguemestre.policy.health import HealthState
+from vaguemestre.mail.state import DeliveryState, OnDoubt
 
 # The lease is ours, and stays so until this transaction ends.
 _HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoch = %(epoch)s"
 
 # What is due on a lane, in the order of acceptance; only what was routed at the present epoch (L3).
 _DUE = """
-SELECT d.id, d.message_id FROM ledger_delivery d
+SELECT d.id, d.message_id, d.recipient, d.route, d.counted, d.spent, d.retry_age, d.doubts, d.orphaned,
+       m.size, m.on_doubt, s.on_doubt AS stream_on_doubt
+FROM ledger_delivery d
+JOIN ledger_message m ON m.id = d.message_id
+LEFT JOIN ledger_stream s ON s.id = m.stream_id
 WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
   AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
   AND (d.state = 'in_doubt' OR d.expires_at IS NULL OR d.expires_at > %(now)s)
 ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
 
-# The mark before the dot. It holds the connection and the instance row, so that a change of the routing comes
+_CLAIM = """
+UPDATE ledger_delivery AS d
+SET state = 'claimed', lane_epoch = %(epoch)s, claimed_at = %(now)s, attempt = taken.attempt
+FROM {taken} WHERE d.id = taken.delivery
+"""
+
+# The mark before the dot holds the connection and the instance row, so that a change of the routing comes
 # before or after; in this order, which is every such change's, so that they never wait for each other.
 _ACTIVE = "SELECT 1 FROM ledger_connection WHERE id = %(connection)s AND active"
 _ROUTING = "SELECT routing_epoch FROM ledger_instance"
+_STAGE = """
+UPDATE ledger_delivery AS d SET staged_at = %(now)s
+FROM {marked}
+WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
+  AND d.lane_epoch = %(epoch)s AND d.route_epoch = %(routing)s AND d.connection_id = %(connection)s
+RETURNING id
+"""
+_UNSTAGE = "UPDATE ledger_delivery AS d SET staged_at = NULL FROM {marked} WHERE d.id = marked.delivery"
 
-
-class Stale(Exception):
-    """What this courier believes is not so any more; it must let go."""
-
-
-@dataclass(frozen=True)
-class Duty:
-    """One delivery in a courier's hands.
-
-    Attributes:
-        spent: seconds of delay that count towards `retry_age`.
-        doubts: above 0, this is the retry of a delivery in doubt (L6).
-    """
-
-    id: int
-    recipient: str
-    counted: int
-    spent: float
-    retry_age: float
-    doubts: int
-
-
-@dataclass(frozen=True)
-class Claim:
-    """Deliveries of one message that travel in one transaction.
-
-    Attributes:
-        route: as `Delivery.route` keeps it.
-        size: bytes of the content as accepted.
-    """
-
-    attempt: UUID
-    message_id: int
-    route: dict[str, Any]
-    size: int
-    duties: tuple[Duty, ...]
+_SETTLE = """
+UPDATE ledger_delivery AS d
+SET state = done.state, next_attempt_at = done.next_attempt_at, counted = done.counted, spent = done.spent,
+    doubts = done.doubts, doubt_reason = COALESCE(done.doubt_reason, d.doubt_reason),
+    last_code = COALESCE(done.last_code, d.last_code), last_text = COALESCE(done.last_text, d.last_text),
+    trouble = done.trouble, settled_at = done.settled_at,
+    lane_epoch = NULL, claimed_at = NULL, staged_at = NULL, orphaned = 0
+FROM {done}
+WHERE d.id = done.delivery AND d.attempt = done.attempt AND d.state = 'claimed' AND d.lane_epoch = %(epoch)s
+RETURNING id
+"""
+_ATTEMPTS = """
+INSERT INTO ledger_attempt (uid, message_id, connection_id, connection_version, lane_epoch, started_at,
+                            staged_at, ended_at, peer, tls, steps)
+SELECT uid, message_id, %(connection)s, connection_version, %(epoch)s, started_at, staged_at, ended_at, peer,
+       tls, steps
+FROM {tried} WHERE true
+ON CONFLICT (uid) DO NOTHING
+"""
+_EVENTS = """
+INSERT INTO ledger_event (delivery_id, at, state, attempt, detail)
+SELECT delivery, at, state, attempt, detail FROM {happened}
+"""
 
 
 @dataclass(frozen=True)
-class Settlement:
-    """What an attempt did to one delivery.
+class Recorded:
+    """What became of a record.
 
     Attributes:
-        state: the delivery's next state.
-        reply: the server's words, if any.
-        trouble: what the message's page explains: {"phase", "cause", "row", "why", "facts"}.
-        delay: seconds until the next try, for `queued`, and for `in_doubt` that is tried again.
-        counted: whether `delay` counts towards expiry.
-        doubt: why it is in doubt, for `in_doubt`.
+        staged: for each mark, whether its end of data may go out.
+        settled: the deliveries that were settled now; a repeated report settles none.
     """
 
-    delivery: int
-    state: DeliveryState
-    reply: Reply | None = None
-    trouble: dict[str, Any] | None = None
-    delay_until: datetime | None = None
-    delay: float = 0.0
-    counted: bool = False
-    doubt: str = ""
+    staged: tuple[bool, ...]
+    settled: frozenset[int]
 
 
 @dataclass(frozen=True)
-class Report:
-    """An attempt, as it is kept.
+class Entry:
+    """What is to be recorded of one lane."""
 
-    Attributes:
-        steps: the transcript as JSON.
-        health: the connection's health afterwards; None leaves it.
-    """
-
-    claim: Claim
-    started_at: datetime
-    staged_at: datetime | None
-    connection_version: int
-    peer: str
-    tls: str
-    steps: Sequence[dict[str, Any]]
-    settlements: tuple[Settlement, ...]
-    health: HealthState | None = None
-    facts: dict[str, Any] = field(default_factory=dict)
+    lease: Lease
+    marks: Sequence[Mark]
+    reports: Sequence[Report]
 
 
 def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
@@ -138,245 +136,240 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
         Stale: the lease is somebody else's.
     """
     with writing():
-        _hold(lease)
-        left = allowance(lease.connection_id, now)
+        hold(lease)
+        left = allowance.allowance(lease.connection_id, now)
         room = limit if left.recipients is None else min(limit, left.recipients)
         if room == 0 or left.messages == 0:
             return []
-        due = rows(_DUE + for_update(), {"connection": lease.connection_id, "now": now, "limit": room})
-        if not due:
-            return []
-        groups = _grouped(Delivery.objects.in_bulk([row["id"] for row in due]), due)
-        pieces = [piece for group in groups for piece in chunked(group, left.most or len(group))]
-        claims = [_take(lease, piece, now) for piece in pieces[: left.messages]]
-        if left.limited:
-            use(lease.connection_id, len(claims), sum(len(taken.duties) for taken in claims), now)
+        asked = {"connection": lease.connection_id, "now": now, "limit": room}
+        due = rows(_DUE + for_update("d"), asked)
+        pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
+        claims = [_claim(piece) for piece in pieces[: left.messages]]
+        if claims:
+            _take(lease, claims, now)
+        if claims and left.limited:
+            allowance.take(lease.connection_id, {one.attempt: len(one.duties) for one in claims}, now)
         return claims
 
 
-def stage(lease: Lease, taken: Claim, now: datetime, recipients: Collection[str] | None = None) -> None:
-    """Mark a claim as about to be acknowledged: committed before the end of data goes out.
+def record(lease: Lease, marks: Sequence[Mark], reports: Sequence[Report], now: datetime) -> Recorded:
+    """Keep what attempts did, and mark claims as about to be acknowledged: one commit for all.
 
-    Args:
-        lease: of the lane.
-        taken: the claim.
-        now: the time of the mark.
-        recipients: those whom the server took at RCPT; the others cannot be in doubt. None means all.
-
-    Raises:
-        Stale: the lease, the route or the connection changed; the end of data must not be sent.
-    """
-    with writing():
-        _hold(lease)
-        if not rows(_ACTIVE + for_share(), {"connection": lease.connection_id}):
-            raise Stale("the connection is not active any more")
-        routing = rows(_ROUTING + for_share(), {})
-        staged = [duty.id for duty in taken.duties if recipients is None or duty.recipient in recipients]
-        ours = Delivery.objects.filter(
-            attempt=taken.attempt,
-            state=DeliveryState.CLAIMED,
-            lane_epoch=lease.epoch,
-            route_epoch=routing[0]["routing_epoch"],
-            connection_id=lease.connection_id,
-            pk__in=staged,
-        )
-        if ours.update(staged_at=now) != len(staged):
-            raise Stale("the route changed")
-
-
-def settle(lease: Lease, report: Report, now: datetime) -> None:
-    """Record what an attempt did, once, with its transcript and the connection's health.
+    Repeating a report changes nothing. A mark that may not go out (its route changed, its connection is
+    inactive) is told by position and leaves its claim as it was.
 
     Raises:
         Stale: the lease is somebody else's; nothing was written.
-        ValueError: a delivery of the claim has no settlement: it would stay claimed.
     """
-    settled = {settlement.delivery for settlement in report.settlements}
-    if settled != {duty.id for duty in report.claim.duties}:
-        raise ValueError("an attempt settles each delivery of its claim")
     with writing():
-        _hold(lease)
-        _keep_attempt(lease, report, now)
-        for settlement in report.settlements:
-            _apply(lease, report, settlement, now)
-        if report.health is not None:
-            keep_health(lease.connection_id, report.connection_version, report.health)
+        hold(lease)
+        settled = _settle(lease, reports) if reports else frozenset()
+        return Recorded(_stage(lease, marks, now) if marks else (), settled)
 
 
-def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    """Return claims that were not begun; a retry of a doubt returns to doubt, and so does what was staged."""
+def record_all(entries: Sequence[Entry], now: datetime) -> list[Recorded | Stale | DatabaseError]:
+    """`record` for several lanes in one commit; what one of them meets is its own answer.
+
+    Raises:
+        OperationalError, InterfaceError: the database is away; nothing was written for any.
+    """
     with writing():
-        _hold(lease)
-        held = Delivery.objects.filter(
-            attempt__in=[taken.attempt for taken in claims],
-            state=DeliveryState.CLAIMED,
-            lane_epoch=lease.epoch,
-        )
-        unused = list(held.select_related("message__stream"))
-        for delivery in unused:
-            _let_go(delivery, "forced_shutdown", now)
-        if unused and allowance(lease.connection_id, now).limited:
-            transactions = len({delivery.attempt for delivery in unused})
-            use(lease.connection_id, -transactions, -len(unused), now)
+        return [_recorded(entry, now) for entry in entries]
 
 
-def refuse_gone(lease: Lease, taken: Claim, now: datetime) -> None:
-    """End a claim whose content retention removed: there is nothing left to send."""
-    with writing():
-        _hold(lease)
-        held = Delivery.objects.filter(
-            attempt=taken.attempt, state=DeliveryState.CLAIMED, lane_epoch=lease.epoch
-        )
-        for delivery in held:
-            delivery.trouble = {"why": "content_gone", "facts": {}}
-            # What may have arrived never expires (L6): a person decides.
-            state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.EXPIRED
-            _release(delivery, state, now, None, {"code": state.value, "why": "content_gone"})
+def _recorded(entry: Entry, now: datetime) -> Recorded | Stale | DatabaseError:
+    try:
+        return record(entry.lease, entry.marks, entry.reports, now)
+    except AWAY:
+        raise
+    except (Stale, DatabaseError) as refusal:
+        return refusal
 
 
-def recover(lease: Lease, now: datetime) -> int:
-    """What earlier holders of the lane left claimed: queued again, or in doubt where it was staged."""
-    with writing():
-        _hold(lease)
-        left = Delivery.objects.filter(
-            connection_id=lease.connection_id, state=DeliveryState.CLAIMED, lane_epoch__lt=lease.epoch
-        ).select_related("message__stream")
-        for delivery in left:
-            _let_go(delivery, "worker_died", now)
-        return len(left)
-
-
-def keep_health(connection_id: int, version: int, health: HealthState) -> None:
-    """Store a connection's health. A person's pause stays, and other settings are not blamed."""
-    unpaused = Connection.objects.filter(pk=connection_id, version=version).exclude(health="paused")
-    unpaused.update(**health_columns(health))
-
-
-def _hold(lease: Lease) -> None:
+def hold(lease: Lease) -> None:
+    """Raise `Stale` unless the lease is ours, and keep it so until the transaction ends."""
     if not rows(_HOLD + for_share(), {"connection": lease.connection_id, "epoch": lease.epoch}):
         raise Stale("the lane is held by another courier")
 
 
-def _grouped(found: dict[int, Delivery], due: Sequence[dict[str, Any]]) -> list[list[Delivery]]:
+# Claiming
+
+
+def _grouped(due: Iterable[Row]) -> list[list[Row]]:
     """By message, in order; a retry of a doubt travels apart from what was never tried."""
-    groups: dict[tuple[int, bool, str], list[Delivery]] = {}
+    groups: dict[tuple[int, bool, str], list[Row]] = {}
     for row in due:
-        delivery = found[row["id"]]
-        key = (delivery.message_id, delivery.doubts > 0, str(delivery.route))
-        groups.setdefault(key, []).append(delivery)
+        groups.setdefault((row["message_id"], row["doubts"] > 0, row["route"]), []).append(row)
     return list(groups.values())
 
 
-def _take(lease: Lease, deliveries: Sequence[Delivery], now: datetime) -> Claim:
-    attempt = new_id()
-    message = Message.objects.only("size").get(pk=deliveries[0].message_id)
-    Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(
-        state=DeliveryState.CLAIMED.value, lane_epoch=lease.epoch, claimed_at=now, attempt=attempt
-    )
-    duties = tuple(
-        Duty(
-            delivery.pk,
-            delivery.recipient,
-            delivery.counted,
-            delivery.spent,
-            delivery.retry_age,
-            delivery.doubts,
-        )
-        for delivery in deliveries
-    )
-    return Claim(attempt, message.pk, dict(deliveries[0].route or {}), message.size, duties)
-
-
-def _keep_attempt(lease: Lease, report: Report, now: datetime) -> None:
-    Attempt.objects.create(
-        uid=report.claim.attempt,
-        message_id=report.claim.message_id,
-        connection_id=lease.connection_id,
-        connection_version=report.connection_version,
-        lane_epoch=lease.epoch,
-        started_at=report.started_at,
-        staged_at=report.staged_at,
-        ended_at=now,
-        peer=report.peer,
-        tls=report.tls,
-        steps=list(report.steps),
+def _claim(deliveries: Sequence[Row]) -> Claim:
+    first = deliveries[0]
+    on_doubt = first["on_doubt"] or first["stream_on_doubt"] or OnDoubt.RETRY
+    return Claim(
+        new_id(),
+        first["message_id"],
+        _route(first["route"]),
+        first["size"],
+        tuple(_duty(row) for row in deliveries),
+        OnDoubt(on_doubt),
     )
 
 
-def _apply(lease: Lease, report: Report, settlement: Settlement, now: datetime) -> None:
-    held = Delivery.objects.filter(
-        pk=settlement.delivery,
-        state=DeliveryState.CLAIMED,
-        lane_epoch=lease.epoch,
-        attempt=report.claim.attempt,
+def _duty(row: Row) -> Duty:
+    return Duty(
+        row["id"],
+        row["recipient"],
+        row["counted"],
+        row["spent"],
+        row["retry_age"],
+        row["doubts"],
+        row["orphaned"],
     )
-    delivery = held.select_related("message__stream").first()
-    if delivery is None:
-        raise Stale("the delivery was taken from this courier")
-    _note_words(delivery, settlement)
+
+
+@lru_cache(maxsize=256)
+def _route(stored: str) -> dict[str, Any]:
+    """Few routes are in use at once; nobody changes the value."""
+    route: dict[str, Any] = json.loads(stored)
+    return route
+
+
+def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
+    taken = [{"delivery": duty.id, "attempt": one.attempt} for one in claims for duty in one.duties]
+    source = recordset("taken", delivery="bigint", attempt="uuid")
+    execute(_CLAIM.format(taken=source), {"taken": as_json(taken), "epoch": lease.epoch, "now": now})
+
+
+# Staging
+
+
+def _stage(lease: Lease, marks: Sequence[Mark], now: datetime) -> tuple[bool, ...]:
+    if not rows(_ACTIVE + for_share(), {"connection": lease.connection_id}):
+        return (False,) * len(marks)
+    routing = rows(_ROUTING + for_share(), {})[0]["routing_epoch"]
+    asked = [_marked(mark.claim.attempt, mark.deliveries) for mark in marks]
+    source = recordset("marked", delivery="bigint", attempt="uuid")
+    parameters = {"now": now, "epoch": lease.epoch, "routing": routing, "connection": lease.connection_id}
+    found = rows(
+        _STAGE.format(marked=source), parameters | {"marked": as_json([row for one in asked for row in one])}
+    )
+    staged = {row["id"] for row in found}
+    answers = tuple(all(row["delivery"] in staged for row in one) for one in asked)
+    undone = [row for one, whole in zip(asked, answers, strict=True) if not whole for row in one]
+    if undone:
+        execute(_UNSTAGE.format(marked=source), {"marked": as_json(undone)})
+    return answers
+
+
+def _marked(attempt: UUID, deliveries: Iterable[int]) -> list[Row]:
+    return [{"delivery": delivery, "attempt": attempt} for delivery in deliveries]
+
+
+# Settling
+
+
+def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
+    done = [_done(report, settlement) for report in reports for settlement in report.settlements]
+    source = recordset(
+        "done",
+        delivery="bigint", attempt="uuid", state="text", next_attempt_at="timestamptz", counted="int",
+        spent="float8", doubts="int", doubt_reason="text", last_code="int", last_text="text", trouble="jsonb",
+        settled_at="timestamptz",
+    )  # fmt: skip
+    found = rows(_SETTLE.format(done=source), {"done": as_json(done), "epoch": lease.epoch})
+    settled = frozenset(row["id"] for row in found)
+    _keep_attempts(lease, reports)
+    _keep_events(reports, settled)
+    allowance.spend([report.claim.attempt for report in reports if report.offered], reports[-1].ended_at)
+    allowance.give_back([report.claim.attempt for report in reports if not report.offered])
+    for report in reports:
+        if report.health is not None:
+            keep_health(lease.connection_id, report.connection_version, report.health)
+    return settled
+
+
+def _done(report: Report, settlement: Settlement) -> Row:
+    duty = next(duty for duty in report.claim.duties if duty.id == settlement.delivery)
+    doubtful = settlement.state is DeliveryState.IN_DOUBT and bool(settlement.doubt)
+    counted, reply = settlement.counted and not doubtful, settlement.reply
+    return {
+        "delivery": duty.id,
+        "attempt": report.claim.attempt,
+        "state": settlement.state.value,
+        "next_attempt_at": _next(report, settlement, duty),
+        "counted": duty.counted + counted,
+        "spent": duty.spent + (settlement.delay if counted else 0.0),
+        "doubts": duty.doubts + doubtful,
+        "doubt_reason": settlement.doubt or None,
+        "last_code": None if reply is None else reply.code,
+        "last_text": None if reply is None else reply.text,
+        "trouble": settlement.trouble,
+        "settled_at": report.ended_at if settlement.state.terminal else None,
+    }
+
+
+def _next(report: Report, settlement: Settlement, duty: Duty) -> datetime | None:
     if settlement.state is DeliveryState.IN_DOUBT and settlement.doubt:
-        _doubt(delivery, settlement.doubt, now)
-        return
-    if settlement.counted:
-        delivery.counted += 1
-        delivery.spent += settlement.delay
-    _release(delivery, settlement.state, now, settlement.delay_until, _words(settlement))
+        return after_doubt(report.claim.on_doubt, duty.doubts + 1, report.ended_at)
+    return settlement.delay_until
 
 
-def _note_words(delivery: Delivery, settlement: Settlement) -> None:
-    if settlement.reply is not None:
-        delivery.last_code, delivery.last_text = settlement.reply.code, settlement.reply.text
-    delivery.trouble = settlement.trouble
+def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:
+    tried = [
+        {
+            "uid": report.claim.attempt,
+            "message_id": report.claim.message_id,
+            "connection_version": report.connection_version,
+            "started_at": report.started_at,
+            "staged_at": report.staged_at,
+            "ended_at": report.ended_at,
+            "peer": report.peer,
+            "tls": report.tls,
+            "steps": report.steps,
+        }
+        for report in reports
+    ]
+    source = recordset(
+        "tried",
+        uid="uuid", message_id="bigint", connection_version="int", started_at="timestamptz",
+        staged_at="timestamptz", ended_at="timestamptz", peer="text", tls="text", steps="jsonb",
+    )  # fmt: skip
+    parameters = {"connection": lease.connection_id, "epoch": lease.epoch}
+    execute(_ATTEMPTS.format(tried=source), parameters | {"tried": as_json(tried)})
 
 
-def _words(settlement: Settlement) -> dict[str, Any]:
+def _keep_events(reports: Iterable[Report], settled: frozenset[int]) -> None:
+    happened = [
+        {
+            "delivery": settlement.delivery,
+            "at": report.ended_at,
+            "state": settlement.state.value,
+            "attempt": report.claim.attempt,
+            "detail": _words(report, settlement),
+        }
+        for report in reports
+        for settlement in report.settlements
+        if settlement.delivery in settled
+    ]
+    source = recordset(
+        "happened", delivery="bigint", at="timestamptz", state="text", attempt="uuid", detail="jsonb"
+    )
+    execute(_EVENTS.format(happened=source), {"happened": as_json(happened)})
+
+
+def _words(report: Report, settlement: Settlement) -> dict[str, Any]:
+    """What the time line says of it."""
+    duty = next(duty for duty in report.claim.duties if duty.id == settlement.delivery)
+    following = _next(report, settlement, duty)
+    words: dict[str, Any] = {"trouble": settlement.trouble}
+    if following is not None:
+        words["next"] = following.isoformat()
+    if settlement.state is DeliveryState.IN_DOUBT and settlement.doubt:
+        return {"code": "in_doubt", "reason": settlement.doubt, **words}
     reply = settlement.reply
     return {
         "code": "attempt",
         "reply": None if reply is None else {"code": reply.code, "text": reply.text},
-        "trouble": settlement.trouble,
-        "next": None if settlement.delay_until is None else settlement.delay_until.isoformat(),
+        **words,
     }
-
-
-def _release(
-    delivery: Delivery,
-    state: DeliveryState,
-    now: datetime,
-    next_attempt_at: datetime | None,
-    detail: dict[str, Any],
-) -> None:
-    """Move a claimed delivery to another state, with its event."""
-    attempt = delivery.attempt
-    delivery.state = state.value
-    delivery.lane_epoch = delivery.claimed_at = delivery.staged_at = None
-    delivery.next_attempt_at = next_attempt_at
-    delivery.settled_at = now if state.terminal else None
-    delivery.save()
-    Event.objects.create(delivery=delivery, at=now, state=state.value, attempt=attempt, detail=detail)
-
-
-def _let_go(delivery: Delivery, reason: str, now: datetime) -> None:
-    """Return what nobody works at any more: in doubt where its end of data may have gone out."""
-    if delivery.staged_at is None:
-        _unclaim(delivery, now)
-    else:
-        _doubt(delivery, reason, now)
-
-
-def _unclaim(delivery: Delivery, now: datetime) -> None:
-    state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.QUEUED
-    _release(delivery, state, now, now, {"code": "put_back"})
-
-
-def _doubt(delivery: Delivery, reason: str, now: datetime) -> None:
-    delivery.doubts += 1
-    delivery.doubt_reason = reason
-    next_attempt_at = after_doubt(delivery, now)
-    detail = {
-        "code": "in_doubt",
-        "reason": reason,
-        "trouble": delivery.trouble,
-        "next": None if next_attempt_at is None else next_attempt_at.isoformat(),
-    }
-    _release(delivery, DeliveryState.IN_DOUBT, now, next_attempt_at, detail)

@@ -52,6 +52,7 @@ _REASONS = {
         " serves the rest."
     ),
 }
+_STANDS_IN = gettext_noop("“%(backup_name)s” carries it in place of “%(connection_name)s”.")
 _WHYS = {
     "no_answer_to_content": gettext_noop(
         "The connection broke after the whole message had gone out, before the server's answer: it may have"
@@ -96,6 +97,9 @@ _WHYS = {
     "message_refused": gettext_noop("The server refuses this message."),
     "stage_refused": gettext_noop("The route changed at the last moment; nothing was handed over."),
     "courier_died": gettext_noop("The courier stopped before the message was handed over."),
+    "our_fault": gettext_noop(
+        "A fault of Vaguemestre itself ended this attempt; its log tells more. It is tried again later."
+    ),
     "secret_unreadable": gettext_noop(
         "The stored password cannot be read any more: type it again. The connection is locked until then."
     ),
@@ -113,6 +117,8 @@ _EVENTS = {
     "put_back": gettext_noop("Put back into the queue"),
     "in_doubt": gettext_noop("May have arrived"),
     "waits_for_person": gettext_noop("Waits for a person: the route would now be another"),
+    "backup": gettext_noop("Handed to “%(backup_name)s”, which stands in for “%(connection_name)s”"),
+    "backup_over": gettext_noop("Back at “%(connection_name)s” from “%(backup_name)s”"),
     "expired": gettext_noop("Expired"),
 }
 _DOUBTS = {
@@ -164,6 +170,7 @@ _REFUSALS = {
     "auth_contradicts": gettext_noop(
         "There is a password, but the kind of authentication is none: leave out one of them."
     ),
+    "backup_itself": gettext_noop("A connection cannot stand in for itself."),
     "limit_range": gettext_noop("A limit is a whole number above 0, or empty for none."),
     "ip_syntax": gettext_noop("This is not an IP address."),
     "address_twice": gettext_noop("This address is in the list twice."),
@@ -198,8 +205,10 @@ def state_text(state: str) -> str:
 
 
 def reason_text(reason: Mapping[str, Any]) -> str:
-    """Why a delivery is routed as it is, or held: {"code", "facts"}."""
-    return _filled(_REASONS, str(reason["code"]), reason.get("facts", {}))
+    """Why a delivery is routed as it is, or held: {"code", "facts"}; and who stands in."""
+    facts = reason.get("facts", {})
+    why = _filled(_REASONS, str(reason["code"]), facts)
+    return f"{why} {gettext(_STANDS_IN) % facts}" if "backup" in facts else why
 
 
 def trouble_text(trouble: Mapping[str, Any]) -> str:
@@ -209,7 +218,7 @@ def trouble_text(trouble: Mapping[str, Any]) -> str:
 
 def event_text(detail: Mapping[str, Any]) -> str:
     """A line of a message's time line."""
-    return gettext(_EVENTS.get(str(detail.get("code", "")), str(detail.get("code", ""))))
+    return _filled(_EVENTS, str(detail.get("code", "")), detail)
 
 
 def doubt_text(reason: str) -> str:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from vaguemestre.mail.address_list import parse_addresses
 from vaguemestre.mail.errors import Invalid
@@ -55,10 +55,8 @@ class Content:
 
     @cached_property
     def _split(self) -> int:
-        if self.raw.startswith(b"\r\n"):
-            return 0
-        end = self.raw.find(b"\r\n\r\n")
-        return len(self.raw) if end < 0 else end + 2
+        end = header_end(self.raw)
+        return len(self.raw) if end is None else end
 
     @property
     def header_block(self) -> bytes:
@@ -103,6 +101,14 @@ class Content:
     def eight_bit(self) -> bool:
         """Whether a byte beyond ASCII is in it (RFC 6152)."""
         return not self.raw.isascii()
+
+
+def header_end(raw: bytes) -> int | None:
+    """Where the header section ends in a content, or in its beginning; None where that is not in it."""
+    if raw.startswith(b"\r\n"):
+        return 0
+    end = raw.find(b"\r\n\r\n")
+    return None if end < 0 else end + 2
 
 
 def _fields(block: bytes) -> Iterator[re.Match[bytes]]:
@@ -157,18 +163,36 @@ class Rendering:
 
 def render(content: Content, rendering: Rendering) -> bytes:
     """The bytes that leave: see the module."""
-    kept = [raw for name, raw in content.fields if not _dropped(name, rendering)]
+    return b"".join((render_header(content.header_block, rendering), b"\r\n", content.body))
+
+
+def render_header(block: bytes, rendering: Rendering) -> bytes:
+    """The header section that leaves, of the fields that came; without the empty line that ends it."""
+    fields = tuple((found[1].lower(), found[0]) for found in _fields(block))
+    names = {name for name, _ in fields}
+    kept = [raw for name, raw in fields if not _dropped(name, rendering)]
     added = [header_field("Received", rendering.received)]
     if rendering.sender is not None:
-        added.append(mailbox_field("From", rendering.sender))
+        added.append(_from_field(rendering.sender))
     if rendering.reply_to is not None:
         reply_to = rendering.reply_to
-        added.append(address_field("Reply-To", reply_to if isinstance(reply_to, str) else reply_to.header()))
-    if not content.has("date"):
+        added.append(_reply_to_field(reply_to if isinstance(reply_to, str) else reply_to.header()))
+    if b"date" not in names:
         added.append(header_field("Date", rendering.date))
-    if not content.has("message-id"):
+    if b"message-id" not in names:
         added.append(header_field("Message-ID", rendering.message_id))
-    return b"".join((*added, *kept, b"\r\n", content.body))
+    return b"".join((*added, *kept))
+
+
+@lru_cache(maxsize=256)
+def _from_field(sender: NamedMailbox) -> bytes:
+    """Few senders are in use at once."""
+    return mailbox_field("From", sender)
+
+
+@lru_cache(maxsize=256)
+def _reply_to_field(value: str) -> bytes:
+    return address_field("Reply-To", value)
 
 
 def _dropped(name: bytes, rendering: Rendering) -> bool:

@@ -1,0 +1,129 @@
+"""A lane's messages on one session: the courier's side of a window (`smtp.window.Flow`).
+
+It hands attempts to the session, has their ends of data marked before they go out (L6), judges what became of
+them and has it recorded. Nothing goes out without a lease that is still ours on a clock that counts
+suspension. A fault of ours in the middle (`break_off`) ends every attempt that is on the session: deferred
+and counted, or in doubt where it was staged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import structlog
+
+from vaguemestre.courier.attempt import Attempt, judged, poisoned, report, tried_on, wants_new_session
+from vaguemestre.ledger import recovery
+from vaguemestre.ledger.claims import Mark
+from vaguemestre.ledger.contents import ContentGone
+from vaguemestre.ledger.database import AWAY
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.phase import Phase
+from vaguemestre.policy.manner import Sign, gravest, sign_of
+from vaguemestre.smtp.flow import Message, StageRefused
+from vaguemestre.smtp.outcome import Result
+from vaguemestre.smtp.session import Session
+
+if TYPE_CHECKING:
+    from vaguemestre.courier.lane import Lane
+
+log = structlog.get_logger("courier")
+
+
+class Carriage:
+    """See the module."""
+
+    def __init__(self, lane: Lane, session: Session, first: Attempt) -> None:
+        self._lane = lane
+        self._session = session
+        self._ahead: list[Attempt] = [first]
+        self._on_it: dict[Message, Attempt] = {}
+        self._signs: list[Sign] = []
+        self._manner = lane.ladder.manner
+        self._began_at = lane.engine.now()
+
+    @property
+    def busy(self) -> bool:
+        """Whether attempts are on the session."""
+        return bool(self._on_it)
+
+    async def next(self) -> Message | None:
+        """The next message for this session; None when it, or the lane, has done enough."""
+        while attempt := self._pulled():
+            message = await self._message(attempt)
+            if message is not None:
+                self._on_it[message] = attempt
+                return message
+        return None
+
+    def _pulled(self) -> Attempt | None:
+        if self._ahead:
+            return self._ahead.pop()
+        full = self._session.transactions >= self._lane.engine.pool.transaction_limit
+        return None if full else self._lane.pull()
+
+    async def _message(self, attempt: Attempt) -> Message | None:
+        lane = self._lane
+        try:
+            return await attempt.message(lane)
+        except ContentGone:
+            await lane.engine.threads.run(recovery.refuse_gone, lane.lease, attempt.claim, lane.engine.now())
+        except AWAY:
+            lane.stale = True
+            raise
+        except Exception:
+            log.exception("message_unreadable", message=attempt.claim.message_id)
+            self._lane.settle(poisoned(lane, attempt))
+        return None
+
+    async def stage(self, taken: Sequence[tuple[Message, tuple[Mailbox, ...]]]) -> Sequence[bool]:
+        """Have the ends of data marked, all in one commit."""
+        lane, now = self._lane, self._lane.engine.now()
+        marks = [
+            Mark(self._on_it[message].claim, frozenset(mailbox.wire for mailbox in recipients))
+            for message, recipients in taken
+        ]
+        granted = await lane.engine.recorder.stage(lane, marks)
+        if not lane.lease_is_ours():
+            raise StageRefused("the lease may be lost")
+        for (message, _), marked in zip(taken, granted, strict=True):
+            if marked:
+                self._on_it[message].staged_at = now
+        return granted
+
+    def settled(self, message: Message, result: Result) -> None:
+        """What became of a message: recorded, or tried once more at once."""
+        lane, attempt = self._lane, self._on_it.pop(message)
+        tried = tried_on(self._session, result)
+        found = judged(lane, attempt, tried)
+        self._learn(result, reused=tried.reused)
+        if wants_new_session(found):
+            attempt.retried, attempt.staged_at = True, None
+            lane.return_to_front(attempt)
+            return
+        self._lane.settle(report(lane, attempt, tried, found))
+
+    def returned(self, message: Message) -> None:
+        """It was never offered, for a fault that was not its own."""
+        self._lane.return_to_front(self._on_it.pop(message))
+
+    def break_off(self) -> None:
+        """A fault of ours ended the session."""
+        for attempt in self._on_it.values():
+            self._lane.settle(poisoned(self._lane, attempt))
+        self._on_it = {}
+
+    def end(self) -> None:
+        """The session was given back: the lane learns what it told of the manner, and gets the rest back."""
+        for attempt in self._ahead:
+            self._lane.return_to_front(attempt)
+        self._ahead = []
+        self._lane.learn(gravest(self._signs), self._manner, self._began_at)
+
+    def _learn(self, result: Result, *, reused: bool) -> None:
+        self._manner = result.manner
+        for outcome in result.outcomes:
+            trouble = outcome.trouble
+            over = reused and trouble is not None and trouble.phase in {Phase.MAIL, Phase.RSET}
+            self._signs.append(sign_of(trouble, result.manner, reused_first_reply=over))

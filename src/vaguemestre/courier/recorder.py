@@ -1,0 +1,173 @@
+"""Group commits: what the sessions of all lanes want written down shares transactions.
+
+A session that is about to write an end of data waits here for its mark (`stage`); what became of a claim is
+handed over and not waited for (`settle`). While one commit runs, the next gathers. On SQLite all lanes share
+one writer; on PostgreSQL each lane has its own transactions, so that none waits for another's locks.
+
+Promises (L6): a mark that was granted is committed. Nothing is granted while results cannot be recorded. What
+a server accepted is kept on this machine's disk (`outcomes`) before it is tried again, however long the
+database is away (D6). Fails by `StageRefused` to the session, and by `Lane.lose` where the lane is gone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import structlog
+
+from vaguemestre.ledger import queue
+from vaguemestre.ledger.claims import Mark, Report
+from vaguemestre.ledger.database import AWAY
+from vaguemestre.smtp.flow import StageRefused
+
+if TYPE_CHECKING:
+    from vaguemestre.courier.engine import Engine
+    from vaguemestre.courier.lane import Lane
+
+_PAUSES = (0.05, 0.2, 0.5, 1.0)  # seconds between tries while the database is away; the last repeats
+
+log = structlog.get_logger("courier")
+
+
+@dataclass
+class _Pile:
+    """What one lane waits to have written."""
+
+    marks: list[tuple[Sequence[Mark], asyncio.Future[Sequence[bool]]]] = field(default_factory=list)
+    reports: list[Report] = field(default_factory=list)
+
+    def refuse(self, reason: str) -> None:
+        """No end of data goes out."""
+        for _, answer in self.marks:
+            if not answer.done():
+                answer.set_exception(StageRefused(reason))
+        self.marks = []
+
+
+class Recorder:
+    """See the module. Belongs to one event loop."""
+
+    def __init__(self, engine: Engine, *, together: bool) -> None:
+        self._engine = engine
+        self._together = together
+        self._piles: dict[Lane, _Pile] = {}
+        self._writers: dict[Lane | None, asyncio.Task[None]] = {}
+        self.away = False
+
+    async def stage(self, lane: Lane, marks: Sequence[Mark]) -> Sequence[bool]:
+        """Which of the marks are committed.
+
+        Raises:
+            StageRefused: none: the lane is lost, or results cannot be recorded.
+        """
+        if self.away or lane.stale:
+            raise StageRefused("results cannot be recorded now")
+        answer: asyncio.Future[Sequence[bool]] = asyncio.get_running_loop().create_future()
+        self._piles.setdefault(lane, _Pile()).marks.append((marks, answer))
+        self._start(lane)
+        return await answer
+
+    def settle(self, lane: Lane, report: Report) -> None:
+        """Have a report recorded with the next commit."""
+        self._piles.setdefault(lane, _Pile()).reports.append(report)
+        self._start(lane)
+
+    async def written(self) -> None:
+        """Wait until nothing waits."""
+        while self._writers:
+            await asyncio.wait(list(self._writers.values()))
+
+    def _start(self, lane: Lane) -> None:
+        key = None if self._together else lane
+        if key not in self._writers:
+            self._writers[key] = asyncio.create_task(self._write(key))
+
+    async def _write(self, key: Lane | None) -> None:
+        try:
+            while taken := self._taken(key):
+                await self._attend(taken)
+        finally:
+            # Here, and not in a callback: what comes from now on starts another writer.
+            del self._writers[key]
+
+    async def _attend(self, taken: dict[Lane, _Pile]) -> None:
+        try:
+            await self._commit(taken)
+        except AWAY as error:
+            await self._outlast(taken, error)
+        except Exception as fault:
+            # A fault of ours: nothing goes out on trust, and what was staged is found in doubt.
+            log.exception("record_failed")
+            for lane, pile in taken.items():
+                pile.refuse("results cannot be recorded")
+                _lose(lane, fault)
+
+    def _taken(self, key: Lane | None) -> dict[Lane, _Pile]:
+        if key is None:
+            taken, self._piles = self._piles, {}
+            return taken
+        pile = self._piles.pop(key, None)
+        return {} if pile is None else {key: pile}
+
+    async def _commit(self, taken: dict[Lane, _Pile]) -> None:
+        now = self._engine.now()
+        entries = [
+            queue.Entry(lane.lease, [mark for marks, _ in pile.marks for mark in marks], pile.reports)
+            for lane, pile in taken.items()
+        ]
+        answers = await self._engine.threads.run(queue.record_all, entries, now)
+        for (lane, pile), answer in zip(taken.items(), answers, strict=True):
+            if isinstance(answer, queue.Recorded):
+                _grant(pile, answer.staged)
+                lane.recorded(pile.reports)
+                self._forget(pile.reports)
+            else:
+                pile.refuse(str(answer))
+                _lose(lane, answer)
+
+    async def _outlast(self, taken: dict[Lane, _Pile], error: Exception) -> None:
+        """Keep the results until the database is back; meanwhile nothing is staged."""
+        self.away = True
+        for pile in taken.values():
+            pile.refuse("results cannot be recorded now")
+        log.warning("results_not_recorded", error=type(error).__name__)
+        await self._keep([report for pile in taken.values() for report in pile.reports])
+        pauses = iter(_PAUSES)
+        while True:
+            await asyncio.sleep(next(pauses, _PAUSES[-1]))
+            with contextlib.suppress(*AWAY):
+                await self._commit(taken)
+                self.away = False
+                return
+
+    async def _keep(self, reports: Sequence[Report]) -> None:
+        """On this machine's disk; where that fails too, what was staged is in doubt if this process ends."""
+        outcomes = self._engine.outcomes
+        if outcomes is None:
+            return
+        try:
+            await asyncio.to_thread(outcomes.keep, reports)
+        except OSError as error:
+            log.error("outcomes_not_kept", error=str(error))  # noqa: TRY400  the reason is the whole story
+
+    def _forget(self, reports: Sequence[Report]) -> None:
+        if self._engine.outcomes is not None:
+            self._engine.outcomes.done([report.claim.attempt for report in reports])
+
+
+def _grant(pile: _Pile, staged: Sequence[bool]) -> None:
+    position = 0
+    for marks, answer in pile.marks:
+        if not answer.done():
+            answer.set_result(staged[position : position + len(marks)])
+        position += len(marks)
+
+
+def _lose(lane: Lane, why: Exception) -> None:
+    """Give the lane up: what it holds is found by the next holder, nothing is sent twice."""
+    lane.stale = True
+    log.warning("lane_lost", connection=lane.facts.connection_id, why=str(why).partition("\n")[0])

@@ -1,0 +1,108 @@
+"""Claims that nobody works at any more: put back, or found when a lane changes hands.
+
+What was staged may have arrived and is in doubt (L6); the rest is queued again. A delivery whose courier died
+while it held it is tried at once the first time; from the second death running it waits by the retry
+schedule, so that a message that kills couriers cannot do so without end.
+
+Fails with `Stale`, as `queue` does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+from typing import Any
+
+from vaguemestre.ledger import allowance
+from vaguemestre.ledger.claims import Claim
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.doubts import after_doubt, on_doubt
+from vaguemestre.ledger.leases import Lease
+from vaguemestre.ledger.models import Delivery, Event
+from vaguemestre.ledger.queue import hold
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.schedule import RetrySchedule, nominal_delay
+
+ORDINARY = RetrySchedule()
+
+
+def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
+    """Return claims that were not begun; a retry of a doubt returns to doubt, and so does what was staged."""
+    attempts = [claim.attempt for claim in claims]
+    with writing():
+        hold(lease)
+        for delivery in _held(lease).filter(attempt__in=attempts).select_related("message__stream"):
+            _let_go(delivery, "forced_shutdown", now, now)
+        allowance.give_back(attempts)
+
+
+def refuse_gone(lease: Lease, claim: Claim, now: datetime) -> None:
+    """End a claim whose content retention removed: there is nothing left to send."""
+    with writing():
+        hold(lease)
+        for delivery in _held(lease).filter(attempt=claim.attempt):
+            delivery.trouble = {"why": "content_gone", "facts": {}}
+            # What may have arrived never expires (L6): a person decides.
+            state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.EXPIRED
+            _release(delivery, state, now, None, {"code": state.value, "why": "content_gone"})
+        allowance.give_back([claim.attempt])
+
+
+def recover(lease: Lease, now: datetime, schedule: RetrySchedule = ORDINARY) -> int:
+    """What earlier holders of the lane left claimed: queued again, or in doubt where it was staged."""
+    with writing():
+        hold(lease)
+        left = Delivery.objects.filter(
+            connection_id=lease.connection_id, state=DeliveryState.CLAIMED, lane_epoch__lt=lease.epoch
+        ).select_related("message__stream")
+        for delivery in left:
+            delivery.orphaned += 1
+            _let_go(delivery, "worker_died", now, _after_orphaned(delivery, schedule, now))
+        allowance.spend_all(lease.connection_id, now)
+        return len(left)
+
+
+def _after_orphaned(delivery: Delivery, schedule: RetrySchedule, now: datetime) -> datetime:
+    before = delivery.orphaned - 1
+    return now + timedelta(seconds=nominal_delay(schedule, before)) if before else now
+
+
+def _held(lease: Lease) -> Any:
+    return Delivery.objects.filter(state=DeliveryState.CLAIMED, lane_epoch=lease.epoch)
+
+
+def _let_go(delivery: Delivery, reason: str, now: datetime, again_at: datetime) -> None:
+    """Return what nobody works at any more: in doubt where its end of data may have gone out."""
+    if delivery.staged_at is not None:
+        _doubt(delivery, reason, now)
+        return
+    state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.QUEUED
+    _release(delivery, state, now, again_at, {"code": "put_back"})
+
+
+def _doubt(delivery: Delivery, reason: str, now: datetime) -> None:
+    delivery.doubts += 1
+    delivery.doubt_reason = reason
+    following = after_doubt(on_doubt(delivery.message), delivery.doubts, now)
+    told = {"code": "in_doubt", "reason": reason, "trouble": delivery.trouble}
+    if following is not None:
+        told["next"] = following.isoformat()
+    _release(delivery, DeliveryState.IN_DOUBT, now, following, told)
+
+
+def _release(
+    delivery: Delivery,
+    state: DeliveryState,
+    now: datetime,
+    next_attempt_at: datetime | None,
+    detail: dict[str, Any],
+) -> None:
+    """Move a claimed delivery to another state, with its event."""
+    delivery.state = state.value
+    delivery.lane_epoch = delivery.claimed_at = delivery.staged_at = None
+    delivery.next_attempt_at = next_attempt_at
+    delivery.settled_at = now if state.terminal else None
+    delivery.save()
+    Event.objects.create(
+        delivery=delivery, at=now, state=state.value, attempt=delivery.attempt, detail=detail
+    )
