@@ -347,6 +347,9 @@ class Delivery(models.Model):
                 condition=Q(expires_at__isnull=False, settled_at=None),
                 name="delivery_expiry",
             ),
+            # What waits for people is rare, and counted on every page.
+            Index(fields=["connection"], condition=Q(state="in_doubt"), name="delivery_doubts"),
+            Index(fields=["message"], condition=Q(state="held"), name="delivery_held"),
         ]
 
 
