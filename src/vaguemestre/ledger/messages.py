@@ -241,7 +241,6 @@ def depths() -> dict[str, int]:
     return {row["state"]: row["count"] for row in counts}
 
 
-def waiting_for_people() -> dict[str, int]:
 # By the indexes of what waits for people, whose conditions the literals are; the plus keeps SQLite from
 # walking the index of all messages instead.
 _FOR_PEOPLE = """
@@ -251,6 +250,7 @@ SELECT (SELECT COUNT(DISTINCT message_id) FROM ledger_delivery WHERE state = 'he
 """
 
 
+def waiting_for_people() -> dict[str, int]:
     """Messages that leave only if a person does something: held, or in doubt without a time to retry."""
     (found,) = rows(_FOR_PEOPLE, {})
     return found
