@@ -20,7 +20,7 @@ from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.transcript import Transcript
-from vaguemestre.policy.judgement import Case, Fate, Why
+from vaguemestre.policy.judgement import Case, Fate, HealthChange, Why
 from vaguemestre.policy.verdict import judge
 from vaguemestre.smtp.body import Body, Held
 from vaguemestre.smtp.flow import Message
@@ -130,10 +130,29 @@ def wants_new_session(found: tuple[Judged, ...]) -> bool:
     )
 
 
-def report(lane: Lane, attempt: Attempt, tried: Tried, found: tuple[Judged, ...]) -> Report:
-    """What is recorded; the lane learns the connection's health from it at once."""
+def breaks(found: Judged) -> bool:
+    """Whether a dialogue broke, to be counted for the connection."""
+    judgement = found.judgement
+    return judgement is not None and (
+        judgement.connection is HealthChange.NOTE or judgement.why is Why.DIALOGUE_BROKEN
+    )
+
+
+def report(
+    lane: Lane, attempt: Attempt, tried: Tried, found: tuple[Judged, ...], *, noted: bool = False
+) -> Report:
+    """What is recorded; the lane learns the connection's health from it at once.
+
+    Args:
+        lane: whose.
+        attempt: of the claim.
+        tried: what it brought.
+        found: the same, judged.
+        noted: whether the session's break was counted with another attempt already.
+    """
     now = lane.engine.now()
-    health = next_health(lane.facts.health, found, now, lane.engine.backoff)
+    telling = tuple(one for one in found if not (noted and breaks(one)))
+    health = next_health(lane.facts.health, telling, now, lane.engine.backoff)
     if health is not None:
         # Before the record, which takes a while: another attempt of the lane that ends meanwhile counts on.
         lane.facts = replace(lane.facts, health=health)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vaguemestre.courier.attempt import Attempt, judged, poisoned, report, tried_on, wants_new_session
+from vaguemestre.courier.attempt import Attempt, breaks, judged, poisoned, report, tried_on, wants_new_session
 from vaguemestre.ledger import recovery
 from vaguemestre.ledger.claims import Mark
 from vaguemestre.ledger.contents import ContentGone
@@ -40,7 +40,8 @@ class Carriage:
         self._ahead: list[Attempt] = [first]
         self._on_it: dict[Message, Attempt] = {}
         self._signs: list[Sign] = []
-        self._manner = lane.ladder.manner
+        self._wanted = self._manner = lane.ladder.manner
+        self._broken = False
         self._began_at = lane.engine.now()
 
     @property
@@ -60,8 +61,13 @@ class Carriage:
     def _pulled(self) -> Attempt | None:
         if self._ahead:
             return self._ahead.pop()
-        full = self._session.transactions >= self._lane.engine.pool.transaction_limit
-        return None if full else self._lane.pull()
+        return None if self._over() else self._lane.pull()
+
+    def _over(self) -> bool:
+        """Whether the session carries no more: it did enough, or is not what the lane would open now."""
+        lane, session = self._lane, self._session
+        full = session.transactions >= lane.engine.pool.transaction_limit
+        return full or session.hop is not lane.hop or lane.ladder.manner is not self._wanted
 
     async def _message(self, attempt: Attempt) -> Message | None:
         lane = self._lane
@@ -102,7 +108,9 @@ class Carriage:
             attempt.retried, attempt.staged_at = True, None
             lane.return_to_front(attempt)
             return
-        self._lane.settle(report(lane, attempt, tried, found))
+        # A session that breaks is one broken dialogue, however many transactions were in flight on it.
+        lane.settle(report(lane, attempt, tried, found, noted=self._broken))
+        self._broken = self._broken or any(map(breaks, found))
 
     def returned(self, message: Message) -> None:
         """It was never offered, for a fault that was not its own."""
@@ -126,4 +134,9 @@ class Carriage:
         for outcome in result.outcomes:
             trouble = outcome.trouble
             over = reused and trouble is not None and trouble.phase in {Phase.MAIL, Phase.RSET}
-            self._signs.append(sign_of(trouble, result.manner, reused_first_reply=over))
+            sign = sign_of(trouble, result.manner, reused_first_reply=over)
+            if sign is Sign.REFUSED:
+                # At once: what is tried again now goes out in the manner below.
+                self._lane.learn(sign, self._manner, self._began_at)
+            else:
+                self._signs.append(sign)

@@ -17,6 +17,7 @@ import structlog
 from django.db import DatabaseError
 
 from vaguemestre.courier.recorder import Recorder
+from vaguemestre.courier.tokens import NoTokens, Tokens
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.health import ORDINARY, Backoff
 from vaguemestre.policy.schedule import RetrySchedule
@@ -52,6 +53,7 @@ class Engine:
         boottime: seconds on a clock that counts suspension, for leases.
         jitter: draws from [0, 1).
         renewed: `boottime` when the leases were last asked to be renewed.
+        tokens: where access tokens of OAuth 2.0 come from.
         together: whether all lanes share their commits: on SQLite, which has one writer.
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
         recorder: writes down what sessions do.
@@ -67,6 +69,7 @@ class Engine:
     boottime: Callable[[], float] = system_boottime
     jitter: Callable[[], float] = random.random
     renewed: float = 0.0
+    tokens: Tokens = field(default_factory=NoTokens)
     together: bool = True
     outcomes: Outcomes | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 from uuid import UUID
@@ -22,6 +22,7 @@ from vaguemestre.courier.attempt import Attempt, judged, report, unopened
 from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.telling import tell
+from vaguemestre.courier.tokens import open_signed_in
 from vaguemestre.ledger import contents, lanes, queue, recovery, vault
 from vaguemestre.ledger.claims import Claim, Report, Stale
 from vaguemestre.ledger.connections import SECRET_UNREADABLE
@@ -35,12 +36,15 @@ from vaguemestre.policy.health import locked, probing, serves
 from vaguemestre.policy.manner import Sign, learned
 from vaguemestre.smtp.flow import Limits
 from vaguemestre.smtp.hop import NextHop
-from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.window import convey
 
 SESSIONS = 3  # at once, where a connection says nothing: what Microsoft 365 allows a mailbox
-AHEAD = 48  # deliveries claimed for each session: three full windows, so that claims are few and large
+AHEAD = (
+    48  # deliveries claimed for each session at most: three full windows, so that claims are few and large
+)
+FIRST = 6  # deliveries claimed for each session until it is known how fast they go
+BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
 CLAIM = 512  # deliveries of one claim at most
 READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
 LIMIT_PAUSE = timedelta(seconds=1)
@@ -72,6 +76,9 @@ class Lane:
         self._waiting: deque[Attempt] = deque()
         self._carrying: dict[asyncio.Task[None], Session | None] = {}
         self._filling: asyncio.Task[None] | None = None
+        self._unrecorded = 0
+        self._ahead = FIRST
+        self._claimed_at = -math.inf
         self._more = False  # the last claim took all it asked for: there is probably more
 
     def __repr__(self) -> str:
@@ -82,7 +89,7 @@ class Lane:
     @property
     def busy(self) -> bool:
         """Whether anything is in its hands."""
-        return bool(self._carrying or self._waiting or self._filling)
+        return bool(self._carrying or self._waiting or self._filling or self._unrecorded)
 
     @property
     def activity(self) -> dict[str, object]:
@@ -116,20 +123,24 @@ class Lane:
 
     def settle(self, done: Report) -> None:
         """Have a report recorded; what it says of the connection's health counts at once."""
+        self._unrecorded += 1
         if done.health is not None:
             self._health_known_at = math.inf
         self.engine.recorder.settle(self, done)
         tell(self.facts.connection_id, done)
 
-    def recorded(self, reports: Iterable[Report]) -> None:
-        """They are in the ledger, which may be asked again."""
+    def recorded(self, reports: Collection[Report]) -> None:
+        """They are in the ledger, which may be asked again; or they never will be."""
+        self._unrecorded -= len(reports)
         if any(done.health is not None for done in reports):
             self._health_known_at = self.engine.network.monotonic()
 
     # Claiming
 
     async def fill(self, now: datetime) -> None:
-        """Claim what is due, as far as there is room and the connection may work."""
+        """Claim what is due, as far as there is room and the connection may work; else let go."""
+        if self._waiting and not self._sessions(now):
+            await self.let_go()
         if self._filling is None and self._may_claim(now):
             self._filling = asyncio.create_task(self._fill(self._room(now), now))
         if self._filling is not None:
@@ -145,12 +156,20 @@ class Lane:
         sessions = self._sessions(now)
         if sessions and probing(self.facts.health, now):
             return 0 if self._carrying or self._waiting else 1
-        wanted = sessions * AHEAD
+        wanted = sessions * self._ahead
         # A claim is a transaction: rather a large one than many.
         return min(CLAIM, wanted - len(self._waiting)) if len(self._waiting) <= wanted // 2 else 0
 
+    def _pace(self) -> None:
+        """Claim as much as goes out in some seconds: what is claimed can be neither cancelled nor moved."""
+        now = self.engine.network.monotonic()
+        took, self._claimed_at = now - self._claimed_at, now
+        if self._more and took < BRISK:
+            self._ahead = min(AHEAD, self._ahead * 2)
+        elif self._more and took > SLOW:
+            self._ahead = max(1, self._ahead // 2)
+
     async def _fill(self, room: int, now: datetime) -> None:
-        self._more = False
         try:
             attempts = await self.engine.threads.run(_claimed, self.lease, room, now)
         except Stale:
@@ -173,6 +192,7 @@ class Lane:
         if not taken:
             # Its limits leave nothing for now; asking ten times a second would only cost.
             self._asks_again = now + LIMIT_PAUSE
+        self._pace()
         self._more = taken >= room > 1
         self._waiting.extend(attempts)
         self.start(now)
@@ -216,7 +236,7 @@ class Lane:
     async def _carry_on(self, first: Attempt) -> None:
         session = None if first.retried else self._borrow()
         try:
-            session = session or await open_session(self.hop, self.engine.network, self.engine.timeouts)
+            session = session or await self._open()
         except SessionFailed as failed:
             tried = unopened(first.claim, failed.trouble, failed.transcript)
             self.settle(report(self, first, tried, judged(self, first, tried)))
@@ -236,6 +256,15 @@ class Lane:
             # Cancelled or not, the pool takes back only what is beyond doubt.
             self._give_back(session)
             carriage.end()
+
+    async def _open(self) -> Session:
+        engine, hop = self.engine, self.hop
+        session = await open_signed_in(
+            self.facts.connection_id, hop, engine.tokens, engine.network, engine.timeouts
+        )
+        if self.hop is hop:
+            self.hop = session.hop  # with the token that was taken, where it signs in with one
+        return session
 
     def _carried(self, task: asyncio.Task[None]) -> None:
         self._carrying.pop(task, None)

@@ -104,7 +104,7 @@ class Recorder:
             log.exception("record_failed")
             for lane, pile in taken.items():
                 pile.refuse("results cannot be recorded")
-                _lose(lane, fault)
+                _lose(lane, pile, fault)
 
     def _taken(self, key: Lane | None) -> dict[Lane, _Pile]:
         if key is None:
@@ -127,7 +127,7 @@ class Recorder:
                 self._forget(pile.reports)
             else:
                 pile.refuse(str(answer))
-                _lose(lane, answer)
+                _lose(lane, pile, answer)
 
     async def _outlast(self, taken: dict[Lane, _Pile], error: Exception) -> None:
         """Keep the results until the database is back; meanwhile nothing is staged."""
@@ -167,7 +167,8 @@ def _grant(pile: _Pile, staged: Sequence[bool]) -> None:
         position += len(marks)
 
 
-def _lose(lane: Lane, why: Exception) -> None:
+def _lose(lane: Lane, pile: _Pile, why: Exception) -> None:
     """Give the lane up: what it holds is found by the next holder, nothing is sent twice."""
     lane.stale = True
+    lane.recorded(pile.reports)
     log.warning("lane_lost", connection=lane.facts.connection_id, why=str(why).partition("\n")[0])
