@@ -1,4 +1,4 @@
-"""The network as the operator's environment sets it: one place for verification and courier (L10).
+"""The network as the operator's environment sets it: one place for whoever dials (L10).
 
 The environment is checked by then: what it cannot mean is among its `problems`, and allows nothing here.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from vaguemestre.egress import USUAL_PORTS, Guard, parse_networks, parse_ports
 from vaguemestre.environment import Environment
+from vaguemestre.http_transport import USUAL_HTTP_PORTS, HttpTransport
 from vaguemestre.smtp.network import Network
 
 
@@ -16,3 +17,11 @@ def network_from(environment: Environment) -> Network:
     ports = parse_ports(environment.egress_ports)
     roots = environment.extra_roots
     return Network(Guard(allow, ports or USUAL_PORTS), roots="" if roots is None else str(roots))
+
+
+def http_from(environment: Environment) -> HttpTransport:
+    """How this installation reaches web servers: the guard's networks, and the port of the operator's URL."""
+    alerts, roots = environment.alert_url, environment.extra_roots
+    ports = USUAL_HTTP_PORTS if alerts is None else USUAL_HTTP_PORTS | {alerts.port}
+    guard = Guard(parse_networks(environment.egress_allow), ports)
+    return HttpTransport(guard, roots="" if roots is None else str(roots))

@@ -18,6 +18,7 @@ from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
 from vaguemestre.egress import parse_networks, parse_ports
+from vaguemestre.http_transport import Address
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 from vaguemestre.pem import has_certificates, has_key
@@ -27,6 +28,7 @@ SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
 DATABASE_FILE = "vaguemestre.sqlite3"
 LANGUAGES = ("fr", "en")
+_ALERT_HINT = "Give a web address, such as https://alerts.example.org/mail."
 _PRIVATE = tuple(
     ip_network(text)
     for text in (
@@ -73,7 +75,7 @@ class Environment:
     egress_ports: str
     source_addresses: tuple[str, ...]
     language: str
-    alert_url: str
+    alert_url: Address | None
     max_message_bytes: int
     extra_roots: Path | None
     retry_delays: tuple[float, ...]
@@ -146,7 +148,7 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         egress_ports=_egress(read, "EGRESS_PORTS", parse_ports),
         source_addresses=_source_addresses(read),
         language=_language(read),
-        alert_url=_alert_url(read),
+        alert_url=read.parsed(f"{PREFIX}ALERT_URL", "", _address, None, _ALERT_HINT),
         max_message_bytes=read.parsed(
             f"{PREFIX}MAX_MESSAGE_BYTES", "26214400", _positive, 26214400, "Give a number of bytes above 0."
         ),
@@ -223,12 +225,8 @@ def _base_url(read: _Reader, web: Bind) -> str:
     return text.rstrip("/")
 
 
-def _alert_url(read: _Reader) -> str:
-    text = read.text(f"{PREFIX}ALERT_URL")
-    if text and not _is_web_address(text):
-        read.problem(f"{PREFIX}ALERT_URL", "Give a web address, such as https://alerts.example.org/mail.")
-        return ""
-    return text
+def _address(text: str) -> Address | None:
+    return Address.parse(text) if text else None
 
 
 def _path(read: _Reader, name: str) -> Path | None:
