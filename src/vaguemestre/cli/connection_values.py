@@ -17,13 +17,13 @@ _TEXTS = {
     "port": "465, 587 or 25 by the encryption, unless said",
     "encryption": "ssl, tls (STARTTLS) or none",
     "login": "the login at the server; empty for none",
-    "backup": "the connection to stand in while this one is out of order: kept, and not used yet",
+    "backup": "the connection to stand in while this one is locked, or throttled for over five minutes",
     "source_address": "the address of this machine to dial from",
 }
 _LIMITS = {
     "max_sessions": "how many sessions the server takes at once",
     "per_minute": "how many messages it takes in a minute",
-    "per_day": "how many messages it takes in a day",
+    "per_day": "how many recipients it takes in 24 hours",
     "max_recipients": "how many recipients of a message it takes at once",
 }
 

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from django.http import HttpRequest
+from django.utils import timezone
 
-from vaguemestre.ledger import messages
+from vaguemestre.ledger import backups, messages
+from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.models import Connection
 
 
@@ -18,14 +20,16 @@ class Attention:
         held: deliveries without a route.
         in_doubt: deliveries that nobody will try again unless a person says so.
         locked: connections that send nothing until a person mends them.
+        backups: connections out of order for which another one stands in.
     """
 
     held: int
     in_doubt: int
     locked: tuple[Connection, ...]
+    backups: tuple[Pair, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.held or self.in_doubt or self.locked)
+        return bool(self.held or self.in_doubt or self.locked or self.backups)
 
 
 def attention(request: HttpRequest) -> dict[str, object]:
@@ -35,4 +39,5 @@ def attention(request: HttpRequest) -> dict[str, object]:
         return {}
     waiting = messages.waiting_for_people()
     locked = tuple(Connection.objects.filter(active=True, health="locked").order_by("name_key"))
-    return {"attention": Attention(waiting["held"], waiting["in_doubt"], locked)}
+    standing_in = tuple(backups.in_use(timezone.now()))
+    return {"attention": Attention(waiting["held"], waiting["in_doubt"], locked, standing_in)}

@@ -82,7 +82,8 @@ def find(uid: str, submitter: ApiKey | None = None) -> Message:
 
 def deliveries_of(message: Message) -> list[Delivery]:
     """Its deliveries, in the order of its recipients."""
-    prefetch_related_objects([message], "delivery_set__connection")  # a list has fetched them already
+    # A list has fetched the connections already.
+    prefetch_related_objects([message], "delivery_set__connection", "delivery_set__backup_for")
     return sorted(message.delivery_set.all(), key=lambda delivery: delivery.pk)
 
 
@@ -352,7 +353,7 @@ def _queue(delivery: Delivery, columns: dict[str, Any], current: int, now: datet
     delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
     delivery.connection_id, delivery.route = columns["connection_id"], columns["route"]
     delivery.reason, delivery.rules = columns["reason"], columns["rules"]
-    delivery.route_epoch, delivery.next_attempt_at = current, now
+    delivery.route_epoch, delivery.next_attempt_at, delivery.backup_for = current, now, None
     delivery.save()
 
 

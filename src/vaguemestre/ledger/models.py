@@ -277,9 +277,9 @@ class Delivery(models.Model):
     staged_at = models.DateTimeField(null=True)
     attempt = models.UUIDField(null=True)
     orphaned = models.IntegerField(default=0)  # couriers that died holding it, one after the other
-    backup_for = models.ForeignKey(
-        Connection, models.PROTECT, null=True, related_name="+"
-    )  # it stands in for
+    backup_for = models.ForeignKey(  # its connection stands in for this one
+        Connection, models.PROTECT, null=True, related_name="+", db_index=False
+    )
     doubts = models.IntegerField(default=0)
     doubt_reason = models.TextField(default="", blank=True)
     last_code = models.IntegerField(null=True)
@@ -341,6 +341,11 @@ class Delivery(models.Model):
                 fields=["route_epoch"],
                 condition=Q(state__in=["queued", "held", "in_doubt"]),
                 name="delivery_routes",
+            ),
+            Index(
+                fields=["backup_for"],
+                condition=Q(backup_for__isnull=False, state="queued"),
+                name="delivery_stand_ins",
             ),
             Index(
                 F("expires_at"),

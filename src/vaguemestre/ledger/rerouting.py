@@ -3,7 +3,8 @@
 A change of connections, streams or mode bumps the routing epoch and is done; couriers bring the waiting
 deliveries up to it in batches (L3). The answer may move a delivery to another connection, hold it, or set a
 held one free. A delivery in doubt keeps its connection, From and Reply-To: if routing would now answer
-otherwise, it waits for a person (L6).
+otherwise, it waits for a person (L6). What a backup was to carry is its first connection's again: whether
+the backup still serves is asked anew (`backups`).
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger.accept import decide, decision_columns, routing_detail
+from vaguemestre.ledger.accept import decide, decision_columns, named, routing_detail
 from vaguemestre.ledger.database import on_postgresql, writing
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Delivery, Event
 from vaguemestre.mail.state import DeliveryState
-from vaguemestre.policy.routing import Configuration
+from vaguemestre.policy.backup import stand_in
+from vaguemestre.policy.routing import Configuration, Decision, Route
 
 BATCH = 500  # deliveries of one transaction
 
@@ -62,12 +64,13 @@ def _stale(current: int) -> Any:
 
 
 def _move(delivery: Delivery, configured: Configuration, current: int, now: datetime) -> None:
-    columns = decision_columns(decide(delivery.message, delivery.message.stream, configured))
+    decision = decide(delivery.message, delivery.message.stream, configured)
     if delivery.state == DeliveryState.IN_DOUBT:
-        _keep_in_doubt(delivery, columns, current, now)
+        _keep_in_doubt(delivery, _as_it_left(delivery, decision, configured), current, now)
         return
+    columns = decision_columns(decision)
     before = _answer(delivery)
-    delivery.route_epoch = current
+    delivery.route_epoch, delivery.backup_for = current, None
     delivery.connection_id = columns["connection_id"]
     delivery.route, delivery.reason, delivery.rules = columns["route"], columns["reason"], columns["rules"]
     routed = delivery.connection_id is not None
@@ -81,6 +84,16 @@ def _move(delivery: Delivery, configured: Configuration, current: int, now: date
 def _answer(delivery: Delivery) -> tuple[object, ...]:
     """What routing answered. The reason's facts hold names for people; a new name is no new answer."""
     return delivery.state, delivery.connection_id, delivery.route, delivery.reason["code"]
+
+
+def _as_it_left(delivery: Delivery, decision: Decision, configured: Configuration) -> dict[str, Any]:
+    """What routing answers now; by way of the backup that carried it, where that one is still the backup."""
+    if isinstance(decision, Route) and decision.connection_id == delivery.backup_for_id:
+        first = configured.find(decision.connection_id)
+        backup = None if first is None or first.backup is None else configured.find(first.backup)
+        if backup is not None and backup.active:
+            decision = stand_in(decision, backup, named(delivery.message.header_from))
+    return decision_columns(decision)
 
 
 def _keep_in_doubt(delivery: Delivery, columns: dict[str, Any], current: int, now: datetime) -> None:

@@ -109,6 +109,7 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "state": delivery.state,
         "connection": str(delivery.connection.uid) if delivery.connection else None,
         "connection_name": delivery.connection.name if delivery.connection else None,
+        "backup_for": str(delivery.backup_for.uid) if delivery.backup_for else None,
         "reason": {"code": delivery.reason["code"], "text": wording.reason_text(delivery.reason)},
         "leaves_as": delivery.route,
         "counted_attempts": delivery.counted,

@@ -22,6 +22,7 @@ from vaguemestre.console.connections.forms import USUAL_PORTS, ConnectionForm, s
 from vaguemestre.console.connections.listing import tell_demoted
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, verifications
+from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Conflict, Refusal
@@ -70,6 +71,7 @@ def form_page(
     others = [
         other for other in connections.all_connections() if connection is None or other.pk != connection.pk
     ]
+    form.offer_backups(others)
     verification = verifications.state_of(connection) if connection else None
     context = {
         "form": form,
@@ -79,6 +81,8 @@ def form_page(
         "has_password": connection is not None and connections.vault_has(connection),
         "verification": verification,
         "findings": told_again(verification.findings) if verification else [],
+        "backup_in_use": connection is not None
+        and Pair(connection, connection.backup).in_use(timezone.now()),
         "mode": instance.settings()["default_mode"],
         "usual_ports": USUAL_PORTS,
         **more,

@@ -114,6 +114,15 @@ class ConnectionForm(forms.Form):
         strip=False,
         widget=forms.Textarea(attrs={"rows": 2, "spellcheck": "false"}),
     )
+    backup = forms.CharField(
+        label=_("Backup connection"),
+        help_text=_(
+            "Sends in its place while the server refuses this one, or has made it wait for more than five "
+            "minutes. Recipients then see its own sender email, unless its allowed senders hold this one’s."
+        ),
+        required=False,
+        widget=forms.Select,
+    )
     source_address = _text(
         _("Local IP address"), _("Which address of this machine to leave from. Empty: the system chooses.")
     )
@@ -124,13 +133,19 @@ class ConnectionForm(forms.Form):
         initial = {name: getattr(connection, name) for name in PLAIN}
         initial["host"] = readable_host(connection.host)
         initial["allowed_senders"] = "\n".join(connection.allowed_senders)
+        initial["backup"] = str(connection.backup.uid) if connection.backup else ""
         return cls(initial=initial)
+
+    def offer_backups(self, others: Iterable[Connection]) -> None:
+        """Let one of these stand in, or none."""
+        choices = [("", _("None of them")), *((str(other.uid), other.name) for other in others)]
+        self.fields["backup"].widget = forms.Select(choices=choices)
 
     def typed(self) -> dict[str, object]:
         """The values under the names of the API's resource, as they were typed."""
         self.is_valid()
         values: dict[str, object] = {name: self._raw(name) for name in TEXTS}
-        values |= {name: self._raw(name) for name in ("pinned_certificate", "source_address")}
+        values |= {name: self._raw(name) for name in ("pinned_certificate", "source_address", "backup")}
         values |= {name: bool(self.cleaned_data.get(name)) for name in ("active", "is_default")}
         values["allowed_senders"] = [line for line in self._raw("allowed_senders").splitlines() if line]
         values["limits"] = {name: self._raw(name) for name in LIMITS}
@@ -158,7 +173,7 @@ class ConnectionForm(forms.Form):
     @property
     def advanced_open(self) -> bool:
         """Whether something advanced is set or faulty."""
-        return self.fold_open("reply_to", "allowed_senders", "pinned_certificate", "source_address")
+        return self.fold_open("reply_to", "allowed_senders", "backup", "pinned_certificate", "source_address")
 
 
 def field_of(fault: Invalid) -> str | None:

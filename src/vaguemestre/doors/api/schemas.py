@@ -67,7 +67,8 @@ _CONNECTION_INPUT: dict[str, JsonSchema] = {
     "active": FLAG,
     "is_default": FLAG,
     "allowed_senders": _array(TEXT),
-    "backup": MAYBE_TEXT | {"description": "Kept, and not used yet."},
+    "backup": MAYBE_TEXT
+    | {"description": "Stands in while this one is locked, or throttled for more than 5 minutes."},
     "limits": _input(LIMITS),
     "pinned_certificate": TEXT,
     "source_address": TEXT,
@@ -175,6 +176,7 @@ _DELIVERY = _object(
         "state": _one_of(*STATES),
         "connection": MAYBE_ID,
         "connection_name": MAYBE_TEXT,
+        "backup_for": MAYBE_ID | {"description": "The connection that this one stands in for."},
         "reason": _REASON,
         "leaves_as": {"type": ["object", "null"]},
         "counted_attempts": COUNT,
