@@ -16,8 +16,9 @@ from collections.abc import Sequence
 
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.smtp import wire
+from vaguemestre.smtp.command import Command, bdat
 from vaguemestre.smtp.conveyance import Conveyance
-from vaguemestre.smtp.offer import Command, Offer, bdat
+from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import SessionFailed
 
 _AROUND = 3  # commands of a transaction besides RCPT: RSET, MAIL, BDAT
@@ -26,22 +27,19 @@ _CHUNKS = 16  # unanswered at once
 
 async def run(work: Conveyance) -> None:
     """Until the flow has no more now, or the session is over."""
-    window = await _gather(work)
-    while window:
-        if _needs_care(work, window[0]):
-            await _carefully(work, window[0], work.begin(window[0]))
-        else:
-            await _at_once(work, window)
-        window = await _gather(work) if work.session.reusable else []
-
-
-async def _gather(work: Conveyance) -> list[Offer]:
-    """What goes together: as many as were proven, within the limits."""
     first = await work.pull()
-    if first is None:
-        return []
+    while first is not None:
+        if _needs_care(work, first):
+            await _carefully(work, first, work.begin(first))
+        else:
+            await _at_once(work, await _window(work, first))
+        first = await work.pull() if work.session.reusable else None
+
+
+async def _window(work: Conveyance, first: Offer) -> list[Offer]:
+    """What goes together: as many as were proven, within the limits."""
     window = [first]
-    if first.message.alone or _needs_care(work, first):
+    if first.message.alone:
         return window
     while len(window) < work.session.window and (offer := await work.pull()) is not None:
         if offer.message.alone or not _fits(work, [*window, offer]):

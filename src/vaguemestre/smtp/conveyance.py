@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.transcript import Step
+from vaguemestre.smtp.command import Command
 from vaguemestre.smtp.flow import Flow, Limits, StageRefused
-from vaguemestre.smtp.offer import Command, Offer
+from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import Session
 
 
@@ -44,6 +45,7 @@ class Conveyance:
             return self._put_off.popleft()
         while (message := await self.flow.next()) is not None:
             offer = Offer(message, self.manner, self.session.trouble)
+            offer.first = not self.session.transactions
             await offer.fit(self.session.capabilities)
             if not offer.over:
                 return offer

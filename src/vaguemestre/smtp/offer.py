@@ -12,17 +12,15 @@ answer keeps an offer out of doubt.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from functools import lru_cache
 
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Step
-from vaguemestre.smtp import wire
 from vaguemestre.smtp.body import Body
 from vaguemestre.smtp.capabilities import Capabilities
+from vaguemestre.smtp.command import RSET, Command, Parameters, mail, rcpt
 from vaguemestre.smtp.flow import Message
 from vaguemestre.smtp.outcome import Outcome, Result
 
@@ -32,50 +30,6 @@ _UNKNOWN_COMMAND = frozenset({500, 502})
 _BDAT_NOT_TAKEN = frozenset({500, 501, 502, 503, 504})
 
 type Explain = Callable[..., Trouble]  # `Session.trouble`
-
-
-@dataclass(frozen=True, slots=True)
-class Command:
-    """A command and what the transcript shows of it.
-
-    Attributes:
-        recipient: at RCPT, whose.
-    """
-
-    phase: Phase
-    octets: bytes
-    shown: str
-    recipient: Mailbox | None = None
-
-
-@dataclass(frozen=True)
-class Parameters:
-    """Of MAIL."""
-
-    size: int | None = None
-    eight_bit: bool = False
-    smtputf8: bool = False
-
-    @property
-    def optional(self) -> bool:
-        """Whether there are any that could be left out."""
-        return (self.size is not None or self.eight_bit) and not self.smtputf8
-
-
-RSET = Command(Phase.RSET, wire.command("RSET"), "RSET")
-DATA = Command(Phase.DATA, wire.command("DATA"), "DATA")
-
-
-def bdat(size: int, *, last: bool) -> Command:
-    """BDAT, in front of so many octets."""
-    line = wire.bdat(size, last=last)
-    return Command(Phase.CONTENT, line, line[:-2].decode())
-
-
-@lru_cache(maxsize=1024)
-def _rcpt(recipient: Mailbox) -> Command:
-    line = wire.rcpt_to(recipient)
-    return Command(Phase.RCPT, line, line[:-2].decode(), recipient)
 
 
 class Offer:
@@ -174,7 +128,7 @@ class Offer:
             facts = {"size": str(size), "limit": str(limit)}
             self.fail(self._explain(Phase.MAIL, Cause.TOO_LARGE, None, facts))
         self._impossible = dict(self._outcomes)
-        self._parameters = self._fitting(capabilities)
+        self._parameters = Parameters.of(self.message.envelope, self.body, capabilities)
 
     def _need_smtputf8(self) -> None:
         path = self.message.envelope.reverse_path
@@ -183,15 +137,6 @@ class Offer:
         for recipient in self.left:
             if recipient.needs_smtputf8:
                 self._settle(recipient, self._explain(Phase.RCPT, Cause.SMTPUTF8_NOT_OFFERED))
-
-    def _fitting(self, capabilities: Capabilities) -> Parameters:
-        eight_bit = capabilities.eight_bit and not self.body.ascii
-        return Parameters(
-            size=self.body.size if "SIZE" in capabilities.keywords else None,
-            eight_bit=eight_bit,
-            smtputf8=capabilities.smtputf8
-            and (self.message.envelope.needs_smtputf8 or (eight_bit and not self.body.header.isascii())),
-        )
 
     async def strip(self) -> None:
         """Begin again without parameters: the server announced some that it does not know."""
@@ -203,20 +148,8 @@ class Offer:
 
     def commands(self, *, reset: bool) -> list[Command]:
         """Up to the last RCPT; RSET in front where the session was used before."""
-        parameters = self._parameters
-        line = wire.mail_from(
-            self.message.envelope.reverse_path,
-            size=parameters.size,
-            eight_bit=parameters.eight_bit,
-            smtputf8=parameters.smtputf8,
-        )
-        mail = Command(Phase.MAIL, line, line[:-2].decode())
-        return [*((RSET,) if reset else ()), mail, *map(_rcpt, self.left)]
-
-    @property
-    def end_of_data(self) -> Command:
-        """The final dot."""
-        return Command(Phase.CONTENT, wire.END_OF_DATA, self.shown)
+        path = self.message.envelope.reverse_path
+        return [*((RSET,) if reset else ()), mail(path, self._parameters), *map(rcpt, self.left)]
 
     @property
     def shown(self) -> str:
@@ -414,6 +347,3 @@ class Offer:
         said = reply if trouble is None else trouble.reply
         before = self._accepted.get(recipient, len(self._accepted))
         self._outcomes.setdefault(recipient, Outcome(recipient, said, trouble, after_dot, before))
-
-
-__all__ = ["DATA", "RSET", "Command", "Explain", "Offer", "Parameters", "bdat"]

@@ -14,8 +14,9 @@ from dataclasses import dataclass
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.smtp import wire
+from vaguemestre.smtp.command import DATA, Command, end_of_data
 from vaguemestre.smtp.conveyance import Conveyance
-from vaguemestre.smtp.offer import DATA, Command, Offer
+from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import SessionFailed
 
 
@@ -56,7 +57,7 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
             following = await _following(work, offer)
             await _stage(work, offer)
             rider = await _end(work, offer, following)
-            await work.hear(offer, offer.end_of_data)
+            await work.hear(offer, end_of_data(offer.shown))
     except SessionFailed as failed:
         offer.broke(failed.trouble)
         if following is not None:

@@ -287,15 +287,6 @@ class Session:
                 lines = tuple(line.replace(mask, RESPONSE.encode()) for line in lines)
         return raw if lines is raw.lines else wire.RawReply(raw.code, lines)
 
-    async def push(self, data: bytes, shown: str) -> None:
-        """Content: written, and the system's within the block's deadline, unless something comes meanwhile.
-
-        Raises:
-            SessionFailed: it takes too long.
-        """
-        self.link.write(data)
-        await self.drained(shown)
-
     async def drained(self, shown: str) -> None:
         """Wait until what was written is the system's, or something comes.
 
