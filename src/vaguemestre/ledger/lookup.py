@@ -2,12 +2,27 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from uuid import UUID
 
 from vaguemestre.ledger import fields
 from vaguemestre.ledger.database import storable
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Missing
+
+
+@dataclass(frozen=True)
+class Named:
+    """A connection as people know it."""
+
+    uid: str
+    name: str
+
+
+def named(connection_id: int) -> Named | None:
+    """What people call the connection of that row; None where there is none."""
+    found = Connection.objects.filter(pk=connection_id).values_list("uid", "name").first()
+    return None if found is None else Named(str(found[0]), found[1])
 
 
 def find(key: str) -> Connection:

@@ -1,0 +1,94 @@
+"""Alerts in the operator's language: what is the matter, and what to do. English texts are message ids."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.utils.translation import gettext, gettext_noop, override
+
+from vaguemestre.ledger import wording
+from vaguemestre.policy.alerting import AlertKind
+
+_SAID = gettext_noop("The server said: %(said)s")
+_CERTIFICATE = gettext_noop("Its certificate is for %(names)s, by %(issuer)s, until %(expired_at)s.")
+
+_WHAT = {
+    AlertKind.CONNECTION_LOCKED: gettext_noop("“%(connection)s” is locked; its messages wait."),
+    AlertKind.CONNECTION_THROTTLED: gettext_noop("“%(connection)s” has to wait, and its messages with it."),
+    AlertKind.CONNECTION_RECOVERED: gettext_noop("“%(connection)s” works again."),
+    AlertKind.CERTIFICATE_TROUBLE: gettext_noop(
+        "“%(connection)s” cannot trust its server's encryption; its messages wait."
+    ),
+    AlertKind.BACKUP_IN_USE: gettext_noop("“%(backup)s” stands in for “%(connection)s”."),
+    AlertKind.MESSAGE_HELD: gettext_noop("A message is held, for there is no connection that carries it."),
+    AlertKind.IN_DOUBT_WAITS: gettext_noop(
+        "A message may have arrived or not; whether it is sent again is for a person to say."
+    ),
+}
+_REMEDY = {
+    AlertKind.CONNECTION_LOCKED: gettext_noop(
+        "Open its page, put right what is said there, and verify it: a successful verification unlocks it."
+    ),
+    AlertKind.CONNECTION_THROTTLED: gettext_noop(
+        "It is tried again by itself. If that lasts, ask its provider; a backup connection carries the"
+        " messages meanwhile."
+    ),
+    AlertKind.CONNECTION_RECOVERED: gettext_noop("Nothing to do."),
+    AlertKind.CERTIFICATE_TROUBLE: gettext_noop(
+        "Verify the connection to see the certificate. Its provider has to renew or mend it; where it is an"
+        " own server with an own authority, pin that."
+    ),
+    AlertKind.BACKUP_IN_USE: gettext_noop(
+        "See on its page why it does not work; once it does, it takes its messages back by itself."
+    ),
+    AlertKind.MESSAGE_HELD: gettext_noop(
+        "Activate a connection, or say which one serves the rest: what is held then leaves by itself."
+    ),
+    AlertKind.IN_DOUBT_WAITS: gettext_noop(
+        "Open the message, ask the recipient, and say that it arrived or have it sent again."
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Alert:
+    """Something to tell the operator.
+
+    Attributes:
+        kind: what it is about.
+        connection_id: whose trouble it is; None where there is no connection.
+        why: the code of a judgement or of a health.
+        said: the server's words, made safe.
+        reason: of a hold, as the delivery keeps it.
+        message: the public id of the message it is about.
+        backup: the name of the connection that stands in.
+        facts: a certificate's.
+    """
+
+    kind: AlertKind
+    connection_id: int | None = None
+    why: str = ""
+    said: str = ""
+    reason: Mapping[str, object] = field(default_factory=dict)
+    message: str = ""
+    backup: str = ""
+    facts: Mapping[str, str] = field(default_factory=dict)
+
+
+def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
+    """What is the matter, and what to do, about the connection of that name."""
+    with override(language):
+        sentences = [
+            gettext(_WHAT[alert.kind]) % {"connection": connection, "backup": alert.backup},
+            wording.reason_text(alert.reason) if alert.reason else "",
+            wording.health_text(alert.why) if alert.why else "",
+            _certificate(alert.facts),
+            gettext(_SAID) % {"said": alert.said} if alert.said else "",
+        ]
+        return " ".join(filter(None, sentences)), gettext(_REMEDY[alert.kind])
+
+
+def _certificate(facts: Mapping[str, str]) -> str:
+    whole = all(facts.get(name) for name in ("names", "issuer", "expired_at"))
+    return gettext(_CERTIFICATE) % facts if whole else ""

@@ -1,0 +1,173 @@
+"""Alerts that do not depend on mail: to the log, and as JSON to the operator's URL (`VAGUEMESTRE_ALERT_URL`).
+
+`tell` never waits and never fails: the lane that calls it goes on. At most one alert of a kind and connection
+goes out in an hour; what comes in between is held back, the latest of it, and goes out when the hour is over,
+unless it has become old: a recovery makes the troubles before it old, and a trouble the recovery. So nobody
+is flooded, and the last word is never lost. What a web server does not take (any answer but 2yz) is tried a
+few times more and then given up, in the log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import structlog
+from django.db import DatabaseError
+
+from vaguemestre.courier.alert_wording import Alert, worded
+from vaguemestre.http_transport import Address, HttpFailed, HttpTransport, Request
+from vaguemestre.ledger.database import AWAY
+from vaguemestre.ledger.lookup import Named
+from vaguemestre.policy.alerting import TROUBLES, AlertKind
+
+QUIET = 3600.0  # seconds between two alerts of a kind and connection
+AT_ONCE = 4  # requests under way
+
+type Key = tuple[AlertKind, int | None]
+
+log = structlog.get_logger("alerts")
+
+
+def utc_now() -> datetime:
+    """The time of day."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True)
+class Destination:
+    """Where alerts go, and how they read.
+
+    Attributes:
+        address: the operator's URL.
+        http: how it is reached.
+        named: the public id and the name of a connection; None where it is gone.
+        base_url: of the console, without a slash at the end.
+        language: of the texts.
+    """
+
+    address: Address
+    http: HttpTransport
+    named: Callable[[int], Awaitable[Named | None]]
+    base_url: str
+    language: str = "en"
+
+
+@dataclass
+class Alerts:
+    """See the module. Used from the courier's loop alone.
+
+    Attributes:
+        to: None tells the log alone.
+        pauses: seconds before each further try of one that was not taken.
+        quiet: as `QUIET`.
+        now: the time of day.
+        monotonic: seconds.
+    """
+
+    to: Destination | None = None
+    pauses: tuple[float, ...] = (5.0, 30.0, 300.0)
+    quiet: float = QUIET
+    now: Callable[[], datetime] = utc_now
+    monotonic: Callable[[], float] = time.monotonic
+    _told: dict[Key, float] = field(default_factory=dict)
+    _held: dict[Key, tuple[Alert, datetime]] = field(default_factory=dict)
+    _timers: dict[Key, asyncio.TimerHandle] = field(default_factory=dict)
+    _tasks: set[asyncio.Task[None]] = field(default_factory=set)
+    _turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(AT_ONCE))
+
+    def tell(self, alert: Alert) -> None:
+        """Log it, and have it posted as soon as its hour allows."""
+        log.warning("alert", kind=alert.kind.value, connection=alert.connection_id, why=alert.why)
+        if self.to is None:
+            return
+        self._forget_old(alert)
+        key = (alert.kind, alert.connection_id)
+        self._held[key] = (alert, self.now())
+        wait = self._told.get(key, -self.quiet) + self.quiet - self.monotonic()
+        if wait <= 0:
+            self._release(key)
+        elif key not in self._timers:
+            self._timers[key] = asyncio.get_running_loop().call_later(wait, self._release, key)
+
+    async def close(self, within: float = 3.0) -> None:
+        """Wait a little for what is under way, and give up the rest."""
+        for timer in self._timers.values():
+            timer.cancel()
+        if self._tasks:
+            _, late = await asyncio.wait(self._tasks, timeout=within)
+            for task in late:
+                task.cancel()
+
+    def _forget_old(self, alert: Alert) -> None:
+        recovered = alert.kind is AlertKind.CONNECTION_RECOVERED
+        old = TROUBLES if recovered else {AlertKind.CONNECTION_RECOVERED} if alert.kind in TROUBLES else ()
+        for kind in old:
+            self._held.pop((kind, alert.connection_id), None)
+
+    def _release(self, key: Key) -> None:
+        timer = self._timers.pop(key, None)
+        if timer is not None:
+            timer.cancel()
+        held = self._held.pop(key, None)
+        if held is not None and self.to is not None:
+            self._told[key] = self.monotonic()
+            task = asyncio.create_task(self._post(self.to, *held))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def _post(self, to: Destination, alert: Alert, at: datetime) -> None:
+        request = await _request(to, alert, at)
+        for pause in (*self.pauses, None):
+            async with self._turns:
+                why = await _try(to, request)
+            if not why:
+                return
+            log.warning("alert_not_taken", kind=alert.kind.value, host=to.address.host, why=why)
+            if pause is not None:
+                await asyncio.sleep(pause)
+        log.error("alert_given_up", kind=alert.kind.value, connection=alert.connection_id)
+
+
+async def _try(to: Destination, request: Request) -> str:
+    """Why it was not taken; "" where it was."""
+    try:
+        answer = await to.http.send(request)
+    except HttpFailed as failed:
+        return failed.why
+    return "" if 200 <= answer.status < 300 else f"status {answer.status}"
+
+
+async def _request(to: Destination, alert: Alert, at: datetime) -> Request:
+    named = await _named(to, alert.connection_id)
+    what, remedy = worded(alert, "" if named is None else named.name, to.language)
+    told = {
+        "kind": alert.kind.value,
+        "connection": None if named is None else {"id": named.uid, "name": named.name},
+        "what": what,
+        "remedy": remedy,
+        "at": at.isoformat(),
+        "url": to.base_url + _page(alert, named),
+    }
+    body = json.dumps(told, ensure_ascii=False).encode()
+    return Request("POST", to.address, {"Content-Type": "application/json"}, body)
+
+
+def _page(alert: Alert, named: Named | None) -> str:
+    """Of the console, where something can be done."""
+    if alert.message:
+        return f"/messages/{alert.message}/"
+    return "/messages/?state=held" if named is None else f"/connections/{named.uid}/"
+
+
+async def _named(to: Destination, connection_id: int | None) -> Named | None:
+    """The alert goes out without a name rather than not at all."""
+    try:
+        return None if connection_id is None else await to.named(connection_id)
+    except (DatabaseError, *AWAY) as error:
+        log.warning("database_away", at="alert", error=type(error).__name__)
+        return None
