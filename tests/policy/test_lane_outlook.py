@@ -43,7 +43,7 @@ CASES = {
     ),
     "it is sending, and has not said how": (lane(), Work(claimed=Count(1)), LaneCode.SENDING, None, {}),
     "it is about to take up what is due": (
-        lane(), DUE, LaneCode.TAKING_UP, BEFORE, {"due": Count(3)},
+        lane(), DUE, LaneCode.TAKING_UP, None, {"due": Count(3)},
     ),
     "all there is has a later time": (
         lane(), Work(later=Count(2), next_attempt_at=UNTIL), LaneCode.WAITING, UNTIL, {"later": Count(2)},

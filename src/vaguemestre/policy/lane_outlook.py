@@ -122,7 +122,7 @@ def _working(work: Work) -> Outlook:
     if work.claimed or (activity is not None and activity.in_flight):
         return Outlook(LaneCode.SENDING, None, _hands(activity))
     if work.due:
-        return Outlook(LaneCode.TAKING_UP, work.oldest_due_at, {"due": work.due})
+        return Outlook(LaneCode.TAKING_UP, None, {"due": work.due})
     if work.later:
         return Outlook(LaneCode.WAITING, work.next_attempt_at, {"later": work.later})
     return Outlook(LaneCode.IDLE, None, _hands(activity))
