@@ -6,7 +6,7 @@ the decisions that follow are `settling`'s; nothing here waits for anything but 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -141,7 +141,7 @@ def breaks(found: Judged) -> bool:
 def report(
     lane: Lane, attempt: Attempt, tried: Tried, found: tuple[Judged, ...], *, noted: bool = False
 ) -> Report:
-    """What is recorded; the lane learns the connection's health from it at once.
+    """What is recorded, with the connection's health afterwards.
 
     Args:
         lane: whose.
@@ -153,9 +153,6 @@ def report(
     now = lane.engine.now()
     telling = tuple(one for one in found if not (noted and breaks(one)))
     health = next_health(lane.facts.health, telling, now, lane.engine.backoff)
-    if health is not None:
-        # Before the record, which takes a while: another attempt of the lane that ends meanwhile counts on.
-        lane.facts = replace(lane.facts, health=health)
     return Report(
         claim=attempt.claim,
         started_at=attempt.started_at or now,

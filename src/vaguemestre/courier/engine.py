@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import structlog
 from django.db import DatabaseError
 
+from vaguemestre.courier.alerts import Alerts
 from vaguemestre.courier.recorder import Recorder
 from vaguemestre.courier.tokens import NoTokens, Tokens
 from vaguemestre.ledger.threads import LedgerThreads
@@ -53,6 +54,7 @@ class Engine:
         boottime: seconds on a clock that counts suspension, for leases.
         jitter: draws from [0, 1).
         renewed: `boottime` when the leases were last asked to be renewed.
+        alerts: tells the operator, without mail.
         tokens: where access tokens of OAuth 2.0 come from.
         together: whether all lanes share their commits: on SQLite, which has one writer.
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
@@ -69,6 +71,7 @@ class Engine:
     boottime: Callable[[], float] = system_boottime
     jitter: Callable[[], float] = random.random
     renewed: float = 0.0
+    alerts: Alerts = field(default_factory=Alerts)
     tokens: Tokens = field(default_factory=NoTokens)
     together: bool = True
     outcomes: Outcomes | None = None
@@ -107,6 +110,7 @@ class Engine:
             self.close_later(session)
         if self._apart:
             await asyncio.wait(self._apart, timeout=3)
+        await self.alerts.close()
 
     def _apart_from_all(self, work: Coroutine[object, object, None]) -> None:
         task = asyncio.create_task(work)

@@ -21,7 +21,7 @@ from django.db import DatabaseError
 from vaguemestre.courier.attempt import Attempt, judged, report, unopened
 from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
-from vaguemestre.courier.telling import tell
+from vaguemestre.courier.telling import tell, tell_health
 from vaguemestre.courier.tokens import open_signed_in
 from vaguemestre.ledger import contents, lanes, queue, recovery, vault
 from vaguemestre.ledger.claims import Claim, Report, Stale
@@ -113,6 +113,7 @@ class Lane:
         """
         if self._health_known_at > asked_at:
             facts = replace(facts, health=self.facts.health)
+        tell_health(self.engine.alerts, facts.connection_id, self.facts.health, facts.health)
         if facts.version != self.facts.version:
             self.domains_refused.clear()
             self.ladder = facts.ladder
@@ -125,7 +126,10 @@ class Lane:
         """Have a report recorded; what it says of the connection's health counts at once."""
         self._unrecorded += 1
         if done.health is not None:
+            # Before the record, which takes a while: another attempt that ends meanwhile counts on.
             self._health_known_at = math.inf
+            tell_health(self.engine.alerts, self.facts.connection_id, self.facts.health, done.health, done)
+            self.facts = replace(self.facts, health=done.health)
         self.engine.recorder.settle(self, done)
         tell(self.facts.connection_id, done)
 

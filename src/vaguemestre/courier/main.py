@@ -7,10 +7,12 @@ import contextlib
 
 import uvloop
 
+from vaguemestre.courier.alerts import Alerts, Destination
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.worker import serve
-from vaguemestre.dialling import network_from
+from vaguemestre.dialling import http_from, network_from
 from vaguemestre.environment import Environment
+from vaguemestre.ledger import lookup
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.schedule import RetrySchedule
 
@@ -26,12 +28,28 @@ def run(environment: Environment) -> None:
 async def _run(environment: Environment) -> None:
     threads = LedgerThreads(1 if environment.on_sqlite else _THREADS)
     engine = Engine(
-        network_from(environment), threads, schedule=schedule(environment), together=environment.on_sqlite
+        network_from(environment),
+        threads,
+        schedule=schedule(environment),
+        together=environment.on_sqlite,
+        alerts=_alerts(environment, threads),
     )
     try:
         await serve(engine)
     finally:
         threads.shutdown()
+
+
+def _alerts(environment: Environment, threads: LedgerThreads) -> Alerts:
+    url = environment.alert_url
+    if url is None:
+        return Alerts()
+
+    async def named(connection_id: int) -> lookup.Named | None:
+        return await threads.run(lookup.named, connection_id)
+
+    http = http_from(environment)
+    return Alerts(Destination(url, http, named, environment.base_url, environment.language))
 
 
 def schedule(environment: Environment) -> RetrySchedule:

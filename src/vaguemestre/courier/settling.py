@@ -72,7 +72,7 @@ def _deferred(
         return Settlement(duty.id, waiting, judged.reply, told, delay_until=now)
     if not duty.doubts and expired(schedule, duty.spent, duty.retry_age):
         return Settlement(duty.id, DeliveryState.EXPIRED, judged.reply, told, counted=True)
-    delay = next_delay(schedule, duty.counted + 1, judged.jitter)
+    delay = max(next_delay(schedule, duty.counted + 1, judged.jitter), judgement.retry_after or 0.0)
     return Settlement(
         duty.id, waiting, judged.reply, told, now + timedelta(seconds=delay), delay=delay, counted=True
     )

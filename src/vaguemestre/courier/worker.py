@@ -19,6 +19,7 @@ from django.db import DatabaseError
 
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane, open_lane
+from vaguemestre.courier.watch import Watch
 from vaguemestre.ledger import lanes, leases, recovery, rerouting, retention
 from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.database import AWAY
@@ -26,6 +27,8 @@ from vaguemestre.ledger.leases import Lease
 
 TICK = 0.1  # seconds between looks
 EXPIRY_EVERY = 1.0
+BACKUPS_EVERY = 1.0
+PEOPLE_EVERY = 5.0
 SWEEP_EVERY = 600.0
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
 RECORDING = 3.0  # seconds for what is still to be recorded then
@@ -44,6 +47,7 @@ class Worker:
         self._due_at: dict[str, float] = {}
         self._seen: set[int] = set()
         self._told: dict[Lease, dict[str, object]] = {}
+        self._watch = Watch(engine)
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -74,6 +78,10 @@ class Worker:
             pass
         if self._is_due("expiry", EXPIRY_EVERY):
             await run(rerouting.expire, now)
+        if self._is_due("backups", BACKUPS_EVERY):
+            await self._watch.backups(now)
+        if self._is_due("people", PEOPLE_EVERY):
+            await self._watch.people()
         if self._is_due("sweep", SWEEP_EVERY):
             await run(retention.sweep, now)
         await self._work(now)

@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger import hops, vault
-from vaguemestre.ledger.database import as_json, execute, moment, recordset, rows
+from vaguemestre.ledger.database import as_json, execute, in_index_order, moment, recordset, rows
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Connection, Lane
 from vaguemestre.mail.manner import Manner
@@ -18,14 +18,16 @@ from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.smtp.hop import NextHop
 
 # One look at all lanes: active connections, their health, and whether anything is due there. The subquery
-# stops at the first row of the index of what is due.
+# stops at the first row of the index of what is due (EXISTS would let PostgreSQL read all of them once).
 _SURVEY = """
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
-       c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at, l.manner_version,
-       EXISTS (
+       c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
+       l.manner_version,
+       (
          SELECT 1 FROM ledger_delivery d
          WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
            AND d.route_epoch = i.routing_epoch
+         ORDER BY d.next_attempt_at, d.id LIMIT 1
        ) AS due
 FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
 WHERE c.active
@@ -59,7 +61,9 @@ class LaneFacts:
 
 def survey(now: datetime) -> list[LaneFacts]:
     """The lanes of all active connections."""
-    return [_facts(row, now) for row in rows(_SURVEY, {"now": now})]
+    with in_index_order():
+        found = rows(_SURVEY, {"now": now})
+    return [_facts(row, now) for row in found]
 
 
 def hop_of(connection_id: int) -> NextHop:

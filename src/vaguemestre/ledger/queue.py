@@ -32,6 +32,7 @@ from vaguemestre.ledger.database import (
     execute,
     for_share,
     for_update,
+    keep_index_order,
     recordset,
     rows,
     writing,
@@ -143,6 +144,7 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
         if room == 0 or left.messages == 0:
             return []
         asked = {"connection": lease.connection_id, "now": now, "limit": room}
+        keep_index_order()
         due = rows(_DUE + for_update("d"), asked)
         pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
         claims = [_claim(piece) for piece in pieces[: left.messages]]

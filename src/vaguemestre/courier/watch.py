@@ -1,0 +1,55 @@
+"""What the worker looks after besides its lanes: backups that stand in, and what waits for people.
+
+Both end in alerts that do not depend on mail. What was told once is not told again by the same courier until
+something newer waits.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import structlog
+
+from vaguemestre.courier.alert_wording import Alert
+from vaguemestre.courier.engine import Engine
+from vaguemestre.ledger import backups, unattended
+from vaguemestre.policy.alerting import AlertKind
+
+log = structlog.get_logger("courier")
+
+
+class Watch:
+    """See the module."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
+        self._held = self._doubt = 0  # the latest deliveries that were told
+
+    async def backups(self, now: datetime) -> None:
+        """Move what backups are to carry, and tell which begin or end to stand in."""
+        pairs = await self._engine.threads.run(backups.concerned)
+        for pair in pairs:
+            while await self._engine.threads.run(backups.move, pair, now) == backups.BATCH:
+                pass
+        standing_in = {
+            pair.first.pk: pair.backup.name for pair in pairs if pair.backup is not None and pair.in_use(now)
+        }
+        for first, backup in standing_in.items() - self._standing_in.items():
+            log.warning("backup_in_use", connection=first, backup=backup)
+            self._engine.alerts.tell(Alert(AlertKind.BACKUP_IN_USE, first, backup=backup))
+        for first in self._standing_in.keys() - standing_in.keys():
+            log.info("backup_over", connection=first)
+        self._standing_in = standing_in
+
+    async def people(self) -> None:
+        """Tell what has come to wait for a person."""
+        held = await self._engine.threads.run(unattended.newest_held)
+        if held is not None and held.delivery > self._held:
+            self._held = held.delivery
+            self._engine.alerts.tell(Alert(AlertKind.MESSAGE_HELD, reason=held.reason, message=held.message))
+        doubt = await self._engine.threads.run(unattended.newest_doubt)
+        if doubt is not None and doubt.delivery > self._doubt:
+            self._doubt = doubt.delivery
+            alert = Alert(AlertKind.IN_DOUBT_WAITS, doubt.connection_id, message=doubt.message)
+            self._engine.alerts.tell(alert)

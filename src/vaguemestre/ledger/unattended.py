@@ -1,0 +1,53 @@
+"""What waits for a person: messages without a route, and doubts that nobody but a person may end."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from vaguemestre.ledger.database import rows
+
+# Both read the end of an index of what is in that state, which is short or empty.
+_HELD = """
+SELECT d.id, d.connection_id, d.reason, m.uid FROM ledger_delivery d
+JOIN ledger_message m ON m.id = d.message_id
+WHERE d.state = 'held' ORDER BY d.message_id DESC LIMIT 1
+"""
+_IN_DOUBT = """
+SELECT d.id, d.connection_id, d.reason, m.uid FROM ledger_delivery d
+JOIN ledger_message m ON m.id = d.message_id
+WHERE d.state = 'in_doubt' AND d.next_attempt_at IS NULL ORDER BY d.id DESC LIMIT 1
+"""
+
+
+@dataclass(frozen=True)
+class Unattended:
+    """One delivery that waits for a person.
+
+    Attributes:
+        reason: of its route or hold, as the delivery keeps it.
+    """
+
+    delivery: int
+    connection_id: int | None
+    message: str
+    reason: dict[str, Any] = field(default_factory=dict)
+
+
+def newest_held() -> Unattended | None:
+    """The latest that has no route."""
+    return _only(rows(_HELD, {}))
+
+
+def newest_doubt() -> Unattended | None:
+    """The latest in doubt that is not tried again by itself."""
+    return _only(rows(_IN_DOUBT, {}))
+
+
+def _only(found: list[dict[str, Any]]) -> Unattended | None:
+    if not found:
+        return None
+    row = found[0]
+    return Unattended(row["id"], row["connection_id"], str(UUID(str(row["uid"]))), json.loads(row["reason"]))
