@@ -31,7 +31,7 @@ from vaguemestre.ledger.typed import (
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState, paused, resumed, unlocked
-from vaguemestre.policy.judgement import Why
+from vaguemestre.policy.unopened import ABOUT_SIGN_IN
 
 # The rest of the ledger's talk about connections, for those who come in by this module.
 __all__ = [
@@ -221,7 +221,7 @@ def _refingerprint(connection: Connection, now: datetime, *, new_secret: bool) -
     if current == connection.fingerprint and not mended:
         return
     connection.fingerprint = current
-    if new_secret or connection.health_why != Why.SIGN_IN_REFUSED:
+    if new_secret or connection.health_why not in ABOUT_SIGN_IN:
         store_health(connection, unlocked(health_of(connection)))
     connection.save()
     Verification.objects.filter(

@@ -67,11 +67,61 @@ _WHYS = {
     "service_closing": gettext_noop("The server is closing its service for now."),
     "limit_reached": gettext_noop("The account reached a limit of its server; it goes on later."),
     "not_permitted": gettext_noop("This installation may not dial that address; its operator can allow it."),
+    "host_unknown": gettext_noop("No server of that name was found; check how it is spelt."),
+    "lookup_failed": gettext_noop("The server's name cannot be looked up for now (DNS)."),
+    "connection_refused": gettext_noop("Nothing answers on that port of the server."),
+    "no_answer": gettext_noop("The server does not answer."),
+    "not_smtp": gettext_noop("What answers there is not an SMTP server; check server and port."),
+    "turned_away": gettext_noop("The server turns us away before it takes any mail."),
+    "no_dialogue": gettext_noop("The server was reached, and the dialogue broke before it began."),
     "server_unavailable": gettext_noop("The server cannot be reached."),
     "encryption_failed": gettext_noop("No trustworthy encrypted session could be had with the server."),
+    "tls_expected": gettext_noop(
+        "On this port the server wants encryption from the first moment: choose SSL."
+    ),
+    "tls_not_spoken": gettext_noop("On this port the server does not take SSL: choose TLS."),
+    "tls_too_old": gettext_noop("The server only knows encryption that is out of date, below TLS 1.2."),
+    "starttls_missing": gettext_noop(
+        "The server offers no encryption, which this connection requires. No password was sent."
+    ),
+    "certificate_expired": gettext_noop(
+        "The server's certificate has expired; its provider has to renew it."
+    ),
+    "certificate_not_yet_valid": gettext_noop(
+        "The server's certificate is not valid yet; its provider, or this machine's clock, has to be put"
+        " right."
+    ),
+    "certificate_name": gettext_noop("The server's certificate is for another name."),
+    "certificate_unvouched": gettext_noop(
+        "Nobody we know vouches for the server's certificate. If the server is your own, verify the"
+        " connection and pin the certificate."
+    ),
+    "certificate_changed": gettext_noop("The server shows another certificate than the pinned one."),
+    "certificate_untrusted": gettext_noop("The server's certificate cannot be trusted."),
     "sign_in_unavailable": gettext_noop("The server could not check the login for now."),
     "sign_in_refused": gettext_noop(
         "The server refused the login or the password. The connection is locked."
+    ),
+    "sign_in_not_offered": gettext_noop(
+        "The server takes no login on this port. The connection is locked; choose TLS or SSL, or leave login"
+        " and password empty."
+    ),
+    "no_mechanism": gettext_noop(
+        "The server takes logins only in ways that Vaguemestre does not use. The connection is locked."
+    ),
+    "sign_in_in_clear": gettext_noop(
+        "A password may only travel encrypted: choose TLS or SSL. The connection is locked."
+    ),
+    "sign_in_required": gettext_noop("The server wants a login; give the connection one."),
+    "app_password_needed": gettext_noop(
+        "Google wants an app password in place of the usual one. The connection is locked."
+    ),
+    "password_off": gettext_noop(
+        "Signing in with a password is switched off for this mailbox. The connection is locked."
+    ),
+    "encryption_required": gettext_noop("The server takes no mail unencrypted: choose TLS or SSL."),
+    "address_not_listed": gettext_noop(
+        "The server does not let our IP address in; have the addresses of the whitelist page put on its list."
     ),
     "too_large": gettext_noop("The message is larger than the server takes. Make it smaller."),
     "smtputf8_missing": gettext_noop("An address is beyond ASCII, which this server does not take."),
@@ -82,7 +132,7 @@ _WHYS = {
     "content_kind_refused": gettext_noop("The server does not take this kind of content."),
     "parameter_refused": gettext_noop("The server does not take a parameter of the message."),
     "null_reverse_path_refused": gettext_noop("The server does not take messages without a return address."),
-    "access_denied": gettext_noop("The server does not let this connection send. The connection is locked."),
+    "access_denied": gettext_noop("The server does not let this connection send."),
     "access_denied_once": gettext_noop("The server does not let this connection send to that recipient."),
     "sender_refused": gettext_noop("The server refuses the connection's sender. The connection is locked."),
     "dialogue_broken": gettext_noop("The dialogue with the server broke before the message was handed over."),

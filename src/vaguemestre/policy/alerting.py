@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState
-from vaguemestre.policy.judgement import Why
+from vaguemestre.policy.unopened import ABOUT_ENCRYPTION
 
 PATIENCE = timedelta(minutes=5)
 
@@ -50,7 +50,7 @@ def trouble_of(state: HealthState) -> AlertKind | None:
         return AlertKind.CONNECTION_LOCKED
     if state.state is not Health.THROTTLED:
         return None
-    if state.why == Why.ENCRYPTION_FAILED.value:
+    if state.why in ABOUT_ENCRYPTION:
         return AlertKind.CERTIFICATE_TROUBLE
     return AlertKind.CONNECTION_THROTTLED if _lasts(state) else None
 

@@ -40,6 +40,7 @@ from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
 from vaguemestre.policy import wording
 from vaguemestre.policy.judgement import Case, Fate, HealthChange, Judgement, Scope, SessionFate, Why
+from vaguemestre.policy.unopened import why_kept_out, why_not_signed_in, why_unreached, why_unsecured
 from vaguemestre.policy.waiting import LOGINS_PAUSE, least_pause, named_delay
 from vaguemestre.policy.wording import Access
 
@@ -175,24 +176,22 @@ def _row_5_unreached(case: Case) -> Judgement | None:
     at_auth = trouble.phase is Phase.AUTH  # what we do not permit there is to sign in without encryption
     if trouble.phase not in _REACHING and (at_auth or trouble.cause not in _UNREACHED):
         return None
-    ours = trouble.cause is Cause.NOT_PERMITTED
-    return _throttled(5, case, Why.NOT_PERMITTED if ours else Why.SERVER_UNAVAILABLE)
+    return _throttled(5, case, why_unreached(trouble))
 
 
 def _row_6_encryption(case: Case) -> Judgement | None:
     secured = case.trouble.phase not in _SECURING and case.trouble.cause not in _UNSECURED
-    return None if secured else _throttled(6, case, Why.ENCRYPTION_FAILED)
+    return None if secured else _throttled(6, case, why_unsecured(case.trouble))
 
 
 def _rows_7_and_8_sign_in(case: Case) -> Judgement | None:
     trouble = case.trouble
     reply = _negative(case)
-    if trouble.cause in _NO_SIGN_IN:
-        return _of_connection(8, HealthChange.LOCK, Why.SIGN_IN_REFUSED)
+    refused = trouble.phase is Phase.AUTH and reply is not None and reply.permanent
+    if refused or trouble.cause in _NO_SIGN_IN:
+        return _of_connection(8, HealthChange.LOCK, why_not_signed_in(trouble, reply))
     if trouble.phase is not Phase.AUTH:
         return None
-    if reply is not None and reply.permanent:
-        return _of_connection(8, HealthChange.LOCK, Why.SIGN_IN_REFUSED)
     return _throttled(7, case, Why.SIGN_IN_UNAVAILABLE)
 
 
@@ -236,15 +235,16 @@ def _needs_it_itself(case: Case, why: Why) -> bool:
 
 
 def _row_10_access(case: Case) -> Judgement | None:
-    if case.trouble.phase not in _TRANSACTION or _access(case) is None:
+    access = _access(case)
+    if case.trouble.phase not in _TRANSACTION or access is None:
         return None
     one_domain = case.recipient_domains_refused_running < DOMAINS_RUNNING
     if case.trouble.phase is Phase.RCPT and one_domain:
         return _of_recipient(10, Fate.DEFERRED, Why.ACCESS_DENIED_ONCE)
     reply = _negative(case)
     if reply is not None and reply.transient:
-        return _throttled(10, case, Why.ACCESS_DENIED)
-    return _of_connection(10, HealthChange.LOCK, Why.ACCESS_DENIED)
+        return _throttled(10, case, why_kept_out(access))
+    return _of_connection(10, HealthChange.LOCK, why_kept_out(access))
 
 
 def _row_11_own_sender(case: Case) -> Judgement | None:
