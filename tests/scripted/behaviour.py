@@ -13,9 +13,11 @@ class Answer:
     """What a hook wants to happen.
 
     Attributes:
-        reply: the line without CRLF, or several joined by CRLF; "" says nothing.
+        reply: the line without CRLF, or several joined by CRLF; "" says nothing. A surrogate stands for an octet.
         delay: seconds before it.
-        then: `keep`, `drop` (FIN) or `rst` afterwards.
+        then: `keep`, `drop` (FIN) or `rst` afterwards; `endless` says the reply again and again until the peer leaves.
+        end: what ends the reply; "" leaves its last line open.
+        pause: seconds behind each octet.
         accepted: whether the content counts as accepted; None follows the reply's first digit.
         reads: at `bdat`, whether the chunk is read first; without, its octets are heard as commands, as by
             a server that announces CHUNKING and does not know BDAT.
@@ -26,6 +28,12 @@ class Answer:
     then: str = "keep"
     accepted: bool | None = None
     reads: bool = True
+    end: str = "\r\n"
+    pause: float = 0.0
+
+    @property
+    def octets(self) -> bytes:
+        return (self.reply + self.end).encode("utf-8", "surrogateescape") if self.reply else b""
 
     @property
     def takes(self) -> bool:

@@ -68,6 +68,11 @@ class Plug(asyncio.Protocol):
     def ahead(self) -> int:
         return len(self._held)
 
+    @property
+    def over(self) -> bool:
+        """Whether the peer is gone, or went silent for good."""
+        return self._ended is not None
+
     def _take(self, count: int) -> bytes:
         taken = bytes(self._held[:count])
         del self._held[:count]

@@ -91,6 +91,7 @@ class SinkServer:
 
     def __post_init__(self) -> None:
         self._tasks: set[asyncio.Task[None]] = set()
+        self._plugs: set[Plug] = set()
         if self.encryption != "none" and self.context is None:
             self.context = (self.certificate or the_certificate()).context()
 
@@ -146,8 +147,17 @@ class SinkServer:
         """What was accepted for a recipient."""
         return [one.content for one in self.accepted if recipient in one.recipients]
 
+    async def interject(self, text: str = "", *, leave: bool = False) -> None:
+        """Say something on every open session that nobody asked for; `leave` closes it behind that."""
+        for plug in list(self._plugs):
+            if text:
+                await plug.write(text.encode() + b"\r\n")
+            if leave:
+                await plug.drop()
+
     async def _serve(self, plug: Plug, number: int) -> None:
         self.open_sessions += 1
+        self._plugs.add(plug)
         self.most_open = max(self.most_open, self.open_sessions)
         try:
             await Session(self, number, plug).run()
@@ -155,6 +165,7 @@ class SinkServer:
             pass
         finally:
             self.open_sessions -= 1
+            self._plugs.discard(plug)
             plug.abort()
 
     def blame(self, fault: str) -> None:

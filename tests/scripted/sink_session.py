@@ -81,8 +81,7 @@ class Session:
         if self._verb == "STARTTLS":
             self._plug.hold()
         self._judge_what_came_early()
-        if answer.reply:
-            await self._plug.write(answer.reply.encode("utf-8", "surrogateescape") + b"\r\n")
+        await self._write(answer)
         if answer.then == "rst":
             self._plug.reset()
             raise Over
@@ -90,6 +89,16 @@ class Session:
             await self._plug.drop()
             raise Over
         return answer.reply
+
+    async def _write(self, answer: Answer) -> None:
+        for octet in answer.octets if answer.pause else b"":
+            await self._plug.write(bytes([octet]))
+            await asyncio.sleep(answer.pause)
+        if not answer.pause:
+            await self._plug.write(answer.octets)
+        while answer.then == "endless" and not self._plug.over:
+            await self._plug.write(answer.octets * 100)
+            await asyncio.sleep(0)
 
     def _judge_what_came_early(self) -> None:
         if not self._plug.ahead:
