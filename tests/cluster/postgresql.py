@@ -1,12 +1,17 @@
 """A PostgreSQL cluster for one test run, on a Unix socket in a directory of its own."""
 
 import atexit
+import contextlib
+import functools
 import os
 import pwd
 import shutil
 import subprocess
 import tempfile
+import uuid
 from pathlib import Path
+
+import psycopg
 
 
 def binaries():
@@ -53,3 +58,21 @@ def start_cluster():
     run(programs / "pg_ctl", "-D", f"{home}/data", "-w", "-l", f"{home}/log", "-o", options, "start")
     atexit.register(run, programs / "pg_ctl", "-D", f"{home}/data", "-m", "immediate", "stop")
     return f"postgresql://vaguemestre@{home.replace('/', '%2F')}/postgres"
+
+
+@functools.cache
+def the_cluster():
+    """The URL of a cluster that everything in this test run may use, each in a database of its own."""
+    return start_cluster()
+
+
+@contextlib.contextmanager
+def new_database():
+    """The URL of an empty database of `the_cluster`, which is dropped on leaving."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(the_cluster(), autocommit=True) as administrator:
+        administrator.execute(f"CREATE DATABASE {name}")
+        try:
+            yield the_cluster().removesuffix("postgres") + name
+        finally:
+            administrator.execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")

@@ -6,6 +6,21 @@ from scripted.sink import SinkServer
 from system.product import Product
 
 
+def pytest_collection_modifyitems(config, items):
+    """Soaks run only where `-m` asks for them (`make soak`)."""
+    if "slow" in config.getoption("markexpr"):
+        return
+    soaks = [item for item in items if item.get_closest_marker("slow")]
+    config.hook.pytest_deselected(items=soaks)
+    items[:] = [item for item in items if item not in soaks]
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("pg_ctlcluster"))])
+def database(request):
+    """Each database in turn."""
+    return request.param
+
+
 @pytest.fixture
 def sink():
     """A server without AUTH, in a thread."""

@@ -1,5 +1,9 @@
-"""The whole product as its operator runs it: `vaguemestre up` on a data directory and ports of its own."""
+"""The whole product as its operator runs it: `vaguemestre up` on a data directory and ports of its own.
 
+With `database="postgresql"` on a database of its own too, in a cluster that an unprivileged user runs.
+"""
+
+import contextlib
 import json
 import os
 import shutil
@@ -13,6 +17,9 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+import psycopg
+
+from cluster.postgresql import new_database
 from scripted.certificates import the_authority
 from system.api import Api
 from system.processes import descendants, parent_of
@@ -47,9 +54,12 @@ class Product:
         api: asks with a key that may do everything.
         key: that key.
         home: a directory that holds the data directory `data`, and `out` and `log`, the standard streams.
+        database: `sqlite` or `postgresql`.
     """
 
-    def __init__(self, **variables):
+    def __init__(self, *, database="sqlite", **variables):
+        self.database = database
+        self._things = contextlib.ExitStack()
         self.home = Path(tempfile.mkdtemp(prefix="vgm-system-"))
         self.data = self.home / "data"
         self.web_port, self.submission_port = free_port(), free_port()
@@ -71,8 +81,14 @@ class Product:
         self.api = Api("127.0.0.1", self.web_port)
 
     def __enter__(self):
-        self.start()
-        self.key = self.new_key(*EVERYTHING)
+        if self.database == "postgresql":
+            self.environment["DATABASE_URL"] = self._things.enter_context(new_database())
+        try:
+            self.start()
+            self.key = self.new_key(*EVERYTHING)
+        except BaseException:
+            self._things.close()
+            raise
         self.api.key = self.key
         return self
 
@@ -80,6 +96,7 @@ class Product:
         try:
             self.stop()
         finally:
+            self._things.close()
             if kind is None:
                 shutil.rmtree(self.home)
             else:
@@ -193,7 +210,10 @@ class Product:
             raise AssertionError(f"not {states} but {json.dumps(found, indent=1)}") from None
 
     def rows(self, query, *parameters):
-        """What the embedded database says, read beside the product."""
+        """What the database says, read beside the product; `?` stands for a parameter."""
+        if self.database == "postgresql":
+            with psycopg.connect(self.environment["DATABASE_URL"], autocommit=True) as db:
+                return db.execute(query.replace("%", "%%").replace("?", "%s"), parameters).fetchall()
         with closing(
             sqlite3.connect(f"file:{self.data}/vaguemestre.sqlite3?mode=ro", uri=True, timeout=20)
         ) as db:

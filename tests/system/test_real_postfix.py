@@ -141,8 +141,6 @@ def test_a_wrong_password_is_told_and_what_waited_leaves_with_the_right_one(prod
 def test_on_postgresql_a_verified_connection_carries_mail_of_every_door_unchanged(
     mailboxes, postfix, tmp_path
 ):
-    from cluster.postgresql import start_cluster
-
-    with Product(DATABASE_URL=start_cluster()) as product:
+    with Product(database="postgresql") as product:
         assert not (product.data / "vaguemestre.sqlite3").exists()
         carry_mail_of_every_door(product, mailboxes, postfix, tmp_path)
