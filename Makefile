@@ -1,5 +1,5 @@
 # One command per need. What they make stays in this checkout and is ignored by git.
-.PHONY: install run test check demo bench screenshots lock
+.PHONY: install run test soak check demo bench screenshots lock
 .NOTPARALLEL:
 
 install: ## only the bootstrap: .venv/bin/vaguemestre is the command afterwards
@@ -11,6 +11,10 @@ run: install ## everything on this machine, http://127.0.0.1:8587 and SMTP submi
 test: ## the whole suite on SQLite, then ledger, courier and API on PostgreSQL
 	@tools/bootstrap dev
 	@tools/test
+
+soak: ## the long runs, both databases: 200 kills over 5,000 messages, 50 SIGTERMs under load; about an hour
+	@tools/bootstrap dev
+	@tools/soak
 
 check: ## what CI asks besides the tests: format, lint, types, imports, migrations, translations
 	@tools/bootstrap dev
