@@ -153,13 +153,14 @@ def bdat(size: int = 20, *, last: bool = True) -> str:
 
 
 async def played(
-    script, network, messages, manner, *, timeouts=SHORT, limits=None, flow=None, rest=30.0, **server
+    script, network, messages, manner, *, timeouts=SHORT, limits=None, flow=None, window=1, **server
 ):
     """What a flow was told, whether the session may be used again, and the server that played the script."""
     flow = flow or Queue(messages)
     async with ScriptedServer(script, **server) as scripted:
         session = await open_session(hop_to(scripted), network, timeouts)
-        await convey(session, flow, manner, limits or Limits(rest=rest))
+        session.window = window
+        await convey(session, flow, manner, limits or Limits())
         reusable = session.reusable
         await session.quit()
     assert session.in_flight == 0
