@@ -5,16 +5,20 @@ from __future__ import annotations
 import asyncio
 import contextlib
 
+import structlog
 import uvloop
 
 from vaguemestre.courier.alerts import Alerts, Destination
 from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.courier.worker import serve
 from vaguemestre.dialling import http_from, network_from
 from vaguemestre.environment import Environment
 from vaguemestre.ledger import lookup
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.schedule import RetrySchedule
+
+log = structlog.get_logger("courier")
 
 _THREADS = 4  # on PostgreSQL; SQLite has one writer
 
@@ -33,11 +37,14 @@ async def _run(environment: Environment) -> None:
         schedule=schedule(environment),
         together=environment.on_sqlite,
         alerts=_alerts(environment, threads),
+        outcomes=_outcomes(environment),
     )
     try:
         await serve(engine)
     finally:
         threads.shutdown()
+        if engine.outcomes is not None:
+            engine.outcomes.close()
 
 
 def _alerts(environment: Environment, threads: LedgerThreads) -> Alerts:
@@ -50,6 +57,15 @@ def _alerts(environment: Environment, threads: LedgerThreads) -> Alerts:
 
     http = http_from(environment)
     return Alerts(Destination(url, http, named, environment.base_url, environment.language))
+
+
+def _outcomes(environment: Environment) -> Outcomes | None:
+    """Where results go while the database is away; without a disk they wait in memory."""
+    try:
+        return Outcomes(environment.data_dir / "outcomes")
+    except OSError as error:
+        log.error("outcomes_not_kept", error=str(error))  # noqa: TRY400  the reason is the whole story
+        return None
 
 
 def schedule(environment: Environment) -> RetrySchedule:

@@ -3,8 +3,8 @@
 Each courier process has one file in the folder, readable by its owner alone and locked (`flock`) while the
 process lives. `keep` appends a line for each attempt, with a checksum, and returns once that is fsynced;
 `done` clears the file when all of it is recorded after all. What a process that was killed left behind is
-read by the next courier (`left_behind`), settled by `ledger.evidence`, and removed (`settled`). A line that was
-being written is no line.
+read by the next courier (`left_behind`), settled by `ledger.evidence`, and removed (`settled`). A line that
+was being written is no line.
 
 Room for some thousand lines is taken at the start, so that the disk that is full for the database does not
 turn away what the database could not take. Lines hold no content and no secret.
@@ -75,6 +75,10 @@ class _File:
         """Unlink and unlock it."""
         with suppress(OSError):
             self.path.unlink()
+        self.unlock()
+
+    def unlock(self) -> None:
+        """Leave it to the next courier."""
         os.close(self.descriptor)
 
 
@@ -83,7 +87,7 @@ class Outcomes:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._left: list[_File] = []
+        self._left: list[tuple[_File, list[Entry]]] = []
         self._kept: set[UUID] = set()
         self._knowing, self._writing = Lock(), Lock()
         self._writers = 0
@@ -127,24 +131,36 @@ class Outcomes:
     def left_behind(self) -> list[Entry]:
         """What processes that are dead left behind, and `settled` has not removed."""
         for path in sorted(self._folder.glob(f"*{_ENDING}")):
-            file = _adopt(path)
-            if file is not None:
-                self._left.append(file)
-        return [entry for file in self._left for entry in file.entries()]
+            try:
+                self._adopt(path)
+            except OSError as error:
+                log.error("outcomes_unreadable", file=path.name, error=str(error))  # noqa: TRY400
+        return [entry for _, entries in self._left for entry in entries]
 
     def settled(self) -> None:
         """The ledger has all that `left_behind` answered."""
         while self._left:
-            self._left.pop().remove()
+            self._left.pop()[0].remove()
 
     def close(self) -> None:
         """At an orderly end: nothing stays but what is not recorded, for the next courier."""
         while self._left:
-            os.close(self._left.pop().descriptor)
+            self._left.pop()[0].unlock()
         if self._kept:
-            os.close(self._file.descriptor)
+            self._file.unlock()
         else:
             self._file.remove()
+
+    def _adopt(self, path: Path) -> None:
+        """Take over the file of a dead process; an empty one is removed."""
+        file = _locked(path)
+        if file is None:
+            return
+        entries = list(file.entries())
+        if entries:
+            self._left.append((file, entries))
+        else:
+            file.remove()
 
     def _clear_if_done(self) -> None:
         if not self._kept and not self._writers and self._file.end:
@@ -173,25 +189,21 @@ def _create(folder: Path) -> _File:
     return _File(path, descriptor)
 
 
-def _adopt(path: Path) -> _File | None:
-    """The file, locked, if its process is dead; an empty one is removed."""
+def _locked(path: Path) -> _File | None:
+    """The file, if its process is dead: that held the lock."""
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
-    except OSError:
+    except FileNotFoundError:
         return None
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        mine = _is_at(path, descriptor)
-    except OSError:
-        mine = False
-    if not mine:
+    except BlockingIOError:
         os.close(descriptor)
         return None
-    file = _File(path, descriptor)
-    if any(True for _ in file.entries()):
-        return file
-    file.remove()
-    return None
+    if not _is_at(path, descriptor):
+        os.close(descriptor)
+        return None
+    return _File(path, descriptor)
 
 
 def _is_at(path: Path, descriptor: int) -> bool:

@@ -22,6 +22,7 @@ import structlog
 from vaguemestre.ledger import queue
 from vaguemestre.ledger.claims import Mark, Report
 from vaguemestre.ledger.database import AWAY
+from vaguemestre.ledger.evidence import entry_of, replay
 from vaguemestre.smtp.flow import StageRefused
 
 if TYPE_CHECKING:
@@ -127,7 +128,16 @@ class Recorder:
                 self._forget(pile.reports)
             else:
                 pile.refuse(str(answer))
+                await self._tell_late(pile.reports)
                 _lose(lane, pile, answer)
+                self._forget(pile.reports)
+
+    async def _tell_late(self, reports: Sequence[Report]) -> None:
+        """The lane is somebody else's by now, who takes what was staged for doubtful: here is what is known."""
+        known = [entry_of(report) for report in reports if report.staged_at is not None]
+        if known:
+            settled = await self._engine.threads.run(replay, known, self._engine.now())
+            log.info("late_evidence", entries=len(known), settled=settled)
 
     async def _outlast(self, taken: dict[Lane, _Pile], error: Exception) -> None:
         """Keep the results until the database is back; meanwhile nothing is staged."""

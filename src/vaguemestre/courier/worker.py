@@ -20,7 +20,7 @@ from django.db import DatabaseError
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane, open_lane
 from vaguemestre.courier.watch import Watch
-from vaguemestre.ledger import lanes, leases, recovery, rerouting, retention
+from vaguemestre.ledger import evidence, lanes, leases, recovery, rerouting, retention
 from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
@@ -48,6 +48,7 @@ class Worker:
         self._seen: set[int] = set()
         self._told: dict[Lease, dict[str, object]] = {}
         self._watch = Watch(engine)
+        self._replayed = False
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -96,12 +97,26 @@ class Worker:
         return True
 
     async def _renew(self, now: datetime) -> None:
+        if not self._replayed:
+            await self._replay(now)
         asked = self.engine.boottime()
         taken = await self.engine.threads.run(leases.take, self.holder, now)
         self.engine.renewed = asked
+        if any(lease.fresh for lease in taken):
+            await self._replay(now)
         kept = [lease for lease in taken if not lease.fresh or await self._recovered(lease, now)]
         self._leases = {lease.connection_id: lease for lease in kept}
         await self._tell_activities(now)
+
+    async def _replay(self, now: datetime) -> None:
+        """Settle what dead couriers of this machine knew and could not record, ahead of any recovery."""
+        outcomes = self.engine.outcomes
+        entries = [] if outcomes is None else await asyncio.to_thread(outcomes.left_behind)
+        if entries and outcomes is not None:
+            settled = await self.engine.threads.run(evidence.replay, entries, now)
+            log.info("outcomes_replayed", entries=len(entries), settled=settled)
+            await asyncio.to_thread(outcomes.settled)
+        self._replayed = True
 
     async def _tell_activities(self, now: datetime) -> None:
         """Write down what lanes are doing, where it changed."""
