@@ -117,6 +117,7 @@ class Lane:
         if facts.version != self.facts.version:
             self.domains_refused.clear()
             self.ladder = facts.ladder
+            self._close(self.engine.pool.surplus(self.hop, 0))
             hop = await _hop(self.engine, facts)
             self.stale = self.stale or hop is None
             self.hop = hop or self.hop
@@ -149,12 +150,17 @@ class Lane:
             self._filling = asyncio.create_task(self._fill(self._room(now), now))
         if self._filling is not None:
             await asyncio.wait([self._filling])
+        self.start(now)
 
     def _may_claim(self, now: datetime) -> bool:
         due = self.facts.due or self._more
         return (
             due and not self.stale and not self._draining and now >= self._asks_again and self._room(now) > 0
         )
+
+    def _may_begin(self) -> bool:
+        """Whether an end of data could be marked, as far as is known: else nothing is begun."""
+        return not self._draining and not self.engine.recorder.away and self.lease_is_ours()
 
     def _room(self, now: datetime) -> int:
         sessions = self._sessions(now)
@@ -198,6 +204,9 @@ class Lane:
             self._asks_again = now + LIMIT_PAUSE
         self._pace()
         self._more = taken >= room > 1
+        if taken < room:
+            # What the last look said is used up; asked again before the next one, it would be nothing's turn.
+            self.facts = replace(self.facts, due=False)
         self._waiting.extend(attempts)
         self.start(now)
 
@@ -207,7 +216,8 @@ class Lane:
         """Have sessions carry what waits; what a stale lane holds is for `recovery`."""
         if self.stale:
             self._waiting.clear()
-        for _ in range(min(len(self._waiting), self._sessions(now) - len(self._carrying))):
+        room = self._sessions(now) - len(self._carrying) if self._may_begin() else 0
+        for _ in range(min(len(self._waiting), room)):
             task = asyncio.create_task(self._carry(self._waiting.popleft()))
             self._carrying[task] = None
             task.add_done_callback(self._carried)
@@ -220,7 +230,7 @@ class Lane:
     def pull(self) -> Attempt | None:
         """The next attempt for a session that has room; None where it should end."""
         now = self.engine.now()
-        if self.stale or self._draining or len(self._carrying) > self._sessions(now):
+        if not self._may_begin() or len(self._carrying) > self._sessions(now):
             return None
         if self._filling is None and self._may_claim(now):
             self._filling = asyncio.create_task(self._fill(self._room(now), now))
@@ -263,6 +273,8 @@ class Lane:
 
     async def _open(self) -> Session:
         engine, hop = self.engine, self.hop
+        # What is idle counts with the server, too.
+        self._close(engine.pool.surplus(hop, (self.facts.max_sessions or SESSIONS) - len(self._carrying)))
         session = await open_signed_in(
             self.facts.connection_id, hop, engine.tokens, engine.network, engine.timeouts
         )
@@ -270,12 +282,16 @@ class Lane:
             self.hop = session.hop  # with the token that was taken, where it signs in with one
         return session
 
+    def _close(self, sessions: Iterable[Session]) -> None:
+        for session in sessions:
+            self.engine.close_later(session)
+
     def _carried(self, task: asyncio.Task[None]) -> None:
         self._carrying.pop(task, None)
         now = self.engine.now()
-        if serves(self.facts.health, now) and not self._draining:
-            self.start(now)
-        self.engine.wake()
+        self.start(now)
+        if self._waiting or self.stale:
+            self.engine.wake()  # to let go of what cannot be begun now
 
     def learn(self, sign: Sign, seen: Manner, began_at: datetime) -> None:
         """What a session told of the manner that the server takes; `began_at` is when it began to carry."""
