@@ -24,9 +24,9 @@ demo: ## as run, with a capturing SMTP server and sample data, in build/demo
 	@tools/bootstrap dev
 	@exec .venv/bin/python tools/demo.py $(SINK)
 
-bench: ## messages per second from the first acceptance to the next hop's last, beside smtplib
+bench: ## peers and ours in one run, one table; QUICK=1 to try, MEASURES=… for some (needs root for two peers)
 	@tools/bootstrap dev
-	@exec .venv/bin/python bench/first_figure.py
+	@PYTHONPATH=tests .venv/bin/python -m bench $(if $(QUICK),--quick) $(MEASURES)
 
 screenshots: ## remake docs/images, in a network of its own (needs chromium and iproute2)
 	@tools/bootstrap dev

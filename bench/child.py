@@ -1,0 +1,60 @@
+"""A program of the bench in a process of its own, asked over its standard streams: a line in, JSON out."""
+
+import asyncio
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+class Child:
+    """`python -m bench.NAME WORDS…`, from entering to leaving.
+
+    Attributes:
+        port: where it listens, if it does.
+    """
+
+    def __init__(self, name, *words, environment=None):
+        self._command = [sys.executable, "-m", f"bench.{name}", *map(str, words)]
+        self._environment = environment
+
+    def __enter__(self):
+        self._running = subprocess.Popen(
+            self._command,
+            cwd=ROOT,
+            env=self._environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        self.port = self._read().get("port")
+        return self
+
+    def __exit__(self, *_):
+        self._running.stdin.close()
+        self._running.wait()
+        self._running.stdout.close()
+
+    def ask(self):
+        """What it tells now."""
+        self._running.stdin.write("\n")
+        self._running.stdin.flush()
+        return self._read()
+
+    def _read(self):
+        line = self._running.stdout.readline()
+        if not line:
+            raise RuntimeError(f"{' '.join(self._command[2:])} ended with {self._running.wait()}")
+        return json.loads(line)
+
+
+async def answer_questions(first, tell):
+    """In the child: print `first`, then what `tell()` says for every line, until standard input ends."""
+    questions = asyncio.StreamReader()
+    loop = asyncio.get_running_loop()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
+    print(json.dumps(first), flush=True)
+    while await questions.readline():
+        print(json.dumps(tell()), flush=True)
