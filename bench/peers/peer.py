@@ -1,4 +1,6 @@
-"""What every peer of the bench keeps to.
+"""What every peer of the bench keeps to: other clients, each configured as well as it can be.
+
+They send over one session, where they can keep one.
 
 A peer is a class with `name`, as the table shows it; `made_ready()`, which fetches what is missing and
 answers with a version, or raises `Missing`; and `sending(port, messages)`, a context in which that many
