@@ -39,6 +39,7 @@ class Attempt:
 
     Attributes:
         departing: what leaves, once it was read.
+        started_at: when it left the lane's supply.
         retried: whether it was begun on a session that turned out to be over (row 2): once, then it counts.
         staged_at: when its end of data was marked.
     """
@@ -55,7 +56,6 @@ class Attempt:
         Raises:
             ContentGone: retention removed the content.
         """
-        self.started_at = lane.engine.now()
         if self.departing is None:
             read = await lane.engine.threads.run(contents.departing, [self.claim])
             self.departing = read[self.claim.attempt]

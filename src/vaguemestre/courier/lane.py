@@ -9,24 +9,21 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable
 from dataclasses import replace
-from datetime import datetime, timedelta
-from uuid import UUID
+from datetime import datetime
 
 import structlog
-from django.db import DatabaseError
 
-from vaguemestre.courier.attempt import Attempt, judged, report, unopened
+from vaguemestre.courier.attempt import Attempt, judged, poisoned, report, unopened
 from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.supply import Supply
 from vaguemestre.courier.telling import tell, tell_health
 from vaguemestre.courier.tokens import open_signed_in
-from vaguemestre.ledger import contents, lanes, queue, recovery, vault
-from vaguemestre.ledger.claims import Claim, Report, Stale
+from vaguemestre.ledger import lanes, vault
+from vaguemestre.ledger.claims import Report, Stale
 from vaguemestre.ledger.connections import SECRET_UNREADABLE
-from vaguemestre.ledger.contents import Departing
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.lanes import LaneFacts
@@ -40,15 +37,6 @@ from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.window import convey
 
 SESSIONS = 3  # at once, where a connection says nothing: what Microsoft 365 allows a mailbox
-AHEAD = (
-    48  # deliveries claimed for each session at most: three full windows, so that claims are few and large
-)
-FIRST = 6  # deliveries claimed for each session until it is known how fast they go
-BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
-CLAIM = 512  # deliveries of one claim at most
-READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
-LIMIT_PAUSE = timedelta(seconds=1)
-FAULT_PAUSE = timedelta(seconds=30)  # after a claim that failed by a fault of ours
 
 log = structlog.get_logger("courier")
 
@@ -71,25 +59,25 @@ class Lane:
         self.domains_refused: set[str] = set()
         self.stale = False
         self._draining = False
-        self._asks_again = engine.now()
         self._health_known_at = -math.inf
-        self._waiting: deque[Attempt] = deque()
         self._carrying: dict[asyncio.Task[None], Session | None] = {}
-        self._filling: asyncio.Task[None] | None = None
         self._unrecorded = 0
-        self._ahead = FIRST
-        self._claimed_at = -math.inf
-        self._more = False  # the last claim took all it asked for: there is probably more
+        self._supply = Supply(self)
 
     def __repr__(self) -> str:
         state = self.facts.health.state.name
-        carrying, waiting = len(self._carrying), len(self._waiting)
+        carrying, waiting = len(self._carrying), len(self._supply)
         return f"<Lane {self.facts.connection_id} {state} {carrying} sessions {waiting} waiting>"
 
     @property
     def busy(self) -> bool:
         """Whether anything is in its hands."""
-        return bool(self._carrying or self._waiting or self._filling or self._unrecorded)
+        return bool(self._carrying or self._supply.busy or self._unrecorded)
+
+    @property
+    def carrying(self) -> bool:
+        """Whether a session is at work."""
+        return bool(self._carrying)
 
     @property
     def activity(self) -> dict[str, object]:
@@ -99,7 +87,7 @@ class Lane:
             "sessions": len(sessions),
             "in_flight": sum(session.in_flight for session in sessions),
             "window": max((session.window for session in sessions), default=0),
-            "waiting": len(self._waiting),
+            "waiting": len(self._supply),
         }
 
     def lease_is_ours(self) -> bool:
@@ -140,105 +128,45 @@ class Lane:
         if any(done.health is not None for done in reports):
             self._health_known_at = self.engine.network.monotonic()
 
-    # Claiming
-
     async def fill(self, now: datetime) -> None:
-        """Claim what is due, as far as there is room and the connection may work; else let go."""
-        if self._waiting and not self._sessions(now):
-            await self.let_go()
-        if self._filling is None and self._may_claim(now):
-            self._filling = asyncio.create_task(self._fill(self._room(now), now))
-        if self._filling is not None:
-            await asyncio.wait([self._filling])
-        self.start(now)
-
-    def _may_claim(self, now: datetime) -> bool:
-        due = self.facts.due or self._more
-        return (
-            due and not self.stale and not self._draining and now >= self._asks_again and self._room(now) > 0
-        )
-
-    def _may_begin(self) -> bool:
-        """Whether an end of data could be marked, as far as is known: else nothing is begun."""
-        return not self._draining and not self.engine.recorder.away and self.lease_is_ours()
-
-    def _room(self, now: datetime) -> int:
-        sessions = self._sessions(now)
-        if sessions and probing(self.facts.health, now):
-            return 0 if self._carrying or self._waiting else 1
-        wanted = sessions * self._ahead
-        # A claim is a transaction: rather a large one than many.
-        return min(CLAIM, wanted - len(self._waiting)) if len(self._waiting) <= wanted // 2 else 0
-
-    def _pace(self) -> None:
-        """Claim as much as goes out in some seconds: what is claimed can be neither cancelled nor moved."""
-        now = self.engine.network.monotonic()
-        took, self._claimed_at = now - self._claimed_at, now
-        if self._more and took < BRISK:
-            self._ahead = min(AHEAD, self._ahead * 2)
-        elif self._more and took > SLOW:
-            self._ahead = max(1, self._ahead // 2)
-
-    async def _fill(self, room: int, now: datetime) -> None:
-        try:
-            attempts = await self.engine.threads.run(_claimed, self.lease, room, now)
-        except Stale:
-            self.stale = True
-        except AWAY as error:
-            # The claim may have been committed unseen: only a new epoch finds it.
-            self.stale = True
-            log.warning("database_away", connection=self.facts.connection_id, error=type(error).__name__)
-        except Exception:
-            # A fault of ours, perhaps with one message: nothing was claimed, and it is not tried hotly.
-            self._asks_again = now + FAULT_PAUSE
-            log.exception("claim_failed", connection=self.facts.connection_id)
-        else:
-            self._took(attempts, room, now)
-        finally:
-            self._filling = None
-
-    def _took(self, attempts: Sequence[Attempt], room: int, now: datetime) -> None:
-        taken = sum(len(attempt.claim.duties) for attempt in attempts)
-        if not taken:
-            # Its limits leave nothing for now; asking ten times a second would only cost.
-            self._asks_again = now + LIMIT_PAUSE
-        self._pace()
-        self._more = taken >= room > 1
-        if taken < room:
-            # What the last look said is used up; asked again before the next one, it would be nothing's turn.
-            self.facts = replace(self.facts, due=False)
-        self._waiting.extend(attempts)
+        """Claim what is due, as far as the connection may work, and have it carried; else let go."""
+        await self._supply.fill(now)
         self.start(now)
 
     # Carrying
 
     def start(self, now: datetime) -> None:
-        """Have sessions carry what waits; what a stale lane holds is for `recovery`."""
+        """Have sessions carry what waits."""
         if self.stale:
-            self._waiting.clear()
-        room = self._sessions(now) - len(self._carrying) if self._may_begin() else 0
-        for _ in range(min(len(self._waiting), room)):
-            task = asyncio.create_task(self._carry(self._waiting.popleft()))
+            self._supply.forget()
+        while len(self._carrying) < self.sessions(now) and (first := self.pull()) is not None:
+            task = asyncio.create_task(self._carry(first))
             self._carrying[task] = None
             task.add_done_callback(self._carried)
 
-    def _sessions(self, now: datetime) -> int:
+    def sessions(self, now: datetime) -> int:
+        """How many may be at work."""
         if not serves(self.facts.health, now):
             return 0
         return 1 if probing(self.facts.health, now) else self.facts.max_sessions or SESSIONS
 
+    def may_begin(self) -> bool:
+        """Whether an end of data could be marked, as far as is known: else nothing is begun."""
+        return not self._draining and not self.engine.recorder.away and self.lease_is_ours()
+
     def pull(self) -> Attempt | None:
-        """The next attempt for a session that has room; None where it should end."""
+        """The next attempt for a session that has room; None where there is none, or it should end."""
         now = self.engine.now()
-        if not self._may_begin() or len(self._carrying) > self._sessions(now):
+        if not self.may_begin() or len(self._carrying) > self.sessions(now):
             return None
-        if self._filling is None and self._may_claim(now):
-            self._filling = asyncio.create_task(self._fill(self._room(now), now))
-        return self._waiting.popleft() if self._waiting else None
+        attempt = self._supply.pull(now)
+        if attempt is not None:
+            attempt.started_at = now
+        return attempt
 
     def return_to_front(self, attempt: Attempt) -> None:
         """It goes out next, by whatever session has room."""
-        self._waiting.appendleft(attempt)
+        self._supply.return_to_front(attempt)
 
     async def _carry(self, first: Attempt) -> None:
         try:
@@ -248,12 +176,8 @@ class Lane:
             log.warning("lane_lost", connection=self.facts.connection_id, why=type(error).__name__)
 
     async def _carry_on(self, first: Attempt) -> None:
-        session = None if first.retried else self._borrow()
-        try:
-            session = session or await self._open()
-        except SessionFailed as failed:
-            tried = unopened(first.claim, failed.trouble, failed.transcript)
-            self.settle(report(self, first, tried, judged(self, first, tried)))
+        session = await self._session_for(first)
+        if session is None:
             return
         carriage = Carriage(self, session, first)
         if task := asyncio.current_task():
@@ -270,6 +194,23 @@ class Lane:
             # Cancelled or not, the pool takes back only what is beyond doubt.
             self._give_back(session)
             carriage.end()
+
+    async def _session_for(self, first: Attempt) -> Session | None:
+        """An idle session or a new one; None if there is none to be had: it was the attempt's end then."""
+        idle = None if first.retried else self._borrow()
+        if idle is not None:
+            return idle
+        try:
+            return await self._open()
+        except SessionFailed as failed:
+            tried = unopened(first.claim, failed.trouble, failed.transcript)
+            self.settle(report(self, first, tried, judged(self, first, tried)))
+        except (Stale, *AWAY):
+            raise
+        except Exception:
+            log.exception("session_not_opened", connection=self.facts.connection_id)
+            self.settle(poisoned(self, first))
+        return None
 
     async def _open(self) -> Session:
         engine, hop = self.engine, self.hop
@@ -290,7 +231,7 @@ class Lane:
         self._carrying.pop(task, None)
         now = self.engine.now()
         self.start(now)
-        if self._waiting or self.stale:
+        if len(self._supply) or self.stale:
             self.engine.wake()  # to let go of what cannot be begun now
 
     def learn(self, sign: Sign, seen: Manner, began_at: datetime) -> None:
@@ -310,20 +251,12 @@ class Lane:
 
     async def let_go(self) -> None:
         """Return what was claimed and not begun."""
-        waiting, self._waiting = list(self._waiting), deque()
-        if waiting and not self.stale:
-            claims = [attempt.claim for attempt in waiting]
-            try:
-                await self.engine.threads.run(recovery.put_back, self.lease, claims, self.engine.now())
-            except (Stale, *AWAY) as error:
-                self.stale = True  # they stay claimed until a new epoch recovers them
-                log.warning("not_put_back", connection=self.facts.connection_id, error=type(error).__name__)
+        await self._supply.let_go()
 
     async def drain(self) -> None:
         """Begin nothing more and wait for what is on its way."""
         self._draining = True
-        if self._filling is not None:
-            await asyncio.wait([self._filling])
+        await self._supply.filled()
         while self._carrying:
             await self.let_go()
             await asyncio.wait(list(self._carrying))
@@ -345,30 +278,6 @@ class Lane:
         unwanted = self.engine.pool.give_back(session, self.engine.network.monotonic())
         if unwanted is not None:
             self.engine.close_later(unwanted)
-
-
-def _claimed(lease: Lease, room: int, now: datetime) -> list[Attempt]:
-    """Claims with as much of their contents as may be read ahead, in one call of a ledger thread."""
-    claims = queue.claim(lease, room, now)
-    read = _read_ahead(claims)
-    return [Attempt(claim, read.get(claim.attempt)) for claim in claims]
-
-
-def _read_ahead(claims: Iterable[Claim]) -> dict[UUID, Departing]:
-    soon, left = [], READ_AHEAD
-    for claim in claims:
-        left -= claim.size
-        if left < 0:
-            break
-        soon.append(claim)
-    try:
-        return contents.departing(soon) if soon else {}
-    except AWAY:
-        raise
-    except (DatabaseError, ValueError, KeyError) as error:
-        # One of them cannot be read; each is read again by itself, so that it blames no other.
-        log.warning("read_ahead_failed", error=type(error).__name__)
-        return {}
 
 
 async def open_lane(engine: Engine, lease: Lease, facts: LaneFacts) -> Lane | None:

@@ -133,7 +133,7 @@ class Recorder:
                 self._forget(pile.reports)
 
     async def _tell_late(self, reports: Sequence[Report]) -> None:
-        """The lane is somebody else's by now, who takes what was staged for doubtful: here is what is known."""
+        """The lane is somebody else's by now, who takes what was staged for doubtful: tell what is known."""
         known = [entry_of(report) for report in reports if report.staged_at is not None]
         if known:
             settled = await self._engine.threads.run(replay, known, self._engine.now())

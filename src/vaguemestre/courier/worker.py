@@ -75,8 +75,8 @@ class Worker:
         now, run = self.engine.now(), self.engine.threads.run
         if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
             await self._renew(now)
-        while await run(rerouting.reroute, now) == rerouting.BATCH:
-            pass
+        if await run(rerouting.reroute, now) == rerouting.BATCH:
+            self.engine.wake()  # more of them at the next look: a million must not keep leases from renewal
         if self._is_due("expiry", EXPIRY_EVERY):
             await run(rerouting.expire, now)
         if self._is_due("backups", BACKUPS_EVERY):

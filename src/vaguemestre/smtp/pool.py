@@ -53,6 +53,15 @@ class Pool:
         self._idle.setdefault(session.hop, []).append((now, session))
         return None
 
+    def surplus(self, hop: NextHop, room: int) -> list[Session]:
+        """The idle sessions of a hop beyond `room`, the oldest first; for the caller to quit."""
+        idle = self._idle.get(hop, [])
+        gone = idle[: len(idle) - max(0, room)] if len(idle) > room else []
+        del idle[: len(gone)]
+        if not idle:
+            self._idle.pop(hop, None)
+        return [session for _, session in gone]
+
     def expired(self, now: float) -> list[Session]:
         """Those that were idle for too long, or that something happened to; for the caller to quit."""
         gone, self._spoilt = self._spoilt, []

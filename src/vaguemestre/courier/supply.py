@@ -1,0 +1,178 @@
+"""What a lane has claimed and not begun: claimed ahead of its sessions, and let go where they cannot work.
+
+A claim is a transaction, so it is rather a large one than many; but what is claimed can be neither cancelled
+nor moved, so it is never more than goes out within some seconds. Contents come with the claim as far as
+`READ_AHEAD` goes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import structlog
+
+from vaguemestre.courier.attempt import Attempt
+from vaguemestre.ledger import contents, queue, recovery
+from vaguemestre.ledger.claims import Claim, Stale
+from vaguemestre.ledger.contents import Departing
+from vaguemestre.ledger.database import AWAY
+from vaguemestre.ledger.leases import Lease
+from vaguemestre.policy.health import probing
+
+if TYPE_CHECKING:
+    from vaguemestre.courier.lane import Lane
+
+AHEAD = 48  # deliveries claimed for each session at most: three full windows, so that claims are few
+FIRST = 6  # deliveries claimed for each session until it is known how fast they go
+BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
+CLAIM = 512  # deliveries of one claim at most
+READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
+LIMIT_PAUSE = timedelta(seconds=1)
+FAULT_PAUSE = timedelta(seconds=30)  # after a claim that failed by a fault of ours
+
+log = structlog.get_logger("courier")
+
+
+class Supply:
+    """See the module."""
+
+    def __init__(self, lane: Lane) -> None:
+        self._lane = lane
+        self._waiting: deque[Attempt] = deque()
+        self._filling: asyncio.Task[None] | None = None
+        self._more = False  # the last claim took all it asked for: there is probably more
+        self._ahead = FIRST
+        self._claimed_at = -math.inf
+        self._asks_again = lane.engine.now()
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything waits, or is being claimed."""
+        return bool(self._waiting or self._filling)
+
+    async def fill(self, now: datetime) -> None:
+        """Claim what is due, as far as there is room and the connection may work; else let go."""
+        if self._waiting and not self._lane.sessions(now):
+            await self.let_go()
+        self._begin(now)
+        await self.filled()
+
+    async def filled(self) -> None:
+        """Wait for a claim that is under way."""
+        if self._filling is not None:
+            await asyncio.wait([self._filling])
+
+    def pull(self, now: datetime) -> Attempt | None:
+        """The next attempt, if one waits; the next claim is begun before they run out."""
+        self._begin(now)
+        return self._waiting.popleft() if self._waiting else None
+
+    def return_to_front(self, attempt: Attempt) -> None:
+        """It goes out next, by whatever session has room."""
+        self._waiting.appendleft(attempt)
+
+    def forget(self) -> None:
+        """What a stale lane holds is for `recovery`."""
+        self._waiting.clear()
+
+    async def let_go(self) -> None:
+        """Return what was claimed and not begun."""
+        lane = self._lane
+        waiting, self._waiting = list(self._waiting), deque()
+        if not waiting or lane.stale:
+            return
+        claims = [attempt.claim for attempt in waiting]
+        try:
+            await lane.engine.threads.run(recovery.put_back, lane.lease, claims, lane.engine.now())
+        except (Stale, *AWAY) as error:
+            lane.stale = True  # they stay claimed until a new epoch recovers them
+            log.warning("not_put_back", connection=lane.facts.connection_id, error=type(error).__name__)
+
+    def _begin(self, now: datetime) -> None:
+        lane = self._lane
+        if self._filling is not None or now < self._asks_again or not lane.may_begin():
+            return
+        room = self._room(now) if lane.facts.due or self._more else 0
+        if room > 0:
+            self._filling = asyncio.create_task(self._fill(room, now))
+
+    def _room(self, now: datetime) -> int:
+        lane, waiting = self._lane, len(self._waiting)
+        sessions = lane.sessions(now)
+        if sessions and probing(lane.facts.health, now):
+            return 0 if lane.carrying or waiting else 1
+        wanted = sessions * self._ahead
+        return min(CLAIM, wanted - waiting) if waiting <= wanted // 2 else 0
+
+    async def _fill(self, room: int, now: datetime) -> None:
+        lane = self._lane
+        try:
+            attempts = await lane.engine.threads.run(_claimed, lane.lease, room, now)
+        except Stale:
+            lane.stale = True
+        except AWAY as error:
+            # The claim may have been committed unseen: only a new epoch finds it.
+            lane.stale = True
+            log.warning("database_away", connection=lane.facts.connection_id, error=type(error).__name__)
+        except Exception:
+            # A fault of ours, perhaps with one message: nothing was claimed, and it is not tried hotly.
+            self._asks_again = now + FAULT_PAUSE
+            log.exception("claim_failed", connection=lane.facts.connection_id)
+        else:
+            self._took(attempts, room, now)
+        finally:
+            self._filling = None
+
+    def _took(self, attempts: Sequence[Attempt], room: int, now: datetime) -> None:
+        lane = self._lane
+        taken = sum(len(attempt.claim.duties) for attempt in attempts)
+        if not taken:
+            # Its limits leave nothing for now; asking ten times a second would only cost.
+            self._asks_again = now + LIMIT_PAUSE
+        self._pace()
+        self._more = taken >= room > 1
+        if taken < room:
+            # What the last look said is used up; asked again before the next one, it would be nothing's turn.
+            lane.facts = replace(lane.facts, due=False)
+        self._waiting.extend(attempts)
+        lane.start(now)
+
+    def _pace(self) -> None:
+        """Have the next claim twice, or half as large, by how fast the last one went."""
+        now = self._lane.engine.network.monotonic()
+        took, self._claimed_at = now - self._claimed_at, now
+        if self._more and took < BRISK:
+            self._ahead = min(AHEAD, self._ahead * 2)
+        elif self._more and took > SLOW:
+            self._ahead = max(1, self._ahead // 2)
+
+
+def _claimed(lease: Lease, room: int, now: datetime) -> list[Attempt]:
+    """Claims with as much of their contents as may be read ahead, in one call of a ledger thread."""
+    claims = queue.claim(lease, room, now)
+    read = _read_ahead(claims)
+    return [Attempt(claim, read.get(claim.attempt)) for claim in claims]
+
+
+def _read_ahead(claims: Iterable[Claim]) -> dict[UUID, Departing]:
+    soon, left = [], READ_AHEAD
+    for claim in claims:
+        left -= claim.size
+        if left < 0:
+            break
+        soon.append(claim)
+    try:
+        return contents.departing(soon) if soon else {}
+    except Exception as error:  # noqa: BLE001  whatever it is: each is read again by itself, and blames no other
+        log.warning("read_ahead_failed", error=type(error).__name__)
+        return {}
