@@ -7,7 +7,8 @@ import pytest
 from django.utils import timezone
 
 from scripted.sink import SinkServer
-from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message
+from vaguemestre.ledger import leases
+from vaguemestre.ledger.models import Attempt, Connection, Delivery, Lane, Message
 
 pytestmark = pytest.mark.django_db
 
@@ -55,27 +56,97 @@ def test_message_show_tells_what_was_asked_and_what_leaves_by_which_connection(c
     assert "  Reply-To: answers@example.test" in shown.lines
 
 
-@pytest.mark.parametrize("health", ["locked", "paused"])
-def test_a_message_of_a_connection_that_does_not_work_waits_for_that_and_for_no_time(command, health):
-    add(command, "Office")
-    sent = command(*SENT).json["id"]
-    assert "  Next attempt at " in command("message", "show", sent).output
-    Connection.objects.update(health=health)
-    shown = command("message", "show", sent)
-    assert f"  It waits for Office, which is {health}." in shown.lines
-    assert "Next attempt" not in shown.output
+@pytest.fixture
+def courier():
+    """A courier that holds every lane there is when it is called."""
+    return lambda: leases.take("a-test's-courier", timezone.now())
 
 
-def test_a_message_of_a_throttled_connection_waits_until_that_works_again(command):
+def outlook(command, sent):
+    """The last line of the only delivery."""
+    return command("message", "show", sent).lines[-1].strip()
+
+
+def at(moment):
+    return f"on {moment:%Y-%m-%d} at {moment:%H:%M:%S} UTC"
+
+
+def test_message_show_tells_when_it_leaves_and_what_keeps_it(command, courier):
     add(command, "Office")
     sent = command(*SENT).json["id"]
+    no_courier = "No courier is running, so nothing leaves. Whoever runs this installation has to start it."
+    assert outlook(command, sent) == no_courier
+    courier()
+    assert outlook(command, sent) == "It leaves now."
+    Connection.objects.update(health="locked", health_why="sign_in_refused", health_text="535 5.7.8 no")
+    told = outlook(command, sent)
+    assert told.startswith("It waits for “Office”. The server refused the login or the password.")
+    assert told.endswith(
+        "It sends again once the password is typed anew or a verification succeeds. The server said: “535 5.7.8 no”"
+    )
+    Connection.objects.update(health="paused", health_text="cli:ada")
+    assert (
+        outlook(command, sent)
+        == "It waits for “Office”, which is paused. It was paused by ada (command line)."
+    )
+
+
+def test_message_show_tells_until_when_a_throttle_or_its_own_time_keeps_it(command, courier):
+    add(command, "Office")
+    sent = command(*SENT).json["id"]
+    courier()
     until = timezone.now().replace(microsecond=0) + timedelta(minutes=4)
-    Connection.objects.update(health="throttled", health_until=until)
+    Connection.objects.update(health="throttled", health_until=until, health_why="service_closing")
+    told = (
+        f"It waits for “Office”, which is tried again {at(until)}. The server is closing its service for now."
+    )
+    assert outlook(command, sent) == told
+    Delivery.objects.update(next_attempt_at=until + timedelta(hours=1), attempt=uuid4())
+    assert outlook(command, sent) == f"The next attempt is {at(until + timedelta(hours=1))}."
+
+
+def test_message_show_says_once_why_it_is_held_and_what_the_server_said(command):
+    sent = command(*SENT).json["id"]
     shown = command("message", "show", sent)
-    assert f"  It waits for Office, which is throttled until {until.isoformat()}." in shown.lines
-    Delivery.objects.update(next_attempt_at=until + timedelta(hours=1))
+    assert shown.lines[-1] == "  No connection is active. The message leaves once one is."
+    assert shown.output.count("No connection is active.") == 1
+    add(command, "Office")
+    Delivery.objects.update(
+        state="accepted", settled_at=timezone.now(), last_code=250, last_text="2.0.0 Ok", next_attempt_at=None
+    )
     shown = command("message", "show", sent)
-    assert f"  Next attempt at {(until + timedelta(hours=1)).isoformat()}" in shown.lines
+    assert "  The server said: 250 2.0.0 Ok" in shown.lines
+    assert shown.lines[-1].startswith("  The server accepted it on 20")
+
+
+def test_connection_show_tells_what_it_is_doing_and_why_not(command, courier):
+    add(command, "Office")
+    sent = command(*SENT).json["id"]
+    courier()
+    shown = facts(command("connection", "show", "Office"))
+    assert shown["doing"] == "A courier is about to take up what is due."
+    assert (shown["due"], shown["waiting"], shown["in doubt"]) == ("1", "0", "0")
+    assert shown["oldest due at"].startswith("20")
+    assert shown["manner"] == "bdat"
+    assert "sessions" not in shown
+    now = timezone.now()
+    activity = {"sessions": 2, "in_flight": 7, "window": 4, "waiting": 0, "at": now.isoformat()}
+    Lane.objects.update(
+        activity=activity, manner="data", manner_why="bdat_refused", manner_at=now,
+        manner_version=Connection.objects.get().version,
+    )  # fmt: skip
+    shown = facts(command("connection", "show", "Office"))
+    assert shown["doing"] == "It is sending."
+    assert (shown["sessions"], shown["in flight"], shown["window"], shown["manner"]) == (
+        "2",
+        "7",
+        "4",
+        "data",
+    )
+    assert shown["manner why"].startswith("The server announces CHUNKING, and refuses it. Learned on 20")
+    lane = command("connection", "show", "Office", "--json").json["lane"]
+    assert (lane["code"], lane["due"], lane["more"]) == ("sending", 1, [])
+    assert command("message", "show", sent, "--json").json["deliveries"][0]["outlook"]["code"] == "leaves_now"
 
 
 def test_attempts_stand_apart_and_a_long_reply_goes_on_under_its_first_line(command):
@@ -149,7 +220,7 @@ def test_the_help_tells_the_limits_apart_and_names_no_empty_choice(command, caps
             command(*words)
     told = " ".join(capsys.readouterr().out.split())
     assert "how many messages it takes in a minute; empty for no limit" in told
-    assert "how many messages it takes in a day; empty for no limit" in told
+    assert "how many recipients it takes in 24 hours; empty for no limit" in told
     assert "--on-doubt {retry,hold}" in told
 
 

@@ -336,10 +336,10 @@ def test_what_is_due_is_found_by_the_lanes_index():
 def test_the_api_names_the_connection_that_a_backup_stands_in_for():
     office, spare = pair()
     message = post()
-    assert resources.message_resource(message)["deliveries"][0]["backup_for"] is None
+    assert resources.message_resource(message, NOW)["deliveries"][0]["backup_for"] is None
     give(office, LOCKED)
     backups.stand_in(NOW)
-    told = resources.message_resource(messages.find(str(message.uid)))["deliveries"][0]
+    told = resources.message_resource(messages.find(str(message.uid)), NOW)["deliveries"][0]
     assert (told["connection"], told["backup_for"]) == (str(spare.uid), str(office.uid))
     assert "Spare" in told["reason"]["text"]
     assert "Office" in told["reason"]["text"]

@@ -319,7 +319,7 @@ def test_a_message_is_told_with_its_deliveries_and_attempts():
         later(seconds=3),
     )
     with translation.override("en"):
-        told = resources.message_resource(messages.find(str(message.uid)))
+        told = resources.message_resource(messages.find(str(message.uid)), NOW)
     assert (told["state"], told["stream"], told["connection"]) == ("refused", "reports", str(office.uid))
     (delivery,) = told["deliveries"]
     assert delivery["last_reply"] == {"code": 550, "enhanced": "5.1.1", "text": "5.1.1 No such user"}
@@ -382,7 +382,7 @@ def test_contents_go_at_the_end_of_their_streams_retention_and_the_story_stays()
     assert retention.sweep(later(days=30, seconds=1)) == 1
     assert Message.objects.count() == 2
     assert Attempt.objects.count() == 2
-    assert resources.message_resource(messages.find(str(short.uid)))["state"] == "accepted"
+    assert resources.message_resource(messages.find(str(short.uid)), NOW)["state"] == "accepted"
 
 
 @pytest.mark.parametrize("state", ["queued", "held", "claimed", "in_doubt"])

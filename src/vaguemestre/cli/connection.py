@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
+from typing import Any
 
 from django.utils import timezone
 
@@ -14,7 +15,7 @@ from vaguemestre.ledger import connections, instance, messages
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
 from vaguemestre.ledger.instance import RulingKind
 from vaguemestre.ledger.models import Connection
-from vaguemestre.ledger.resources import connection_resource
+from vaguemestre.ledger.resources import connection_resource, lane_resource
 from vaguemestre.verification.wording import with_words
 
 COLUMNS = ("name", "sender_email", "server", "encryption", "active", "is_default", "health", "verified")
@@ -89,10 +90,24 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    found = with_words(connection_resource(connections.find(arguments.connection)))
+    connection = connections.find(arguments.connection)
+    found = with_words(connection_resource(connection))
+    lane = lane_resource(connection, timezone.now())
     # What the findings mean is told by `verify`, at length.
     verification = {name: found["verification"][name] for name in ("state", "at")}
-    show(arguments, found, listing(found | {"verification": verification}))
+    told = listing(found | {"verification": verification})
+    show(arguments, found | {"lane": lane}, f"{told}\n\n{_lane(lane)}")
+
+
+def _lane(lane: dict[str, Any]) -> str:
+    """What it is doing, and its figures; what is not known is not there."""
+    counts = {
+        name: f"more than {lane[name]}" if name in lane["more"] else lane[name]
+        for name in ("due", "waiting", "claimed", "in_doubt", "held")
+    }
+    named = ("oldest_due_at", "next_attempt_at", "sessions", "in_flight", "window", "manner", "manner_why")
+    further = {name: lane[name] for name in named if lane[name] is not None}
+    return listing({"doing": lane["text"]} | counts | further)
 
 
 def _add(arguments: argparse.Namespace) -> None:

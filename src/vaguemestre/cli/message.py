@@ -12,9 +12,9 @@ from django.utils import timezone
 from vaguemestre.cli.arguments import action, actions, actor
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import connections, messages, wording
-from vaguemestre.ledger.models import Connection, Message
+from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.resources import message_resource, message_row, message_summary
-from vaguemestre.mail.state import DeliveryState, Health
+from vaguemestre.mail.state import DeliveryState
 
 COLUMNS = ("id", "accepted_at", "state", "subject", "recipients", "reason")
 
@@ -96,12 +96,10 @@ def summarise(arguments: argparse.Namespace, message: Message) -> None:
 
 def tell(arguments: argparse.Namespace, message: Message) -> None:
     """Print a message: its facts, each recipient's state and reason, and what the servers said."""
-    value = message_resource(message)
-    connections_of = [delivery.connection for delivery in messages.deliveries_of(message)]
-    deliveries = zip(value["deliveries"], connections_of, strict=True)
+    value = message_resource(message, timezone.now())
     parts = [
         _facts(value),
-        "\n".join(line for delivery, connection in deliveries for line in _delivery(delivery, connection)),
+        "\n".join(line for delivery in value["deliveries"] for line in _delivery(delivery)),
         *("\n".join(_attempt(attempt)) for attempt in value["attempts"]),
     ]
     show(arguments, value, "\n\n".join(parts))
@@ -126,17 +124,16 @@ def _mailbox(value: dict[str, str] | None) -> str:
     return f"{value['name']} <{value['email']}>" if value["name"] else value["email"]
 
 
-def _delivery(delivery: dict[str, Any], connection: Connection | None) -> list[str]:
-    lines = [
+def _delivery(delivery: dict[str, Any]) -> list[str]:
+    outlook, reason, reply = delivery["outlook"]["text"], delivery["reason"]["text"], delivery["last_reply"]
+    said = f"{reply['code']} {reply['text']}" if reply else ""
+    return [
         f"{delivery['recipient']}: {wording.state_text(delivery['state'])}",
-        f"  {delivery['reason']['text']}",
+        *([] if outlook.startswith(reason) else [f"  {reason}"]),
         *_leaves(delivery),
+        *([] if said in outlook else [f"  The server said: {said}"]),
+        f"  {outlook}",
     ]
-    if delivery["last_reply"]:
-        lines.append(f"  The server said: {delivery['last_reply']['code']} {delivery['last_reply']['text']}")
-    if delivery["trouble"]:
-        lines.append(f"  {delivery['trouble']}")
-    return lines + _waits(delivery, connection)
 
 
 def _leaves(delivery: dict[str, Any]) -> list[str]:
@@ -149,18 +146,6 @@ def _leaves(delivery: dict[str, Any]) -> list[str]:
         f"  From: {_mailbox(route['sender']) or 'as it is'}",
         f"  Reply-To: {route['reply_to'] or 'none'}",
     ]
-
-
-def _waits(delivery: dict[str, Any], connection: Connection | None) -> list[str]:
-    """What it waits for: its time, or its connection where that will be longer."""
-    at = delivery["next_attempt_at"]
-    if connection is not None and delivery["state"] == DeliveryState.QUEUED:
-        if connection.health in {Health.LOCKED, Health.PAUSED}:
-            return [f"  It waits for {connection.name}, which is {connection.health}."]
-        until = connection.health_until
-        if connection.health == Health.THROTTLED and until is not None and (at is None or until >= at):
-            return [f"  It waits for {connection.name}, which is throttled until {_time(until)}."]
-    return [f"  Next attempt at {_time(at)}"] if at else []
 
 
 def _time(moment: datetime) -> str:

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import contents, fields, messages, verifications, wording
+from vaguemestre.ledger import contents, fields, messages, outlook, outlook_wording, verifications, wording
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
 from vaguemestre.mail.envelope import UNNAMED
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import common_state
+from vaguemestre.policy.outlook import Outlook
 
 
 def connection_resource(connection: Connection) -> dict[str, Any]:
@@ -89,21 +91,51 @@ def message_row(message: Message) -> dict[str, Any]:
     }
 
 
-def message_resource(message: Message) -> dict[str, Any]:
-    """A message with its deliveries and attempts."""
+def message_resource(message: Message, now: datetime) -> dict[str, Any]:
+    """A message with its deliveries, when each leaves, and its attempts."""
+    deliveries = messages.deliveries_of(message)
+    outlooks = outlook.of_deliveries(message, deliveries, now)
     return message_row(message) | {
-        "message_id": contents.message_id(message, messages.deliveries_of(message)[0].route),
+        "message_id": contents.message_id(message, deliveries[0].route),
         "reply_to": message.header_reply_to or None,
         "reverse_path": None if message.reverse_path == UNNAMED.wire else message.reverse_path,
         "metadata": message.metadata,
         "on_doubt": message.on_doubt or None,
         "resent_from": str(message.resent_from.uid) if message.resent_from else None,
-        "deliveries": [_delivery(delivery) for delivery in messages.deliveries_of(message)],
+        "deliveries": [_delivery(*told) for told in zip(deliveries, outlooks, strict=True)],
         "attempts": [_attempt(attempt) for attempt in messages.attempts_of(message)],
     }
 
 
-def _delivery(delivery: Delivery) -> dict[str, Any]:
+def lane_resource(connection: Connection, now: datetime) -> dict[str, Any]:
+    """What a connection's lane is doing, and why not. A count in `more` is larger than what stands there."""
+    found = outlook.of_connection(connection, now)
+    work, activity = found.work, found.work.activity
+    counts = {
+        "due": work.due,
+        "waiting": work.later,
+        "claimed": work.claimed,
+        "in_doubt": work.in_doubt,
+        "held": work.held,
+    }
+    return {
+        "code": found.outlook.code,
+        "text": outlook_wording.lane_text(found.outlook),
+        "until": found.outlook.at,
+        **{name: count.number for name, count in counts.items()},
+        "more": [name for name, count in counts.items() if count.more],
+        "oldest_due_at": work.oldest_due_at,
+        "next_attempt_at": work.next_attempt_at,
+        "sessions": None if activity is None else activity.sessions,
+        "in_flight": None if activity is None else activity.in_flight,
+        "window": None if activity is None else activity.window,
+        "manner": found.ladder.manner,
+        "manner_why": outlook_wording.manner_why_text(found.ladder) or None,
+        "backup": found.outlook.facts.get("backup"),
+    }
+
+
+def _delivery(delivery: Delivery, expected: Outlook) -> dict[str, Any]:
     return {
         "recipient": delivery.recipient,
         "state": delivery.state,
@@ -118,6 +150,11 @@ def _delivery(delivery: Delivery) -> dict[str, Any]:
         "last_reply": _last_reply(delivery),
         "trouble": None if delivery.trouble is None else wording.trouble_text(delivery.trouble),
         "doubt": delivery.doubt_reason or None,
+        "outlook": {
+            "code": expected.code,
+            "text": outlook_wording.delivery_text(expected),
+            "at": expected.at,
+        },
         "settled_at": delivery.settled_at,
     }
 

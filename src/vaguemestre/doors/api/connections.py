@@ -9,12 +9,13 @@ from ninja import Router
 from vaguemestre.doors.api.auth import actor
 from vaguemestre.doors.api.body import posted, posted_if_any
 from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, page
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Missing, Refusal
-from vaguemestre.ledger.resources import connection_resource
+from vaguemestre.ledger.resources import connection_resource, lane_resource
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.verification.wording import with_words
 
@@ -43,10 +44,13 @@ def create_connection(request: HttpRequest) -> Answer:
     return Answer(_saved(connections.create(posted(request), actor(request), timezone.now())), 201)
 
 
-@endpoint(router.get, "/connections/{connection}", "getConnection", scopes=SCOPES, gives="Connection")
-def get_connection(_request: HttpRequest, connection: str) -> Answer:
-    """One connection, by id or name."""
-    return Answer(_told(connections.find(connection)))
+@endpoint(router.get, "/connections/{connection}", "getConnection", scopes=SCOPES, gives="ConnectionWithLane")
+def get_connection(request: HttpRequest, connection: str) -> Answer:
+    """One connection, by id or name, with what it is doing; texts by Accept-Language."""
+    found = connections.find(connection)
+    return in_preferred_language(
+        request, lambda: _told(found) | {"lane": lane_resource(found, timezone.now())}
+    )
 
 
 @endpoint(

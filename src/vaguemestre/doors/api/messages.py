@@ -16,6 +16,7 @@ from ninja import Field, Query, Router, Schema
 from vaguemestre.doors.api.auth import actor, has_scope, submitter
 from vaguemestre.doors.api.body import posted, posted_if_any, posted_message, raw_body
 from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import MOST, USUAL, position
 from vaguemestre.doors.api.posted_message import submission_of
 from vaguemestre.doors.api.problems import problem_of
@@ -140,8 +141,9 @@ def list_messages(request: HttpRequest, query: Query[ListQuery]) -> Answer:
 
 @endpoint(router.get, "/messages/{message}", "getMessage", scopes=("read", "send"), gives="Message")
 def get_message(request: HttpRequest, message: str) -> Answer:
-    """A message with its deliveries, their reasons and attempts."""
-    return Answer(message_resource(messages.find(message, _own(request))))
+    """A message with its deliveries, when each leaves, and attempts; texts by Accept-Language."""
+    found = messages.find(message, _own(request))
+    return in_preferred_language(request, lambda: message_resource(found, timezone.now()))
 
 
 @endpoint(
@@ -258,4 +260,4 @@ def _decidable(request: HttpRequest, uid: str) -> str:
 
 
 def _shown(message: Message) -> Answer:
-    return Answer(message_resource(message))
+    return Answer(message_resource(message, timezone.now()))

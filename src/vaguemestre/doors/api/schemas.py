@@ -9,6 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from vaguemestre.mail.manner import Manner
+from vaguemestre.policy.lane_outlook import LaneCode
+from vaguemestre.policy.outlook import OutlookCode
+
 type JsonSchema = dict[str, Any]
 
 TEXT: JsonSchema = {"type": "string"}
@@ -106,6 +110,27 @@ _CONNECTION: dict[str, JsonSchema] = {
     "created_at": TIME,
     "updated_at": TIME,
 }
+_LANE = _object(
+    {
+        "code": _one_of(*LaneCode),
+        "text": TEXT,
+        "until": MAYBE_TIME,
+        "due": COUNT,
+        "waiting": COUNT | {"description": "Queued for later."},
+        "claimed": COUNT,
+        "in_doubt": COUNT,
+        "held": COUNT | {"description": "For this connection while it is inactive."},
+        "more": _array(TEXT) | {"description": "The counts that are larger than the number given."},
+        "oldest_due_at": MAYBE_TIME,
+        "next_attempt_at": MAYBE_TIME,
+        "sessions": MAYBE_COUNT | {"description": "As the other two, null where nothing recent is known."},
+        "in_flight": MAYBE_COUNT,
+        "window": MAYBE_COUNT,
+        "manner": _one_of(*Manner),
+        "manner_why": MAYBE_TEXT,
+        "backup": MAYBE_TEXT | {"description": "The name of the connection that stands in now."},
+    }
+)
 _SAVED = _CONNECTION | {"demoted": _array(ID), "unverified": FLAG}
 _FINDING = _object(dict.fromkeys(("code", "severity", "phase", "what", "why", "remedy", "who"), TEXT))
 _REPLY = {"type": ["object", "null"], "properties": {"code": COUNT, "enhanced": MAYBE_TEXT, "text": TEXT}}
@@ -185,6 +210,7 @@ _DELIVERY = _object(
         "last_reply": _REPLY,
         "trouble": MAYBE_TEXT,
         "doubt": MAYBE_TEXT,
+        "outlook": _object({"code": _one_of(*OutlookCode), "text": TEXT, "at": MAYBE_TIME}),
         "settled_at": MAYBE_TIME,
     }
 )
@@ -226,6 +252,7 @@ _SOURCE_ADDRESS = {"address": TEXT, "label": TEXT}
 SCHEMAS: dict[str, JsonSchema] = {
     "Problem": _PROBLEM,
     "Connection": _object(_CONNECTION),
+    "ConnectionWithLane": _object(_CONNECTION | {"lane": _LANE}),
     "Connections": _page("Connection"),
     "SavedConnection": _object(_SAVED),
     "NewConnection": _input(_CONNECTION_INPUT, "name", "sender_email", "host"),

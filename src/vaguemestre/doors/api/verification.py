@@ -13,13 +13,13 @@ from typing import Any
 from django.http import HttpRequest, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
-from django.utils.translation.trans_real import get_supported_language_variant, parse_accept_lang_header
 from ninja import Router
 
 from vaguemestre.doors.api.body import posted, posted_if_any
 from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.language import preferred_language
 from vaguemestre.doors.api.problems import Rejected, problem_of
-from vaguemestre.doors.api.rendering import LANGUAGE, render
+from vaguemestre.doors.api.rendering import render
 from vaguemestre.doors.api.typed import text
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import Draft
@@ -72,16 +72,6 @@ def verify_saved(request: HttpRequest, connection: str) -> Answer | HttpResponse
     """Verify a connection as it is saved."""
     posted_if_any(request)
     return _verified(request, connections.saved_draft(connections.find(connection)))
-
-
-def preferred_language(request: HttpRequest) -> str:
-    """The language that the request prefers among ours, else English."""
-    for code, _ in parse_accept_lang_header(request.headers.get("Accept-Language", "").lower()):
-        try:
-            return get_supported_language_variant(code)
-        except LookupError:
-            continue
-    return LANGUAGE
 
 
 def _verified(request: HttpRequest, draft: Draft) -> Answer | HttpResponseBase:
