@@ -168,6 +168,7 @@ _EVENTS = {
     "in_doubt": gettext_noop("May have arrived"),
     "waits_for_person": gettext_noop("Waits for a person: the route would now be another"),
     "backup": gettext_noop("Handed to “%(backup_name)s”, which stands in for “%(connection_name)s”"),
+    "evidence": gettext_noop("The server’s answer, found after a courier could not record it"),
     "backup_over": gettext_noop("Back at “%(connection_name)s” from “%(backup_name)s”"),
     "expired": gettext_noop("Expired"),
 }
