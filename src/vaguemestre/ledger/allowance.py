@@ -150,11 +150,6 @@ def returns_at(connection_id: int, recipients: int, now: datetime) -> datetime |
     return max([now, *known]) if len(known) == len(found) else None
 
 
-def use(connection_id: int, messages: int, recipients: int, now: datetime) -> None:
-    """Write down what a claim takes, as ended now."""
-    Use.objects.create(connection_id=connection_id, at=now, messages=messages, recipients=recipients)
-
-
 def forget(now: datetime) -> None:
     """Drop what no limit counts any more."""
     Use.objects.filter(at__lt=now - DAY).delete()

@@ -1,10 +1,10 @@
 """Backup connections at work: what waits for a connection that is out of order leaves through its backup.
 
-A courier calls `stand_in` each turn. While `policy.backup.engaged` says so and the backup is active and READY
-itself, it moves what is due to the backup; what still waits there goes home when the first connection works
-again, or when the backup does not. Only queued deliveries move, so nothing is failed over that may have
-arrived (L6), and nothing is moved on from one backup to the next. The first connection keeps one delivery to
-probe with at the end of a throttle.
+A courier asks what is `concerned` and calls `move` for each, or `stand_in` for all. While
+`policy.backup.engaged` says so and the backup is active and READY itself, what is due moves to the backup;
+what still waits there goes home when the first connection works again, or when the backup does not. Only
+queued deliveries move, so nothing is failed over that may have arrived (L6), and nothing is moved on from one
+backup to the next. The first connection keeps one delivery to probe with at the end of a throttle.
 
 Few wait at a backup at once: what it has not carried when the first connection recovers is soon back. Every
 move is an event of the delivery. A newer routing epoch undoes all of it (`rerouting`).
