@@ -138,6 +138,16 @@ async def test_u25_lost_at_any_place_leaves_in_doubt_what_was_not_answered(netwo
     assert not reusable
 
 
+@pytest.mark.parametrize("place", range(4))
+async def test_u25_a_421_behind_which_the_server_goes_on_is_doubt(network, place):
+    """It must close (RFC 5321 §3.8). One that does not may take what was written behind."""
+    script = f"{WINDOW}{said(*GOOD, *GOOD[:place], '421 not now', *GOOD[place + 1 :], *GOOD)}@close any"
+    found, reusable = await troubles(script, network)
+    itself = no(Phase.CONTENT, 421) if place == 3 else doubt(Cause.UNDUE)
+    assert found == [TAKEN, itself, doubt(Cause.UNDUE)]
+    assert not reusable
+
+
 async def test_u14_any_splitting_of_a_window_s_replies_is_read_the_same(network):
     script = f"{WINDOW}@drip 0.0005\n{said(*GOOD, '250-reset', '250 now', *GOOD[1:], *GOOD)}@drip 0\n{BYE}"
     found, reusable = await troubles(script, network)

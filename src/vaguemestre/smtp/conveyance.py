@@ -122,7 +122,10 @@ class Conveyance:
         session = self.session
         session.steps = offer.steps
         raw = await session.receive(command.phase, command.shown)
-        trouble = offer.heard(command, raw.reply)
+        went_on = (
+            raw.code == 421 and offer.ended and self.manner is Manner.BDAT and not await session.closes()
+        )
+        trouble = offer.heard(command, raw.reply, went_on=went_on)
         if offer.closes:
             session.poison()
         if trouble is not None:

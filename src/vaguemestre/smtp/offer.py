@@ -158,14 +158,20 @@ class Offer:
 
     # What is heard
 
-    def heard(self, command: Command, reply: Reply) -> Trouble | None:
+    def heard(self, command: Command, reply: Reply, *, went_on: bool = False) -> Trouble | None:
         """The reply to a command.
+
+        Args:
+            command: the one that it answers.
+            reply: as it came.
+            went_on: whether the server spoke on behind a 421, which it must not.
 
         Returns:
             None while the dialogue is in order; else the trouble of whatever was written behind this.
         """
         if reply.code == _CLOSING:
-            return self._service_closes(command, reply)
+            trouble = self._service_closes(command, reply, went_on=went_on)
+            return self._undue() if went_on else trouble
         match command.phase:
             case Phase.RSET:
                 return self._reset_answered(command, reply)
@@ -180,9 +186,11 @@ class Offer:
                     self._end_answered(command, reply) if self.ended else self._chunk_answered(command, reply)
                 )
 
-    def _service_closes(self, command: Command, reply: Reply) -> Trouble:
+    def _service_closes(self, command: Command, reply: Reply, *, went_on: bool) -> Trouble:
         trouble = self._explain(command.phase, Cause.REPLY, reply)
-        if self.ended and command.phase is Phase.CONTENT and self._void is None:
+        if went_on and command.phase is not Phase.CONTENT:
+            self.broke(self._undue())
+        elif self.ended and command.phase is Phase.CONTENT and self._void is None:
             self.fail(trouble, after_dot=True)
         else:
             self.broke(trouble)

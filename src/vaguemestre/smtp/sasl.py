@@ -89,20 +89,21 @@ class Login:
 class Bearer:
     """A token of OAuth 2.0: one message, and one answer to the server's reason for refusing it.
 
-    `facts` is that reason: `oauth_status`, `oauth_scope`, `oauth_schemes`, as far as it was told.
+    `facts` says that it was one (`oauth`), and that reason: `oauth_status`, `oauth_scope`, `oauth_schemes`, as
+    far as it was told.
     """
 
     def __init__(self, name: str, initial: str, answer: str) -> None:
         self.name = name
         self.initial: str | None = _encoded(initial)
-        self.facts: Mapping[str, str] = {}
+        self.facts: Mapping[str, str] = {"oauth": name}
         self._answer: str | None = answer
 
     def respond(self, challenge: bytes) -> str | None:
         """The answer that lets the server come to its refusal; there is one challenge at most."""
         answer, self._answer = self._answer, None
         if answer is not None:
-            self.facts = _reason(challenge)
+            self.facts = {**self.facts, **_reason(challenge)}
         return answer
 
 

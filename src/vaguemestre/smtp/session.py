@@ -287,6 +287,19 @@ class Session:
                 lines = tuple(line.replace(mask, RESPONSE.encode()) for line in lines)
         return raw if lines is raw.lines else wire.RawReply(raw.code, lines)
 
+    async def closes(self) -> bool:
+        """Whether the server, having said 421, says nothing more; waits for its end as long as QUIT does.
+
+        Some answer 421 to one command and go on: what was written behind it may have been taken then.
+        """
+        if self._parser.pending:
+            return False
+        try:
+            await self.link.read(asyncio.get_running_loop().time() + self.timeouts.quit)
+        except (LinkLost, TimeoutError):
+            return True
+        return False
+
     async def drained(self, shown: str) -> None:
         """Wait until what was written is the system's, or something comes.
 
