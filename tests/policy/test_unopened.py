@@ -14,8 +14,8 @@ def happened(phase, cause, **facts):
     return Trouble(phase, cause, None, facts)
 
 
-def said(phase, line):
-    return Trouble(phase, Cause.REPLY, Reply(int(line[:3]), line[4:]))
+def said(phase, line, **facts):
+    return Trouble(phase, Cause.REPLY, Reply(int(line[:3]), line[4:]), facts)
 
 
 @pytest.mark.parametrize(
@@ -38,6 +38,9 @@ def said(phase, line):
         (happened(Phase.TLS, Cause.CERTIFICATE_SELF_SIGNED), 6, Why.CERTIFICATE_UNVOUCHED),
         (happened(Phase.TLS, Cause.CERTIFICATE_OTHER, pinned="ab"), 6, Why.CERTIFICATE_CHANGED),
         (happened(Phase.TLS, Cause.CERTIFICATE_OTHER), 6, Why.CERTIFICATE_UNTRUSTED),
+        (happened(Phase.AUTH, Cause.TIMEOUT), 7, Why.SIGN_IN_UNAVAILABLE),
+        (happened(Phase.AUTH, Cause.TIMEOUT, oauth="no_token_for_now"), 7, Why.TOKEN_UNAVAILABLE),
+        (said(Phase.AUTH, "535 5.7.8 no", oauth="XOAUTH2"), 8, Why.TOKEN_REFUSED),
         (happened(Phase.AUTH, Cause.NOT_OFFERED), 8, Why.SIGN_IN_NOT_OFFERED),
         (happened(Phase.AUTH, Cause.NO_MECHANISM), 8, Why.NO_MECHANISM),
         (happened(Phase.AUTH, Cause.NOT_PERMITTED), 8, Why.SIGN_IN_IN_CLEAR),

@@ -102,6 +102,12 @@ _WHYS = {
     "sign_in_refused": gettext_noop(
         "The server refused the login or the password. The connection is locked."
     ),
+    "token_unavailable": gettext_noop(
+        "No access token can be had for now; the provider's service for them does not answer."
+    ),
+    "token_refused": gettext_noop(
+        "The server refuses the account's authorisation. The connection is locked; connect the account anew."
+    ),
     "sign_in_not_offered": gettext_noop(
         "The server takes no login on this port. The connection is locked; choose TLS or SSL, or leave login"
         " and password empty."

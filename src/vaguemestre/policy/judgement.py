@@ -79,6 +79,8 @@ class Why(StrEnum):
     CERTIFICATE_UNTRUSTED = "certificate_untrusted"
     SIGN_IN_UNAVAILABLE = "sign_in_unavailable"
     SIGN_IN_REFUSED = "sign_in_refused"
+    TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105  a code, no secret
+    TOKEN_REFUSED = "token_refused"  # noqa: S105  a code, no secret
     SIGN_IN_NOT_OFFERED = "sign_in_not_offered"
     NO_MECHANISM = "no_mechanism"
     SIGN_IN_IN_CLEAR = "sign_in_in_clear"

@@ -53,6 +53,7 @@ _AT_AUTH: dict[Access | None, Why] = {
 ABOUT_SIGN_IN = frozenset(
     {
         Why.SIGN_IN_REFUSED,
+        Why.TOKEN_REFUSED,
         Why.SIGN_IN_IN_CLEAR,
         Why.APP_PASSWORD_NEEDED,
         Why.PASSWORD_OFF,
@@ -84,6 +85,12 @@ def why_unsecured(trouble: Trouble) -> Why:
     return _UNSECURED.get(trouble.cause, Why.ENCRYPTION_FAILED)
 
 
+def why_not_yet_signed_in(trouble: Trouble) -> Why:
+    """It is not known yet whether the login is right."""
+    ours = trouble.facts.get("oauth") == "no_token_for_now"
+    return Why.TOKEN_UNAVAILABLE if ours else Why.SIGN_IN_UNAVAILABLE
+
+
 def why_not_signed_in(trouble: Trouble, reply: Reply | None) -> Why:
     """There is no way to sign in, or it was refused."""
     if reply is None:
@@ -94,7 +101,8 @@ def why_not_signed_in(trouble: Trouble, reply: Reply | None) -> Why:
         return Why.APP_PASSWORD_NEEDED
     if reply.code == 538 or wording.detail(reply) == (7, 11):
         return Why.SIGN_IN_IN_CLEAR
-    return _AT_AUTH.get(wording.access(reply), Why.SIGN_IN_REFUSED)
+    refused = Why.TOKEN_REFUSED if "oauth" in trouble.facts else Why.SIGN_IN_REFUSED
+    return _AT_AUTH.get(wording.access(reply), refused)
 
 
 def why_kept_out(access: Access) -> Why:

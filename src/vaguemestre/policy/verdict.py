@@ -40,7 +40,13 @@ from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
 from vaguemestre.policy import wording
 from vaguemestre.policy.judgement import Case, Fate, HealthChange, Judgement, Scope, SessionFate, Why
-from vaguemestre.policy.unopened import why_kept_out, why_not_signed_in, why_unreached, why_unsecured
+from vaguemestre.policy.unopened import (
+    why_kept_out,
+    why_not_signed_in,
+    why_not_yet_signed_in,
+    why_unreached,
+    why_unsecured,
+)
 from vaguemestre.policy.waiting import LOGINS_PAUSE, least_pause, named_delay
 from vaguemestre.policy.wording import Access
 
@@ -192,7 +198,7 @@ def _rows_7_and_8_sign_in(case: Case) -> Judgement | None:
         return _of_connection(8, HealthChange.LOCK, why_not_signed_in(trouble, reply))
     if trouble.phase is not Phase.AUTH:
         return None
-    return _throttled(7, case, Why.SIGN_IN_UNAVAILABLE)
+    return _throttled(7, case, why_not_yet_signed_in(trouble))
 
 
 def _row_9_message_impossible(case: Case) -> Judgement | None:

@@ -89,8 +89,8 @@ class Login:
 class Bearer:
     """A token of OAuth 2.0: one message, and one answer to the server's reason for refusing it.
 
-    `facts` says that it was one (`oauth`), and that reason: `oauth_status`, `oauth_scope`, `oauth_schemes`, as
-    far as it was told.
+    `facts` says that it was a token (`oauth`), and that reason: `oauth_status`, `oauth_scope`,
+    `oauth_schemes`, as far as it was told.
     """
 
     def __init__(self, name: str, initial: str, answer: str) -> None:
