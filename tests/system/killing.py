@@ -1,16 +1,19 @@
-"""Kills of the courier while it works before servers of three kinds, and the account of every message behind.
+"""Ends of the courier while it works before servers of three kinds, and the account of every message behind.
 
 Half of the connections retry what is in doubt, half hold it. The servers log what they accepted before they
 answer, and lose some of their final replies.
 """
 
 import contextlib
+import os
 import random
+import signal
 import time
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 
-from system.product import Product, until
+from system.processes import parent_of
+from system.product import GRACE, Product, until
 from system.upstream import KINDS, Upstream
 
 POLICIES = ("retry", "hold")
@@ -19,6 +22,7 @@ DOUBT_DELAY = 2.0  # seconds
 LOSS = 0.02  # of the final replies
 # A session takes some 0.12 s for a message; 12 of them about 100 a second.
 SPEED = {"delay": 0.04, "jitter": 0.16}
+SLOW = {"delay": 0.5, "jitter": 1.5}
 
 _DELIVERIES = """
 SELECT d.recipient, d.state, d.doubts, d.next_attempt_at IS NOT NULL,
@@ -132,6 +136,18 @@ class Campaign:
             self.busy += self.waiting() > 0
             killed = self.product.kill("courier")
 
+    def terminate(self, longest):
+        """SIGTERM for a courier that has been at work for up to `longest` seconds; seconds until its end."""
+        before = self.taken
+        until(lambda: self.taken > before, 30, 0.05, what="work of the courier")
+        time.sleep(self.dice.uniform(0.5, longest))
+        pid = until(lambda: self.product.child("courier"), what="a running courier")
+        self.busy += self.waiting() > 0
+        os.kill(pid, signal.SIGTERM)
+        asked = time.monotonic()
+        until(lambda: parent_of(pid) is None, GRACE, 0.02, what="the end of the courier")
+        return time.monotonic() - asked
+
     def end(self, within):
         until(lambda: not self.waiting(), within, 0.5, what="the end of the work")
 
@@ -179,6 +195,33 @@ def killed(database, *, kills, messages, seed, within):
             judge(recipient, fate)
         assert [fault for one in made.upstreams.values() for fault in one.blamed()] == []
         return figures(made, fates)
+
+
+def terminated(database, *, times, longest, seed, within):
+    """A campaign of SIGTERMs before servers that answer within 2 s: everything arrives once, without doubt."""
+    each = int(12 * longest)  # what the sessions can do meanwhile, and more
+    with campaign(database, seed, loss=0.0, speed=SLOW) as made:
+        made.post(each)
+        made.begin()
+        drains = []
+        for _ in range(times):
+            made.post(each // 2)
+            drains.append(made.terminate(longest))
+        made.end(within)
+        fates = made.fates()
+        assert made.busy == times, "the work did not outlast the signals"
+        assert set(fates) == set(made.posted)
+        wrong = {recipient: fate for recipient, fate in fates.items() if fate != once(fate)}
+        assert not wrong
+        assert [fault for one in made.upstreams.values() for fault in one.blamed()] == []
+        assert "Traceback" not in made.product.logs()
+        told = {"drains": [round(seconds, 1) for seconds in sorted(drains)]}
+        return told | figures(made, fates)
+
+
+def once(fate):
+    """The fate of what was taken once, and never in doubt."""
+    return Fate("accepted", 0, False, 0, fate.contents[:1])
 
 
 def judge(recipient, fate):

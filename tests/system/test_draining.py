@@ -6,6 +6,9 @@ import smtplib
 import threading
 from collections import Counter
 
+import pytest
+
+from system.killing import terminated
 from system.processes import descendants, parent_of
 from system.product import GRACE, Product, until
 from system.upstream import Upstream
@@ -93,3 +96,14 @@ def test_children_die_with_a_killed_up_and_the_next_one_carries_on():
         product.start()
         product.api.close()
         product.until_state(product.api.send()["id"], "accepted")
+
+
+@pytest.mark.timeout(300)
+def test_five_sigterms_of_the_courier_leave_nothing_in_doubt_and_lose_nothing(database):
+    print(terminated(database, times=5, longest=4, seed=5, within=60))  # noqa: T201  shown with -rP
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3600)
+def test_fifty_sigterms_of_the_courier_leave_nothing_in_doubt_and_lose_nothing(database):
+    print(terminated(database, times=50, longest=15, seed=50, within=300))  # noqa: T201  shown with -rP
