@@ -69,5 +69,15 @@ def running(ledger):
         yield Courier(process)
     finally:
         process.terminate()
-        if process.wait(60) != 0:
-            raise RuntimeError(f"the courier ended with {process.returncode}: {log.read_text()[-2000:]}")
+        status = _ended(process)
+    if status != 0:
+        raise RuntimeError(f"the courier ended with {status}: {log.read_text()[-2000:]}")
+
+
+def _ended(process):
+    """Its exit status; it drains for 24 s at most."""
+    try:
+        return process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        return process.wait()
