@@ -70,7 +70,7 @@ def test_a_backup_in_use_is_told_on_every_page_and_at_its_connection(page, pair)
     lock(office)
 
     assert "Bureau · Hors service ; « Secours » la remplace." in text(page.get("/messages/"))
-    assert "D’ici là, « Secours » la remplace." in text(page.get(f"/connections/{office.uid}/"))
+    assert "« Secours » la remplace en attendant." in text(page.get(f"/connections/{office.uid}/"))
 
 
 def test_a_message_says_who_carries_it_in_whose_place(page, pair):

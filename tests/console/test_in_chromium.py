@@ -13,8 +13,8 @@ from playwright.sync_api import expect, sync_playwright
 from console.conftest import PASSWORD
 from console.kit import connect, hand_over
 from scripted.sink import SinkServer
-from vaguemestre.ledger import instance, keys
-from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Message, User, Verification
+from vaguemestre.ledger import instance, keys, leases
+from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Event, Message, User, Verification
 
 CHROMIUM = "/usr/bin/chromium"
 SWITCHES = [
@@ -305,16 +305,75 @@ def test_the_page_of_a_message_under_way_follows_it_and_then_rests(signed_in):
     signed_in.on("request", lambda request: asked.append(request.url))
     message = Message.objects.get()
     signed_in.goto(f"/messages/{message.uid}/")
-    badge = signed_in.locator(".page-head .badge")
+    badge, outlook = signed_in.locator(".page-head .badge"), signed_in.locator(".outlook")
     expect(badge).to_have_text("en file")
+    expect(outlook).to_have_text(re.compile("Aucun coursier ne tourne"))
+
+    leases.take("a-test's-courier", timezone.now())
+    expect(outlook).to_have_text("Il part maintenant.", timeout=12_000)
 
     Delivery.objects.update(state="accepted", settled_at=timezone.now(), next_attempt_at=None)
 
-    expect(badge).to_have_text("accepté par le serveur")
+    expect(badge).to_have_text("accepté par le serveur")  # it moved, and was looked at more often
+    expect(outlook).to_have_text(re.compile(r"Accepté par le serveur aujourd’hui à \d\d:\d\d \(.+\)\."))
     expect(signed_in.locator(".page-head time")).not_to_contain_text("UTC")
     asked.clear()
     signed_in.wait_for_timeout(3500)
     assert asked == []
+
+
+def test_when_it_leaves_is_told_in_the_readers_zone_and_as_it_passes(signed_in):
+    leases.take("a-test's-courier", timezone.now())
+    message = Message.objects.get()
+    tokyo = timezone.get_fixed_timezone(9 * 60)
+    noon = timezone.now().astimezone(tokyo).replace(hour=12, minute=5, second=0, microsecond=0)
+    for days, told in ((1, r"demain à 12:05 \(.+\)"), (3, r"[a-z]+ \d+ \S+ \d{4} à 12:05 \(dans [23]\sj\)")):
+        Delivery.objects.update(next_attempt_at=noon + timedelta(days=days))
+        signed_in.goto(f"/messages/{message.uid}/")
+        expect(signed_in.locator(".outlook")).to_have_text(re.compile(f"^Départ {told}, comme demandé\\.$"))
+    Delivery.objects.update(next_attempt_at=timezone.now() + timedelta(seconds=40))
+    signed_in.goto(f"/messages/{message.uid}/")
+    expect(signed_in.locator(".outlook")).to_have_text(re.compile(r"\(dans \d\d\ss\)"))
+
+
+def test_what_a_connection_does_stays_up_to_date_beside_what_is_typed(signed_in):
+    office = Connection.objects.get(name="Bureau")
+    signed_in.goto(f"/connections/{office.uid}/")
+    lane = signed_in.locator("#lane")
+    expect(lane.locator(".note")).to_contain_text("Aucun coursier ne tourne")
+    expect(lane.locator(".gauges")).to_contain_text("À envoyer1")
+    signed_in.fill("#id_sender_name", "Atelier")
+
+    leases.take("a-test's-courier", timezone.now())
+    until = timezone.now() + timedelta(minutes=4)
+    Connection.objects.filter(pk=office.pk).update(
+        health="throttled", health_until=until, health_since=timezone.now(), health_why="limit_reached",
+        health_text="454 4.7.0 <b>slow</b> down",
+    )  # fmt: skip
+
+    expect(lane.locator(".note.wary")).to_contain_text("sera réessayée aujourd’hui", timeout=8000)
+    expect(lane.locator("code")).to_have_text("454 4.7.0 <b>slow</b> down")
+    expect(lane.locator("time").first).not_to_contain_text("UTC")
+    expect(signed_in.locator("#id_sender_name")).to_have_value("Atelier")
+
+
+def test_d10_a_doubt_is_answered_once_however_often_the_button_is_pressed(signed_in):
+    message = Message.objects.get()
+    Delivery.objects.update(
+        state="in_doubt", attempt=message.uid, doubts=1, doubt_reason="timeout", next_attempt_at=None
+    )
+    signed_in.goto(f"/messages/{message.uid}/")
+    expect(signed_in.locator(".outlook")).to_contain_text("à vous de décider")
+    other = signed_in.context.new_page()
+    other.goto(f"/messages/{message.uid}/")
+    signed_in.get_by_role("button", name="Renvoyer").dblclick()
+    expect(signed_in.get_by_text("Il est renvoyé.")).to_be_visible()
+    assert Event.objects.filter(detail__code="send_again").count() == 1
+
+    other.get_by_role("button", name="Renvoyer").click()  # a page of before
+
+    expect(other.get_by_role("alert")).to_contain_text("Plus rien n’est incertain")
+    assert Event.objects.filter(detail__code="send_again").count() == 1
 
 
 def test_the_search_answers_while_typing(signed_in):

@@ -131,6 +131,17 @@ def test_the_servers_words_are_left_to_those_who_do_not_see_them_beside():
     assert "450 later" not in told
 
 
+def test_a_lock_is_told_even_while_no_courier_runs():
+    facts = {"connection": "Office", "why": "sign_in_refused", "locked": True}
+    with translation.override("en"):
+        for told in (
+            delivery_text(Outlook("no_courier", None, facts)),
+            lane_text(Outlook("no_courier", None, facts)),
+        ):
+            assert told.startswith("No courier is running")
+            assert "Besides, “Office” is locked. The server refused the login or the password." in told
+
+
 def test_a_lane_says_what_it_does_and_who_stands_in():
     throttled = Outlook(
         LaneCode.THROTTLED, AT, {"why": "service_closing", "said": "421 bye", "backup": "Ferme"}

@@ -74,7 +74,11 @@ CASES = {
     "it is inactive, and messages are held for it": (
         lane(active=False), Work(held=Count(7)), LaneCode.INACTIVE, None, {"held": Count(7)},
     ),
-    "no courier is running": (lane(courier=False, health=LOCKED), DUE, LaneCode.NO_COURIER, None, {}),
+    "no courier is running": (lane(courier=False), DUE, LaneCode.NO_COURIER, None, {}),
+    "no courier is running, and it is locked besides": (
+        lane(courier=False, health=LOCKED), DUE, LaneCode.NO_COURIER, None,
+        {"why": "access_denied", "said": "550 5.7.1 relay denied", "locked": True},
+    ),
     "no courier has it yet": (lane(served=False), Work(), LaneCode.UNSERVED, None, {}),
 }  # fmt: skip
 

@@ -135,7 +135,9 @@ CASES = {
         OutlookCode.PAUSED, None, {"connection": "Office", "by": "user:ada@example.org"},
     ),
     "no courier is running, which is said before a lock": (
-        queued(), lane(health=LOCKED, courier=False), OutlookCode.NO_COURIER, None, {"connection": "Office"},
+        queued(), lane(health=LOCKED, courier=False),
+        OutlookCode.NO_COURIER, None,
+        {"connection": "Office", "why": "sign_in_refused", "said": "535 5.7.8 no", "locked": True},
     ),
     "no courier has the lane yet": (
         queued(), lane(served=False), OutlookCode.UNSERVED, None, {"connection": "Office"},

@@ -196,22 +196,3 @@ def test_u27_a_greylist_is_known_by_its_name(line, grey):
 )
 def test_a_refusal_of_access_is_known_by_status_or_words(line, access):
     assert wording.access(reply(line)) is access
-
-
-@pytest.mark.parametrize(
-    ("line", "grey"),
-    [
-        ("451 4.7.1 Greylisting in action, please come back later", True),
-        (
-            "450 4.2.0 <a@example.org>: Recipient address rejected: Greylisted, see http://postgrey.example/",
-            True,
-        ),
-        ("450 4.7.1 temporarily graylisted, retry in 5 minutes", True),
-        ("451 4.7.1 Grey-listed: please try again", True),
-        ("450 4.3.2 new triplet, try later", True),
-        ("451 4.3.0 Try again later", False),
-        ("550 5.7.1 Greylisting is off, and you are blocked", False),
-    ],
-)
-def test_u27_a_greylist_is_known_by_its_name(line, grey):
-    assert wording.greylisted(reply(line)) is grey

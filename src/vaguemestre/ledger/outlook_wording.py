@@ -194,6 +194,8 @@ def lane_sentences(outlook: Outlook, *, quoting: bool = True) -> list[Sentence]:
     found = [Sentence(gettext(texts[code]), facts)]
     if code is LaneCode.LOCKED:
         found = _locked(facts) or found
+    elif code is LaneCode.NO_COURIER:
+        found += _locked_besides(facts)
     elif code is not LaneCode.PROBING:
         found += _why(facts)
     found += _details(OutlookCode(code), facts) if code in _SHARED else []
@@ -291,6 +293,8 @@ def _details(code: OutlookCode, facts: Mapping[str, Any]) -> list[Sentence]:
     match code:
         case OutlookCode.LOCKED:
             found = _locked(facts)
+        case OutlookCode.NO_COURIER:
+            found = _locked_besides(facts)
         case OutlookCode.THROTTLED | OutlookCode.EXPIRES:
             found = _why(facts)
         case OutlookCode.REFUSED | OutlookCode.EXPIRED:
@@ -312,6 +316,12 @@ def _locked(facts: Mapping[str, Any]) -> list[Sentence]:
     """Why it is locked, and who must act."""
     unlocks = _UNLOCKS.get(str(facts.get("why", "")), _UNLOCKS_OTHERWISE)
     return [*_why(facts), *([Sentence(gettext(unlocks))] if unlocks else [])]
+
+
+def _locked_besides(facts: Mapping[str, Any]) -> list[Sentence]:
+    if not facts.get("locked"):
+        return []
+    return [Sentence(gettext("Besides, “%(connection)s” is locked."), facts), *_locked(facts)]
 
 
 def _ended_why(facts: Mapping[str, Any]) -> list[Sentence]:

@@ -182,11 +182,13 @@ def of_delivery(delivery: DeliveryFacts, lane: Lane | None, now: datetime) -> Ou
 
 def lane_stopped(lane: Lane) -> Outlook | None:
     """What only a person can end: nothing of the lane leaves until then."""
-    facts = {"connection": lane.name}
-    if not lane.courier:
-        return Outlook(OutlookCode.NO_COURIER, None, facts)
+    facts: dict[str, Any] = {"connection": lane.name}
+    locked = lane.health.state is Health.LOCKED
     health = facts | _health_words(lane.health)
-    if lane.health.state is Health.LOCKED:
+    if not lane.courier:
+        # Somebody else's to mend, and there is still something to do about a lock meanwhile.
+        return Outlook(OutlookCode.NO_COURIER, None, health | {"locked": True} if locked else facts)
+    if locked:
         return Outlook(OutlookCode.LOCKED, None, health)
     if lane.health.state is Health.PAUSED:
         return Outlook(OutlookCode.PAUSED, None, facts | {"by": lane.health.text})

@@ -19,10 +19,10 @@ from django.views.decorators.http import require_http_methods
 
 from vaguemestre.console.connections.findings import told_again
 from vaguemestre.console.connections.forms import USUAL_PORTS, ConnectionForm, successor_of
+from vaguemestre.console.connections.lane import lane_told
 from vaguemestre.console.connections.listing import tell_demoted
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, verifications
-from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Conflict, Refusal
@@ -81,8 +81,7 @@ def form_page(
         "has_password": connection is not None and connections.vault_has(connection),
         "verification": verification,
         "findings": told_again(verification.findings) if verification else [],
-        "backup_in_use": connection is not None
-        and Pair(connection, connection.backup).in_use(timezone.now()),
+        "lane": lane_told(connection, timezone.now()) if connection else None,
         "mode": instance.settings()["default_mode"],
         "usual_ports": USUAL_PORTS,
         **more,

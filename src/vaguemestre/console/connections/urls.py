@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from django.urls import path
 
-from vaguemestre.console.connections import departure, editing, listing, verifying
+from vaguemestre.console.connections import departure, editing, lane, listing, verifying
 
 app_name = "connections"
 urlpatterns = [
@@ -12,6 +12,7 @@ urlpatterns = [
     path("new/", editing.new, name="new"),
     path("verify/", verifying.verify, name="verify"),
     path("<uuid:uid>/", editing.edit, name="edit"),
+    path("<uuid:uid>/lane/", lane.lane, name="lane"),
     path("<uuid:uid>/active/", listing.switch, name="switch"),
     path("<uuid:uid>/default/", listing.name_default, name="default"),
     path("<uuid:uid>/pause/", listing.pause, name="pause"),

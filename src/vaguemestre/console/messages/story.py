@@ -6,24 +6,26 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import wording
-from vaguemestre.ledger.messages import attempts_of, events_of, next_attempt_of
+from vaguemestre.ledger import outlook, wording
+from vaguemestre.ledger.messages import attempts_of, events_of
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.ledger.outlook_wording import Sentence, delivery_sentences
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
 from vaguemestre.mail.transcript import Step
+from vaguemestre.policy.outlook import Outlook
 from vaguemestre.verification.wording import step_failed, step_text
 
 
 @dataclass(frozen=True)
 class DeliveryTold:
-    """A recipient's state, and why."""
+    """A recipient's state, what keeps it or how it ended, and what the server said."""
 
     delivery: Delivery
-    why: str
+    outlook: Outlook
+    sentences: list[Sentence]
     said: str
-    next_attempt_at: datetime | None
 
 
 @dataclass(frozen=True)
@@ -55,11 +57,14 @@ class AttemptTold:
     steps: list[StepTold]
 
 
-def deliveries_told(deliveries: list[Delivery]) -> list[DeliveryTold]:
-    """Each recipient with its state in words."""
+def deliveries_told(message: Message, deliveries: list[Delivery], now: datetime) -> list[DeliveryTold]:
+    """Each recipient with its state in words, and when it leaves."""
+    outlooks = outlook.of_deliveries(message, deliveries, now)
     return [
-        DeliveryTold(delivery, _why(delivery), _said(delivery), next_attempt_of(delivery))
-        for delivery in deliveries
+        DeliveryTold(
+            delivery, expected, delivery_sentences(expected, quoting=False), _said(delivery, expected)
+        )
+        for delivery, expected in zip(deliveries, outlooks, strict=True)
     ]
 
 
@@ -106,16 +111,8 @@ def _reason(event: Event) -> str:
     return wording.reason_text(reason) if isinstance(reason, dict) else ""
 
 
-def _why(delivery: Delivery) -> str:
-    state = DeliveryState(delivery.state)
-    if state is DeliveryState.IN_DOUBT:
-        return wording.doubt_text(delivery.doubt_reason)
-    if state is DeliveryState.HELD:
-        return wording.reason_text(delivery.reason)
-    if delivery.trouble and state not in {DeliveryState.ACCEPTED, DeliveryState.CANCELLED}:
-        return wording.trouble_text(delivery.trouble)
-    return ""
-
-
-def _said(delivery: Delivery) -> str:
+def _said(delivery: Delivery, expected: Outlook) -> str:
+    """The server's words about what is told, else its last ones."""
+    if expected.facts.get("said"):
+        return str(expected.facts["said"])
     return "" if delivery.last_code is None else f"{delivery.last_code} {delivery.last_text}".strip()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 from uuid import uuid4
@@ -14,18 +14,29 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from vaguemestre.console.messages.preview import preview_of
-from vaguemestre.console.messages.story import attempts_told, deliveries_told, events_told
+from vaguemestre.console.messages.story import DeliveryTold, attempts_told, deliveries_told, events_told
 from vaguemestre.console.pages import or_404
 from vaguemestre.ledger import messages
 from vaguemestre.ledger.contents import message_id
 from vaguemestre.ledger.messages import Filter, deliveries_of, state_of
 from vaguemestre.ledger.models import Delivery, Message
-from vaguemestre.mail.state import DeliveryState, Health
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.outlook import Outlook, OutlookCode
 
 PAGE = 50
 STATES = tuple(state.value for state in DeliveryState)
 WAITING = {DeliveryState.HELD, DeliveryState.QUEUED}
 SOON = timedelta(seconds=10)
+OFTEN, SELDOM = 3, 10  # seconds
+MOVING = {
+    OutlookCode.LEAVES_NOW,
+    OutlookCode.LEAVES_BY_BACKUP,
+    OutlookCode.HANDING_OVER,
+    OutlookCode.AWAITING_ANSWER,
+    OutlookCode.REROUTING,
+    OutlookCode.UNSERVED,
+    OutlookCode.PROBING,
+}
 CANCELLABLE = WAITING | {DeliveryState.IN_DOUBT}
 
 
@@ -67,19 +78,20 @@ def detail(request: HttpRequest, uid: object) -> HttpResponse:
 
 def detail_page(request: HttpRequest, message: Message, status: int = 200, **more: Any) -> HttpResponse:
     """The page of a message."""
-    deliveries = deliveries_of(message)
+    deliveries, now = deliveries_of(message), timezone.now()
+    told = deliveries_told(message, deliveries, now)
     states = {delivery.state for delivery in deliveries}
     context = {
         "message": message,
         "message_id": message_id(message, deliveries[0].route),
         "state": state_of(message),
-        "deliveries": deliveries_told(deliveries),
+        "deliveries": told,
         "routes": _routes(deliveries),
         "attempts": attempts_told(message),
         "events": events_told(message, len(deliveries)),
         "preview": preview_of(message),
         "page": uuid4().hex,
-        "moving": any(map(_moves, deliveries)),
+        "look_again": min((_look_again(one.outlook, now) for one in told if _waits(one)), default=None),
         "can_release": bool(states & WAITING),
         "can_cancel": bool(states & CANCELLABLE) and DeliveryState.CLAIMED not in states,
         "ended": all(DeliveryState(state).terminal for state in states),
@@ -89,13 +101,14 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
     return render(request, "console/messages/detail.html", context, status=status)
 
 
-def _moves(delivery: Delivery) -> bool:
-    """Whether a look at it in some seconds may show something new."""
-    if delivery.state != DeliveryState.QUEUED:
-        return delivery.state == DeliveryState.CLAIMED
-    ready = delivery.connection is not None and delivery.connection.health == Health.READY
-    due = delivery.next_attempt_at is None or delivery.next_attempt_at <= timezone.now() + SOON
-    return ready and due
+def _waits(one: DeliveryTold) -> bool:
+    return not DeliveryState(one.delivery.state).terminal
+
+
+def _look_again(outlook: Outlook, now: datetime) -> int:
+    """Seconds until a look may show something new: few while it moves or is about to."""
+    soon = outlook.at is not None and outlook.at <= now + SOON
+    return OFTEN if soon or outlook.code in MOVING else SELDOM
 
 
 def _row(message: Message) -> Row:

@@ -7,14 +7,16 @@ from typing import Any
 
 from django import forms, template
 from django.templatetags.static import static
-from django.utils.formats import date_format
-from django.utils.html import format_html
+from django.utils.formats import date_format, number_format
+from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.ledger.outlook_wording import Sentence, at_words, plain
 from vaguemestre.ledger.wording import health_text, reason_text, state_text
 from vaguemestre.mail.host import readable_host
+from vaguemestre.policy.outlook import Count
 
 register = template.Library()
 
@@ -34,6 +36,23 @@ HEALTH_TONES = {
     "throttled": ("wary", "clock"),
     "locked": ("bad", "lock"),
     "paused": ("wary", "pause"),
+}
+# Of outlooks, of deliveries and of lanes alike; what is not here is as it should be.
+OUTLOOK_TONES = {
+    "no_courier": ("bad", "stop"),
+    "locked": ("bad", "lock"),
+    "paused": ("wary", "pause"),
+    "throttled": ("wary", "clock"),
+    "probing": ("wary", "clock"),
+    "limit_reached": ("wary", "clock"),
+    "held": ("wary", "pause"),
+    "doubt_retry": ("wary", "doubt"),
+    "doubt_decide": ("wary", "doubt"),
+    "doubt_inactive": ("wary", "doubt"),
+    "expires": ("wary", "alert"),
+    "inactive": ("", "stop"),
+    "sending": ("good", "messages"),
+    "idle": ("good", "check"),
 }
 VERIFICATION_TONES = {
     "never": ("wary", "info"),
@@ -77,6 +96,21 @@ def moment(at: datetime | str | None, form: str = "full") -> SafeString | str:
     return format_html(
         '<time datetime="{}" data-form="{}">{} UTC</time>', known.isoformat(timespec="seconds"), form, shown
     )
+
+
+@register.simple_tag
+def told(sentences: list[Sentence]) -> SafeString:
+    """Sentences one behind the other, their times in the reader's zone once the page's script has run."""
+    escaped = [Sentence(escape(sentence.template), sentence.facts) for sentence in sentences]
+    return format_html_join(" ", "{}", ((SafeString(sentence.told(_shown)),) for sentence in escaped))
+
+
+def _shown(fact: object) -> str:
+    """A fact as markup; the time is an adverb: "today at 14:20 (in 3 min)"."""
+    if not isinstance(fact, datetime):
+        return escape(plain(fact))
+    known = fact.astimezone(UTC).isoformat(timespec="seconds")
+    return format_html('<time datetime="{}" data-form="spoken">{}</time>', known, at_words(fact))
 
 
 @register.inclusion_tag("console/parts/field.html")
@@ -194,6 +228,25 @@ def health_tone(code: str) -> str:
 def health_icon(code: str) -> str:
     """The picture of a health."""
     return HEALTH_TONES.get(code, ("", "info"))[1]
+
+
+@register.filter
+def outlook_tone(code: str) -> str:
+    """good, wary, bad or nothing."""
+    return OUTLOOK_TONES.get(code, ("", ""))[0]
+
+
+@register.filter
+def outlook_icon(code: str) -> str:
+    """The picture of an outlook."""
+    return OUTLOOK_TONES.get(code, ("", "clock"))[1]
+
+
+@register.filter
+def counted(count: Count) -> str:
+    """How many; of very many only that they are more."""
+    figure = number_format(count.number, force_grouping=True)
+    return gettext("more than %(count)s") % {"count": figure} if count.more else figure
 
 
 @register.filter
