@@ -1,13 +1,14 @@
-"""A queue of a given depth, and what its next messages cost.
+"""A queue of a given depth, what its next messages cost, and what a look at it costs.
 
     python -m bench.deep_queue DEPTH
 
 Works on the ledger that the environment names. Prints {} once the queue is filled: one message, accepted as a
 door does it, is copied by SQL. Each line on its standard input has ten batches claimed, staged and settled,
-is answered with the seconds that a message of each took, and has the queue filled up again.
+and the queue filled up again; it is answered with {"message", "look"}: seconds, the medians of ten.
 """
 
 import json
+import statistics
 import sys
 import time
 from dataclasses import replace
@@ -22,7 +23,7 @@ from django.utils import timezone  # noqa: E402
 
 from bench.fill import submission  # noqa: E402
 from bench.letters import SIZE  # noqa: E402
-from vaguemestre.ledger import leases, queue  # noqa: E402
+from vaguemestre.ledger import lanes, leases, queue, rerouting  # noqa: E402
 from vaguemestre.ledger.accept import accept  # noqa: E402
 from vaguemestre.ledger.claims import Mark, Report, Settlement  # noqa: E402
 from vaguemestre.ledger.models import Chunk, Delivery, Event, Message  # noqa: E402
@@ -67,15 +68,30 @@ class DeepQueue:
             _copy(Event, "delivery_id", delivery, span, delivery_id="t.delivery_id + n", id=None)
 
     def work(self):
-        """Seconds that a message took, for each batch."""
+        """Seconds that a message took, and a look."""
         leases.take(self._holder, timezone.now())
-        took = []
-        for _ in range(BATCHES):
-            started = time.perf_counter()
-            carry(self._lease, BATCH)
-            took.append((time.perf_counter() - started) / BATCH)
+        found = {
+            "message": _seconds(lambda: carry(self._lease, BATCH)) / BATCH,
+            "look": _seconds(look),
+        }
         self.add(BATCH * BATCHES)
-        return took
+        return found
+
+
+def _seconds(act):
+    """The median of some times."""
+    took = []
+    for _ in range(BATCHES):
+        started = time.perf_counter()
+        act()
+        took.append(time.perf_counter() - started)
+    return statistics.median(took)
+
+
+def look():
+    """What a courier asks ten times a second: is anything to be routed anew, and which lanes have work?"""
+    rerouting.reroute(timezone.now())
+    lanes.survey(timezone.now())
 
 
 def carry(lease, limit):
