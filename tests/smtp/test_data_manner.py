@@ -155,6 +155,14 @@ async def test_u25_out_of_order_before_the_content_ends_the_session(network, rep
     assert (outcome.after_dot, reusable) == (False, False)
 
 
+async def test_u25_a_reply_too_many_takes_back_what_the_others_seemed_to_say(network):
+    """The 550 may have been the stray one: nobody is refused for it."""
+    replies = said("250 ok", "550 no", "250 ok", "354 go", "250 ok")
+    script = f"{OPENED}{MAIL}{rcpt('one', 'two')}{DATA}{replies}@close"
+    flow, _, _ = await data(script, network, message("one@example.org", "two@example.org"))
+    assert [blame(outcome) for outcome in flow.outcomes] == [(Phase.CONTENT, Cause.UNDUE, None)] * 2
+
+
 @pytest.mark.parametrize("read", [0, 1, 2])
 @pytest.mark.parametrize("end", ["@drop", "@rst"])
 async def test_u25_lost_before_the_content(network, read, end):
@@ -218,6 +226,16 @@ async def test_u26_the_next_group_rides_behind_a_lone_dot(network):
     script += f"{TAKEN_AGAIN}{CONTENT}S: 250 taken\n{BYE}"
     flow, _, _ = await data(script, network, ONE, TWO)
     assert [blame(outcome) for outcome in flow.outcomes] == [(Phase.RCPT, Cause.REPLY, 550), None]
+    assert [[one for one, _ in stage] for stage in flow.stages] == [[TWO]]
+
+
+async def test_u26_nobody_taken_in_several_groups_is_given_no_data(network):
+    script = f"{OPENED}{MAIL}{rcpt('a', 'b')}{said('250 ok', '550 no', '550 no')}"
+    script += rcpt("c", "d", "e") + said(*["550 no"] * 3) + ENDED
+    many = message(*(f"{name}@example.org" for name in "abcde"))
+    flow, reusable, _ = await data(script, network, many, limits=Limits(commands=3))
+    assert [blame(outcome)[2] for outcome in flow.outcomes] == [550] * 5
+    assert reusable
 
 
 async def test_u26_a_lone_dot_that_is_accepted_sends_the_rider_elsewhere(network):

@@ -16,9 +16,12 @@ from hypothesis import strategies as st
 from scripted.certificates import the_authority, the_certificate
 from scripted.client import PASSWORD, SHORT, envelope, hop_to, loopback_network, staged
 from scripted.sink import SinkServer
+from smtp.kit import Queue, message
 from vaguemestre.mail.account import Encryption
+from vaguemestre.mail.manner import Manner
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.transaction import transact
+from vaguemestre.smtp.window import convey
 
 CONTENT = "Subject: =?utf-8?q?=C3=A9t=C3=A9?=\r\nTo: a@example.org\r\n\r\n.dot\r\n\r\nné\r\n".encode()
 
@@ -112,22 +115,27 @@ def test_any_content_arrives_byte_for_byte(content):
     assert asyncio.run(through()) == [content]
 
 
+@pytest.mark.parametrize("manner", list(Manner))
 @pytest.mark.parametrize("encryption", list(Encryption))
-def test_uvloop_does_the_same(roots, encryption):
+def test_uvloop_does_the_same(roots, encryption, manner):
     large = b"Subject: x\r\n\r\n" + (b"z" * 76 + b"\r\n") * 20_000
+    contents = [CONTENT, large, *[CONTENT] * 6, large]
 
     async def through():
-        async with SinkServer(encryption=str(encryption), login="app", password=PASSWORD) as sink:
+        keywords = (*SinkServer.keywords, "CHUNKING")
+        async with SinkServer(
+            encryption=str(encryption), login="app", password=PASSWORD, keywords=keywords
+        ) as sink:
             hop = hop_to(sink, encryption, password=PASSWORD)
             session = await open_session(hop, loopback_network(roots), SHORT)
-            for content in (CONTENT, large):
-                (outcome,) = (await transact(session, envelope(), content, staged)).outcomes
-                assert outcome.accepted
+            flow = Queue([message(content=content) for content in contents])
+            await convey(session, flow, manner)
+            assert all(outcome.accepted for outcome in flow.outcomes)
             assert session.reusable
             await session.quit()
         return [taken.content for taken in sink.accepted]
 
-    assert uvloop.run(through()) == [CONTENT, large]
+    assert uvloop.run(through()) == contents
 
 
 def test_the_standard_library_s_client_finds_the_sink_in_order():

@@ -34,8 +34,9 @@ from smtp.kit import (
 )
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
-from vaguemestre.smtp.flow import Message
+from vaguemestre.smtp.flow import Limits, Message
 from vaguemestre.smtp.opening import open_session
+from vaguemestre.smtp.timeouts import Timeouts
 from vaguemestre.smtp.window import convey
 
 ZERO, ONE, TWO, THREE = MESSAGES = [
@@ -481,6 +482,27 @@ async def test_u29_a_chunk_that_is_not_taken_stops_the_rest(network, reply, expe
     assert reusable is (ends != "@close")
 
 
+async def test_u29_nothing_more_is_read_for_a_server_that_takes_no_more(network):
+    body = Lazy(100)
+    async with SinkServer(keywords=BOTH, hooks={"bdat": lambda _: Answer("452 4.3.1 full")}) as sink:
+        session = await open_session(hop_to(sink), network, SHORT)
+        flow = Queue([Message(ONE.envelope, body), TWO])
+        await convey(session, flow, Manner.BDAT)
+        await session.quit()
+    assert blame(flow.outcomes[0]) == (Phase.CONTENT, Cause.REPLY, 452)
+    assert body.given < body.size / 2
+    assert sink.faults == []
+
+
+@pytest.mark.parametrize("what", ["@drop", "S: 421 idle\n@close", "S: 250 what\n@close"])
+async def test_u29_what_comes_while_a_single_one_is_staged_keeps_its_end_back(network, what):
+    flow = Queue([Message(ONE.envelope, Lazy(1, b"a\r\n", last=b"b\r\n"))], stage=pause)
+    _, reusable, server = await bdats(f"{START}{chunk(3)}S: 250 got\n@delay 0.03\n{what}", network, flow=flow)
+    assert blame(flow.outcomes[0])[0] is Phase.CONTENT
+    assert (flow.outcomes[0].after_dot, len(flow.stages), reusable) == (False, 1, False)
+    assert b"LAST" not in server.heard
+
+
 @pytest.mark.parametrize("end", ["@drop", "@rst", "@silence"])
 async def test_u29_lost_between_chunks_is_no_doubt(network, end):
     script = f"{START}{chunk()}S: 250 got\n{chunk()}{end}"
@@ -507,6 +529,30 @@ async def test_u29_a_window_that_a_server_does_not_read_is_doubt(network):
         (Phase.CONTENT, Cause.TIMEOUT)
     ] * 4
     assert all(outcome.in_doubt for outcome in flow.outcomes[1:])
+
+
+async def test_the_deadline_of_a_window_s_replies_begins_when_it_was_written(network):
+    messages = [ZERO, *(message("r@example.org", content=b"y\r\n" * 80_000) for _ in range(16))]
+    script = f"{FIRST}@stall 0.7\n" + f"{RSET}{MAIL}{rcpt('r')}{bdat(240_000)}" * 16
+    script += "@delay 0.7\n" + said(*GOOD * 16) + BYE
+    flow, _, _ = await bdats(
+        script,
+        network,
+        *messages,
+        window=16,
+        timeouts=Timeouts().at_most(1.0),
+        limits=Limits(octets=1 << 23),
+        receive_buffer=4096,
+    )
+    assert all(outcome.accepted for outcome in flow.outcomes)
+
+
+async def test_what_was_put_off_is_returned_when_the_session_ends(network):
+    messages = [ZERO, ONE, message("two@example.org", content=b"y\r\n" * 99), THREE]
+    flow, _, _ = await bdats(f"{FIRST}{offered('one')}@drop", network, *messages, limits=Limits(octets=100))
+    assert flow.results[ONE].outcomes[0].in_doubt
+    assert flow.given_back == [messages[2]]
+    assert list(flow.waiting) == [THREE]
 
 
 async def test_replies_that_come_while_a_window_is_written_are_read(network):

@@ -274,7 +274,7 @@ class Session:
         """The deadline is a total, and begins when the system took what was written (or nearly all of it)."""
         clock = asyncio.get_running_loop().time
         while self.link.unsent > wire.BLOCK // 4 and not self.stale:
-            await self.link.drain(clock() + self.timeouts.block)
+            await self.link.drain(clock() + self._to_write())
         deadline = clock() + self.timeouts.of(phase)
         while (raw := self._parser.next_reply()) is None:
             self._parser.feed(await self.link.read(deadline))
@@ -286,6 +286,10 @@ class Session:
             if any(mask in line for line in lines):
                 lines = tuple(line.replace(mask, RESPONSE.encode()) for line in lines)
         return raw if lines is raw.lines else wire.RawReply(raw.code, lines)
+
+    def _to_write(self) -> float:
+        """Seconds until what is unsent must be the system's: so many for each block begun."""
+        return self.timeouts.block * (1 + self.link.unsent // wire.BLOCK)
 
     async def closes(self) -> bool:
         """Whether the server, having said 421, says nothing more; waits for its end as long as QUIT does.
@@ -310,7 +314,7 @@ class Session:
             return
         started = self.network.monotonic()
         try:
-            await self.link.drain(asyncio.get_running_loop().time() + self.timeouts.block)
+            await self.link.drain(asyncio.get_running_loop().time() + self._to_write())
         except TimeoutError:
             elapsed = self.network.monotonic() - started
             self.record(Step(Phase.CONTENT, shown, None, Cause.TIMEOUT, elapsed))
