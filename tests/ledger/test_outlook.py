@@ -312,6 +312,8 @@ def test_the_connection_that_stands_in_is_named():
     assert "backup" not in lane_of(office).outlook.facts
     set_health(office, "locked", why="sign_in_refused", since=NOW)
     assert lane_of(office).outlook.facts["backup"] == "Farm"
+    found = only(post(connection="Office"))
+    assert (found.code, found.facts["backup"]) == (OutlookCode.LEAVES_BY_BACKUP, "Farm")
 
 
 def test_fifty_recipients_cost_as_little_as_one(office, django_assert_max_num_queries):

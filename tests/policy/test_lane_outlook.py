@@ -94,7 +94,7 @@ def test_every_code_has_a_case():
 
 
 def test_who_stands_in_is_told_whatever_the_lane_does():
-    assert of_lane(lane(health=LOCKED), DUE, NOW, backup="Farm").facts["backup"] == "Farm"
+    assert of_lane(lane(health=LOCKED, backup="Farm"), DUE, NOW).facts["backup"] == "Farm"
 
 
 def test_what_a_courier_wrote_counts_for_15_seconds():

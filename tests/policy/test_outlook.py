@@ -73,6 +73,21 @@ CASES = {
         queued(backup_for="Farm"), lane(),
         OutlookCode.LEAVES_BY_BACKUP, None, {"connection": "Office", "ahead": Count(), "backup_for": "Farm"},
     ),
+    "a backup is about to take it": (
+        queued(), lane(health=LOCKED, backup="Farm"),
+        OutlookCode.LEAVES_BY_BACKUP, None, {"connection": "Office", "backup": "Farm"},
+    ),
+    "it waits for its retry alone, since a backup stands in": (
+        queued(**RETRY | {"said": None}), lane(health=LOCKED, backup="Farm"),
+        OutlookCode.RETRY, later(minutes=5),
+        {"connection": "Office", "backup": "Farm", "why": "recipient_deferred", "why_facts": {}},
+    ),
+    "no backup takes what may have arrived": (
+        doubtful(), lane(health=LOCKED, backup="Farm"),
+        OutlookCode.LOCKED, None,
+        {"connection": "Office", "why": "sign_in_refused", "said": "535 5.7.8 no", "doubt": "timeout",
+         "not_before": later(minutes=10)},
+    ),
     "it is being handed over": (
         DeliveryFacts(CLAIMED, claimed_at=NOW), lane(), OutlookCode.HANDING_OVER, None, {"since": NOW},
     ),

@@ -23,7 +23,7 @@ from vaguemestre.ledger.models import Connection, Delivery, Message
 from vaguemestre.ledger.models import Lane as LaneRow
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.reply import Reply
-from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.state import DeliveryState, Health
 from vaguemestre.policy import lane_outlook, outlook
 from vaguemestre.policy.lane_outlook import Activity, Work
 from vaguemestre.policy.manner import Ladder, remembered
@@ -102,7 +102,7 @@ def of_connection(connection: Connection, now: datetime) -> LaneNow:
     lane = _lanes({connection}, now)[connection.pk]
     row = LaneRow.objects.filter(connection=connection).first()
     work = _work(connection, row, now)
-    found = lane_outlook.of_lane(lane, work, now, backup=_stand_in(connection, now))
+    found = lane_outlook.of_lane(lane, work, now)
     return LaneNow(found, work, _ladder(connection, row, now))
 
 
@@ -122,6 +122,7 @@ def _lanes(connections: Collection[Connection], now: datetime) -> dict[int, Lane
             courier=courier,
             served=_served(kept.get(connection.pk), at),
             limit=_limit(connection, now),
+            backup=_stand_in(connection, now),
         )
         for connection in connections
     }
@@ -196,8 +197,8 @@ def _said(delivery: Delivery, trouble: dict[str, Any]) -> Reply | None:
 
 def _stand_in(connection: Connection, now: datetime) -> str:
     """The name of the connection that carries its mail now."""
-    backup = connection.backup
-    return backup.name if backup is not None and Pair(connection, backup).in_use(now) else ""
+    pair = Pair(connection, connection.backup if connection.health != Health.READY else None)
+    return pair.backup.name if pair.backup is not None and pair.in_use(now) else ""
 
 
 def _work(connection: Connection, row: LaneRow | None, now: datetime) -> Work:

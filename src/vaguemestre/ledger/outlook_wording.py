@@ -243,6 +243,8 @@ def _main(code: OutlookCode, outlook: Outlook, facts: Mapping[str, Any]) -> list
         return [*([] if "doubt" not in facts else [_timeless(code, facts)]), _ahead(ahead)]
     if code is OutlookCode.HELD:
         return _held(facts)
+    if code is OutlookCode.LEAVES_BY_BACKUP and "backup" in facts:
+        return [Sentence(gettext("“%(backup)s” is about to take it in place of “%(connection)s”."), facts)]
     if code is OutlookCode.DOUBT_DECIDE:
         return [Sentence(gettext(_UNDECIDED.get(str(facts.get("undecided")), _DELIVERIES[code])))]
     if code is OutlookCode.EXPIRES and "not_before" not in facts:
@@ -337,6 +339,9 @@ def _circumstances(code: OutlookCode, facts: Mapping[str, Any]) -> list[Sentence
         found.append(Sentence(gettext("It is due %(not_before)s at the earliest."), facts))
     if "expires_at" in facts and code is not OutlookCode.EXPIRED:
         found.append(Sentence(gettext("If it has not left before, it expires %(expires_at)s."), facts))
+    if "backup" in facts and code is not OutlookCode.LEAVES_BY_BACKUP:
+        words = gettext("“%(backup)s” stands in for “%(connection)s”, which is out of order.")
+        found.append(Sentence(words, facts))
     if "backup_for" in facts:
         found.append(Sentence(gettext("It goes by the backup of “%(backup_for)s”."), facts))
     return found

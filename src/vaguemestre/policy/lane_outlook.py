@@ -83,11 +83,17 @@ class Work:
     next_attempt_at: datetime | None = None
     activity: Activity | None = None
 
+    @property
+    def present(self) -> bool:
+        """Whether there is anything to count."""
+        counts = (self.due, self.later, self.claimed, self.in_doubt, self.held)
+        return any(counts) or (self.activity is not None and self.activity.sessions > 0)
 
-def of_lane(lane: Lane, work: Work, now: datetime, *, backup: str = "") -> Outlook:
-    """What the lane is doing; `backup` is the name of the connection that stands in for it now."""
+
+def of_lane(lane: Lane, work: Work, now: datetime) -> Outlook:
+    """What the lane is doing, and why not."""
     found = _outlook(lane, work, now)
-    more: dict[str, Any] = {"connection": lane.name} | ({"backup": backup} if backup else {})
+    more: dict[str, Any] = {"connection": lane.name} | ({"backup": lane.backup} if lane.backup else {})
     return Outlook(found.code, found.at, {**found.facts, **more})
 
 

@@ -104,6 +104,7 @@ class Lane:
         courier: whether any courier runs.
         served: whether a courier holds the lane.
         limit: that is used up.
+        backup: the name of the connection that stands in now; what is due goes there.
     """
 
     name: str
@@ -112,6 +113,7 @@ class Lane:
     courier: bool = True
     served: bool = True
     limit: Limit | None = None
+    backup: str = ""
 
 
 @dataclass(frozen=True)
@@ -232,6 +234,9 @@ def _unrouted(delivery: DeliveryFacts, now: datetime) -> Outlook:
 
 
 def _waiting(delivery: DeliveryFacts, lane: Lane, now: datetime) -> Outlook:
+    # Nothing that may have arrived moves to a backup.
+    if lane.backup and lane.courier and delivery.state is DeliveryState.QUEUED and delivery.current:
+        return _by_backup(delivery, lane, now)
     stopped = lane_stopped(lane)
     if stopped is not None:
         return _until_a_person(stopped, delivery, now)
@@ -244,6 +249,13 @@ def _waiting(delivery: DeliveryFacts, lane: Lane, now: datetime) -> Outlook:
     if starts is not None:
         return _in_time(_with_circumstances(starts, delivery), delivery)
     return _in_time(_leaves(delivery, lane), delivery)
+
+
+def _by_backup(delivery: DeliveryFacts, lane: Lane, now: datetime) -> Outlook:
+    """It waits for its own time alone: another connection stands in for the one that it is routed by."""
+    own = decisive(_own_wait(delivery, now)) or Outlook(OutlookCode.LEAVES_BY_BACKUP)
+    names = {"connection": lane.name, "backup": lane.backup}
+    return _in_time(_with_circumstances(replace(own, facts={**own.facts, **names}), delivery), delivery)
 
 
 def _own_wait(delivery: DeliveryFacts, now: datetime) -> list[Outlook]:

@@ -14,7 +14,9 @@ from vaguemestre.console.pages import or_404
 from vaguemestre.ledger import connections, outlook
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.outlook_wording import Sentence, lane_sentences, manner_text, manner_why
-from vaguemestre.policy.lane_outlook import Work
+from vaguemestre.policy.lane_outlook import LaneCode, Work
+
+STOPPED = {LaneCode.LOCKED, LaneCode.THROTTLED}
 
 
 @dataclass(frozen=True)
@@ -23,11 +25,13 @@ class LaneTold:
 
     Attributes:
         said: the server's words, where they are the reason.
+        waits: whether its messages wait until the server takes them again.
     """
 
     code: str
     sentences: list[Sentence]
     said: str
+    waits: bool
     work: Work
     manner: str
     manner_why: list[Sentence]
@@ -48,6 +52,7 @@ def lane_told(connection: Connection, now: datetime) -> LaneTold:
         code=found.outlook.code,
         sentences=lane_sentences(found.outlook, quoting=False),
         said=str(found.outlook.facts.get("said", "")),
+        waits=found.outlook.code in STOPPED and "backup" not in found.outlook.facts,
         work=found.work,
         manner=manner_text(found.ladder),
         manner_why=manner_why(found.ladder),
