@@ -111,17 +111,20 @@ class Fault:
 
     async def post(self, *recipients, **submission):
         """Another message through the connection with the fault."""
-        return await self.office.post(*recipients, **{"sender": OFFICE} | submission)
+        message = await self.office.post(*recipients, **{"sender": OFFICE} | submission)
+        self.worker.engine.wake()
+        return message
 
     async def later(self, **amount):
         """Let time pass, during which the courier lived."""
         self.office.clock.advance(**amount)
         self.worker._due_at.clear()
+        self.worker.engine.wake()
         await self.office.until_true(lambda: leases.courier_alive(self.office.clock()))
 
     async def unharmed(self, within=2.0):
         """A message through the other connection leaves at once."""
-        message = await self.office.post(f"beside{self.beside}@example.com", sender=OTHER)
+        message = await self.post(f"beside{self.beside}@example.com", sender=OTHER)
         self.beside += 1
         await self.office.until(message, "accepted", within=within)
 
