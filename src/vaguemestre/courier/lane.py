@@ -294,6 +294,6 @@ async def _hop(engine: Engine, facts: LaneFacts) -> NextHop | None:
         return await engine.threads.run(lanes.hop_of, facts.connection_id)
     except (vault.KeyMissing, vault.Unreadable) as error:
         log.error("secret_unreadable", connection=facts.connection_id, why=str(error))  # noqa: TRY400
-    state = locked(facts.health, SECRET_UNREADABLE)
+    state = locked(facts.health, SECRET_UNREADABLE, now=engine.now())
     await engine.threads.run(keep_health, facts.connection_id, facts.version, state)
     return None

@@ -13,6 +13,8 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 
+from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
 from vaguemestre.mail.account import AuthKind, Encryption
@@ -382,32 +384,3 @@ class Event(models.Model):
     state = models.TextField()
     attempt = models.UUIDField(null=True)
     detail = models.JSONField(default=dict)  # {"code", ...}: reason, reply, who
-
-
-class Idempotency(models.Model):
-    """An answer given once is given again (30 days)."""
-
-    submitter = models.TextField()
-    key = models.TextField()
-    digest = models.TextField()
-    status = models.IntegerField(default=0)
-    body = models.JSONField(null=True)
-    created_at = models.DateTimeField(db_index=True)
-
-    class Meta:
-        constraints = [UniqueConstraint(fields=["submitter", "key"], name="idempotency_once")]
-
-
-class Version(models.Model):
-    """A change of the configuration: who, when, what. Never a secret."""
-
-    kind = models.TextField()  # connection, stream, setting, key, source_addresses, user
-    subject = models.TextField()  # its public id
-    number = models.IntegerField()
-    action = models.TextField()
-    actor = models.TextField()
-    at = models.DateTimeField(db_index=True)
-    changes = models.JSONField()  # field -> [before, after]; of a secret only that it changed
-
-    class Meta:
-        indexes = [Index(fields=["kind", "subject"], name="version_subject")]

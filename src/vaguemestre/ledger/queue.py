@@ -284,7 +284,8 @@ def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
     settled = frozenset(row["id"] for row in found)
     _keep_attempts(lease, reports)
     _keep_events(reports, settled)
-    allowance.spend([report.claim.attempt for report in reports if report.offered], reports[-1].ended_at)
+    ended_at = max(report.ended_at for report in reports)
+    allowance.spend([report.claim.attempt for report in reports if report.offered], ended_at)
     allowance.give_back([report.claim.attempt for report in reports if not report.offered])
     for report in reports:
         if report.health is not None:

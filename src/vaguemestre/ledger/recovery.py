@@ -28,12 +28,15 @@ ORDINARY = RetrySchedule()
 
 def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
     """Return claims that were not begun; a retry of a doubt returns to doubt, and so does what was staged."""
-    attempts = [claim.attempt for claim in claims]
+    attempts = {claim.attempt for claim in claims}
     with writing():
         hold(lease)
-        for delivery in _held(lease).filter(attempt__in=attempts).select_related("message__stream"):
+        held = list(_held(lease).filter(attempt__in=attempts).select_related("message__stream"))
+        staged = {delivery.attempt for delivery in held if delivery.staged_at is not None}
+        for delivery in held:
             _let_go(delivery, "forced_shutdown", now, now)
-        allowance.give_back(attempts)
+        allowance.spend(staged, now)
+        allowance.give_back(attempts - staged)
 
 
 def refuse_gone(lease: Lease, claim: Claim, now: datetime) -> None:
