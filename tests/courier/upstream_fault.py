@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import structlog
 from django.apps import apps
@@ -98,6 +98,7 @@ class Fault:
     Attributes:
         connection: whose server has the fault; `message` is the first posted to it.
         quiet: the sink of the other connection.
+        queued: the messages that waited before the courier began.
     """
 
     office: object
@@ -107,7 +108,7 @@ class Fault:
     worker: object
     message: object = None
     beside: int = 0
-    logged: list[dict[str, object]] | None = None
+    queued: list[object] = field(default_factory=list)
 
     async def post(self, *recipients, **submission):
         """Another message through the connection with the fault."""
@@ -149,6 +150,10 @@ class Fault:
         found = await self.tried(message, attempts, within)
         ended = {attempt.uid: attempt.ended_at for attempt in found}
         return await self.office.ask(_ends, message, ended, self.office.clock())
+
+    async def all_ends(self, attempts=1):
+        """How the queued messages stand, in order."""
+        return [await self.end(message, attempts) for message in self.queued]
 
     async def end(self, message=None, attempts=1, within=8.0):
         """The same of a message with one delivery."""
@@ -207,6 +212,7 @@ async def facing(
     office,
     server,
     *recipients,
+    queued=0,
     network=None,
     post=None,
     connect=None,
@@ -220,6 +226,7 @@ async def facing(
         office: of the test.
         server: what has a `port`.
         recipients: of the first message; `post` are its other values. None posts nothing.
+        queued: so many messages, to r0@example.com and so on, wait for one session instead of that message.
         network: where the first connection's server is looked up and trusted.
         connect: values of the first connection.
         engine: values of the courier's engine.
@@ -229,13 +236,17 @@ async def facing(
     with capture_logs([structlog.processors.format_exc_info]) as logged:
         async with SinkServer() as quiet:
             connection = await office.connect(
-                server, **{"name": "Faulty", "sender_email": OFFICE} | (connect or {})
+                server, **{"name": "Faulty", "sender_email": OFFICE} | _one_session(queued) | (connect or {})
             )
             other = await office.connect(quiet, name="Other", sender_email=OTHER)
+            waiting = [
+                await office.post(f"r{number}@example.com", sender=OFFICE, **(post or {}))
+                for number in range(queued)
+            ]
             values = {"network": network or loopback_network()} | (engine or {})
             async with office.courier(**values) as worker:
-                fault = Fault(office, connection, quiet, other, worker, logged=logged)
-                if recipients != (None,):
+                fault = Fault(office, connection, quiet, other, worker, queued=waiting)
+                if not queued and recipients != (None,):
                     fault.message = await fault.post(*recipients, **(post or {}))
                 await fault.unharmed()
                 yield fault
@@ -254,6 +265,10 @@ async def _nobody_harmed(fault):
     assert taken == [(f"beside{number}@example.com",) for number in range(fault.beside)]
     other = await fault.office.ask(connections.find, str(fault.other.uid))
     assert (other.health, other.broken_running) == ("ready", 0)
+
+
+def _one_session(queued):
+    return {"limits": {"max_sessions": 1}} if queued else {}
 
 
 def _ledger():
