@@ -84,15 +84,26 @@ mech_list: PLAIN LOGIN
 class Postfix:
     """Runs from entering to leaving.
 
+    Args:
+        settings: further lines of its main.cf, which prevail.
+
     Attributes:
         login, password: the one account; `sender` is the only address that it may send as.
     """
 
-    def __init__(self, next_hop, *, sender="office@example.org", login="app", password="a word for Postfix"):
+    def __init__(
+        self,
+        next_hop,
+        *,
+        sender="office@example.org",
+        login="app",
+        password="a word for Postfix",
+        settings="",
+    ):
         if os.geteuid() != 0:
             raise RuntimeError("Postfix runs as root only")
         self.next_hop, self.sender, self.login, self.password = next_hop, sender, login, password
-        self.port = free_port()
+        self.settings, self.port = settings, free_port()
 
     def __enter__(self):
         self.home = Path(tempfile.mkdtemp(prefix="vgm-postfix-"))
@@ -123,7 +134,7 @@ class Postfix:
         chain, key = the_certificate().write(self.home / "etc")
         key.chmod(0o600)
         values = {**vars(self), "chain": chain, "key": key}
-        (self.home / "etc" / "main.cf").write_text(MAIN.format(**values))
+        (self.home / "etc" / "main.cf").write_text(MAIN.format(**values) + self.settings)
         (self.home / "etc" / "master.cf").write_text(SERVICES.format(**values))
         (self.home / "sasl" / "smtpd.conf").write_text(SASL.format(**values))
         users = self.home / "sasl" / "users"
