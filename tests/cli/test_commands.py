@@ -26,9 +26,9 @@ def test_a_connection_is_added_shown_edited_and_deleted(command):
     assert added.status == 0
     assert (added.json["port"], added.json["active"], added.json["is_default"]) == (465, True, False)
     assert added.json["limits"]["max_sessions"] == 3
-    assert command("connection", "list", "--json").json == [
-        command("connection", "show", "office", "--json").json
-    ]
+    shown = command("connection", "show", "office", "--json").json
+    assert shown.pop("lane")["due"] == 0
+    assert command("connection", "list", "--json").json == [shown]
     edited = command(
         "connection", "edit", "OFFICE", "--name", "Bureau", "--allowed-sender", "*@example.test", "--json"
     )
