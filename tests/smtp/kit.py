@@ -55,7 +55,7 @@ class Lazy:
         for piece in (*[self._block] * self._blocks, self._last):
             if piece:
                 self.given += len(piece)
-                yield piece
+                yield bytes(bytearray(piece))  # a new object each time, so that memory shows who keeps it
 
     async def fitted(self, **_):
         return self

@@ -75,18 +75,20 @@ async def _at_once(work: Conveyance, window: list[Offer]) -> None:
     window = await _staged(work, window)
     if not window or not _quiet(work, window, ()):
         return
-    said = [
-        [*work.begin(offer, grouped=len(window)), bdat(len(contents[offer]), last=True)] for offer in window
-    ]
-    octets = [
-        part
-        for offer, commands in zip(window, said, strict=True)
-        for part in (*(command.octets for command in commands), contents[offer])
-    ]
+    await _read(work, window, _write(work, window, contents))
+
+
+def _write(work: Conveyance, window: Sequence[Offer], contents: dict[Offer, bytes]) -> list[list[Command]]:
+    """All of it in one write; returns the commands whose replies are due now."""
+    said, octets = [], []
     for offer in window:
+        content = contents[offer]
+        commands = [*work.begin(offer, grouped=len(window)), bdat(len(content), last=True)]
+        said.append(commands)
+        octets += [*(command.octets for command in commands), content]
         offer.ended = True
     work.session.link.write(b"".join(octets))
-    await _read(work, window, said)
+    return said
 
 
 async def _load(work: Conveyance, window: Sequence[Offer]) -> dict[Offer, bytes]:

@@ -96,8 +96,8 @@ async def _write_content(work: Conveyance, offer: Offer) -> None:
 async def _write(work: Conveyance, offer: Offer, block: bytes) -> None:
     work.session.check_quiet(Phase.CONTENT, offer.shown)
     work.session.link.write(block)
-    if len(block) > wire.BLOCK // 4:
-        # A small one is the system's by the time its stage was committed.
+    if work.session.link.unsent > wire.BLOCK // 4:
+        # A small rest is the system's by the time its stage was committed.
         await work.session.drained(offer.shown)
         work.session.check_quiet(Phase.CONTENT, offer.shown)
 
