@@ -126,6 +126,22 @@ async def test_a_window_proves_only_what_was_in_it(network):
     assert session.window == 4
 
 
+async def test_a_window_that_takes_long_does_not_grow(network):
+    """A drain waits for what is in flight: sixteen replies of two seconds each would outlast it."""
+    hooks = {"content": lambda moment: Answer("250 taken", delay=0.1)}
+    limits = Limits(patience=0.35)
+    flow, _, _ = await conveyed(network, numbered(9), Manner.BDAT, hooks=hooks, limits=limits)
+    assert [len(stage) for stage in flow.stages] == [1, 2, 2, 2, 2]
+
+
+async def test_a_window_that_takes_too_long_is_halved(network):
+    slow = Answer("250 taken", delay=0.2)
+    hooks = {"content": lambda moment: slow if moment.transaction > 7 else None}
+    limits = Limits(patience=0.5)
+    flow, _, _ = await conveyed(network, numbered(21), Manner.BDAT, hooks=hooks, limits=limits)
+    assert [len(stage) for stage in flow.stages] == [1, 2, 4, 8, 4, 2]
+
+
 @pytest.mark.parametrize("phase", ["mail", "rcpt", "content"])
 async def test_the_first_reply_that_is_not_positive_breaks_the_window_down_to_one(network, phase):
     hooks = {phase: lambda moment: LATER if moment.transaction == 10 else None}

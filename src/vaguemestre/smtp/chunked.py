@@ -128,7 +128,7 @@ async def _staged(work: Conveyance, window: Sequence[Offer]) -> list[Offer]:
 
 async def _read(work: Conveyance, window: list[Offer], said: list[list[Command]]) -> None:
     """Every reply of a window, in order; each message is settled as soon as its last was read."""
-    again = []
+    again, started = [], work.session.network.monotonic()
     trouble = work.session.trouble(Phase.RSET, Cause.LOST)
     for position, (offer, commands) in enumerate(zip(window, said, strict=True)):
         try:
@@ -144,16 +144,20 @@ async def _read(work: Conveyance, window: list[Offer], said: list[list[Command]]
             again.append(offer)
         else:
             work.settle(offer)
-    _learn(work, window)
+    _learn(work, window, started)
     for offer in again:
         await _offer_again(work, offer, trouble)
 
 
-def _learn(work: Conveyance, window: Sequence[Offer]) -> None:
-    """The window that was proven; one where anything was not 2yz."""
-    proven = all(offer.flawless for offer in window)
-    wider = max(work.session.window, 2 * len(window))
-    work.session.window = min(work.limits.window, wider) if proven else 1
+def _learn(work: Conveyance, window: Sequence[Offer], started: float) -> None:
+    """The window that was proven; one where anything was not 2yz. What takes long does not grow."""
+    session, took = work.session, work.session.network.monotonic() - started
+    if not all(offer.flawless for offer in window):
+        session.window = 1
+    elif took > work.limits.patience:
+        session.window = max(1, len(window) // 2)
+    elif 2 * took <= work.limits.patience:
+        session.window = min(work.limits.window, max(session.window, 2 * len(window)))
 
 
 async def _offer_again(work: Conveyance, offer: Offer, trouble: Trouble) -> None:
@@ -171,6 +175,7 @@ async def _offer_again(work: Conveyance, offer: Offer, trouble: Trouble) -> None
 
 async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) -> None:
     """One by itself; nothing of its content leaves before somebody was taken."""
+    started = work.session.network.monotonic()
     try:
         await work.introduce(offer, commands)
         if offer.again:
@@ -181,7 +186,7 @@ async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) ->
     except SessionFailed as failed:
         offer.broke(failed.trouble)
     work.session.proven = work.session.proven or offer.accepted
-    _learn(work, [offer])
+    _learn(work, [offer], started)
     work.settle(offer)
 
 

@@ -41,12 +41,14 @@ class Limits:
         window: transactions (BDAT).
         commands: commands in one write: their replies fit in what a session buffers unread.
         octets: of content in one window.
+        patience: seconds in which a whole window is to be answered: it grows no further than that.
         rest: seconds of silence after which a session proves itself before content is put on it.
     """
 
     window: int = 16
     commands: int = 100
     octets: int = 1_048_576
+    patience: float = 5.0
     rest: float = 5.0
 
 
