@@ -124,8 +124,8 @@ def _judged(lane: Lane, attempt: Attempt, tried: Tried, duty: Duty, outcome: Out
 
 
 def wants_new_session(found: tuple[Judged, ...]) -> bool:
-    """Whether it is to be tried at once, once more."""
-    return any(
+    """Whether it is to be tried at once, once more: as a whole, or else some would get it twice."""
+    return all(
         one.judgement is not None and one.judgement.delivery is Fate.AT_ONCE_NEW_SESSION for one in found
     )
 

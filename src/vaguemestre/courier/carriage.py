@@ -41,7 +41,7 @@ class Carriage:
         self._on_it: dict[Message, Attempt] = {}
         self._signs: list[Sign] = []
         self._wanted = self._manner = lane.ladder.manner
-        self._broken = False
+        self._broken = self._spent = False
         self._began_at = lane.engine.now()
 
     @property
@@ -67,7 +67,7 @@ class Carriage:
         """Whether the session carries no more: it did enough, or is not what the lane would open now."""
         lane, session = self._lane, self._session
         full = session.transactions >= lane.engine.pool.transaction_limit
-        return full or session.hop is not lane.hop or lane.ladder.manner is not self._wanted
+        return self._spent or full or session.hop is not lane.hop or lane.ladder.manner is not self._wanted
 
     async def _message(self, attempt: Attempt) -> Message | None:
         lane = self._lane
@@ -105,6 +105,9 @@ class Carriage:
         found = judged(lane, attempt, tried)
         self._learn(result, reused=tried.reused)
         if wants_new_session(found):
+            # Though it may still speak: what is tried again, and all else, goes on another one.
+            self._session.poison()
+            self._spent = True
             attempt.retried, attempt.staged_at = True, None
             lane.return_to_front(attempt)
             return

@@ -1,0 +1,143 @@
+"""U33: a session that ended, or that may carry no more, when the next message comes. It harms no message."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from upstream_fault import ACCEPTED, KEYWORDS, READY, everybody, facing, refused
+
+from scripted.sink import Answer, SinkServer
+
+every_manner = pytest.mark.parametrize("manner", KEYWORDS)
+
+
+def in_manner(manner, **hooks):
+    return SinkServer(keywords=KEYWORDS[manner], hooks=hooks)
+
+
+def first(answer):
+    """A hook that gives this answer once."""
+    given = [answer]
+    return lambda _: given.pop() if given else None
+
+
+async def untouched(fault, *messages):
+    """They were accepted in one try, and nobody is blamed for anything."""
+    for message in messages:
+        assert await fault.end(message) == ACCEPTED
+        assert len(await fault.tried(message)) == 1
+    assert await fault.health(messages[-1]) == READY
+    assert await fault.broken_running() == 0
+
+
+@every_manner
+@pytest.mark.parametrize(
+    ("words", "leave"),
+    [("", True), ("421 4.4.2 idle for too long", True), ("421 4.4.2 idle", False), ("250 what", False)],
+)
+async def test_u33_a_session_that_ended_while_idle_is_not_used_again(office, manner, words, leave):
+    async with in_manner(manner) as sink, facing(office, sink) as fault:
+        await fault.accepted()
+        for number in range(2):
+            await sink.interject(words, leave=leave)
+            await asyncio.sleep(0.02)
+            message = await fault.post(f"next{number}@example.com")
+            await untouched(fault, fault.message, message)
+        assert sink.sessions == 3
+    assert everybody(sink) == ["next0@example.com", "next1@example.com", "to@example.com"]
+
+
+@every_manner
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Answer("421 4.4.2 idle for too long", then="drop"),
+        Answer("421 4.7.0 too many messages in this session", then="drop"),
+        Answer("451 4.3.0 Mails per session limit exceeded"),
+        Answer(then="drop"),
+        Answer(then="rst"),
+    ],
+)
+async def test_u33_a_session_that_is_over_at_mail_is_replaced_at_once(office, manner, answer):
+    hooks = {"mail": lambda moment: answer if (moment.session, moment.transaction) == (1, 2) else None}
+    async with in_manner(manner, **hooks) as sink, facing(office, sink) as fault:
+        await fault.accepted()
+        message = await fault.post("next@example.com")
+        if manner == "bdat" and not answer.reply:
+            # Its content was on the wire, behind the MAIL that was never answered.
+            assert (await fault.end(message)).state == "in_doubt"
+            await fault.later(minutes=11)
+            await fault.accepted(message)
+        else:
+            await untouched(fault, fault.message, message)
+        assert sink.sessions == 2
+    assert everybody(sink) == ["next@example.com", "to@example.com"]
+
+
+@every_manner
+@pytest.mark.parametrize("phase", ["mail", "rcpt", "content"])
+async def test_u33_a_limit_of_messages_a_session_is_met_with_new_sessions(office, manner, phase):
+    """The server takes three; whatever else had been written to it then is tried at once on another session."""
+    reply = {
+        "mail": "421 4.7.0 too many messages in this session",
+        "rcpt": "452 4.3.0 too many messages in this session",
+        "content": "451 4.3.0 Mails per session limit exceeded",
+    }[phase]
+    then = "drop" if reply.startswith("421") else "keep"
+    hooks = {phase: lambda moment: Answer(reply, then=then) if moment.transaction > 3 else None}
+    async with in_manner(manner, **hooks) as sink, facing(office, sink, queued=8) as fault:
+        for message in fault.queued:
+            await fault.accepted(message)
+        deliveries = [await office.delivery(message) for message in fault.queued]
+        assert [(one.counted, one.doubts) for one in deliveries] == [(0, 0)] * 8
+        assert await fault.health(fault.queued[-1]) == READY
+        assert sink.sessions >= 3
+    assert everybody(sink) == [f"r{number}@example.com" for number in range(8)]
+
+
+@every_manner
+@pytest.mark.parametrize("always", [False, True])
+async def test_u33_a_refused_rset_ends_the_session_and_harms_nobody(office, manner, always):
+    answer = Answer("502 5.5.1 not implemented")
+    unknown = {
+        "rcpt": lambda moment: Answer("550 5.1.1 unknown") if moment.argument.startswith("r1@") else None
+    }
+    rset = (lambda _: answer) if always else first(answer)
+    async with in_manner(manner, rset=rset, **unknown) as sink, facing(office, sink, queued=6) as fault:
+        ends = await fault.all_ends()
+        assert ends.pop(1) == refused("The server refuses this recipient.")
+        assert ends == [ACCEPTED] * 5
+        assert await fault.health(fault.queued[-1]) == READY
+        assert sink.sessions >= 2
+    assert everybody(sink) == [f"r{number}@example.com" for number in (0, 2, 3, 4, 5)]
+
+
+@every_manner
+async def test_u33_a_session_carries_no_more_than_its_limit(office, manner):
+    async with in_manner(manner) as sink, facing(office, sink, None) as fault:
+        fault.worker.engine.pool.transaction_limit = 2
+        for number in range(5):
+            await fault.accepted(await fault.post(f"r{number}@example.com"))
+        fault.worker.engine.pool.idle_limit = 0.0
+        await fault.accepted(await fault.post("r5@example.com"))
+        assert sink.sessions == 4
+    assert everybody(sink) == [f"r{number}@example.com" for number in range(6)]
+    assert max(taken.transaction for taken in sink.accepted) == 2
+
+
+@every_manner
+async def test_u33_a_limit_that_only_some_recipients_meet_makes_nobody_get_it_twice(office, manner):
+    names = [f"r{number}@example.com" for number in range(4)]
+    reply = Answer("452 4.3.0 too many messages in this session")
+    hooks = {
+        "rcpt": lambda moment: reply if moment.transaction == 2 and len(moment.recipients) == 2 else None
+    }
+    async with in_manner(manner, **hooks) as sink, facing(office, sink) as fault:
+        await fault.accepted()
+        message = await fault.post(*names)
+        await fault.accepted(message)
+        found = (await office.deliveries(message)).values()
+        assert {one.counted for one in found} == {0}
+        assert await fault.health() == READY
+    assert everybody(sink) == [*names, "to@example.com"]
