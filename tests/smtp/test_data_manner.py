@@ -290,7 +290,7 @@ async def test_u29_a_reply_within_the_content(network, reply, expected):
 
 
 async def test_u29_a_server_that_reads_no_more_ends_with_the_block_s_deadline(network):
-    script = f"{FIRST}{TAKEN}@stall 0.6\n@close any"
+    script = f"{FIRST}{TAKEN}@stall 1.0\n@close any"
     outcome, _ = await alone(script, network, flow=Queue([Message(ONE.envelope, Lazy(100))]), timeouts=QUICK)
     assert blame(outcome) == (Phase.CONTENT, Cause.TIMEOUT, None)
     assert not outcome.after_dot

@@ -289,7 +289,7 @@ class Session:
 
     def _to_write(self) -> float:
         """Seconds until what is unsent must be the system's: so many for each block begun."""
-        return self.timeouts.block * (1 + self.link.unsent // wire.BLOCK)
+        return self.timeouts.block * max(1, -(-self.link.unsent // wire.BLOCK))
 
     async def closes(self) -> bool:
         """Whether the server, having said 421, says nothing more; waits for its end as long as QUIT does.
