@@ -189,7 +189,7 @@ async def test_a_recipient_refused_at_rcpt_is_never_in_doubt_with_the_others(off
     found = await office.deliveries(message)
     assert (found["yes@example.com"].state, found["yes@example.com"].doubt_reason) == (
         "in_doubt",
-        "worker_died",
+        "forced_shutdown",
     )
     assert found["later@example.com"].state == "queued"
 

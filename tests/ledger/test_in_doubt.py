@@ -73,11 +73,18 @@ def test_d4_a_courier_that_dies_after_the_stage_leaves_its_claim_in_doubt(office
     assert codes(delivery) == ["accepted_here", "in_doubt"]
 
 
-def test_what_was_staged_is_never_put_back_as_queued(office):
+def test_what_was_staged_and_may_have_gone_out_is_never_put_back_as_queued(office):
+    message = post()
+    lease, claim = staged(office)
+    recovery.put_back(lease, [claim], NOW, {claim.attempt})
+    assert (only(message).state, only(message).doubt_reason) == ("in_doubt", "forced_shutdown")
+
+
+def test_what_was_staged_and_did_not_go_out_is_put_back_without_a_doubt(office):
     message = post()
     lease, claim = staged(office)
     recovery.put_back(lease, [claim], NOW)
-    assert (only(message).state, only(message).doubt_reason) == ("in_doubt", "forced_shutdown")
+    assert (only(message).state, only(message).staged_at, only(message).doubts) == ("queued", None, 0)
 
 
 def test_d5_a_broken_dialogue_is_tried_again_after_ten_minutes_and_not_before(office):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import sys
 from collections import deque
 
 from scripted.client import SHORT, envelope, hop_to
@@ -93,6 +94,9 @@ class Queue:
         assert message not in self.given_back
         assert [one.recipient for one in result.outcomes] == list(message.envelope.recipients)
         self.results[message] = result
+
+    def failed(self, message):  # noqa: ARG002  whichever
+        raise sys.exception()
 
     def returned(self, message):
         assert message not in self.results

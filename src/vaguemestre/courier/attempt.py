@@ -41,6 +41,7 @@ class Attempt:
         departing: what leaves, once it was read.
         started_at: when it left the lane's supply.
         retried: whether it was begun on a session that turned out to be over (row 2): once, then it counts.
+        version: of the connection's settings then.
         staged_at: when its end of data was marked.
     """
 
@@ -48,6 +49,7 @@ class Attempt:
     departing: Departing = None
     retried: bool = False
     started_at: datetime | None = None
+    version: int = 0
     staged_at: datetime | None = None
 
     async def message(self, lane: Lane) -> Message:
@@ -153,12 +155,14 @@ def report(
     now = lane.engine.now()
     telling = tuple(one for one in found if not (noted and breaks(one)))
     health = next_health(lane.facts.health, telling, now, lane.engine.backoff)
+    if attempt.version != lane.facts.version:
+        health = None  # other settings are not blamed
     return Report(
         claim=attempt.claim,
         started_at=attempt.started_at or now,
         staged_at=attempt.staged_at,
         ended_at=now,
-        connection_version=lane.facts.version,
+        connection_version=attempt.version,
         peer=tried.peer,
         tls=tried.tls,
         steps=[step.as_json() for step in tried.transcript],
@@ -177,7 +181,7 @@ def poisoned(lane: Lane, attempt: Attempt) -> Report:
         started_at=attempt.started_at or now,
         staged_at=attempt.staged_at,
         ended_at=now,
-        connection_version=lane.facts.version,
+        connection_version=attempt.version,
         peer="",
         tls="",
         steps=[],

@@ -8,6 +8,7 @@ and counted, or in doubt where it was staged.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,7 @@ import structlog
 
 from vaguemestre.courier.attempt import Attempt, breaks, judged, poisoned, report, tried_on, wants_new_session
 from vaguemestre.ledger import recovery
-from vaguemestre.ledger.claims import Mark
+from vaguemestre.ledger.claims import Mark, Stale
 from vaguemestre.ledger.contents import ContentGone
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.mail.mailbox import Mailbox
@@ -42,6 +43,7 @@ class Carriage:
         self._signs: list[Sign] = []
         self._wanted = self._manner = lane.ladder.manner
         self._broken = self._spent = False
+        self._carried = session.transactions
         self._began_at = lane.engine.now()
 
     @property
@@ -59,23 +61,23 @@ class Carriage:
         return None
 
     def _pulled(self) -> Attempt | None:
-        if self._ahead:
-            return self._ahead.pop()
-        return None if self._over() else self._lane.pull()
+        if self._over() or (self._ahead and not self._lane.may_begin()):
+            return None
+        attempt = self._ahead.pop() if self._ahead else self._lane.pull()
+        self._carried += attempt is not None
+        return attempt
 
     def _over(self) -> bool:
         """Whether the session carries no more: it did enough, or is not what the lane would open now."""
         lane, session = self._lane, self._session
-        full = session.transactions >= lane.engine.pool.transaction_limit
-        return self._spent or full or session.hop is not lane.hop or lane.ladder.manner is not self._wanted
+        full = self._carried >= lane.engine.pool.transaction_limit
+        return self._spent or full or session.hop != lane.hop or lane.ladder.manner is not self._wanted
 
     async def _message(self, attempt: Attempt) -> Message | None:
         lane = self._lane
         try:
-            return await attempt.message(lane)
-        except ContentGone:
-            await lane.engine.threads.run(recovery.refuse_gone, lane.lease, attempt.claim, lane.engine.now())
-        except AWAY:
+            return await self._read(attempt)
+        except (Stale, *AWAY):
             lane.stale = True
             raise
         except Exception:
@@ -83,9 +85,19 @@ class Carriage:
             self._lane.settle(poisoned(lane, attempt))
         return None
 
+    async def _read(self, attempt: Attempt) -> Message | None:
+        lane = self._lane
+        try:
+            return await attempt.message(lane)
+        except ContentGone:
+            await lane.engine.threads.run(recovery.refuse_gone, lane.lease, attempt.claim, lane.engine.now())
+        return None
+
     async def stage(self, taken: Sequence[tuple[Message, tuple[Mailbox, ...]]]) -> Sequence[bool]:
         """Have the ends of data marked, all in one commit."""
         lane, now = self._lane, self._lane.engine.now()
+        if lane.engine.ends_too_soon():
+            raise StageRefused("the courier ends before the server may have answered")
         marks = [
             Mark(self._on_it[message].claim, frozenset(mailbox.wire for mailbox in recipients))
             for message, recipients in taken
@@ -100,7 +112,7 @@ class Carriage:
 
     def settled(self, message: Message, result: Result) -> None:
         """What became of a message: recorded, or tried once more at once."""
-        lane, attempt = self._lane, self._on_it.pop(message)
+        lane, attempt = self._lane, self._on_it[message]
         tried = tried_on(self._session, result)
         found = judged(lane, attempt, tried)
         self._learn(result, reused=tried.reused)
@@ -108,16 +120,30 @@ class Carriage:
             # Though it may still speak: what is tried again, and all else, goes on another one.
             self._session.poison()
             self._spent = True
-            attempt.retried, attempt.staged_at = True, None
-            lane.return_to_front(attempt)
+            attempt.retried = True
+            self.returned(message)
             return
         # A session that breaks is one broken dialogue, however many transactions were in flight on it.
-        lane.settle(report(lane, attempt, tried, found, noted=self._broken))
+        done = report(lane, attempt, tried, found, noted=self._broken)
+        del self._on_it[message]
+        lane.settle(done)
         self._broken = self._broken or any(map(breaks, found))
 
     def returned(self, message: Message) -> None:
-        """It was never offered, for a fault that was not its own."""
-        self._lane.return_to_front(self._on_it.pop(message))
+        """It was never offered, for a fault that was not its own: what was marked of it did not go out."""
+        attempt = self._on_it.pop(message)
+        attempt.staged_at = None
+        self._lane.return_to_front(attempt)
+
+    def failed(self, message: Message) -> None:
+        """A fault of ours, with this one alone."""
+        if isinstance(sys.exception(), AWAY):
+            self._lane.stale = True
+            self.returned(message)
+            return
+        claim = self._on_it[message].claim
+        log.error("message_failed", message=claim.message_id, exc_info=True)  # noqa: LOG014  one is handled
+        self._lane.settle(poisoned(self._lane, self._on_it.pop(message)))
 
     def break_off(self) -> None:
         """A fault of ours ended the session."""
@@ -126,10 +152,13 @@ class Carriage:
         self._on_it = {}
 
     def end(self) -> None:
-        """The session was given back: the lane learns what it told of the manner, and gets the rest back."""
-        for attempt in self._ahead:
+        """The session was given back: the lane learns what it told of the manner, and gets the rest back.
+
+        After a cancellation that may be what was marked, and is doubtful then.
+        """
+        for attempt in (*self._ahead, *self._on_it.values()):
             self._lane.return_to_front(attempt)
-        self._ahead = []
+        self._ahead, self._on_it = [], {}
         self._lane.learn(gravest(self._signs), self._manner, self._began_at)
 
     def _learn(self, result: Result, *, reused: bool) -> None:

@@ -30,6 +30,7 @@ from vaguemestre.smtp.timeouts import Timeouts
 if TYPE_CHECKING:
     from vaguemestre.courier.outcomes import Outcomes
 
+ANSWER = 20.0  # seconds that a server may take for its answer to an end of data, at a drain
 LEASE_MARGIN = 12.0  # seconds after a renewal in which an end of data may still go out; leases live for 15
 
 log = structlog.get_logger("courier")
@@ -54,6 +55,7 @@ class Engine:
         boottime: seconds on a clock that counts suspension, for leases.
         jitter: draws from [0, 1).
         renewed: `boottime` when the leases were last asked to be renewed.
+        ends_at: when what runs is broken off, on the network's monotonic clock; None while it works.
         alerts: tells the operator, without mail.
         tokens: where access tokens of OAuth 2.0 come from.
         together: whether all lanes share their commits: on SQLite, which has one writer.
@@ -71,6 +73,7 @@ class Engine:
     boottime: Callable[[], float] = system_boottime
     jitter: Callable[[], float] = random.random
     renewed: float = 0.0
+    ends_at: float | None = None
     alerts: Alerts = field(default_factory=Alerts)
     tokens: Tokens = field(default_factory=NoTokens)
     together: bool = True
@@ -84,6 +87,10 @@ class Engine:
     def leases_hold(self) -> bool:
         """Whether the last renewal is recent enough to trust."""
         return self.boottime() - self.renewed < LEASE_MARGIN
+
+    def ends_too_soon(self) -> bool:
+        """Whether an end of data that went out now might not be answered before the end."""
+        return self.ends_at is not None and self.ends_at - self.network.monotonic() < ANSWER
 
     def wake(self) -> None:
         """Have the worker look again at once."""

@@ -99,6 +99,7 @@ class Lane:
 
         A health that was learned here and recorded later than that is newer than the ledger's.
         """
+        hop = await _hop(self.engine, facts) if facts.version != self.facts.version else self.hop
         if self._health_known_at > asked_at:
             facts = replace(facts, health=self.facts.health)
         tell_health(self.engine.alerts, facts.connection_id, self.facts.health, facts.health)
@@ -106,9 +107,12 @@ class Lane:
             self.domains_refused.clear()
             self.ladder = facts.ladder
             self._close(self.engine.pool.surplus(self.hop, 0))
-            hop = await _hop(self.engine, facts)
-            self.stale = self.stale or hop is None
-            self.hop = hop or self.hop
+        self.stale = self.stale or hop is None
+        self.hop = hop or self.hop
+        if facts.max_sessions != self.facts.max_sessions:
+            self._close(
+                self.engine.pool.surplus(self.hop, (facts.max_sessions or SESSIONS) - len(self._carrying))
+            )
         self.facts, self.lease = facts, lease
 
     def settle(self, done: Report) -> None:
@@ -161,7 +165,7 @@ class Lane:
             return None
         attempt = self._supply.pull(now)
         if attempt is not None:
-            attempt.started_at = now
+            attempt.started_at, attempt.version = now, self.facts.version
         return attempt
 
     def return_to_front(self, attempt: Attempt) -> None:
@@ -174,6 +178,9 @@ class Lane:
         except (Stale, *AWAY) as error:
             self.stale = True
             log.warning("lane_lost", connection=self.facts.connection_id, why=type(error).__name__)
+        except Exception:
+            log.exception("session_not_opened", connection=self.facts.connection_id)
+            self.settle(poisoned(self, first))
 
     async def _carry_on(self, first: Attempt) -> None:
         session = await self._session_for(first)
@@ -205,11 +212,9 @@ class Lane:
         except SessionFailed as failed:
             tried = unopened(first.claim, failed.trouble, failed.transcript)
             self.settle(report(self, first, tried, judged(self, first, tried)))
-        except (Stale, *AWAY):
+        except asyncio.CancelledError:
+            self.return_to_front(first)
             raise
-        except Exception:
-            log.exception("session_not_opened", connection=self.facts.connection_id)
-            self.settle(poisoned(self, first))
         return None
 
     async def _open(self) -> Session:
@@ -275,6 +280,9 @@ class Lane:
 
     def _give_back(self, session: Session) -> None:
         """Keep a session for the next message, or close it."""
+        if session.hop != self.hop or self.stale:
+            self.engine.close_later(session)
+            return
         unwanted = self.engine.pool.give_back(session, self.engine.network.monotonic())
         if unwanted is not None:
             self.engine.close_later(unwanted)

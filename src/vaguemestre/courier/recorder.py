@@ -16,6 +16,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
+from uuid import UUID
 
 import structlog
 
@@ -40,6 +41,11 @@ class _Pile:
 
     marks: list[tuple[Sequence[Mark], asyncio.Future[Sequence[bool]]]] = field(default_factory=list)
     reports: list[Report] = field(default_factory=list)
+
+    def add(self, other: _Pile) -> None:
+        """What came since."""
+        self.marks += other.marks
+        self.reports += other.reports
 
     def refuse(self, reason: str) -> None:
         """No end of data goes out."""
@@ -90,16 +96,17 @@ class Recorder:
     async def _write(self, key: Lane | None) -> None:
         try:
             while taken := self._taken(key):
-                await self._attend(taken)
+                await self._attend(key, taken)
         finally:
             # Here, and not in a callback: what comes from now on starts another writer.
             del self._writers[key]
 
-    async def _attend(self, taken: dict[Lane, _Pile]) -> None:
+    async def _attend(self, key: Lane | None, taken: dict[Lane, _Pile]) -> None:
         try:
-            await self._commit(taken)
-        except AWAY as error:
-            await self._outlast(taken, error)
+            try:
+                await self._commit(taken)
+            except AWAY as error:
+                await self._outlast(key, taken, error)
         except Exception as fault:
             # A fault of ours: nothing goes out on trust, and what was staged is found in doubt.
             log.exception("record_failed")
@@ -115,22 +122,24 @@ class Recorder:
         return {} if pile is None else {key: pile}
 
     async def _commit(self, taken: dict[Lane, _Pile]) -> None:
+        """One commit; each lane that was told of it is taken out, so that it is told once."""
         now = self._engine.now()
+        piles = list(taken.items())
         entries = [
             queue.Entry(lane.lease, [mark for marks, _ in pile.marks for mark in marks], pile.reports)
-            for lane, pile in taken.items()
+            for lane, pile in piles
         ]
         answers = await self._engine.threads.run(queue.record_all, entries, now)
-        for (lane, pile), answer in zip(taken.items(), answers, strict=True):
+        for (lane, pile), answer in zip(piles, answers, strict=True):
             if isinstance(answer, queue.Recorded):
                 _grant(pile, answer.staged)
                 lane.recorded(pile.reports)
-                self._forget(pile.reports)
             else:
                 pile.refuse(str(answer))
                 await self._tell_late(pile.reports)
                 _lose(lane, pile, answer)
-                self._forget(pile.reports)
+            self._forget(pile.reports)
+            del taken[lane]
 
     async def _tell_late(self, reports: Sequence[Report]) -> None:
         """The lane is somebody else's by now, who takes what was staged for doubtful: tell what is known."""
@@ -139,25 +148,34 @@ class Recorder:
             settled = await self._engine.threads.run(replay, known, self._engine.now())
             log.info("late_evidence", entries=len(known), settled=settled)
 
-    async def _outlast(self, taken: dict[Lane, _Pile], error: Exception) -> None:
-        """Keep the results until the database is back; meanwhile nothing is staged."""
+    async def _outlast(self, key: Lane | None, taken: dict[Lane, _Pile], error: Exception) -> None:
+        """Keep the results until the database is back, those that come meanwhile too; nothing is staged."""
         self.away = True
-        for pile in taken.values():
-            pile.refuse("results cannot be recorded now")
         log.warning("results_not_recorded", error=type(error).__name__)
-        await self._keep([report for pile in taken.values() for report in pile.reports])
+        kept: set[UUID] = set()
         pauses = iter(_PAUSES)
-        while True:
-            await asyncio.sleep(next(pauses, _PAUSES[-1]))
-            with contextlib.suppress(*AWAY):
-                await self._commit(taken)
-                self.away = False
-                return
+        try:
+            while True:
+                for pile in taken.values():
+                    pile.refuse("results cannot be recorded now")
+                new = [
+                    done for pile in taken.values() for done in pile.reports if done.claim.attempt not in kept
+                ]
+                await self._keep(new)
+                kept.update(done.claim.attempt for done in new)
+                await asyncio.sleep(next(pauses, _PAUSES[-1]))
+                for lane, pile in self._taken(key).items():
+                    taken.setdefault(lane, _Pile()).add(pile)
+                with contextlib.suppress(*AWAY):
+                    await self._commit(taken)
+                    return
+        finally:
+            self.away = False
 
     async def _keep(self, reports: Sequence[Report]) -> None:
         """On this machine's disk; where that fails too, what was staged is in doubt if this process ends."""
         outcomes = self._engine.outcomes
-        if outcomes is None:
+        if outcomes is None or not reports:
             return
         try:
             await asyncio.to_thread(outcomes.keep, reports)

@@ -92,9 +92,10 @@ class Supply:
         if not waiting or lane.stale:
             return
         claims = [attempt.claim for attempt in waiting]
+        doubtful = {attempt.claim.attempt for attempt in waiting if attempt.staged_at is not None}
         try:
-            await lane.engine.threads.run(recovery.put_back, lane.lease, claims, lane.engine.now())
-        except (Stale, *AWAY) as error:
+            await lane.engine.threads.run(recovery.put_back, lane.lease, claims, lane.engine.now(), doubtful)
+        except Exception as error:  # noqa: BLE001  whatever it is
             lane.stale = True  # they stay claimed until a new epoch recovers them
             log.warning("not_put_back", connection=lane.facts.connection_id, error=type(error).__name__)
 

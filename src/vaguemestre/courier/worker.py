@@ -30,6 +30,7 @@ EXPIRY_EVERY = 1.0
 BACKUPS_EVERY = 1.0
 PEOPLE_EVERY = 5.0
 SWEEP_EVERY = 600.0
+LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
 RECORDING = 3.0  # seconds for what is still to be recorded then
 
@@ -49,6 +50,7 @@ class Worker:
         self._told: dict[Lease, dict[str, object]] = {}
         self._watch = Watch(engine)
         self._replayed = False
+        self._rests: dict[int, float] = {}  # until when a lane that failed is left alone, by connection
         self._stopping = asyncio.Event()
 
     def stop(self) -> None:
@@ -67,6 +69,10 @@ class Worker:
             except (DatabaseError, *AWAY) as error:
                 log.warning("database_away", error=str(error).partition("\n")[0])
                 await self._pause(1.0)
+            except Exception:
+                # A fault of ours in one of its chores; leases and lanes go on.
+                log.exception("turn_failed")
+                await self._pause(1.0)
             await self._pause(TICK)
         await self._end()
 
@@ -75,6 +81,7 @@ class Worker:
         now, run = self.engine.now(), self.engine.threads.run
         if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
             await self._renew(now)
+        await self._work(now)
         if await run(rerouting.reroute, now) == rerouting.BATCH:
             self.engine.wake()  # more of them at the next look: a million must not keep leases from renewal
         if self._is_due("expiry", EXPIRY_EVERY):
@@ -85,7 +92,6 @@ class Worker:
             await self._watch.people()
         if self._is_due("sweep", SWEEP_EVERY):
             await run(retention.sweep, now)
-        await self._work(now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):
             self.engine.close_later(session)
 
@@ -141,9 +147,7 @@ class Worker:
         asked_at = self.engine.network.monotonic()
         surveyed = await self.engine.threads.run(lanes.survey, now)
         for facts in surveyed:
-            lane = await self._lane(facts, asked_at)
-            if lane is not None:
-                await lane.fill(now)
+            await self._attend(facts, asked_at, now)
         active = {facts.connection_id for facts in surveyed}
         for connection_id in self._lanes.keys() - active:
             idle = self._lanes[connection_id]
@@ -154,6 +158,20 @@ class Worker:
             # A connection appeared: its lane is taken now, not at the next renewal.
             self._due_at.pop("leases", None)
         self._seen = active
+
+    async def _attend(self, facts: lanes.LaneFacts, asked_at: float, now: datetime) -> None:
+        """Let one lane work; a fault of ours with it stops no other."""
+        if asked_at < self._rests.get(facts.connection_id, asked_at):
+            return
+        try:
+            lane = await self._lane(facts, asked_at)
+            if lane is not None:
+                await lane.fill(now)
+        except (DatabaseError, *AWAY):
+            raise
+        except Exception:
+            log.exception("lane_failed", connection=facts.connection_id)
+            self._rests[facts.connection_id] = asked_at + LANE_REST
 
     async def _lane(self, facts: lanes.LaneFacts, asked_at: float) -> Lane | None:
         lease, lane = self._leases.get(facts.connection_id), self._lanes.get(facts.connection_id)
@@ -186,7 +204,7 @@ class Worker:
     async def _end(self) -> None:
         log.info("draining", lanes=len(self._lanes))
         working = [asyncio.create_task(lane.drain()) for lane in self._lanes.values()]
-        deadline = self.engine.network.monotonic() + DRAIN
+        deadline = self.engine.ends_at = self.engine.network.monotonic() + DRAIN
         while working and self.engine.network.monotonic() < deadline:
             _, pending = await asyncio.wait(working, timeout=leases.RENEWED_EVERY.total_seconds())
             working = list(pending)
@@ -195,6 +213,7 @@ class Worker:
                 await self._try("renewal", self._renew(self.engine.now()))
         for lane in self._lanes.values():
             await lane.cancel()
+            await self._try("putting_back", lane.let_go())
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(RECORDING):
                 await self.engine.recorder.written()

@@ -77,7 +77,10 @@ WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claim
   AND +d.lane_epoch = %(epoch)s AND d.route_epoch = %(routing)s AND +d.connection_id = %(connection)s
 RETURNING id
 """
-_UNSTAGE = "UPDATE ledger_delivery AS d SET staged_at = NULL FROM {marked} WHERE d.id = marked.delivery"
+_UNSTAGE = """
+UPDATE ledger_delivery AS d SET staged_at = NULL
+FROM {marked} WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
+"""
 
 _SETTLE = """
 UPDATE ledger_delivery AS d
@@ -258,7 +261,7 @@ def _stage(lease: Lease, marks: Sequence[Mark], now: datetime) -> tuple[bool, ..
         _STAGE.format(marked=source), parameters | {"marked": as_json([row for one in asked for row in one])}
     )
     staged = {row["id"] for row in found}
-    answers = tuple(all(row["delivery"] in staged for row in one) for one in asked)
+    answers = tuple(bool(one) and all(row["delivery"] in staged for row in one) for one in asked)
     undone = [row for one, whole in zip(asked, answers, strict=True) if not whole for row in one]
     if undone:
         execute(_UNSTAGE.format(marked=source), {"marked": as_json(undone)})

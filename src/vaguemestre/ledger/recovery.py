@@ -9,9 +9,10 @@ Fails with `Stale`, as `queue` does.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 from vaguemestre.ledger import allowance
 from vaguemestre.ledger.claims import Claim
@@ -24,16 +25,28 @@ from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.schedule import RetrySchedule, nominal_delay
 
 ORDINARY = RetrySchedule()
+_DIED = {"phase": None, "cause": "died", "row": 17, "why": "courier_died", "facts": {}}
 
 
-def put_back(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    """Return claims that were not begun; a retry of a doubt returns to doubt, and so does what was staged."""
+def put_back(
+    lease: Lease, claims: Iterable[Claim], now: datetime, doubtful: Collection[UUID] = frozenset()
+) -> None:
+    """Return claims whose end of data did not go out, marked or not; a retry of a doubt returns to doubt.
+
+    Args:
+        lease: of the lane.
+        claims: to be returned.
+        now: when.
+        doubtful: the attempts of which that is not certain: in doubt, if they were marked.
+    """
     attempts = {claim.attempt for claim in claims}
     with writing():
         hold(lease)
         held = list(_held(lease).filter(attempt__in=attempts).select_related("message__stream"))
-        staged = {delivery.attempt for delivery in held if delivery.staged_at is not None}
+        staged = {one.attempt for one in held if one.staged_at is not None and one.attempt in doubtful}
         for delivery in held:
+            if delivery.attempt not in staged:
+                delivery.staged_at = None
             _let_go(delivery, "forced_shutdown", now, now)
         allowance.spend(staged, now)
         allowance.give_back(attempts - staged)
@@ -60,6 +73,7 @@ def recover(lease: Lease, now: datetime, schedule: RetrySchedule = ORDINARY) -> 
         ).select_related("message__stream")
         for delivery in left:
             delivery.orphaned += 1
+            delivery.trouble = delivery.trouble if delivery.staged_at else _DIED
             _let_go(delivery, "worker_died", now, _after_orphaned(delivery, schedule, now))
         allowance.spend_all(lease.connection_id, now)
         return len(left)

@@ -95,7 +95,11 @@ async def _load(work: Conveyance, window: Sequence[Offer]) -> dict[Offer, bytes]
     """The contents, each within one block; what must not leave is settled."""
     contents = {}
     for offer in window:
-        content = b"".join([block async for block in offer.body.blocks()])
+        try:
+            content = b"".join([block async for block in offer.body.blocks()])
+        except Exception:  # noqa: BLE001  the flow is told of it
+            work.flow.failed(offer.message)
+            continue
         if wire.has_bare_line_ending(content):
             offer.fail(work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING))
             work.dismiss(offer)

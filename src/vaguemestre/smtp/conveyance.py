@@ -46,11 +46,21 @@ class Conveyance:
         while (message := await self.flow.next()) is not None:
             offer = Offer(message, self.manner, self.session.trouble)
             offer.first = not self.session.transactions
-            await offer.fit(self.session.capabilities)
+            if not await self._fits(offer):
+                continue
             if not offer.over:
                 return offer
             self.dismiss(offer)
         return None
+
+    async def _fits(self, offer: Offer) -> bool:
+        """Make it fit what is announced; False where its body cannot be had: no other message's fault."""
+        try:
+            await offer.fit(self.session.capabilities)
+        except Exception:  # noqa: BLE001  the flow is told of it
+            self.flow.failed(offer.message)
+            return False
+        return True
 
     def put_off(self, offer: Offer) -> None:
         """It is the next to be pulled."""

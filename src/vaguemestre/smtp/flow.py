@@ -1,8 +1,8 @@
 """Where a session's messages come from and where their results go: the courier's side of a session.
 
 A session pulls what it can carry and tells the end of each message exactly once: `settled` if it was begun,
-`returned` if it was not. Only where an exception ends the whole (a stage that fails otherwise than by
-`StageRefused`, a cancellation) do the messages in hand stay untold.
+`returned` if it was not, `failed` if it cannot be. Only where an exception ends the whole (a stage that fails
+otherwise than by `StageRefused`, a cancellation) do the messages in hand stay untold.
 """
 
 from __future__ import annotations
@@ -80,6 +80,9 @@ class Flow(Protocol):
 
     def settled(self, message: Message, result: Result) -> None:
         """What became of a message that was begun."""
+
+    def failed(self, message: Message) -> None:
+        """A message that a fault of ours keeps from being offered; called while the exception is handled."""
 
     def returned(self, message: Message) -> None:
         """A message that was never offered, for a fault that is not its own."""

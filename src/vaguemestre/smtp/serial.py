@@ -54,9 +54,10 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
         await _introduce(work, begun)
         if offer.ready or offer.lone_dot:
             await _write_content(work, offer)
+            await work.session.drained(offer.shown)
             following = await _following(work, offer)
             await _stage(work, offer)
-            rider = await _end(work, offer, following)
+            rider = _end(work, offer, following)
             await work.hear(offer, end_of_data(offer.shown))
     except SessionFailed as failed:
         offer.broke(failed.trouble)
@@ -114,12 +115,12 @@ async def _stage(work: Conveyance, offer: Offer) -> None:
         raise work.session.broken(work.session.trouble(Phase.CONTENT, Cause.STALE))
 
 
-async def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | None:
+def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | None:
     """The dot, and in the same write the first commands of what follows."""
     session = work.session
     session.steps = offer.steps
-    await session.drained(offer.shown)
-    # The server may have left while the stage was committed: the dot then never went out, for certain.
+    # Nothing is awaited between the stage and the dot: who allowed it did so for this moment. The server may
+    # have left while the stage was committed: the dot then never went out, for certain.
     session.check_quiet(Phase.CONTENT, offer.shown)
     rider = None if following is None else _begun(work, following)
     ridden = [] if rider is None else rider.commands[: work.limits.commands]

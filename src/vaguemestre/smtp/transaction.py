@@ -60,5 +60,9 @@ class _One:
     def settled(self, message: Message, result: Result) -> None:  # noqa: ARG002  there is one
         self.results.append(result)
 
+    def failed(self, message: Message) -> None:  # noqa: ARG002  there is only the one
+        """To the caller."""
+        raise  # noqa: PLE0704  what is being handled
+
     def returned(self, message: Message) -> None:
         raise AssertionError(f"the only message was not begun: {message}")

@@ -1,0 +1,190 @@
+"""What must not go wrong at the edges of a courier's work: outages, drains, edits, faults of our own."""
+
+import asyncio
+
+from django.db import OperationalError
+
+from scripted.sink import Answer, SinkServer
+from vaguemestre.courier import carriage as carriages
+from vaguemestre.courier import worker as workers
+from vaguemestre.courier.outcomes import Outcomes
+from vaguemestre.ledger import connections, lanes, queue
+from vaguemestre.smtp.body import Held
+from vaguemestre.smtp.pool import Pool
+
+
+def away_for_records(worker):
+    """Have the database take no results from the moment that the answer's `set` is called."""
+    gone, run = asyncio.Event(), worker.engine.threads.run
+
+    async def ask(function, *arguments, **named):
+        if gone.is_set() and function is queue.record_all:
+            raise OperationalError("the server closed the connection unexpectedly")
+        return await run(function, *arguments, **named)
+
+    worker.engine.threads.run = ask
+    return gone
+
+
+async def test_d6_what_is_accepted_later_in_an_outage_is_kept_too(office, sink, tmp_path):
+    await office.connect(sink)
+    async with office.courier(outcomes=Outcomes(tmp_path)) as worker:
+        gone = away_for_records(worker)
+        first, second = await office.post("first@example.com"), await office.post("second@example.com")
+
+        def content(moment):
+            if "second@example.com" in moment.recipients:
+                return Answer("250 2.0.0 late", delay=0.6)
+            gone.set()
+            return None
+
+        sink.hooks = {"content": content}
+        async with asyncio.timeout(8):
+            while sum(path.read_bytes().count(b"\n") for path in tmp_path.iterdir()) < 2:
+                await asyncio.sleep(0.02)
+        gone.clear()
+        await office.until(first, "accepted")
+        await office.until(second, "accepted")
+    assert len(sink.accepted) == 2
+
+
+async def test_a_fault_in_an_outage_stops_only_the_lane_it_met(office, sink):
+    await office.connect(sink)
+    async with office.courier() as worker:
+        run, left = worker.engine.threads.run, [OperationalError("gone"), ValueError("a fault of ours")]
+
+        async def ask(function, *arguments, **named):
+            if left and function is queue.record_all and arguments[0][0].reports:
+                raise left.pop(0)
+            return await run(function, *arguments, **named)
+
+        worker.engine.threads.run = ask
+        first = await office.post()
+        await office.until(first, "in_doubt")  # it was accepted, and nobody could write that down
+        second = await office.post()
+        await office.until(second, "accepted")
+        assert not worker.engine.recorder.away
+    assert not left
+
+
+async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office, sink, monkeypatch):
+    """The content is written when the drain has less time left than a server may take: no dot follows."""
+    monkeypatch.setattr(workers, "DRAIN", 2.0)
+    await office.connect(sink)
+    sink.hooks = {"rcpt": lambda moment: Answer("250 2.1.5 ok", delay=0.6)}
+    async with office.courier():
+        message = await office.post()
+        async with asyncio.timeout(8):
+            while not any(line.startswith("RCPT") for _, line in sink.commands):
+                await asyncio.sleep(0.02)
+    found = await office.until(message, "queued")
+    assert found["to@example.com"].doubts == 0
+    assert sink.accepted == []
+
+
+async def test_u22_a_refusal_of_the_old_password_does_not_lock_the_new_one(office):
+    async with SinkServer(login="app", password="right-one-of-two") as sink:
+        tried = []
+
+        def slow(moment):
+            tried.append(moment)
+            return Answer("535 5.7.8 no", delay=0.6) if len(tried) == 1 else None
+
+        sink.hooks = {"auth": slow}
+        values = {"login": "app", "password": "wrong-one-of-two"}
+        connection = await office.connect(sink, **values)
+        async with office.courier():
+            message = await office.post()
+            async with asyncio.timeout(8):
+                while not tried:
+                    await asyncio.sleep(0.02)
+            edited = {"password": "right-one-of-two"}
+            await office.ask(connections.edit, str(connection.uid), edited, "test", office.clock())
+            await office.until(message, "accepted")
+        found = await office.ask(connections.find, str(connection.uid))
+        assert found.health == "ready"
+
+
+async def test_a_lane_that_cannot_be_opened_stops_no_other(office, sink, monkeypatch):
+    async with SinkServer() as other:
+        broken = await office.connect(other, sender_email="broken@example.org")
+        await office.connect(sink)
+        hop_of = lanes.hop_of
+
+        def fault(connection_id):
+            if connection_id == broken.pk:
+                raise ValueError("a fault of ours")
+            return hop_of(connection_id)
+
+        monkeypatch.setattr(lanes, "hop_of", fault)
+        async with office.courier():
+            stuck = await office.post(sender="broken@example.org")
+            message = await office.post(sender="office@example.org")
+            await office.until(message, "accepted")
+            assert (await office.delivery(stuck)).state == "queued"
+        assert other.accepted == []
+
+
+async def test_a_fault_in_judging_loses_no_attempt(office, sink, monkeypatch):
+    await office.connect(sink)
+    left, judged = [RuntimeError("a fault of ours")], carriages.judged
+
+    def fault(*arguments):
+        if left:
+            raise left.pop()
+        return judged(*arguments)
+
+    monkeypatch.setattr(carriages, "judged", fault)
+    async with office.courier():
+        found = await office.until(await office.post(), "in_doubt")
+        assert found["to@example.com"].trouble["why"] == "our_fault"
+        await office.until(await office.post(), "accepted")
+
+
+async def test_a_message_that_cannot_be_fitted_delays_no_other(office, monkeypatch):
+    fitted = Held.fitted
+
+    async def fault(self, **offered):
+        if b"poison" in self.content:
+            raise RuntimeError("a fault of ours")
+        return await fitted(self, **offered)
+
+    monkeypatch.setattr(Held, "fitted", fault)
+    for keywords in ((), ("PIPELINING",), ("PIPELINING", "CHUNKING")):
+        async with SinkServer(keywords=keywords) as sink:
+            sender = f"s{sink.port}@example.org"
+            await office.connect(sink, limits={"max_sessions": 1}, sender_email=sender)
+            texts = ["hello"] * 4 + ["poison"] + ["hello"] * 2
+            posted = [await office.post(text=text, sender=sender) for text in texts]
+            async with office.courier():
+                for number, message in enumerate(posted):
+                    await office.until(message, "queued" if number == 4 else "accepted")
+                delivery = await office.delivery(posted[4])
+                assert (delivery.trouble["why"], delivery.counted) == ("our_fault", 1)
+            assert len(sink.accepted) == 6
+
+
+async def test_a_session_carries_no_more_than_its_limit_in_any_window(office):
+    async with SinkServer(keywords=("PIPELINING", "CHUNKING")) as sink:
+        await office.connect(sink, limits={"max_sessions": 2})
+        posted = [await office.post(f"r{number}@example.com") for number in range(60)]
+        async with office.courier(pool=Pool(transaction_limit=20)):
+            for message in posted:
+                await office.until(message, "accepted")
+        carried = [
+            sum(one.session == session for one in sink.accepted) for session in range(1, sink.sessions + 1)
+        ]
+        assert max(carried) <= 20
+        assert sum(carried) == 60
+
+
+async def test_sessions_of_old_settings_are_not_left_open(office, sink):
+    connection = await office.connect(sink, limits={"max_sessions": 2})
+    async with office.courier():
+        for number in range(4):
+            message = await office.post()
+            await office.until(message, "accepted")
+            name = {"name": f"Office {number}"}
+            await office.ask(connections.edit, str(connection.uid), name, "test", office.clock())
+            await asyncio.sleep(0.3)
+            assert sink.open_sessions <= 2
