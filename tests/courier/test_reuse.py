@@ -31,21 +31,20 @@ async def untouched(fault, *messages):
     assert await fault.broken_running() == 0
 
 
+WORDS = [("", True), ("421 4.4.2 idle for too long", True), ("421 4.4.2 idle", False), ("250 what", False)]
+
+
 @every_manner
-@pytest.mark.parametrize(
-    ("words", "leave"),
-    [("", True), ("421 4.4.2 idle for too long", True), ("421 4.4.2 idle", False), ("250 what", False)],
-)
-async def test_u33_a_session_that_ended_while_idle_is_not_used_again(office, manner, words, leave):
+async def test_u33_a_session_that_ended_while_idle_is_not_used_again(office, manner):
     async with in_manner(manner) as sink, facing(office, sink) as fault:
         await fault.accepted()
-        for number in range(2):
+        for number, (words, leave) in enumerate(WORDS * 2):
             await sink.interject(words, leave=leave)
             await asyncio.sleep(0.02)
             message = await fault.post(f"next{number}@example.com")
             await untouched(fault, fault.message, message)
-        assert sink.sessions == 3
-    assert everybody(sink) == ["next0@example.com", "next1@example.com", "to@example.com"]
+        assert sink.sessions == 9
+    assert everybody(sink) == [*(f"next{number}@example.com" for number in range(8)), "to@example.com"]
 
 
 @every_manner

@@ -213,6 +213,7 @@ async def facing(
     server,
     *recipients,
     queued=0,
+    before=None,
     network=None,
     post=None,
     connect=None,
@@ -227,6 +228,7 @@ async def facing(
         server: what has a `port`.
         recipients: of the first message; `post` are its other values. None posts nothing.
         queued: so many messages, to r0@example.com and so on, wait for one session instead of that message.
+        before: called with those before the courier begins.
         network: where the first connection's server is looked up and trusted.
         connect: values of the first connection.
         engine: values of the courier's engine.
@@ -243,6 +245,8 @@ async def facing(
                 await office.post(f"r{number}@example.com", sender=OFFICE, **(post or {}))
                 for number in range(queued)
             ]
+            if before is not None:
+                await office.ask(before, waiting)
             values = {"network": network or loopback_network()} | (engine or {})
             async with office.courier(**values) as worker:
                 fault = Fault(office, connection, quiet, other, worker, queued=waiting)
