@@ -2,13 +2,13 @@
 
     python -m bench.delay UPSTREAM_PORT RTT
 
-Each direction arrives RTT/2 seconds later, in order, piece by piece as it came. A connection costs the client
+Each direction arrives RTT/2 seconds later, in order, piece by piece as it came. A dial costs the client
 its handshake: the upstream hears of it 1.5 RTT after the SYN, when the last of three packets would reach it,
 so that a greeting is read 2 RTT after the SYN. Throughput has no limit and no slow start. What TCP does by
 itself (Nagle's algorithm, delayed acknowledgements) it does as on loopback.
 
-Prints {"port"}. Each line on its standard input is answered with {"connections", "first_at"}: how many came,
-and when the first did, on the monotonic clock that all processes share. Ends with its standard input.
+Prints {"port"}. Each line on its standard input is answered with {"dials", "first_at"}: how many came, and
+when the first did, on the monotonic clock that all processes share. Ends with its standard input.
 """
 
 import asyncio
@@ -16,7 +16,7 @@ import selectors
 import sys
 from collections import deque
 
-from bench.child import answer_questions
+from bench.child import answer_questions, be_prompt
 
 
 class End(asyncio.Protocol):
@@ -76,26 +76,26 @@ class Proxy:
     """See the module.
 
     Attributes:
-        connections: how many were made.
-        first_at: when the first was made.
+        dials: how many came.
+        first_at: when the first came.
     """
 
     def __init__(self, upstream_port, rtt):
-        self.connections, self.first_at = 0, None
+        self.dials, self.first_at = 0, None
         self._upstream_port, self._rtt = upstream_port, rtt
         self._dialling = set()
 
     async def listen(self):
         """The port."""
-        server = await asyncio.get_running_loop().create_server(self._connection, "127.0.0.1", 0)
+        server = await asyncio.get_running_loop().create_server(self._dialled, "127.0.0.1", 0)
         return server.sockets[0].getsockname()[1]
 
     def tell(self):
-        return {"connections": self.connections, "first_at": self.first_at}
+        return {"dials": self.dials, "first_at": self.first_at}
 
-    def _connection(self):
+    def _dialled(self):
         loop = asyncio.get_running_loop()
-        self.connections += 1
+        self.dials += 1
         self.first_at = self.first_at or loop.time()
         near, far = End(self._rtt / 2), End(self._rtt / 2)
         near.peer, far.peer = far, near
@@ -111,6 +111,7 @@ class Proxy:
 
 
 async def main():
+    be_prompt()
     upstream_port, rtt = int(sys.argv[1]), float(sys.argv[2])
     proxy = Proxy(upstream_port, rtt)
     await answer_questions({"port": await proxy.listen()}, proxy.tell)

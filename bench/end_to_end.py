@@ -1,7 +1,7 @@
 """Messages a second from the first acceptance by the API to the last by smtp-sink, beside loops of smtplib.
 
 The product's own processes on the embedded database, every message fsynced before its 202. The loops send the
-same messages, composed beforehand: with a connection for each, as Django's backend does, and with one kept.
+same messages, composed beforehand: with a session for each, as Django's backend does, and with one kept.
 """
 
 import http.client
@@ -66,7 +66,7 @@ def _by_vaguemestre(messages):
 
 
 class Submitters:
-    """Threads that post over kept connections."""
+    """Threads that post, each over an HTTP connection that it keeps."""
 
     def __init__(self, product, messages):
         self._product, self._text, self._messages = product, text_of(), messages

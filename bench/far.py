@@ -44,10 +44,6 @@ class FarServer:
         if taken != messages:
             raise RuntimeError(f"the sink took {taken} messages instead of {messages}")
 
-    def connections(self):
-        """How many the clients made."""
-        return self._proxy.ask()["connections"]
-
     def round_trips(self):
         """From the first SYN until the last acceptance was read, in round trips."""
         seconds = self._sink.ask()["last_at"] - self._proxy.ask()["first_at"]

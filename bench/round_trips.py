@@ -1,7 +1,7 @@
 """Round trips per message over one session to a far server: from the first SYN until the last 250 was read.
 
-What is measured is waiting, so that the repetitions of one client run beside each other, each with a far
-server of its own; the clients take turns.
+The clients take turns. One that does nothing but wait has its repetitions run beside each other, each with a
+far server of its own; those that keep a queue on the disk run alone.
 """
 
 from concurrent.futures import ThreadPoolExecutor
@@ -39,14 +39,15 @@ def measure(everybody, repetitions, messages, tell):
     figures = []
     for kind, extensions in ((PIPELINED, PLAIN), (CHUNKED, CHUNKING)):
         for client in everybody:
-            figure = Figure(kind, client.name, _beside_each_other(client, extensions, repetitions, messages))
+            at_once = 1 if client.on_disk else repetitions
+            figure = Figure(kind, client.name, _repeated(client, extensions, repetitions, messages, at_once))
             tell(figure)
             figures.append(figure)
     return figures
 
 
-def _beside_each_other(client, extensions, repetitions, messages):
-    with ThreadPoolExecutor(repetitions) as threads:
+def _repeated(client, extensions, repetitions, messages, at_once):
+    with ThreadPoolExecutor(at_once) as threads:
         runs = [threads.submit(_once, client, extensions, messages) for _ in range(repetitions)]
         return tuple(run.result() for run in runs)
 

@@ -14,7 +14,7 @@ import time
 
 import uvloop
 
-from bench.child import answer_questions
+from bench.child import answer_questions, be_prompt
 
 END = b"\r\n.\r\n"
 NOT_NOW = b"503 5.5.1 not now\r\n"
@@ -141,6 +141,7 @@ class Session(asyncio.Protocol):
 
 
 async def main():
+    be_prompt()
     counts = Counts()
     loop = asyncio.get_running_loop()
     server = await loop.create_server(lambda: Session(counts, sys.argv[1:]), "127.0.0.1", 0)

@@ -1,7 +1,7 @@
 """Exim: Debian's package, unpacked beside the installed Postfix that it may not be installed with.
 
 Messages are taken into a spool of our own. A queue run in two stages (`-qqf`) first finds out that all go the
-same way; then a delivery hands its open connection to the next. The binary insists on Debian's user for it,
+same way; then a delivery hands its open session to the next. The binary insists on Debian's user for it,
 takes libraries from the system's cache only, being set-uid, and keeps its privileges only with a
 configuration where Debian has it: a mount namespace shows it files of our own in these places. Needs root.
 """
@@ -61,6 +61,7 @@ class Exim:
     """Of Debian, not installed."""
 
     name = "Exim"
+    on_disk = True
 
     def made_ready(self):
         if os.geteuid() != 0:

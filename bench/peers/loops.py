@@ -24,6 +24,8 @@ HOST, NAME = "127.0.0.1", "client.example.org"
 class Loop:
     """A client that one of the functions below drives."""
 
+    on_disk = False
+
     def __init__(self, name, package):
         self.name, self._package = name, package
 

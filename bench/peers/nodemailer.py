@@ -1,4 +1,4 @@
-"""nodemailer: its pool with one connection, all messages handed to it at once."""
+"""nodemailer: its pool with one session, all messages handed to it at once."""
 
 import json
 import os
@@ -18,6 +18,7 @@ class Nodemailer:
     """From npm, into the build directory."""
 
     name = "nodemailer"
+    on_disk = False
 
     def made_ready(self):
         self._node = need(self.name, "node", "nodejs")

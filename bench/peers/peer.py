@@ -2,10 +2,11 @@
 
 They send over one session, where they can keep one.
 
-A peer is a class with `name`, as the table shows it; `made_ready()`, which fetches what is missing and
-answers with a version, or raises `Missing`; and `sending(port, messages)`, a context in which that many
-messages are on their way to 127.0.0.1:port, one after the other, queued before the first dial where the peer
-has a queue. The context's value is its process; leaving it ends what runs, and raises where a client failed.
+A peer is a class with `name`, as the table shows it; `on_disk`, whether it keeps a queue there;
+`made_ready()`, which fetches what is missing and answers with a version, or raises `Missing`; and
+`sending(port, messages)`, a context in which that many messages are on their way to 127.0.0.1:port, one after
+the other, queued before the first dial where the peer has a queue. The context's value is its process;
+leaving it ends what runs, and raises where a client failed.
 """
 
 import shutil

@@ -1,7 +1,7 @@
 """Postfix: instances of our own, no system service. Needs root, as its master does.
 
 Messages are taken by its smtpd and kept on hold; then they are let go together. One delivery at a time, and
-the connection cache on for every destination, with no limit of its time or its messages.
+its cache of sessions on for every destination, with no limit of its time or its messages.
 """
 
 import os
@@ -73,6 +73,7 @@ class Postfix:
     """Of Debian."""
 
     name = "Postfix"
+    on_disk = True
 
     def made_ready(self):
         need(self.name, "postconf", "postfix")

@@ -12,6 +12,7 @@ class Vaguemestre:
     """From this checkout."""
 
     name = "Vaguemestre"
+    on_disk = True
 
     def made_ready(self):
         return version("vaguemestre")

@@ -82,5 +82,5 @@ def test_it_tells_when_the_first_dial_came(far):
     client, proxy, began = far
     client.recv(100)
     told = proxy.ask()
-    assert told["connections"] == 1
+    assert told["dials"] == 1
     assert began <= told["first_at"] + 0.001 <= began + LATE
