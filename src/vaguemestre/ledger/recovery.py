@@ -25,7 +25,7 @@ from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.schedule import RetrySchedule, nominal_delay
 
 ORDINARY = RetrySchedule()
-_DIED = {"phase": None, "cause": "died", "row": 17, "why": "courier_died", "facts": {}}
+_DIED: dict[str, Any] = {"phase": None, "cause": "died", "row": 17, "why": "courier_died", "facts": {}}
 
 
 def put_back(
