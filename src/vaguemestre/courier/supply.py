@@ -137,14 +137,13 @@ class Supply:
     def _took(self, attempts: Sequence[Attempt], room: int, now: datetime) -> None:
         lane = self._lane
         taken = sum(len(attempt.claim.duties) for attempt in attempts)
-        if not taken:
+        if not taken and lane.facts.due:
             # Its limits leave nothing for now; asking ten times a second would only cost.
             self._asks_again = now + LIMIT_PAUSE
         self._pace()
         self._more = taken >= room > 1
-        if taken < room:
-            # What the last look said is used up; asked again before the next one, it would be nothing's turn.
-            lane.facts = replace(lane.facts, due=False)
+        # What the last look said is used up: only another one, or a full claim, says that more is due.
+        lane.facts = replace(lane.facts, due=False)
         self._waiting.extend(attempts)
         lane.start(now)
 
