@@ -117,12 +117,12 @@ async def test_a_chunk_that_is_gone_midway_ends_its_message_alone(office, manner
         in_manner(manner) as sink,
         facing(office, sink, queued=6, post={"text": LARGE}, before=before) as fault,
     ):
-        for message in fault.queued[:4] + fault.queued[5:]:
-            await fault.accepted(message)
-        await office.until(fault.queued[4], "queued", "expired")
-        delivery = await office.delivery(fault.queued[4])
-        assert delivery.trouble["why"] in {"content_gone", "our_fault"}
-        assert (delivery.state == "expired") is (delivery.trouble["why"] == "content_gone")
+        others = fault.queued[:4] + fault.queued[5:]
+        assert [await fault.end(message) for message in others] == [ACCEPTED] * 5
+        await office.until(fault.queued[4], "expired")
+        gone = End("expired", "The content is not kept any more.", "expired")
+        assert await fault.end(fault.queued[4], attempts=0) == gone
+        assert await fault.broken_running() == 0
     assert everybody(sink) == [f"r{number}@example.com" for number in (0, 1, 2, 3, 5)]
 
 
