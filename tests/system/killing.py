@@ -64,7 +64,7 @@ class Campaign:
     Attributes:
         upstreams: by kind.
         posted: the recipients of every message that was answered 202.
-        busy: how many kills met a courier with work to do.
+        busy: how many signals met a courier with work to do.
     """
 
     product: Product
@@ -128,12 +128,13 @@ class Campaign:
         return self.product.rows(_WAITING)[0][0]
 
     def kill(self, count, messages):
-        """Kill the courier so often, and post so many messages meanwhile."""
+        """Kill the courier so often, never without work, and post so many messages meanwhile, or more."""
         killed = None
         for number in range(count):
             self.post(messages * (number + 1) // count - messages * number // count)
             self.work(killed)
-            self.busy += self.waiting() > 0
+            if not self.waiting():
+                self.post(2 * len(self.upstreams) * len(POLICIES))
             killed = self.product.kill("courier")
 
     def terminate(self, longest):
@@ -188,8 +189,7 @@ def killed(database, *, kills, messages, seed, within):
         made.kill(kills, messages - head)
         made.end(within)
         fates = made.fates()
-        assert made.busy == kills, "the work did not outlast the kills"
-        assert len(fates) == len(made.posted) == messages
+        assert len(fates) == len(made.posted) >= messages
         assert set(fates) == set(made.posted)
         for recipient, fate in fates.items():
             judge(recipient, fate)
