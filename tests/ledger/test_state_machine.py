@@ -156,7 +156,7 @@ class Life(RuleBasedStateMachine):
     def put_back(self, which):
         lease, claim, _ = self._hand(which)
         with suppress(Stale):
-            recovery.put_back(lease, [claim], self.clock)
+            recovery.put_back(lease, [claim], self.clock, {claim.attempt})  # it may have gone out
 
     @rule()
     def reroute(self):
