@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from vaguemestre.courier.lane import Lane
 
 AHEAD = 48  # deliveries claimed for each session at most: three full windows, so that claims are few
-FIRST = 6  # deliveries claimed for each session until it is known how fast they go
+FIRST = 16  # deliveries claimed for each session until it is known how fast they go: its first windows
 BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
 CLAIM = 512  # deliveries of one claim at most
 READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
