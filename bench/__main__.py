@@ -2,8 +2,9 @@
 
     PYTHONPATH=tests .venv/bin/python -m bench [--quick] [MEASURE…]
 
-`--quick` is for trying: one repetition and fewer messages, from which nothing may be claimed. Fails before
-anything is measured, and names it, where a peer cannot be had.
+`--quick` is for trying: one repetition and fewer messages, from which nothing may be claimed; like a choice
+of measures it is kept beside, in quick.json. Fails before anything is measured, and names it, where a peer or
+another program is missing.
 """
 
 import argparse
@@ -20,7 +21,8 @@ from bench import (
     sink_rate,
 )
 from bench.child import ROOT
-from bench.peers.peer import Missing
+from bench.peers.peer import Missing, need
+from cluster.postgresql import binaries
 
 REPETITIONS = 5
 KEPT = ROOT / "build" / "bench"
@@ -44,9 +46,9 @@ MEASURES = {
 def main():
     options = _options()
     wanted = options.measures or list(MESSAGES)
+    clients = round_trips.clients() if "round_trips" in wanted else []
     try:
-        clients = round_trips.clients() if "round_trips" in wanted else []
-        versions = {client.name: client.made_ready() for client in clients}
+        versions = _made_ready(clients)
     except Missing as missing:
         sys.exit(str(missing))
     about = {
@@ -55,11 +57,11 @@ def main():
         "versions": versions,
         "sink_per_second": sink_rate.check(),
     }
+    file = KEPT / ("quick.json" if options.quick or options.measures else "figures.json")
     found = []
     for name in wanted:
         found += _measured(name, clients, quick=options.quick)
-    name = "quick.json" if options.quick or options.measures else "figures.json"
-    figures.keep(KEPT / name, about, found)
+        figures.keep(file, about, found)  # each time: a run is long, and may break off
     print(figures.table(found))
 
 
@@ -71,6 +73,14 @@ def _options():
     if unknown := set(options.measures) - set(MESSAGES):
         parser.error(f"no such measure: {', '.join(sorted(unknown))}")
     return options
+
+
+def _made_ready(clients):
+    """Their versions, once everything that any measure needs is there."""
+    need("smtp-sink", "smtp-sink", "postfix")
+    if binaries() is None:
+        raise Missing("PostgreSQL", "there is no initdb. Install it: apt-get install postgresql")
+    return {client.name: client.made_ready() for client in clients}
 
 
 def _measured(name, clients, *, quick):

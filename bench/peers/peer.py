@@ -17,10 +17,10 @@ BUILD = Path(__file__).resolve().parent.parent.parent / "build" / "bench"
 
 
 class Missing(Exception):
-    """A peer cannot be had; the message names it and says what to do."""
+    """A peer, or what the bench needs besides, cannot be had; the message names it and says what to do."""
 
     def __init__(self, name, why):
-        super().__init__(f"The peer {name} is missing: {why}")
+        super().__init__(f"{name} is missing: {why}")
 
 
 def need(name, program, package):
