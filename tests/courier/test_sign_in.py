@@ -25,6 +25,7 @@ from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier.tokens import TokensAway
 from vaguemestre.ledger import connections, vault
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.secret import Secret
 
@@ -253,8 +254,9 @@ def bearing(token, answer):
 
 def with_token(connection, now):
     """The connection's secret is the old token."""
-    Connection.objects.filter(pk=connection.pk).update(auth="oauth2", version=2)
-    vault.store(Connection.objects.get(pk=connection.pk), Secret(OLD), now)
+    with writing():
+        Connection.objects.filter(pk=connection.pk).update(auth="oauth2", version=2)
+        vault.store(Connection.objects.get(pk=connection.pk), Secret(OLD), now)
 
 
 async def bearer(office, fault):
