@@ -129,10 +129,10 @@ async def test_a_fault_in_judging_loses_no_attempt(office, sink, monkeypatch):
     await office.connect(sink)
     left, judged = [RuntimeError("a fault of ours")], carriages.judged
 
-    def fault(*arguments):
+    def fault(*arguments, **named):
         if left:
             raise left.pop()
-        return judged(*arguments)
+        return judged(*arguments, **named)
 
     monkeypatch.setattr(carriages, "judged", fault)
     async with office.courier():

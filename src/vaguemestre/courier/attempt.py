@@ -97,13 +97,24 @@ def tried_on(session: Session, result: Result) -> Tried:
     return Tried(result.outcomes, transcript, not result.first, session.peer, tls)
 
 
-def judged(lane: Lane, attempt: Attempt, tried: Tried) -> tuple[Judged, ...]:
-    """Each delivery with its outcome and what the failure table says of it."""
+def judged(lane: Lane, attempt: Attempt, tried: Tried, *, after_others: bool = False) -> tuple[Judged, ...]:
+    """Each delivery with its outcome and what the failure table says of it.
+
+    Args:
+        lane: whose.
+        attempt: of the claim.
+        tried: what it brought.
+        after_others: whether the session had mail accepted before: an attempt that was begun anew on it is
+            then no second try on a new session, and each round still gets some mail away.
+    """
+    retried = attempt.retried and not after_others
     pairs = zip(attempt.claim.duties, tried.outcomes, strict=True)
-    return tuple(_judged(lane, attempt, tried, duty, outcome) for duty, outcome in pairs)
+    return tuple(_judged(lane, attempt, tried, duty, outcome, retried=retried) for duty, outcome in pairs)
 
 
-def _judged(lane: Lane, attempt: Attempt, tried: Tried, duty: Duty, outcome: Outcome) -> Judged:
+def _judged(  # noqa: PLR0913  everything a case is made of
+    lane: Lane, attempt: Attempt, tried: Tried, duty: Duty, outcome: Outcome, *, retried: bool
+) -> Judged:
     if outcome.trouble is None:
         lane.domains_refused.clear()
         return Judged(duty, outcome.reply, None, None)
@@ -116,7 +127,7 @@ def _judged(lane: Lane, attempt: Attempt, tried: Tried, duty: Duty, outcome: Out
         recipient_domains_refused_running=len(lane.domains_refused | {domain}),
         broken_running=lane.facts.health.broken_running + 1,
         null_reverse_path=attempt.claim.route["reverse_path"] is None,
-        has_been_retried_on_new_session=attempt.retried,
+        has_been_retried_on_new_session=retried,
         sender_needs_smtputf8=lane.hop.sender.needs_smtputf8,
     )
     judgement = judge(case)

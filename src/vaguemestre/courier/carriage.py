@@ -42,7 +42,7 @@ class Carriage:
         self._on_it: dict[Message, Attempt] = {}
         self._signs: list[Sign] = []
         self._wanted = self._manner = lane.ladder.manner
-        self._broken = self._spent = False
+        self._broken = self._spent = self._took = False
         self._carried = session.transactions
         self._began_at = lane.engine.now()
 
@@ -114,7 +114,8 @@ class Carriage:
         """What became of a message: recorded, or tried once more at once."""
         lane, attempt = self._lane, self._on_it[message]
         tried = tried_on(self._session, result)
-        found = judged(lane, attempt, tried)
+        found = judged(lane, attempt, tried, after_others=self._took)
+        self._took = self._took or any(outcome.accepted for outcome in result.outcomes)
         self._learn(result, reused=tried.reused)
         if wants_new_session(found):
             # Though it may still speak: what is tried again, and all else, goes on another one.
