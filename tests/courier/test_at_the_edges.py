@@ -27,16 +27,18 @@ def away_for_records(worker):
 
 
 async def test_d6_what_is_accepted_later_in_an_outage_is_kept_too(office, sink, tmp_path):
-    await office.connect(sink)
+    await office.connect(sink, limits={"max_sessions": 2})
     async with office.courier(outcomes=Outcomes(tmp_path)) as worker:
         gone = away_for_records(worker)
         first, second = await office.post("first@example.com"), await office.post("second@example.com")
 
+        heard = []
+
         def content(moment):
-            if "second@example.com" in moment.recipients:
-                return Answer("250 2.0.0 late", delay=0.6)
-            gone.set()
-            return None
+            heard.append(moment)
+            if len(heard) == 2:
+                gone.set()  # both are marked; their answers come one after the other
+            return Answer("250 2.0.0 late", delay=1.5 if "second@example.com" in moment.recipients else 0.9)
 
         sink.hooks = {"content": content}
         async with asyncio.timeout(8):
