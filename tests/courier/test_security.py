@@ -131,8 +131,10 @@ CERTIFICATES = {
 }
 
 
-@pytest.mark.parametrize("kind", CERTIFICATES)
-@pytest.mark.parametrize("encryption", ["ssl", "starttls"])
+@pytest.mark.parametrize(
+    ("encryption", "kind"),
+    [*(("ssl", kind) for kind in CERTIFICATES), ("starttls", "expired"), ("starttls", "self_signed")],
+)
 async def test_u18_a_certificate_is_refused_with_its_facts_and_pinning_it_cures(
     office, tmp_path, kind, encryption
 ):

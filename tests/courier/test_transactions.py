@@ -55,18 +55,25 @@ def names(*numbers):
 # U24
 
 
-@every_manner
-@pytest.mark.parametrize(
-    ("reply", "end", "health"),
-    [
+REFUSALS = {
+    reply: (end, health)
+    for reply, end, health in [
         ("450 4.3.2 busy", retry(LATER), READY),
         ("552 5.3.4 too big", refused(TOO_LARGE), READY),
         ("550 5.7.1 not your address", locked(OWN_SENDER), ("locked", OWN_SENDER, None)),
         ("530 5.7.0 authentication required", locked(SIGN_IN), ("locked", SIGN_IN, None)),
         ("451 4.7.1 sending rate exceeded", waits(LIMIT), ("throttled", LIMIT, 60.0)),
-    ],
+    ]
+}
+
+
+@pytest.mark.parametrize(
+    ("manner", "reply"),
+    [*(("data", reply) for reply in REFUSALS)]
+    + [(manner, reply) for manner in ("single", "bdat") for reply in list(REFUSALS)[:3]],
 )
-async def test_u24_mail_is_refused(office, manner, reply, end, health):
+async def test_u24_mail_is_refused(office, manner, reply):
+    end, health = REFUSALS[reply]
     async with in_manner(manner, mail=first(Answer(reply))) as sink, facing(office, sink) as fault:
         assert await fault.end() == end
         assert await fault.said() == reply
