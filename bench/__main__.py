@@ -96,7 +96,7 @@ def _measured(name, clients, *, quick):
 def _tell(figure):
     """Progress: a long run should show that it goes on."""
     values = ", ".join(f"{value:,.{figure.measure.digits}f}" for value in figure.values)
-    print(f"{figure.measure.title}: {figure.who} {values}", file=sys.stderr, flush=True)
+    print(f"{figure.measure.title}: {figure.who} {figure.how} {values}", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

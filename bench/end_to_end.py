@@ -19,7 +19,7 @@ from system.product import Product, until
 CLIENTS, SESSIONS = 8, 20
 
 WHOLE = Measure("From the API to the next hop", "messages per second", 0)
-INTAKE = Measure("Accepted by the API meanwhile", "messages per second", 0)
+INTAKE = Measure(f"Accepted by the API meanwhile, {CLIENTS} clients", "messages per second", 0)
 
 
 def measure(repetitions, messages):
@@ -29,10 +29,10 @@ def measure(repetitions, messages):
     kept = tuple(_by_smtplib(messages, kept=True) for _ in range(repetitions))
     each = tuple(_by_smtplib(messages, kept=False) for _ in range(repetitions))
     return [
-        Figure(WHOLE, "smtplib with one session kept", kept),
-        Figure(WHOLE, "smtplib with a session for each", each),
+        Figure(WHOLE, "smtplib", kept, "one session"),
+        Figure(WHOLE, "smtplib", each, "a session each"),
         Figure(WHOLE, OURS, whole),
-        Figure(INTAKE, f"{OURS} from {CLIENTS} clients", intake),
+        Figure(INTAKE, OURS, intake),
     ]
 
 

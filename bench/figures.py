@@ -27,13 +27,15 @@ class Figure:
     """What one client reached in one measure.
 
     Attributes:
-        who: the client's name, and how it was used where that matters.
+        who: the client's name: a column of the table.
+        how: what tells two figures of a client in one measure apart.
         values: of each repetition.
     """
 
     measure: Measure
     who: str
     values: tuple[float, ...]
+    how: str = ""
 
     @property
     def median(self):
@@ -45,27 +47,37 @@ class Figure:
 
 
 def table(figures):
-    """Markdown: a row for each measure, in the order of their first figure; peers from the highest on."""
-    lines = ["| Measure | Others | Vaguemestre | Wanted |", "|---|---|---|---|"]
+    """Markdown: a row for each measure, a column for each client in the order of their first figures."""
+    clients = dict.fromkeys(figure.who for figure in figures)
+    peers = [who for who in clients if who != OURS]
+    lines = [_row("Measure", *peers, OURS, "wanted"), "|---" * (len(peers) + 3) + "|"]
     for measure in dict.fromkeys(figure.measure for figure in figures):
-        here = [figure for figure in figures if figure.measure == measure]
-        peers = [figure for figure in here if not figure.who.startswith(OURS)]
-        ours = [figure for figure in here if figure.who.startswith(OURS)]
-        peers.sort(key=lambda figure: -figure.median)
-        cells = (
-            f"{measure.title} ({measure.unit})" if measure.unit else measure.title,
-            ", ".join(f"{figure.who} {figure.shown}" for figure in peers),
-            ", ".join(f"{figure.who.removeprefix(OURS).strip()} {figure.shown}".strip() for figure in ours),
-            measure.wanted,
-        )
-        lines.append(f"| {' | '.join(cells)} |")
+        title = f"{measure.title}, {measure.unit}" if measure.unit else measure.title
+        cells = [_cell(figures, measure, who) for who in (*peers, OURS)]
+        lines.append(_row(title, *cells, measure.wanted))
     return "\n".join(lines)
+
+
+def _cell(figures, measure, who):
+    here = [figure for figure in figures if (figure.measure, figure.who) == (measure, who)]
+    text = ", ".join(f"{figure.how} {figure.shown}".strip() for figure in here)
+    return f"**{text}**" if text and who == OURS else text
+
+
+def _row(*cells):
+    return "| " + " | ".join(cells) + " |"
 
 
 def keep(path, about, figures):
     """As JSON, with every repetition."""
     rows = [
-        {**asdict(figure.measure), "who": figure.who, "median": figure.median, "values": list(figure.values)}
+        {
+            **asdict(figure.measure),
+            "who": figure.who,
+            "how": figure.how,
+            "median": figure.median,
+            "values": list(figure.values),
+        }
         for figure in figures
     ]
     path.parent.mkdir(parents=True, exist_ok=True)

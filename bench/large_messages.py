@@ -17,13 +17,13 @@ SIZE = 25 * 1024 * 1024 - 4096  # of text: with its header it is the largest tha
 PATIENCE = 600.0
 
 GROWTH = Measure("Growth of the courier's memory, 50 messages of 25 MiB", "MiB", 0, "≤ 64")
-MANNERS = {"with DATA": PLAIN, "with BDAT": CHUNKING}
+MANNERS = {"DATA": PLAIN, "BDAT": CHUNKING}
 
 
 def measure(repetitions, messages):
     """A figure for each manner of sending."""
     return [
-        Figure(GROWTH, f"{OURS} {manner}", tuple(_once(extensions, messages) for _ in range(repetitions)))
+        Figure(GROWTH, OURS, tuple(_once(extensions, messages) for _ in range(repetitions)), manner)
         for manner, extensions in MANNERS.items()
     ]
 

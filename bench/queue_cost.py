@@ -33,9 +33,9 @@ def _measured(database, repetitions, deep):
     look = Measure(f"A look for work, {deep:,} queued", "ms", 2)
     ratios = tuple(there["message"] / here["message"] for here, there in runs)
     return [
-        Figure(ratio, f"{OURS} on {database}", ratios),
-        Figure(cost, f"{OURS} on {database}", tuple(1000 * there["message"] for _, there in runs)),
-        Figure(look, f"{OURS} on {database}", tuple(1000 * there["look"] for _, there in runs)),
+        Figure(ratio, OURS, ratios, database),
+        Figure(cost, OURS, tuple(1000 * there["message"] for _, there in runs), database),
+        Figure(look, OURS, tuple(1000 * there["look"] for _, there in runs), database),
     ]
 
 

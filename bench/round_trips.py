@@ -17,8 +17,8 @@ from bench.peers.vaguemestre import Vaguemestre
 RTT = 0.05  # seconds
 WORST = 12  # round trips per message that are waited for, and some seconds for the start
 
-PIPELINED = Measure("Round trips per message, PIPELINING", "", 2, "≤ 1.1")
-CHUNKED = Measure("Round trips per message, CHUNKING too", "", 2, "≤ 0.15")
+PIPELINED = Measure("Round trips per message, one session at 50 ms, PIPELINING", "", 2, "≤ 1.1")
+CHUNKED = Measure("the same with CHUNKING", "", 2, "≤ 0.15")
 
 
 def clients():
