@@ -9,7 +9,8 @@ def check(told):
     """The campaign met what it is about."""
     assert told["lost replies"] > 0
     assert told["doubts"] > 0, "the kills met nothing between an end of data and its reply"
-    assert told["manners"]["chunking"].keys() == {"BDAT"}
+    # Two sessions that break one after the other take a lane down to DATA (`policy.manner`).
+    assert "BDAT" in told["manners"]["chunking"]
     assert told["manners"]["pipelining"].keys() == told["manners"]["plain"].keys() == {"DATA"}
 
 
