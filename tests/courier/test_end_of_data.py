@@ -55,34 +55,35 @@ def names(*numbers):
 # U30
 
 
+NO = [
+    ("451 4.3.0 try later", retry(LATER), READY),
+    ("452 4.3.1 full, come back in 20 minutes", retry(LATER, 1200.0), READY),
+    ("554 5.6.0 not this one", refused(REFUSED), READY),
+    ("421 4.3.2 closing", waits(CLOSING), ("throttled", CLOSING, "421 4.3.2 closing", 60.0)),
+]
+
+
 @every_manner
-@pytest.mark.parametrize(
-    ("reply", "end", "health"),
-    [
-        ("451 4.3.0 try later", retry(LATER), READY),
-        ("452 4.3.1 full, come back in 20 minutes", retry(LATER, 1200.0), READY),
-        ("421 4.3.2 closing", waits(CLOSING), ("throttled", CLOSING, "421 4.3.2 closing", 60.0)),
-        ("554 5.6.0 not this one", refused(REFUSED), READY),
-    ],
-)
-async def test_u30_a_definite_no_to_the_end_of_data_is_no_doubt(office, manner, reply, end, health):
-    then = "drop" if reply.startswith("421") else "keep"
-    async with (
-        in_manner(manner, content=first(Answer(reply, then=then))) as sink,
-        facing(office, sink) as fault,
-    ):
-        assert await fault.end() == end
-        assert await fault.health() == health
-        assert await fault.said() == reply
-        if health == READY:
-            await fault.accepted(await fault.post("next@example.com"))
-            assert sink.sessions == 1
-        if end.state == "queued":
-            await fault.later(seconds=end.wait + 1)
-            await fault.accepted()
-            assert await fault.health() == READY
-    again = ["to@example.com"] if end.state == "queued" else []
-    assert everybody(sink) == (["next@example.com"] if health == READY else []) + again
+async def test_u30_a_definite_no_to_the_end_of_data_is_no_doubt(office, manner):
+    async with in_manner(manner) as sink, facing(office, sink, None) as fault:
+        for number, (reply, end, health) in enumerate(NO):
+            then = "drop" if reply.startswith("421") else "keep"
+            sink.hooks = {"content": first(Answer(reply, then=then))}
+            message = await fault.post(f"no{number}@example.com")
+            assert await fault.end(message) == end
+            assert await fault.health(message) == health
+            assert await fault.said(message) == reply
+            if health == READY:
+                await fault.accepted(await fault.post(f"next{number}@example.com"))
+                assert sink.sessions == 1
+            if end.state == "queued":
+                await fault.later(seconds=end.wait + 1)
+                await fault.accepted(message)
+                assert await fault.health(message) == READY
+    taken = [f"next{number}@example.com" for number in range(3)] + [
+        f"no{number}@example.com" for number in (0, 1, 3)
+    ]
+    assert everybody(sink) == taken
 
 
 @every_manner

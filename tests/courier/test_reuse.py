@@ -47,31 +47,31 @@ async def test_u33_a_session_that_ended_while_idle_is_not_used_again(office, man
     assert everybody(sink) == [*(f"next{number}@example.com" for number in range(8)), "to@example.com"]
 
 
+OVER = [
+    Answer("421 4.4.2 idle for too long", then="drop"),
+    Answer("421 4.7.0 too many messages in this session", then="drop"),
+    Answer("451 4.3.0 Mails per session limit exceeded"),
+    Answer(then="drop"),
+    Answer(then="rst"),
+]
+
+
 @every_manner
-@pytest.mark.parametrize(
-    "answer",
-    [
-        Answer("421 4.4.2 idle for too long", then="drop"),
-        Answer("421 4.7.0 too many messages in this session", then="drop"),
-        Answer("451 4.3.0 Mails per session limit exceeded"),
-        Answer(then="drop"),
-        Answer(then="rst"),
-    ],
-)
-async def test_u33_a_session_that_is_over_at_mail_is_replaced_at_once(office, manner, answer):
-    hooks = {"mail": lambda moment: answer if (moment.session, moment.transaction) == (1, 2) else None}
-    async with in_manner(manner, **hooks) as sink, facing(office, sink) as fault:
+async def test_u33_a_session_that_is_over_at_mail_is_replaced_at_once(office, manner):
+    async with in_manner(manner) as sink, facing(office, sink) as fault:
         await fault.accepted()
-        message = await fault.post("next@example.com")
-        if manner == "bdat" and not answer.reply:
-            # Its content was on the wire, behind the MAIL that was never answered.
-            assert (await fault.end(message)).state == "in_doubt"
-            await fault.later(minutes=11)
-            await fault.accepted(message)
-        else:
-            await untouched(fault, fault.message, message)
-        assert sink.sessions == 2
-    assert everybody(sink) == ["next@example.com", "to@example.com"]
+        for number, answer in enumerate(OVER):
+            sink.hooks = {"mail": first(answer)}
+            message = await fault.post(f"next{number}@example.com")
+            if manner == "bdat" and not answer.reply:
+                # Its content was on the wire, behind the MAIL that was never answered.
+                assert (await fault.end(message)).state == "in_doubt"
+                await fault.later(minutes=11)
+                await fault.accepted(message)
+            else:
+                await untouched(fault, fault.message, message)
+            assert sink.sessions == number + 2
+    assert everybody(sink) == [*(f"next{number}@example.com" for number in range(5)), "to@example.com"]
 
 
 @every_manner
