@@ -379,3 +379,12 @@ def test_in_doubt_is_due_like_any_other():
     in_doubt(office)
     assert not lanes.survey(NOW)[0].due
     assert lanes.survey(later(minutes=10))[0].due
+
+
+def test_a_message_that_the_limit_cuts_is_claimed_whole():
+    office = connect()
+    post("first@example.com")
+    post(*(f"r{number}@example.com" for number in range(7)))
+    post("last@example.com")
+    claims = queue.claim(lease_of(office), 3, NOW)
+    assert [len(claim.duties) for claim in claims] == [1, 7]

@@ -19,7 +19,8 @@ from scripted.plug import Plug
 if TYPE_CHECKING:
     from scripted.sink import SinkServer
 
-_PATH = re.compile(r"(?:FROM|TO):<([^>]*)>(?: (.*))?", re.IGNORECASE)
+# Within quotes an angle bracket is no end.
+_PATH = re.compile(r"""(?:FROM|TO):<((?:"(?:[^"\\]|\\.)*"|[^">])*)>(?: (.*))?""", re.IGNORECASE)
 _CHUNK = re.compile(r"(\d{1,20})(?: (LAST))?", re.IGNORECASE)
 # RFC 2920 section 3.1, RFC 3207 section 4.2, RFC 4954 section 4: the reply is waited for before more is written.
 _LAST_OF_A_GROUP = frozenset(("EHLO", "HELO", "STARTTLS", "AUTH", "DATA", "NOOP", "QUIT"))

@@ -140,6 +140,8 @@ RSET = "C: RSET\n"
 MAIL = "C: MAIL FROM:<sender@example.org>\n"
 DATA = "C: DATA\n"
 OK = "S: 250 ok\n"
+SYNC = "C: EHLO client.example.org\n"  # behind a window, in the same write
+HELLO = ("250-mx", "250-PIPELINING", "250 CHUNKING")
 BYE = "C: QUIT\nS: 221 bye\n@close"
 
 

@@ -6,9 +6,9 @@ import pytest
 
 from scripted.client import PASSWORD, SHORT, envelope, hop_to, staged
 from scripted.sink import SinkServer
+from smtp.one import transact
 from vaguemestre.mail.account import Encryption
 from vaguemestre.smtp.opening import open_session
-from vaguemestre.smtp.transaction import transact
 
 CONTENT = b"Subject: hello\r\n\r\n.leading dot\r\n..two\r\nlast line\r\n"
 

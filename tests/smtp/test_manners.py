@@ -87,7 +87,7 @@ async def test_data_and_bdat_reset_before_each_transaction_but_the_first(network
     _, sink, _ = await conveyed(network, numbered(3), Manner.DATA)
     assert verbs(sink) == "EMRDSMRDSMRDQ"
     _, sink, _ = await conveyed(network, numbered(3), Manner.BDAT)
-    assert verbs(sink) == "EMRBSMRBSMRBQ"
+    assert verbs(sink) == "EMRBESMRBSMRBEQ"
 
 
 async def test_what_is_written_in_each_manner_is_in_the_transcript(network):
@@ -217,7 +217,7 @@ async def test_the_first_bdat_of_a_session_waits_for_its_recipients(network):
     """Nobody taken, no content: a server that reads content as commands would be given none."""
     hooks = {"rcpt": lambda moment: Answer("550 no") if moment.transaction < 3 else None}
     flow, sink, _ = await conveyed(network, numbered(4), Manner.BDAT, hooks=hooks)
-    assert verbs(sink) == "EMRSMRSMRBSMRBQ"
+    assert verbs(sink) == "EMRSMRSMRBESMRBEQ"
     assert [len(stage) for stage in flow.stages] == [1, 1]
 
 

@@ -17,10 +17,10 @@ from scripted.certificates import the_authority, the_certificate
 from scripted.client import PASSWORD, SHORT, envelope, hop_to, loopback_network, staged
 from scripted.sink import SinkServer
 from smtp.kit import Queue, message
+from smtp.one import transact
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.manner import Manner
 from vaguemestre.smtp.opening import open_session
-from vaguemestre.smtp.transaction import transact
 from vaguemestre.smtp.window import convey
 
 CONTENT = "Subject: =?utf-8?q?=C3=A9t=C3=A9?=\r\nTo: a@example.org\r\n\r\n.dot\r\n\r\nné\r\n".encode()

@@ -9,11 +9,11 @@ import pytest
 
 from scripted.client import PASSWORD, SHORT, envelope, hop_to, staged
 from scripted.sink import LOST, Answer, SinkServer
+from smtp.one import transact
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.secret import Secret
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.pool import Pool
-from vaguemestre.smtp.transaction import transact
 
 CONTENT = b"Subject: x\r\n\r\n"
 

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from scripted.client import envelope, hop_to, loopback_network, staged
 from scripted.sink import Answer, SinkServer
+from smtp.one import transact
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.session import SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
-from vaguemestre.smtp.transaction import transact
 
 WAYS = [
     None,

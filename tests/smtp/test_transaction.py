@@ -10,11 +10,11 @@ import pytest
 from scripted.client import PASSWORD, SHORT, envelope, hop_to, staged
 from scripted.server import ScriptedServer
 from scripted.sink import LOST, Answer, SinkServer
+from smtp.one import StageRefused, transact
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.timeouts import Timeouts
-from vaguemestre.smtp.transaction import StageRefused, transact
 
 QUICK = Timeouts().at_most(0.3)
 CONTENT = b"Subject: x\r\n\r\nbody\r\n"

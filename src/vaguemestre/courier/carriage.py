@@ -39,6 +39,8 @@ class Carriage:
         self._lane = lane
         self._session = session
         self._ahead: list[Attempt] = [first]
+        self._back: list[Attempt] = []
+        self._fresh = session.transactions == 0
         self._on_it: dict[Message, Attempt] = {}
         self._signs: list[Sign] = []
         self._wanted = self._manner = lane.ladder.manner
@@ -63,7 +65,7 @@ class Carriage:
     def _pulled(self) -> Attempt | None:
         if self._over() or (self._ahead and not self._lane.may_begin()):
             return None
-        attempt = self._ahead.pop() if self._ahead else self._lane.pull()
+        attempt = self._ahead.pop() if self._ahead else self._lane.pull(fresh=self._fresh)
         self._carried += attempt is not None
         return attempt
 
@@ -134,7 +136,7 @@ class Carriage:
         """It was never offered, for a fault that was not its own: what was marked of it did not go out."""
         attempt = self._on_it.pop(message)
         attempt.staged_at = None
-        self._lane.return_to_front(attempt)
+        self._back.append(attempt)
 
     def failed(self, message: Message) -> None:
         """A fault of ours, with this one alone."""
@@ -157,9 +159,9 @@ class Carriage:
 
         After a cancellation that may be what was marked, and is doubtful then.
         """
-        for attempt in (*self._ahead, *self._on_it.values()):
+        for attempt in reversed((*self._back, *self._on_it.values(), *self._ahead)):
             self._lane.return_to_front(attempt)
-        self._ahead, self._on_it = [], {}
+        self._ahead, self._back, self._on_it = [], [], {}
         self._lane.learn(gravest(self._signs), self._manner, self._began_at)
 
     def _learn(self, result: Result, *, reused: bool) -> None:

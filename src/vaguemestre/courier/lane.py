@@ -158,12 +158,16 @@ class Lane:
         """Whether an end of data could be marked, as far as is known: else nothing is begun."""
         return not self._draining and not self.engine.recorder.away and self.lease_is_ours()
 
-    def pull(self) -> Attempt | None:
-        """The next attempt for a session that has room; None where there is none, or it should end."""
+    def pull(self, *, fresh: bool = True) -> Attempt | None:
+        """The next attempt for a session that has room; None where there is none, or it should end.
+
+        Args:
+            fresh: whether the session is a new one: what is tried again on a new session waits for that.
+        """
         now = self.engine.now()
         if not self.may_begin() or len(self._carrying) > self.sessions(now):
             return None
-        attempt = self._supply.pull(now)
+        attempt = self._supply.pull(now, fresh=fresh)
         if attempt is not None:
             attempt.started_at, attempt.version = now, self.facts.version
         return attempt

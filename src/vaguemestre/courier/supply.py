@@ -72,10 +72,12 @@ class Supply:
         if self._filling is not None:
             await asyncio.wait([self._filling])
 
-    def pull(self, now: datetime) -> Attempt | None:
-        """The next attempt, if one waits; the next claim is begun before they run out."""
+    def pull(self, now: datetime, *, fresh: bool) -> Attempt | None:
+        """The next attempt, if one waits that may go so; the next claim is begun before they run out."""
         self._begin(now)
-        return self._waiting.popleft() if self._waiting else None
+        if not self._waiting or (self._waiting[0].retried and not fresh):
+            return None
+        return self._waiting.popleft()
 
     def return_to_front(self, attempt: Attempt) -> None:
         """It goes out next, by whatever session has room."""

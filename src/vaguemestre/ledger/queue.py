@@ -41,6 +41,7 @@ from vaguemestre.ledger.doubts import after_doubt
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
+from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.state import DeliveryState, OnDoubt
 
 # The lease is ours, and stays so until this transaction ends.
@@ -58,6 +59,8 @@ WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND
   AND (d.state = 'in_doubt' OR d.expires_at IS NULL OR d.expires_at > %(now)s)
 ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
+# The rest of the message that the limit cut: it travels once, and not once for each piece.
+_REST = _DUE.replace("ORDER BY", "  AND d.message_id = %(message)s AND d.id > %(last)s\nORDER BY")
 
 _CLAIM = """
 UPDATE ledger_delivery AS d
@@ -130,11 +133,11 @@ class Entry:
 
 
 def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
-    """Take what is due on a lane, by message: at most `limit` deliveries, and what the connection leaves.
+    """Take what is due on a lane, by message: about `limit` deliveries, and what the connection leaves.
 
     Args:
         lease: of the lane.
-        limit: deliveries at most.
+        limit: deliveries, and the rest of the message that it cuts.
         now: what is due by then.
 
     Raises:
@@ -149,6 +152,9 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
         asked = {"connection": lease.connection_id, "now": now, "limit": room}
         keep_index_order()
         due = rows(_DUE + for_update("d"), asked)
+        if len(due) == room and left.recipients is None:
+            cut = {"message": due[-1]["message_id"], "last": due[-1]["id"], "limit": RECIPIENT_LIMIT}
+            due += rows(_REST + for_update("d"), asked | cut)
         pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
         claims = [_claim(piece) for piece in pieces[: left.messages]]
         if claims:

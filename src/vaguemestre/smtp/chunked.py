@@ -4,6 +4,11 @@ A window grows with proven success and falls to one at the first reply that is n
 one commit before its one write, so whatever breaks the dialogue behind that leaves in doubt what was not
 answered (design L6).
 
+A window ends with EHLO, in the same write (RFC 2920 §3.1 allows it there, RFC 5321 §4.1.4 at any time). Its
+reply can be no other command's. A server that answers one command twice shifts all that follows by one, and a
+refusal is then read in the next one's place; the reply to EHLO tells, so nothing is settled before it was
+read. A server whose answer to that EHLO is none gets no windows.
+
 A transaction goes the careful way, MAIL and RCPT answered before its content leaves, where that is worth a
 round trip: a session's first, one after a long rest (the server may be gone, which is no doubt then), content
 beyond one block, more recipients than one group takes, and one that is offered again.
@@ -13,27 +18,39 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Sequence
+from enum import StrEnum
 
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.smtp import wire
-from vaguemestre.smtp.command import Command, bdat
+from vaguemestre.smtp.capabilities import Capabilities
+from vaguemestre.smtp.command import Command, bdat, ehlo
 from vaguemestre.smtp.conveyance import Conveyance
 from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import SessionFailed
 
 _AROUND = 3  # commands of a transaction besides RCPT: RSET, MAIL, BDAT
 _CHUNKS = 16  # unanswered at once
+_NOT_TAKEN = frozenset({500, 501, 502, 503, 504})
+
+
+class Step(StrEnum):
+    """Whether the replies that were read are those of the commands that they were taken for."""
+
+    IN = "in"
+    UNKNOWN = "unknown"  # the server does not take EHLO there
+    OUT = "out"
 
 
 async def run(work: Conveyance) -> None:
-    """Until the flow has no more now, or the session is over."""
+    """Until the flow has no more now, or the session is over, or gets no windows."""
     first = await work.pull()
     while first is not None:
         if _needs_care(work, first):
             await _carefully(work, first, work.begin(first))
         else:
             await _at_once(work, await _window(work, first))
-        first = await work.pull() if work.session.reusable else None
+        session = work.session
+        first = await work.pull() if session.reusable and session.windows else None
 
 
 async def _window(work: Conveyance, first: Offer) -> list[Offer]:
@@ -86,8 +103,8 @@ def _write(work: Conveyance, window: Sequence[Offer], contents: dict[Offer, byte
         commands = [*work.begin(offer, grouped=len(window)), bdat(len(content), last=True)]
         said.append(commands)
         octets += [*(command.octets for command in commands), content]
-        offer.ended = True
-    work.session.link.write(b"".join(octets))
+        offer.ended = offer.blind = True
+    work.session.link.write(b"".join([*octets, _ehlo(work).octets]))
     return said
 
 
@@ -131,26 +148,64 @@ async def _staged(work: Conveyance, window: Sequence[Offer]) -> list[Offer]:
 
 
 async def _read(work: Conveyance, window: list[Offer], said: list[list[Command]]) -> None:
-    """Every reply of a window, in order; each message is settled as soon as its last was read."""
-    again, started = [], work.session.network.monotonic()
+    """Every reply of a window, in order, and the one to EHLO; then each message is settled."""
+    started, unanswered = work.session.network.monotonic(), deque(window)
     trouble = work.session.trouble(Phase.RSET, Cause.LOST)
-    for position, (offer, commands) in enumerate(zip(window, said, strict=True)):
-        try:
-            for command in commands:
-                await work.hear(offer, command)
-        except SessionFailed as failed:
-            trouble = failed.trouble
-            for unanswered in window[position:]:
-                unanswered.broke(trouble)
-                work.settle(unanswered)
-            break
-        if offer.again and not offer.over:
-            again.append(offer)
-        else:
+    try:
+        await _hear(work, unanswered, said)
+    except SessionFailed as failed:
+        trouble = failed.trouble
+        if any(offer.odd for offer in window):
+            _out_of_step(work, window)  # and no reply to EHLO to tell otherwise
+        for offer in unanswered:
+            offer.broke(trouble)
+    except BaseException:
+        for offer in window[: len(window) - len(unanswered)]:
+            work.settle(offer)  # it is known, whatever ends the waiting for the rest
+        raise
+    again = [offer for offer in window if offer.again and not offer.over]
+    for offer in window:
+        if offer not in again:
             work.settle(offer)
     _learn(work, window, started)
     for offer in again:
         await _offer_again(work, offer, trouble)
+
+
+async def _hear(work: Conveyance, unanswered: deque[Offer], said: list[list[Command]]) -> None:
+    """Read the replies; an offer leaves `unanswered` with its last one."""
+    window = list(unanswered)
+    for offer, commands in zip(window, said, strict=True):
+        for command in commands:
+            await work.hear(offer, command)
+        unanswered.popleft()
+    if await _step(work) is not Step.IN:
+        _out_of_step(work, window)
+
+
+def _ehlo(work: Conveyance) -> Command:
+    return ehlo(work.session.hop.ehlo_name)
+
+
+async def _step(work: Conveyance) -> Step:
+    """Read the reply to the EHLO behind what was written. That the server leaves instead tells nothing.
+
+    Raises:
+        SessionFailed: there is no reply.
+    """
+    session, command = work.session, _ehlo(work)
+    session.steps = []  # of no message's story
+    raw = await session.receive(command.phase, command.shown)
+    if raw.code == 421 or (raw.code == 250 and Capabilities.parse(raw.lines).chunking):
+        return Step.IN
+    return Step.UNKNOWN if raw.code in _NOT_TAKEN else Step.OUT
+
+
+def _out_of_step(work: Conveyance, offers: Sequence[Offer]) -> None:
+    """Nothing that was read can be trusted, refusals neither."""
+    for offer in offers:
+        offer.out_of_step()
+    work.session.abort()
 
 
 def _learn(work: Conveyance, window: Sequence[Offer], started: float) -> None:
@@ -187,11 +242,24 @@ async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) ->
             await work.introduce(offer, offer.commands(reset=True))
         if offer.ready:
             await _write_content(work, offer)
+        if offer.ended:
+            await _prove(work)
     except SessionFailed as failed:
         offer.broke(failed.trouble)
     work.session.proven = work.session.proven or offer.accepted
     _learn(work, [offer], started)
     work.settle(offer)
+
+
+async def _prove(work: Conveyance) -> None:
+    """Whether the session may have windows: an EHLO behind a message is answered as one.
+
+    The message's own answer stands either way: nothing was outstanding when its content left (faults U32).
+    """
+    step = await _step(work)
+    work.session.windows = step is Step.IN
+    if step is Step.OUT:
+        work.session.abort()
 
 
 async def _write_content(work: Conveyance, offer: Offer) -> None:
@@ -207,7 +275,7 @@ async def _write_content(work: Conveyance, offer: Offer) -> None:
     work.session.check_quiet(Phase.CONTENT, offer.shown)
     command = bdat(len(block), last=True)
     offer.ended = True
-    work.session.link.write(command.octets + block)
+    work.session.link.write(b"".join((command.octets, block, _ehlo(work).octets)))
     await work.hear(offer, command)
 
 

@@ -66,6 +66,12 @@ RSET = _shown(Phase.RSET, wire.command("RSET"))
 DATA = _shown(Phase.DATA, wire.command("DATA"))
 
 
+@lru_cache(maxsize=64)
+def ehlo(name: str) -> Command:
+    """EHLO, behind a window."""
+    return _shown(Phase.EHLO, wire.command("EHLO", name))
+
+
 def mail(path: Mailbox | None, parameters: Parameters) -> Command:
     """MAIL."""
     line = wire.mail_from(

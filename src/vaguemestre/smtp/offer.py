@@ -44,6 +44,8 @@ class Offer:
         steps: its transcript.
         staged: whether the flow said that it may be finished.
         ended: whether the write that ends its data was handed over.
+        blind: whether its content left before anything of it was answered.
+        odd: whether a reply of a blind one fits no server in step; what stands behind the window tells.
         closes: whether the session must be closed once what is due was read.
         accepted: whether the server took it.
         lone_dot: whether the server waits for content that nobody is to get.
@@ -57,7 +59,7 @@ class Offer:
         self.first = False
         self.grouped = 1
         self.steps: list[Step] = []
-        self.staged = self.closes = False
+        self.staged = self.closes = self.blind = self.odd = False
         self._explain = explain
         self._impossible: dict[Mailbox, Outcome] = {}  # judged before a byte went out
         self._parameters = Parameters()
@@ -203,7 +205,7 @@ class Offer:
             return self._misread(command, reply)
         self._refused_reset = self._explain(Phase.RSET, Cause.REPLY, reply)
         if self.ended:
-            self.closes = True
+            self.closes = self.odd = True
             return None
         self.fail(self._refused_reset)
         return self._refused_reset
@@ -223,6 +225,7 @@ class Offer:
             return self._misread(command, reply)
         if self._void is not None:
             self._stray = self._stray or reply.positive
+            self.odd = self.odd or self._stray
         elif reply.positive:
             self._accepted[command.recipient] = len(self._accepted)
         elif reply.code == _OUT_OF_ORDER:
@@ -292,23 +295,34 @@ class Offer:
         refused = reply.transient or reply.permanent
         if self.manner is Manner.BDAT and not refused:
             self.fail(self._undue(), after_dot=True)
-        elif not self.again:
+            self.odd = self.closes = True
+            return None
+        if not self.again:
             self.fail(void)
         return None if refused else self._undue()
 
     def _nobody_answered(self, command: Command, reply: Reply) -> Trouble | None:
         if self.manner is Manner.BDAT and reply.intermediate:
             return self._misread(command, reply)
+        if self.blind and reply.positive:
+            self.odd = self.closes = True
+            return None
         return None if reply.transient or reply.permanent else self._undue()
 
     def _bdat_refused(self, reply: Reply) -> Trouble | None:
-        self.fail(self._explain(Phase.DATA, Cause.BDAT_REFUSED, reply))
         self.closes = True
+        unknown = reply.code in _UNKNOWN_COMMAND
+        if unknown and self.blind:
+            # It took BDAT before: this is more likely another's answer, and its own is still to come.
+            self.odd = True
+            self.fail(self._undue(), after_dot=True)
+        self.fail(self._explain(Phase.DATA, Cause.BDAT_REFUSED, reply))
         # Who does not know the command read the content as commands: what it says now answers those.
-        return self._undue() if reply.code in _UNKNOWN_COMMAND else None
+        return self._undue() if unknown else None
 
     def _misread(self, command: Command, reply: Reply) -> Trouble:
         """A reply that this command cannot have: all that were read may be another command's."""
+        self.odd = True
         self._outcomes = dict(self._impossible)
         phase = Phase.CONTENT if self.ended else command.phase
         self.fail(self._explain(phase, Cause.REPLY, reply), after_dot=self.ended)
@@ -338,6 +352,15 @@ class Offer:
             self.fail(doubt, after_dot=True)
         else:
             self.fail(trouble)
+
+    def out_of_step(self) -> None:
+        """What was read was not in its place: neither a yes nor a no of it counts."""
+        if not self.ended:
+            return
+        self.accepted = self.again = False
+        self._void = None
+        self._outcomes = dict(self._impossible)
+        self.fail(self._undue(), after_dot=True)
 
     def fail(self, trouble: Trouble, *, after_dot: bool = False) -> None:
         """The trouble of every recipient that has no outcome yet."""

@@ -73,6 +73,7 @@ class Session:
         window: how many transactions may be in flight, as far as was proven (BDAT).
         in_flight: how many are.
         proven: whether a transaction with BDAT went through.
+        windows: whether it may have windows: False once an EHLO behind a message was not answered as one.
         heard_at: when the last reply came, on `network.monotonic`.
     """
 
@@ -93,6 +94,7 @@ class Session:
         self.opening: Transcript = ()
         self.steps: list[Step] = []
         self.unfinished = self.proven = False
+        self.windows = True
         self.window = 1
         self.in_flight = 0
         self.heard_at = 0.0

@@ -34,10 +34,22 @@ async def convey(session: Session, flow: Flow, manner: Manner, limits: Limits = 
     """
     work = Conveyance(session, flow, session.capabilities.manner(manner), limits)
     try:
-        await (chunked.run(work) if work.manner is Manner.BDAT else serial.run(work))
+        await _run(work)
         work.give_back_put_off()
         if session.unfinished and session.reusable:
             await session.reset()
     except BaseException:
         session.abort()
         raise
+
+
+async def _run(work: Conveyance) -> None:
+    """In windows, as long as the session may have them; else in the manner below."""
+    session = work.session
+    if work.manner is Manner.BDAT and session.windows:
+        await chunked.run(work)
+        if session.windows or not session.reusable:
+            return
+    if work.manner is Manner.BDAT:
+        work.manner = Manner.DATA
+    await serial.run(work)
