@@ -21,31 +21,15 @@ import structlog
 from django.db import DatabaseError
 
 from vaguemestre.ledger import allowance
-from vaguemestre.ledger.claims import Duty, Report, Settlement
+from vaguemestre.ledger.claims import Report
 from vaguemestre.ledger.database import AWAY, writing
-from vaguemestre.ledger.doubts import after_doubt
+from vaguemestre.ledger.ending import Ending, endings
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Lane
 from vaguemestre.mail.state import DeliveryState
 
 log = structlog.get_logger("ledger")
 
 _OPEN = (DeliveryState.CLAIMED.value, DeliveryState.IN_DOUBT.value)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """What an attempt did to one delivery: the columns of its next state."""
-
-    delivery: int
-    state: DeliveryState
-    next_attempt_at: datetime | None
-    counted: int
-    spent: float
-    doubts: int
-    doubt: str
-    code: int | None
-    text: str
-    trouble: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -87,7 +71,6 @@ class Entry:
 
 def entry_of(report: Report) -> Entry:
     """What is kept of a report."""
-    duties = {duty.id: duty for duty in report.claim.duties}
     return Entry(
         attempt=report.claim.attempt,
         connection_version=report.connection_version,
@@ -97,7 +80,7 @@ def entry_of(report: Report) -> Entry:
         peer=report.peer,
         tls=report.tls,
         offered=report.offered,
-        endings=tuple(_ending(report, one, duties[one.delivery]) for one in report.settlements),
+        endings=endings(report),
     )
 
 
@@ -195,26 +178,6 @@ def _keep_attempt(entry: Entry, delivery: Delivery) -> None:
         "steps": [],
     }
     Attempt.objects.get_or_create(uid=entry.attempt, defaults=kept)
-
-
-def _ending(report: Report, settlement: Settlement, duty: Duty) -> Ending:
-    doubtful = settlement.state is DeliveryState.IN_DOUBT and bool(settlement.doubt)
-    counted, reply = settlement.counted and not doubtful, settlement.reply
-    again_at = settlement.delay_until
-    if doubtful:
-        again_at = after_doubt(report.claim.on_doubt, duty.doubts + 1, report.ended_at)
-    return Ending(
-        delivery=duty.id,
-        state=settlement.state,
-        next_attempt_at=again_at,
-        counted=duty.counted + counted,
-        spent=duty.spent + (settlement.delay if counted else 0.0),
-        doubts=duty.doubts + doubtful,
-        doubt=settlement.doubt,
-        code=None if reply is None else reply.code,
-        text="" if reply is None else reply.text,
-        trouble=settlement.trouble,
-    )
 
 
 def _plain(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from vaguemestre.ledger import allowance
-from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Settlement, Stale
+from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Stale
 from vaguemestre.ledger.database import (
     AWAY,
     Row,
@@ -37,12 +37,12 @@ from vaguemestre.ledger.database import (
     rows,
     writing,
 )
-from vaguemestre.ledger.doubts import after_doubt
+from vaguemestre.ledger.ending import Ending, endings
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
-from vaguemestre.mail.state import DeliveryState, OnDoubt
+from vaguemestre.mail.state import OnDoubt
 
 # The lease is ours, and stays so until this transaction ends.
 _HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoch = %(epoch)s"
@@ -282,17 +282,18 @@ def _marked(attempt: UUID, deliveries: Iterable[int]) -> list[Row]:
 
 
 def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
-    done = [_done(report, settlement) for report in reports for settlement in report.settlements]
+    ended = [(report, ending) for report in reports for ending in endings(report)]
     source = recordset(
         "done",
         delivery="bigint", attempt="uuid", state="text", next_attempt_at="timestamptz", counted="int",
         spent="float8", doubts="int", doubt_reason="text", last_code="int", last_text="text", trouble="jsonb",
         settled_at="timestamptz",
     )  # fmt: skip
-    found = rows(_SETTLE.format(done=source), {"done": as_json(done), "epoch": lease.epoch})
+    done = as_json(_done(report, ending) for report, ending in ended)
+    found = rows(_SETTLE.format(done=source), {"done": done, "epoch": lease.epoch})
     settled = frozenset(row["id"] for row in found)
     _keep_attempts(lease, reports)
-    _keep_events(reports, settled)
+    _keep_events((report, ending) for report, ending in ended if ending.delivery in settled)
     ended_at = max(report.ended_at for report in reports)
     allowance.spend([report.claim.attempt for report in reports if report.offered], ended_at)
     allowance.give_back([report.claim.attempt for report in reports if not report.offered])
@@ -302,30 +303,21 @@ def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
     return settled
 
 
-def _done(report: Report, settlement: Settlement) -> Row:
-    duty = next(duty for duty in report.claim.duties if duty.id == settlement.delivery)
-    doubtful = settlement.state is DeliveryState.IN_DOUBT and bool(settlement.doubt)
-    counted, reply = settlement.counted and not doubtful, settlement.reply
+def _done(report: Report, ending: Ending) -> Row:
     return {
-        "delivery": duty.id,
+        "delivery": ending.delivery,
         "attempt": report.claim.attempt,
-        "state": settlement.state.value,
-        "next_attempt_at": _next(report, settlement, duty),
-        "counted": duty.counted + counted,
-        "spent": duty.spent + (settlement.delay if counted else 0.0),
-        "doubts": duty.doubts + doubtful,
-        "doubt_reason": settlement.doubt or None,
-        "last_code": None if reply is None else reply.code,
-        "last_text": None if reply is None else reply.text,
-        "trouble": settlement.trouble,
-        "settled_at": report.ended_at if settlement.state.terminal else None,
+        "state": ending.state.value,
+        "next_attempt_at": ending.next_attempt_at,
+        "counted": ending.counted,
+        "spent": ending.spent,
+        "doubts": ending.doubts,
+        "doubt_reason": ending.doubt or None,
+        "last_code": ending.code,
+        "last_text": None if ending.code is None else ending.text,
+        "trouble": ending.trouble,
+        "settled_at": report.ended_at if ending.state.terminal else None,
     }
-
-
-def _next(report: Report, settlement: Settlement, duty: Duty) -> datetime | None:
-    if settlement.state is DeliveryState.IN_DOUBT and settlement.doubt:
-        return after_doubt(report.claim.on_doubt, duty.doubts + 1, report.ended_at)
-    return settlement.delay_until
 
 
 def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:
@@ -352,18 +344,16 @@ def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:
     execute(_ATTEMPTS.format(tried=source), parameters | {"tried": as_json(tried)})
 
 
-def _keep_events(reports: Iterable[Report], settled: frozenset[int]) -> None:
+def _keep_events(ended: Iterable[tuple[Report, Ending]]) -> None:
     happened = [
         {
-            "delivery": settlement.delivery,
+            "delivery": ending.delivery,
             "at": report.ended_at,
-            "state": settlement.state.value,
+            "state": ending.state.value,
             "attempt": report.claim.attempt,
-            "detail": _words(report, settlement),
+            "detail": _words(ending),
         }
-        for report in reports
-        for settlement in report.settlements
-        if settlement.delivery in settled
+        for report, ending in ended
     ]
     source = recordset(
         "happened", delivery="bigint", at="timestamptz", state="text", attempt="uuid", detail="jsonb"
@@ -371,18 +361,12 @@ def _keep_events(reports: Iterable[Report], settled: frozenset[int]) -> None:
     execute(_EVENTS.format(happened=source), {"happened": as_json(happened)})
 
 
-def _words(report: Report, settlement: Settlement) -> dict[str, Any]:
+def _words(ending: Ending) -> dict[str, Any]:
     """What the time line says of it."""
-    duty = next(duty for duty in report.claim.duties if duty.id == settlement.delivery)
-    following = _next(report, settlement, duty)
-    words: dict[str, Any] = {"trouble": settlement.trouble}
-    if following is not None:
-        words["next"] = following.isoformat()
-    if settlement.state is DeliveryState.IN_DOUBT and settlement.doubt:
-        return {"code": "in_doubt", "reason": settlement.doubt, **words}
-    reply = settlement.reply
-    return {
-        "code": "attempt",
-        "reply": None if reply is None else {"code": reply.code, "text": reply.text},
-        **words,
-    }
+    words: dict[str, Any] = {"trouble": ending.trouble}
+    if ending.next_attempt_at is not None:
+        words["next"] = ending.next_attempt_at.isoformat()
+    if ending.doubt:
+        return {"code": "in_doubt", "reason": ending.doubt, **words}
+    reply = None if ending.code is None else {"code": ending.code, "text": ending.text}
+    return {"code": "attempt", "reply": reply, **words}
