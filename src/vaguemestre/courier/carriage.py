@@ -157,7 +157,7 @@ class Carriage:
     def end(self) -> None:
         """The session was given back: the lane learns what it told of the manner, and gets the rest back.
 
-        After a cancellation that may be what was marked, and is doubtful then.
+        After a cancellation that may be what was marked: doubtful then, it goes nowhere but to the ledger.
         """
         for attempt in reversed((*self._back, *self._on_it.values(), *self._ahead)):
             self._lane.return_to_front(attempt)

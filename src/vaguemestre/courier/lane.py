@@ -240,7 +240,7 @@ class Lane:
         self._carrying.pop(task, None)
         now = self.engine.now()
         self.start(now)
-        if len(self._supply) or self.stale:
+        if self._supply.busy or self.stale:
             self.engine.wake()  # to let go of what cannot be begun now
 
     def learn(self, sign: Sign, seen: Manner, began_at: datetime) -> None:

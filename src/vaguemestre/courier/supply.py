@@ -46,6 +46,7 @@ class Supply:
     def __init__(self, lane: Lane) -> None:
         self._lane = lane
         self._waiting: deque[Attempt] = deque()
+        self._aside: list[Attempt] = []
         self._filling: asyncio.Task[None] | None = None
         self._more = False  # the last claim took all it asked for: there is probably more
         self._ahead = FIRST
@@ -58,11 +59,11 @@ class Supply:
     @property
     def busy(self) -> bool:
         """Whether anything waits, or is being claimed."""
-        return bool(self._waiting or self._filling)
+        return bool(self._waiting or self._aside or self._filling)
 
     async def fill(self, now: datetime) -> None:
         """Claim what is due, as far as there is room and the connection may work; else let go."""
-        if self._waiting and not self._lane.sessions(now):
+        if self._aside or (self._waiting and not self._lane.sessions(now)):
             await self.let_go()
         self._begin(now)
         await self.filled()
@@ -80,17 +81,22 @@ class Supply:
         return self._waiting.popleft()
 
     def return_to_front(self, attempt: Attempt) -> None:
-        """It goes out next, by whatever session has room."""
-        self._waiting.appendleft(attempt)
+        """It goes out next, by whatever session has room; never if it may have gone out already."""
+        if attempt.staged_at is None:
+            self._waiting.appendleft(attempt)
+        else:
+            self._aside.append(attempt)
 
     def forget(self) -> None:
         """What a stale lane holds is for `recovery`."""
         self._waiting.clear()
+        self._aside.clear()
 
     async def let_go(self) -> None:
         """Return what was claimed and not begun."""
         lane = self._lane
-        waiting, self._waiting = list(self._waiting), deque()
+        waiting = [*self._waiting, *self._aside]
+        self._waiting, self._aside = deque(), []
         if not waiting or lane.stale:
             return
         claims = [attempt.claim for attempt in waiting]
