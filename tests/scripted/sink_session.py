@@ -167,12 +167,14 @@ class Session:
                 await self._answer(Answer("500 5.5.1 unknown command"))
 
     async def _hello(self, verb: str, argument: str) -> None:
-        self._forget()
         usual = self._greeting() if verb == "EHLO" else f"250 {self._sink.name}"
         reply = await self._say("ehlo", usual, argument)
-        self._greeted = reply.startswith("2")
+        if not reply.startswith("2"):
+            return  # all stays as it was (RFC 5321 section 4.1.4)
+        self._forget()
+        self._greeted = True
         said = [line[4:].partition(" ")[0].upper() for line in reply.split("\r\n")[1:]]
-        self._announced = set(said) if verb == "EHLO" and self._greeted else set()
+        self._announced = set(said) if verb == "EHLO" else set()
 
     def _greeting(self) -> str:
         lines = [f"{self._sink.name} Hello [{self._plug.peer}]", *self._sink.keywords]
