@@ -15,33 +15,17 @@ from pathlib import Path
 
 from bench.letters import SENDER, composed, recipient_of
 from bench.peers.peer import Missing, need, run
+from system.postfix import COMMON
 from system.product import free_port, until
 
 MASTER = Path("/usr/lib/postfix/sbin/master")
 
-MAIN = """\
-compatibility_level = 3.6
-queue_directory = {home}/queue
-data_directory = {home}/data
-mail_owner = postfix
-setgid_group = postdrop
-maillog_file_prefixes = {home}
-maillog_file = {home}/log
-alternate_config_directories =
-myhostname = mail.example.org
-mydestination =
+MAIN = (
+    COMMON
+    + """\
 mynetworks = 127.0.0.0/8
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-alias_maps =
-local_recipient_maps =
-default_transport = smtp:[127.0.0.1]:{next_hop}
-relay_transport = $default_transport
 smtpd_relay_restrictions = permit_mynetworks, reject
 smtpd_client_restrictions = static:hold
-smtp_tls_security_level = none
-smtp_dns_support_level = disabled
-smtp_host_lookup = native
 smtp_connection_cache_destinations = static:all
 smtp_connection_cache_time_limit = 60s
 smtp_connection_reuse_time_limit = 1h
@@ -49,6 +33,7 @@ connection_cache_ttl_limit = 60s
 smtp_destination_concurrency_limit = 1
 initial_destination_concurrency = 1
 """
+)
 
 SERVICES = """\
 127.0.0.1:{port} inet n - n - - smtpd

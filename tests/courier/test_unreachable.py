@@ -3,50 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import ipaddress
-import socket
-from dataclasses import dataclass
 
 import pytest
 from upstream_fault import ACCEPTED, READY, facing, waits
 
 from scripted.client import loopback_network
+from scripted.ports import black_hole, refusing
 from scripted.server import ScriptedServer
 from scripted.sink import SinkServer
 from vaguemestre.egress import HostUnknown, LookupFailed
 from vaguemestre.mail.phase import Phase
 
+pytestmark = pytest.mark.any_database
+
 NAMED = {"host": "smtp.faulty.example"}
-
-
-@dataclass
-class Port:
-    """Where a connection dials."""
-
-    port: int = 2525
-
-
-@contextlib.contextmanager
-def refusing():
-    """A port that nobody listens on."""
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        yield Port(taken.getsockname()[1])
-
-
-@contextlib.contextmanager
-def black_hole():
-    """A port whose queue of connections is full: further ones are neither taken nor refused."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield Port(listener.getsockname()[1])
 
 
 class Names:

@@ -13,6 +13,7 @@ import pytest
 
 from scripted.certificates import Authority, self_signed, the_authority, the_certificate
 from scripted.client import LOOPBACK, PASSWORD, SHORT, hop_to, lookup_here
+from scripted.ports import black_hole
 from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
 from vaguemestre.egress import Guard, HostUnknown, LookupFailed
@@ -81,24 +82,10 @@ async def test_u03_a_refused_dial(network):
     assert trouble.facts["addresses"] == "127.0.0.1"
 
 
-@contextlib.contextmanager
-def black_hole():
-    """A port whose queue of connections is full: further ones are neither taken nor refused."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(3):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
-
-
 async def test_u04_a_black_hole_ends_with_its_deadline(network):
-    with black_hole() as port:
+    with black_hole() as hole:
         started = time.monotonic()
-        trouble = await failure(hop_to(Nowhere, port=port), network, QUICK)
+        trouble = await failure(hop_to(Nowhere, port=hole.port), network, QUICK)
     assert (trouble.phase, trouble.cause) == (Phase.CONNECT, Cause.TIMEOUT)
     assert time.monotonic() - started < 1
 
@@ -107,8 +94,8 @@ async def test_each_address_has_its_share_of_the_time(roots):
     async def lookup(host, port):
         return tuple(ipaddress.ip_address(text) for text in ("127.0.0.1", "127.0.0.2"))
 
-    with black_hole() as port:
-        async with ScriptedServer(f"{GREETED}S: 250 mx\nC: QUIT", host="127.0.0.2", port=port) as server:
+    with black_hole() as hole:
+        async with ScriptedServer(f"{GREETED}S: 250 mx\nC: QUIT", host="127.0.0.2", port=hole.port) as server:
             session = await open_session(hop_to(server), Network(LOOPBACK, lookup, roots), QUICK)
             assert session.peer == "127.0.0.2"
             await session.quit()

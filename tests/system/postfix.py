@@ -18,7 +18,8 @@ from system.product import free_port, until
 SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
 MASTER = "/usr/lib/postfix/sbin/master"
 
-MAIN = """\
+# What every instance of a test or bench has; `next_hop` is a port of loopback.
+COMMON = """\
 compatibility_level = 3.6
 queue_directory = {home}/queue
 data_directory = {home}/data
@@ -29,7 +30,6 @@ maillog_file = {home}/log
 alternate_config_directories =
 myhostname = mail.example.org
 mydestination =
-mynetworks = 127.0.0.2/32
 inet_interfaces = 127.0.0.1
 inet_protocols = ipv4
 alias_maps =
@@ -39,6 +39,12 @@ relay_transport = $default_transport
 smtp_tls_security_level = none
 smtp_dns_support_level = disabled
 smtp_host_lookup = native
+"""
+
+MAIN = (
+    COMMON
+    + """\
+mynetworks = 127.0.0.2/32
 smtputf8_enable = yes
 message_size_limit = 41943040
 smtpd_tls_security_level = encrypt
@@ -55,6 +61,7 @@ smtpd_sender_restrictions = reject_sender_login_mismatch
 smtpd_relay_restrictions = permit_sasl_authenticated, reject
 smtpd_recipient_restrictions = permit_sasl_authenticated, reject
 """
+)
 
 SERVICES = """\
 127.0.0.1:{port} inet n - n - - smtpd

@@ -11,6 +11,7 @@ import trustme
 
 from scripted.certificates import Certificate, self_signed, the_authority
 from scripted.client import PASSWORD, loopback_network
+from scripted.ports import black_hole
 from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
 from vaguemestre.egress import Guard, HostUnknown, LookupFailed
@@ -19,7 +20,7 @@ from vaguemestre.policy.finding import FindingCode
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.timeouts import Timeouts
 from vaguemestre.verification.wording import words
-from verification.trial import GREETED, NOW, WELCOMED, Nowhere, deaf, draft_to, outcome, played
+from verification.trial import GREETED, NOW, WELCOMED, Nowhere, draft_to, outcome, played
 
 pytestmark = pytest.mark.django_db
 
@@ -109,7 +110,7 @@ def test_a_refused_connection(network):
 
 
 def test_no_answer(network):
-    with deaf() as server:
+    with black_hole() as server:
         decisive(outcome(draft_to(server), network, timeouts=QUICK), FindingCode.NO_ANSWER)
 
 

@@ -13,12 +13,13 @@ import pytest
 
 from scripted.certificates import the_authority, the_certificate
 from scripted.client import PASSWORD, loopback_network
+from scripted.ports import black_hole
 from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
 from vaguemestre.ledger.models import Verification
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.probe import AT_ONCE, Busy, Outcome, verify
-from verification.trial import GREETED, NOW, WELCOMED, deaf, draft_to, outcome, played
+from verification.trial import GREETED, NOW, WELCOMED, draft_to, outcome, played
 
 pytestmark = pytest.mark.django_db
 
@@ -126,7 +127,7 @@ def test_a_name_that_resolves_for_ever_and_a_port_that_never_answers(network):
     async def lookup(host, port):
         await asyncio.sleep(60)
 
-    with deaf() as server:
+    with black_hole() as server:
         for net, code in ((loopback_network(lookup=lookup), "lookup_failed"), (network, "no_answer")):
             started = time.monotonic()
             found = outcome(draft_to(server), net, within=WITHIN)

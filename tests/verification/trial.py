@@ -79,21 +79,6 @@ class Nowhere:
             self.port = free.getsockname()[1]
 
 
-@contextlib.contextmanager
-def deaf():
-    """A port of loopback that answers no SYN: its queue of one is full."""
-    with contextlib.ExitStack() as open_sockets:
-        listener = open_sockets.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            filler = open_sockets.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        listener_port = listener.getsockname()[1]
-        yield type("Deaf", (), {"port": listener_port})
-
-
 def leaks(text: str) -> list[str]:
     """The forms of the canary password that are in the text."""
     return [form for form in FORMS_OF_THE_PASSWORD if form in text]
