@@ -7,8 +7,16 @@ import shutil
 import pytest
 
 
-def pytest_collection_modifyitems(items):
-    """A test that needs a program is skipped without it, unless VAGUEMESTRE_TEST_REQUIRE=all."""
+def pytest_collection_modifyitems(config, items):
+    """Leave out what another run shows.
+
+    A test that needs a program is skipped without it, unless VAGUEMESTRE_TEST_REQUIRE=all. What does not
+    depend on the database runs on SQLite.
+    """
+    if os.environ.get("VAGUEMESTRE_TEST_DATABASE") == "postgresql":
+        elsewhere = [item for item in items if item.get_closest_marker("any_database")]
+        config.hook.pytest_deselected(items=elsewhere)
+        items[:] = [item for item in items if item not in elsewhere]
     for item in items:
         for mark in item.iter_markers("needs"):
             missing = [name for name in mark.args if shutil.which(name, path=_path()) is None]

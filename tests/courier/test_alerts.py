@@ -20,6 +20,8 @@ from vaguemestre.ledger import lookup
 from vaguemestre.ledger.lookup import Named
 from vaguemestre.policy.alerting import AlertKind
 
+pytestmark = pytest.mark.any_database
+
 LOOPBACK = Guard(parse_networks("127.0.0.0/8"), frozenset(range(1, 65536)))
 NAMES = {7: Named("0190", "Billing"), 8: Named("0191", "Office")}
 UNAVAILABLE = b"HTTP/1.1 503 Later\r\nContent-Length: 0\r\n\r\n"

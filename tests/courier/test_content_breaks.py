@@ -10,6 +10,8 @@ from upstream_fault import ACCEPTED, KEYWORDS, READY, doubtful, everybody, facin
 from scripted.server import ScriptedServer
 from scripted.sink import DROP, Answer, SinkServer
 
+pytestmark = pytest.mark.any_database
+
 BROKEN = "The dialogue with the server broke before the message was handed over."
 LATER = "The server asks to try this message later."
 REFUSED = "The server refuses this message."

@@ -14,6 +14,8 @@ from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 
+pytestmark = pytest.mark.any_database
+
 every_manner = pytest.mark.parametrize("manner", KEYWORDS)
 
 BEYOND = "An address is beyond ASCII, which this server does not take."

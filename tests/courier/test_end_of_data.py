@@ -20,6 +20,8 @@ from upstream_fault import (
 from scripted.sink import LOST, Answer, SinkServer
 from vaguemestre.smtp.timeouts import Timeouts
 
+pytestmark = pytest.mark.any_database
+
 every_manner = pytest.mark.parametrize("manner", KEYWORDS)
 
 LATER = "The server asks to try this message later."

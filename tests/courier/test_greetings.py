@@ -13,6 +13,8 @@ from scripted.sink import Answer, SinkServer
 from vaguemestre.ledger import connections
 from vaguemestre.smtp.timeouts import Timeouts
 
+pytestmark = pytest.mark.any_database
+
 NO_DIALOGUE = "The server was reached, and the dialogue broke before it began."
 AWAY = "The server turns us away before it takes any mail."
 CLOSING = "The server is closing its service for now."

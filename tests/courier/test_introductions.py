@@ -21,6 +21,8 @@ from upstream_fault import (
 from scripted.sink import Answer, SinkServer
 from vaguemestre.mail.phase import Phase
 
+pytestmark = pytest.mark.any_database
+
 NO_DIALOGUE = "The server was reached, and the dialogue broke before it began."
 AWAY = "The server turns us away before it takes any mail."
 CLOSING = "The server is closing its service for now."

@@ -22,6 +22,8 @@ from vaguemestre.policy.health import Backoff
 from vaguemestre.policy.schedule import RetrySchedule, nominal_delay
 from vaguemestre.smtp.timeouts import Timeouts
 
+pytestmark = pytest.mark.any_database
+
 SECONDS = float(os.environ.get("RANDOM_RUN_SECONDS") or 60)
 CALM = 45.0  # seconds at most until everything is at rest, once servers behave
 SCHEDULE = RetrySchedule(delays=(0.3, 0.6, 1.2), then=2.0, jitter=0.0)

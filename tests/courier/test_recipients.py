@@ -10,6 +10,8 @@ from upstream_fault import ACCEPTED, KEYWORDS, READY, End, everybody, facing, lo
 
 from scripted.sink import Answer, SinkServer
 
+pytestmark = pytest.mark.any_database
+
 every_manner = pytest.mark.parametrize("manner", KEYWORDS)
 
 UNKNOWN = "The server refuses this recipient."

@@ -9,6 +9,8 @@ from upstream_fault import ACCEPTED, KEYWORDS, READY, everybody, facing, refused
 
 from scripted.sink import Answer, SinkServer
 
+pytestmark = pytest.mark.any_database
+
 every_manner = pytest.mark.parametrize("manner", KEYWORDS)
 
 

@@ -22,6 +22,8 @@ from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
 from vaguemestre.ledger import connections
 
+pytestmark = pytest.mark.any_database
+
 STARTTLS = {"encryption": "starttls", **SIGNED_IN}
 MISSING = "The server offers no encryption, which this connection requires. No password was sent."
 FAILED = "No trustworthy encrypted session could be had with the server."

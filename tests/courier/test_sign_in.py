@@ -29,6 +29,8 @@ from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.secret import Secret
 
+pytestmark = pytest.mark.any_database
+
 REFUSED = "The server refused the login or the password. The connection is locked."
 NOT_NOW = "The server could not check the login for now."
 NOT_OFFERED = (

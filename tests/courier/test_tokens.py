@@ -17,6 +17,8 @@ from vaguemestre.policy.verdict import Case, judge
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.session import SessionFailed
 
+pytestmark = pytest.mark.any_database
+
 OLD, NEW, LOGIN = "old-token-0123456789", "new-token-0123456789", "office@example.org"
 NOWHERE = NextHop("localhost", 1, Encryption.SSL, SENDER, auth=AuthKind.OAUTH2, login=LOGIN)
 BYE = "C: QUIT\nS: 221 bye\n@close\n"

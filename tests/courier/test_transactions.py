@@ -18,6 +18,8 @@ from upstream_fault import (
 
 from scripted.sink import DROP, Answer, SinkServer
 
+pytestmark = pytest.mark.any_database
+
 every_manner = pytest.mark.parametrize("manner", KEYWORDS)
 
 LATER = "The server asks to try this message later."

@@ -9,6 +9,8 @@ import pytest
 from scripted.sink import Answer
 from vaguemestre.courier.supply import FIRST
 
+pytestmark = pytest.mark.any_database
+
 
 async def test_a_message_right_behind_another_leaves_at_once(office, sink):
     await office.connect(sink)

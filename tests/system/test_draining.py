@@ -98,6 +98,11 @@ def test_children_die_with_a_killed_up_and_the_next_one_carries_on():
         product.until_state(product.api.send()["id"], "accepted")
 
 
+@pytest.mark.parametrize(
+    "database",
+    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.needs("pg_ctlcluster")])],
+    indirect=True,
+)
 @pytest.mark.timeout(300)
 def test_five_sigterms_of_the_courier_leave_nothing_in_doubt_and_lose_nothing(database):
     print(terminated(database, times=5, longest=4, seed=5, within=60))  # noqa: T201  shown with -rP
