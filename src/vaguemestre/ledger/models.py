@@ -13,6 +13,8 @@ from enum import StrEnum
 from django.db import models
 from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 
+from vaguemestre.ledger.arrivals import Handover as Handover  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.arrivals import Parcel as Parcel  # noqa: PLC0414  for models
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.identity import new_id
@@ -209,6 +211,7 @@ class ApiKey(models.Model):
     senders = models.JSONField(default=list)
     streams = models.JSONField(default=list)
     networks = models.JSONField(default=list)
+    dsn = models.BooleanField(default=True)  # failures of what it hands over by SMTP are reported
     created_at = models.DateTimeField()
     last_used_at = models.DateTimeField(null=True)
     revoked_at = models.DateTimeField(null=True)
@@ -222,6 +225,8 @@ class Message(models.Model):
     submitter = models.ForeignKey(ApiKey, models.PROTECT, null=True)
     stream = models.ForeignKey(Stream, models.PROTECT, null=True)
     reverse_path = models.TextField()  # "" is the null reverse-path
+    ret = models.TextField(default="")  # RFC 3461 §4.3: FULL, HDRS, or "" where MAIL did not say
+    envid = models.TextField(default="")  # RFC 3461 §4.4, as it was given (xtext)
     header_from = models.JSONField(null=True)  # {"email", "name"}
     header_reply_to = models.TextField(default="")
     subject = models.TextField(default="")
@@ -246,7 +251,8 @@ class Message(models.Model):
 class Chunk(models.Model):
     """A piece of a message's content, so that a courier can stream a large one."""
 
-    message = models.ForeignKey(Message, models.CASCADE)
+    # Without a constraint: the chunks of a parcel are there before their message.
+    message = models.ForeignKey(Message, models.CASCADE, db_constraint=False)
     position = models.IntegerField()
     data = models.BinaryField()
 
@@ -263,6 +269,8 @@ class Delivery(models.Model):
 
     message = models.ForeignKey(Message, models.CASCADE)
     recipient = models.TextField()
+    notify = models.TextField(default="")  # RFC 3461 §4.1: NEVER, or of SUCCESS,FAILURE,DELAY
+    orcpt = models.TextField(default="")  # RFC 3461 §4.2, as it was given
     state = models.TextField(default=DeliveryState.QUEUED.value)
     connection = models.ForeignKey(Connection, models.PROTECT, null=True)
     route_epoch = models.BigIntegerField()
@@ -288,6 +296,7 @@ class Delivery(models.Model):
     last_text = models.TextField(default="", blank=True)
     trouble = models.JSONField(null=True)  # the last one: {"phase", "cause", "row", "facts"}
     settled_at = models.DateTimeField(null=True)
+    dsn_due = models.BooleanField(default=False)  # its end is to be reported to the reverse-path
 
     class Meta:
         constraints = [
@@ -354,6 +363,7 @@ class Delivery(models.Model):
                 condition=Q(expires_at__isnull=False, settled_at=None),
                 name="delivery_expiry",
             ),
+            Index(fields=["message"], condition=Q(dsn_due=True), name="delivery_dsn_due"),
             # What waits for people is rare, and counted on every page.
             Index(fields=["connection"], condition=Q(state="in_doubt"), name="delivery_doubts"),
             Index(fields=["message"], condition=Q(state="held"), name="delivery_held"),
