@@ -6,22 +6,34 @@ import shutil
 
 import pytest
 
+# Files whose tests wait for processes and real time: the other worker has enough beside them if they begin.
+LONG = ("tests/system/", "tests/courier/test_random_run", "tests/cli/", "tests/console/")
 
+
+@pytest.hookimpl(trylast=True)  # behind the one that puts them in random order
 def pytest_collection_modifyitems(config, items):
-    """Leave out what another run shows.
-
-    A test that needs a program is skipped without it, unless VAGUEMESTRE_TEST_REQUIRE=all. What does not
-    depend on the database runs on SQLite.
-    """
+    """Leave out what another run shows, skip what cannot run, and begin with what takes long."""
     if os.environ.get("VAGUEMESTRE_TEST_DATABASE") == "postgresql":
-        elsewhere = [item for item in items if item.get_closest_marker("any_database")]
-        config.hook.pytest_deselected(items=elsewhere)
-        items[:] = [item for item in items if item not in elsewhere]
+        _leave_out(config, items, "any_database")
     for item in items:
-        for mark in item.iter_markers("needs"):
-            missing = [name for name in mark.args if shutil.which(name, path=_path()) is None]
-            if missing and os.environ.get("VAGUEMESTRE_TEST_REQUIRE") != "all":
-                item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
+        _skip_without_programs(item)
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+
+
+def _leave_out(config, items, marker):
+    """What does not depend on the database runs on SQLite."""
+    config.hook.pytest_deselected(items=[item for item in items if item.get_closest_marker(marker)])
+    items[:] = [item for item in items if not item.get_closest_marker(marker)]
+
+
+def _skip_without_programs(item):
+    """A test that needs a program is skipped without it, unless VAGUEMESTRE_TEST_REQUIRE=all."""
+    if os.environ.get("VAGUEMESTRE_TEST_REQUIRE") == "all":
+        return
+    for mark in item.iter_markers("needs"):
+        missing = [name for name in mark.args if shutil.which(name, path=_path()) is None]
+        if missing:
+            item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
 
 
 def _path():
