@@ -13,10 +13,11 @@ from vaguemestre.ledger.allowance import (
     DAY,
     MINUTE,
     SLACK,
+    Return,
     allowance,
     forget,
     give_back,
-    returns_at,
+    returning,
     spend,
     spend_all,
     take,
@@ -121,25 +122,52 @@ def test_times_that_differ_a_little_do_not_bring_tokens_back_early():
 
 def test_it_is_told_when_the_next_message_can_have_its_tokens():
     connection = limited(per_minute=2, per_day=10)
-    assert returns_at(connection, 1, NOW) == NOW
+    assert returning(connection, 1, NOW).at == NOW
     spend(out(connection, 1), NOW)
     spend(out(connection, 8), later(seconds=20))
-    assert returns_at(connection, 1, later(seconds=20)) == later(seconds=60)  # the first one's minute
-    assert returns_at(connection, 2, later(seconds=20)) == later(days=1)  # the first one's day
-    assert returns_at(connection, 3, later(seconds=20)) == later(days=1, seconds=20)
-    assert returns_at(connection, 99, later(seconds=20)) == later(days=1, seconds=20)  # it goes in pieces
+    assert returning(connection, 1, later(seconds=20)).at == later(seconds=60)  # the first one's minute
+    assert returning(connection, 2, later(seconds=20)).at == later(days=1)  # the first one's day
+    assert returning(connection, 3, later(seconds=20)).at == later(days=1, seconds=20)
+    assert returning(connection, 99, later(seconds=20)).at == later(days=1, seconds=20)  # it goes in pieces
+
+
+def test_those_ahead_of_a_message_take_their_tokens_before_it():
+    connection = limited(per_minute=10)
+    for number in range(5):
+        spend(out(connection, 1), later(seconds=number))
+    asked = later(seconds=30)
+
+    def leaves(ahead):
+        return returning(connection, 1, asked, ahead).at
+
+    assert leaves(4) == asked  # five are free
+    assert leaves(5) == later(seconds=60)  # the first that is back
+    assert leaves(9) == later(seconds=64)  # the last of them
+    assert leaves(10) == asked + MINUTE  # one of those that went at once
+    assert leaves(15) == later(seconds=120)
+    assert leaves(105) == later(seconds=60) + 10 * MINUTE
+
+
+def test_of_two_limits_the_one_that_lasts_is_named():
+    connection = limited(per_minute=2, per_day=10)
+    assert returning(connection, 1, NOW, ahead=9).limit == "per_minute"
+    assert returning(connection, 1, NOW, ahead=10) == Return("per_day", later(days=1))
+    running = out(connection, 10)
+    assert returning(connection, 1, NOW) == Return("per_day", None)
+    spend(running, NOW)
+    assert returning(connection, 1, NOW) == Return("per_day", later(days=1))
 
 
 def test_while_running_attempts_decide_no_time_is_told():
     connection = limited(per_minute=2)
     running = out(connection, 1, 1)
-    assert returns_at(connection, 1, NOW) is None
+    assert returning(connection, 1, NOW).at is None
     spend(running[:1], later(seconds=5))
-    assert returns_at(connection, 1, later(seconds=5)) == later(seconds=65)
+    assert returning(connection, 1, later(seconds=5)).at == later(seconds=65)
 
 
 def test_no_limit_makes_no_message_wait():
-    assert returns_at(limited(max_recipients=1), 50, NOW) == NOW
+    assert returning(limited(max_recipients=1), 50, NOW).at == NOW
 
 
 def test_what_no_limit_counts_any_more_is_forgotten():
@@ -157,7 +185,7 @@ def test_a_day_of_ten_thousand_is_counted_by_the_index():
         Use(connection_id=connection, attempt=uuid4(), at=at, messages=1, recipients=1) for at in moments
     )
     assert left(connection, NOW) == (92, 0)
-    assert returns_at(connection, 1, NOW) == moments[-1] + DAY
+    assert returning(connection, 1, NOW).at == moments[-1] + DAY
     if not on_postgresql():  # whose planner decides by what it knows of so young a table
         plan = sql(
             "EXPLAIN QUERY PLAN SELECT SUM(recipients) FROM ledger_use"

@@ -172,6 +172,16 @@ def test_a_used_up_limit_is_named_with_the_time_of_its_next_token():
     assert lane_of(office, later(seconds=90)).outlook.at == later(hours=24)
 
 
+def test_with_others_ahead_a_limit_tells_the_time_of_ones_own_token():
+    office = connect("Office", limits={"per_minute": 10})
+    posted = [post() for _ in range(25)]
+    lease_of(office)
+    assert only(posted[9]).code is OutlookCode.LEAVES_NOW
+    found = only(posted[24])
+    assert (found.code, found.at) == (OutlookCode.LIMIT_REACHED, later(seconds=120))
+    assert (found.facts["limit"], found.facts["tokens"]) == ("per_minute", 10)
+
+
 def test_while_attempts_run_nobody_knows_when_their_tokens_come_back():
     office = connect("Office", limits={"per_minute": 1})
     post()

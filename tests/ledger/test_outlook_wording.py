@@ -87,9 +87,9 @@ DELIVERIES = [
      "It waits for “Bureau”, which is paused. It was paused by ada@exemple.fr.",
      "Il attend « Bureau », qui est en pause. Mise en pause par ada@exemple.fr."),
     (OutlookCode.LIMIT_REACHED, AT, {"connection": "Bureau", "limit": "per_day", "tokens": 10_000},
-     ("“Bureau” has used up its limit; the next message may leave on 2026-11-24 at 14:20:05 UTC. The limit is 10,000 "
-     "recipients in 24 hours."),
-     ("« Bureau » a atteint sa limite ; le prochain message pourra partir le 2026-11-24 à 14:20:05 UTC. La limite "
+     ("The limit of “Bureau” lets this message leave on 2026-11-24 at 14:20:05 UTC at the earliest. The limit is "
+     "10,000 recipients in 24 hours."),
+     ("La limite de « Bureau » laisse partir ce message le 2026-11-24 à 14:20:05 UTC au plus tôt. La limite "
      "est de 10 000 destinataires en 24 heures.")),
     (OutlookCode.DOUBT_RETRY, AT, {"doubt": "timeout"},
      ("The server did not answer in time after the end of the message. It may have arrived, or not. If nobody "

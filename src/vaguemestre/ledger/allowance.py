@@ -61,16 +61,33 @@ class Allowance:
 
 @dataclass(frozen=True)
 class _Bucket:
-    """One limit: so many tokens, each back a term after the end of the attempt that took it."""
+    """One limit: so many tokens, each back a term after the end of the attempt that took it.
 
+    Attributes:
+        limit: its name, as the connection has it.
+        column: of `Use`, where its tokens are counted.
+        wanted: of a message, at most all.
+        ahead: tokens that others take before it, each as soon as it is there.
+    """
+
+    limit: str
     column: str
     tokens: int
     term: timedelta
     wanted: int
+    ahead: int
 
     def back_at(self, connection_id: int, now: datetime) -> datetime | None:
-        """When the wanted tokens are there; None while that hangs on attempts that run."""
-        lacking = self._out(connection_id, now) + self.wanted - self.tokens
+        """When the wanted tokens are there; None while that hangs on attempts that run.
+
+        Every `tokens` of those ahead take one term: what goes out when its token is back gives it back then.
+        """
+        rounds, place = divmod(self.ahead + self.wanted - 1, self.tokens)
+        free = self._free_at(connection_id, place + 1, now)
+        return None if free is None else free + rounds * self.term
+
+    def _free_at(self, connection_id: int, wanted: int, now: datetime) -> datetime | None:
+        lacking = self._out(connection_id, now) + wanted - self.tokens
         if lacking <= 0:
             return now
         ended = Use.objects.filter(connection_id=connection_id, at__gt=now - self.term).order_by("at")
@@ -130,24 +147,46 @@ def spend_all(connection_id: int, now: datetime) -> None:
     Use.objects.filter(connection_id=connection_id, at=None).update(at=now)
 
 
-def returns_at(connection_id: int, recipients: int, now: datetime) -> datetime | None:
-    """When the next message could have its tokens; None while attempts that run decide it.
+@dataclass(frozen=True)
+class Return:
+    """When tokens are back.
+
+    Attributes:
+        limit: "per_minute" or "per_day", whichever lasts; "" where there is none.
+        at: None while attempts that run decide it.
+    """
+
+    limit: str
+    at: datetime | None
+
+
+def returning(connection_id: int, recipients: int, now: datetime, ahead: int = 0) -> Return:
+    """When a message could have its tokens.
 
     Args:
         connection_id: whose limits.
         recipients: of that message; what no limit lets through at once counts as the most that one does.
         now: the time of asking.
+        ahead: deliveries that go before it, each counted as a message of its own.
     """
     (limits,) = rows(_LIMITS, {"connection": connection_id})
     most = min(limits["max_recipients"] or recipients, recipients)
+    minute, day = limits["per_minute"], limits["per_day"]
     buckets = []
-    if limits["per_minute"] is not None:
-        buckets.append(_Bucket("messages", limits["per_minute"], MINUTE, 1))
-    if limits["per_day"] is not None:
-        buckets.append(_Bucket("recipients", limits["per_day"], DAY, min(most, limits["per_day"])))
-    found = [bucket.back_at(connection_id, now) for bucket in buckets]
-    known = [at for at in found if at is not None]
-    return max([now, *known]) if len(known) == len(found) else None
+    if minute is not None:
+        buckets.append(_Bucket("per_minute", "messages", minute, MINUTE, 1, ahead))
+    if day is not None:
+        buckets.append(_Bucket("per_day", "recipients", day, DAY, min(most, day), ahead))
+    found = [Return(bucket.limit, bucket.back_at(connection_id, now)) for bucket in buckets]
+    return _lasting(found) or Return("", now)
+
+
+def _lasting(found: Collection[Return]) -> Return | None:
+    unknown = [one for one in found if one.at is None]
+    known = [(one.at, one) for one in found if one.at is not None]
+    if unknown or not known:
+        return next(iter(unknown), None)
+    return max(known, key=lambda one: one[0])[1]
 
 
 def forget(now: datetime) -> None:

@@ -8,7 +8,7 @@ cost the same at a million queued deliveries as at ten thousand: each follows an
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -85,8 +85,8 @@ def of_deliveries(message: Message, deliveries: Sequence[Delivery], now: datetim
     """The outlook of each of a message's deliveries, in their order."""
     moving = [one for one in deliveries if one.state in _IN_A_LANE and one.connection is not None]
     current = epoch() if moving else 0
-    lanes = _lanes({one.connection for one in moving if one.connection is not None}, now)
     ahead = _ahead(moving, now)
+    lanes = _lanes({one.connection for one in moving if one.connection is not None}, ahead, now)
     return [
         outlook.of_delivery(
             _facts(one, message, current, ahead.get(one.connection_id or 0, ZERO)),
@@ -99,7 +99,7 @@ def of_deliveries(message: Message, deliveries: Sequence[Delivery], now: datetim
 
 def of_connection(connection: Connection, now: datetime) -> LaneNow:
     """What a connection's lane is doing, and why not."""
-    lane = _lanes({connection}, now)[connection.pk]
+    lane = _lanes({connection}, {}, now)[connection.pk]
     row = LaneRow.objects.filter(connection=connection).first()
     work = _work(connection, row, now)
     found = lane_outlook.of_lane(lane, work, now)
@@ -109,7 +109,8 @@ def of_connection(connection: Connection, now: datetime) -> LaneNow:
 _IN_A_LANE = {DeliveryState.QUEUED, DeliveryState.CLAIMED, DeliveryState.IN_DOUBT}
 
 
-def _lanes(connections: Collection[Connection], now: datetime) -> dict[int, Lane]:
+def _lanes(connections: Collection[Connection], ahead: Mapping[int, Count], now: datetime) -> dict[int, Lane]:
+    """Each as it stands to what has `ahead` deliveries before it, by connection."""
     if not connections:
         return {}
     courier, at = leases.courier_alive(now), lease_time(now)
@@ -121,7 +122,7 @@ def _lanes(connections: Collection[Connection], now: datetime) -> dict[int, Lane
             health=health_of(connection),
             courier=courier,
             served=_served(kept.get(connection.pk), at),
-            limit=_limit(connection, now),
+            limit=_limit(connection, ahead.get(connection.pk, ZERO), now),
             backup=_stand_in(connection, now),
         )
         for connection in connections
@@ -134,18 +135,16 @@ def _served(row: LaneRow | None, at: datetime) -> bool:
     return row.renewed_at >= at - leases.LOST_AFTER and not leases.holder_is_dead(row.holder)
 
 
-def _limit(connection: Connection, now: datetime) -> Limit | None:
-    """The limit that lets nothing more through for now; of two the one that lasts."""
+def _limit(connection: Connection, ahead: Count, now: datetime) -> Limit | None:
+    """The limit that keeps what has so many ahead of it; of two the one that lasts."""
     if connection.per_minute is None and connection.per_day is None:
         return None
-    back = allowance.returns_at(connection.pk, 1, now)
-    if back is not None and back <= now:
+    back = allowance.returning(connection.pk, 1, now, ahead.number)
+    if back.at is not None and back.at <= now:
         return None
-    # A message without recipients would only need a token of the minute.
-    by_minute = allowance.returns_at(connection.pk, 0, now) == back and connection.per_minute is not None
-    kind = LimitKind.PER_MINUTE if by_minute else LimitKind.PER_DAY
-    tokens = connection.per_minute if by_minute else connection.per_day
-    return Limit(kind, tokens or 0, back)
+    kind = LimitKind(back.limit)
+    tokens = connection.per_minute if kind is LimitKind.PER_MINUTE else connection.per_day
+    return Limit(kind, tokens or 0, back.at)
 
 
 def _ahead(deliveries: Iterable[Delivery], now: datetime) -> dict[int, Count]:

@@ -49,7 +49,7 @@ _DELIVERIES = {
         "“%(connection)s” is tried with one message first; the others follow once that one is accepted."
     ),
     OutlookCode.LIMIT_REACHED: gettext_noop(
-        "“%(connection)s” has used up its limit; the next message may leave %(at)s."
+        "The limit of “%(connection)s” lets this message leave %(at)s at the earliest."
     ),
     OutlookCode.HELD: gettext_noop("It is held."),
     OutlookCode.DOUBT_RETRY: gettext_noop("If nobody decides before, the same bytes are sent again %(at)s."),
