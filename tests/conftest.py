@@ -42,12 +42,18 @@ def _path():
 
 @pytest.fixture(autouse=True)
 def _first_rows(request):
-    """The rows that migrations make, which a test with real commits flushes for those behind it."""
+    """The rows that migrations make, which a test with real commits flushes for those behind it.
+
+    Nothing is kept of what was read before.
+    """
     uses = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
     if not uses and request.node.get_closest_marker("django_db") is None:
         return
     request.getfixturevalue("_django_db_helper")
     from django.apps import apps
 
+    from vaguemestre.ledger import routing
+
     migration = importlib.import_module("vaguemestre.ledger.migrations.0002_first_rows")
     migration.fill(apps, None)
+    routing.forget()

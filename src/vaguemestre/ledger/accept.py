@@ -1,96 +1,75 @@
 """Acceptance: validate, route, commit; only then does a door say 202 or 250 (L5).
 
-`accept` is the one way in, for every door. It refuses what cannot be (an unknown stream or connection, a
-sender that the key may not use, too many bytes) and holds what merely has no route yet. The content is stored
-in chunks as it came; what leaves is rendered from it later.
+`accept_all` is the one way in, for every door: any number of messages in one transaction of a handful of
+statements. It refuses what cannot be (an unknown stream or connection, a sender that the key may not use, too
+many bytes) and holds what merely has no route yet. The content is stored in chunks as it came; what leaves is
+rendered from it later.
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from enum import StrEnum
+import json
+from collections.abc import Collection, Mapping, Sequence
+from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from django.conf import settings
+from django.db import IntegrityError
 
-from vaguemestre.ledger import connections, streams
-from vaguemestre.ledger.database import storable, writing
-from vaguemestre.ledger.hops import ehlo_name
-from vaguemestre.ledger.identity import new_id
-from vaguemestre.ledger.instance import configuration, epoch
-from vaguemestre.ledger.models import ApiKey, Chunk, Connection, Delivery, Event, Message, Stream
-from vaguemestre.ledger.refusals import Missing, Refusal
-from vaguemestre.mail.content import LINE_LIMIT, Content
-from vaguemestre.mail.envelope import RECIPIENT_LIMIT, Envelope
+from vaguemestre.ledger import handovers, routing
+from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
+from vaguemestre.ledger.acceptance import Answer, Placed, store
+from vaguemestre.ledger.database import as_json, recordset, rows, writing
+from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
+from vaguemestre.ledger.models import Connection, Delivery, Message, Parcel, Stream
+from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.routing import ANSWERS, Routing, StreamFacts
+from vaguemestre.ledger.submission import Accepted as Accepted  # noqa: PLC0414  for the doors
+from vaguemestre.ledger.submission import Submission as Submission  # noqa: PLC0414  for the doors
+from vaguemestre.ledger.submission import Via as Via  # noqa: PLC0414  for the doors
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
-from vaguemestre.mail.reply import printable
-from vaguemestre.mail.state import DeliveryState, OnDoubt
-from vaguemestre.policy.routing import Configuration, Decision, Request, Route, route
+from vaguemestre.mail.state import DeliveryState, common_state
+from vaguemestre.policy.routing import Configuration, ConnectionFacts, Decision, Request, Route, route
 
-CHUNK = 262_144  # bytes; a message up to this size is one chunk
+_VALID = "SELECT k.id FROM {keys} JOIN ledger_apikey k ON k.id = keys.id WHERE k.revoked_at IS NULL"
 RETRY_AGE = 5 * 24 * 3600.0  # seconds of counted delays, where no stream says otherwise
-FARTHEST = timedelta(days=366)  # of send_at
-TAGS = 20
 _FROM = "from"
 
 
-class Via(StrEnum):
-    """The door a message came through."""
-
-    API = "api"
-    SMTP = "smtp"
-    CLI = "cli"
-    CONSOLE = "console"
-
-
-@dataclass(frozen=True)
-class Submission:
-    """What a submitter hands over.
-
-    Attributes:
-        submitter: the key it came with; None for people and trusted networks.
-        stream: the stream's key.
-        connection: public id or name of a connection asked for by name.
-        on_doubt: "retry", "hold", or "" for the stream's.
-        send_at: not before.
-        expires_at: not after, whatever the schedule says.
-        resent_from: the message that this one repeats.
-    """
-
-    envelope: Envelope
-    content: Content
-    via: Via
-    submitter: ApiKey | None = None
-    stream: str | None = None
-    connection: str | None = None
-    on_doubt: str = ""
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
-    send_at: datetime | None = None
-    expires_at: datetime | None = None
-    resent_from: Message | None = None
-
-
 def accept(submission: Submission, now: datetime) -> Message:
-    """Take a message over. When this returns, outside another transaction, it is committed and fsynced.
+    """Take one message over. When this returns, outside another transaction, it is committed and fsynced.
 
     Raises:
         Refusal: the faults, each at its field; nothing was stored.
     """
-    # The epoch before all that routing asks: what changes in between is newer than the mark (L3).
-    current = epoch()
-    stream, explicit = _named_things(submission)
-    from_ = header_mailbox(submission.content)
-    _refuse(submission, from_, now)
-    with writing():
-        message = _store(submission, stream, explicit, from_, now)
-        decision = decide(message, stream, configuration())
-        _store_deliveries(submission, message, decision, current, now)
-    return message
+    (answer,) = accept_all([submission], now)
+    if isinstance(answer, Refusal):
+        raise answer
+    return Message.objects.get(uid=answer.uid)
+
+
+def accept_all(submissions: Sequence[Submission], now: datetime) -> list[Accepted | Refusal]:
+    """Take messages over, in one transaction; the answers in their order.
+
+    When this returns, outside another transaction, what was accepted is committed and fsynced. A refused one
+    harms no other. If it raises, nothing was stored.
+    """
+    drafts = [_drafted(submission, now) for submission in submissions]
+    answers = iter(commit([one for one in drafts if isinstance(one, Draft)], now))
+    return [next(answers) if isinstance(one, Draft) else one for one in drafts]
+
+
+def commit(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
+    """The part of `accept_all` that needs the database: all drafts in one transaction."""
+    if not drafts:
+        return []
+    try:
+        return _committed(drafts, now)
+    except IntegrityError:
+        # On PostgreSQL a stream may be deleted between the look at it and the commit; now it is unknown.
+        return _committed(drafts, now)
 
 
 def explain(stream: str | None, from_: str | None, connection: str | None) -> Decision:
@@ -99,12 +78,13 @@ def explain(stream: str | None, from_: str | None, connection: str | None) -> De
     Raises:
         Refusal: an unknown stream or connection, or no address.
     """
-    found, explicit = _found(stream, connection)
+    present = routing.present()
+    found, explicit = _found(present, stream, connection)
     try:
         sender = NamedMailbox(Mailbox.parse(from_, _FROM)) if from_ else None
     except Invalid as fault:
         raise Refusal(fault) from None
-    return route(_request(found, explicit, sender, None, null=False), configuration())
+    return route(_request(found, explicit, sender, None, null=False), present.configuration)
 
 
 def decide(message: Message, stream: Stream | None, configured: Configuration) -> Decision:
@@ -138,179 +118,155 @@ def routing_detail(code: str, columns: Mapping[str, Any]) -> dict[str, Any]:
     return {"code": code, "reason": columns["reason"]}
 
 
-def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:
-    """The mailbox of a header field; None where there is no such field.
+def named(stored: Mapping[str, str] | None) -> NamedMailbox | None:
+    """A mailbox with its name, as the ledger keeps it: {"email", "name"}."""
+    return None if stored is None else NamedMailbox(Mailbox.parse(stored["email"]), stored["name"])
 
-    Raises:
-        Refusal: the field is there twice, or does not hold exactly one address: what a key may send as and
-            what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
-    """
-    fields = [raw for known, raw in content.fields if known == name.lower().encode()]
-    if not fields:
-        return None
-    if len(fields) > 1:
-        raise Refusal(Invalid(name.lower(), "header_twice", f"The header {name} is there twice."))
+
+def _drafted(submission: Submission, now: datetime) -> Draft | Refusal:
     try:
-        mailboxes = content.mailboxes(name, limit=RECIPIENT_LIMIT)
-    except Invalid as fault:
-        raise Refusal(fault) from None
-    if not mailboxes:
-        raise Refusal(Invalid(name.lower(), "address_syntax", f"The header {name} holds no email address."))
-    if len(mailboxes) > 1:
-        message = f"The header {name} names more than one address."
-        raise Refusal(Invalid(name.lower(), "address_single", message))
-    return mailboxes[0]
+        return draft(submission, now)
+    except Refusal as refusal:
+        return refusal
 
 
-def _named_things(submission: Submission) -> tuple[Stream | None, Connection | None]:
-    key = submission.submitter
-    if key is not None and key.streams and submission.stream not in key.streams:
-        message = f"This key may only use the streams {', '.join(key.streams)}."
-        raise Refusal(Invalid("stream", "stream_not_allowed", message))
-    return _found(submission.stream, submission.connection)
+def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
+    with writing():
+        present = routing.present()
+        revoked, gone = _revoked(drafts), _gone(drafts)
+        found = [_placed(one, present, revoked, gone) for one in drafts]
+        placed = [one for one in found if isinstance(one, Placed)]
+        before = _before(placed, now)
+        store([one for one in placed if one.draft.uid not in before], present.epoch, now)
+        return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
 
 
-def _found(stream: str | None, connection: str | None) -> tuple[Stream | None, Connection | None]:
+def _revoked(drafts: Sequence[Draft]) -> set[int]:
+    """The keys among the submitters' that were revoked since they came."""
+    submitters = (one.submission.submitter for one in drafts)
+    keys = {key.pk for key in submitters if key is not None}
+    if not keys:
+        return keys
+    asked = as_json({"id": key} for key in keys)
+    valid = rows(_VALID.format(keys=recordset("keys", id="bigint")), {"keys": asked})
+    return keys - {row["id"] for row in valid}
+
+
+def _gone(drafts: Sequence[Draft]) -> set[int]:
+    """The parcels that were swept since they came."""
+    parcels = {one.submission.parcel.id for one in drafts if one.submission.parcel is not None}
+    if not parcels:
+        return parcels
+    kept = Parcel.objects.select_for_update().filter(pk__in=parcels)
+    return parcels - set(kept.values_list("pk", flat=True))
+
+
+def _placed(
+    one: Draft, present: Routing, revoked: Collection[int], gone: Collection[int]
+) -> Placed | Refusal:
+    submission = one.submission
+    if submission.submitter is not None and submission.submitter.pk in revoked:
+        return Refusal(Invalid("key", "key_revoked", "This key was revoked."))
+    if submission.parcel is not None and submission.parcel.id in gone:
+        message = "The content was not kept that long; hand it over again."
+        return Refusal(Invalid("content", "content_gone", message))
     try:
-        return (
-            streams.find(stream) if stream else None,
-            connections.find(connection) if connection else None,
-        )
-    except Missing as missing:
-        raise Refusal(
-            Invalid(missing.kind, f"{missing.kind}_unknown", str(missing), {"key": missing.key})
-        ) from None
-
-
-def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -> None:
-    faults = [
-        *_size_faults(submission),
-        *_sender_faults(submission.submitter, from_),
-        *_time_faults(submission, now),
-    ]
-    if submission.on_doubt not in {"", *OnDoubt}:
-        faults.append(Invalid("on_doubt", "on_doubt_unknown", "Choose retry or hold."))
-    faults += _label_faults(submission)
-    if faults:
-        raise Refusal(*faults)
-
-
-def _label_faults(submission: Submission) -> list[Invalid]:
-    faults = []
-    tags, metadata = submission.tags, submission.metadata
-    if len(tags) > TAGS or not all(0 < len(tag) <= 100 and storable(tag) for tag in tags):
-        faults.append(Invalid("tags", "tags", f"At most {TAGS} tags, each of 1 to 100 characters."))
-    fits = len(metadata) <= 50 and len(str(metadata)) <= 10_000
-    if not fits or not all(storable(text) for entry in metadata.items() for text in entry):
-        faults.append(Invalid("metadata", "metadata", "At most 50 entries and 10,000 characters in all."))
-    return faults
-
-
-def _size_faults(submission: Submission) -> list[Invalid]:
-    limit = settings.ENVIRONMENT.max_message_bytes
-    size = len(submission.content.raw)
-    if size <= limit:
-        return []
-    message = f"The message has {size} bytes; at most {limit} are taken."
-    return [Invalid("content", "message_size", message, {"size": size, "limit": limit})]
-
-
-def _sender_faults(key: ApiKey | None, from_: NamedMailbox | None) -> list[Invalid]:
-    if key is None or not key.senders:
-        return []
-    if from_ is None:
-        # It would leave as whatever connection carries it: a way around the key's limit.
-        message = f"This key only sends as {', '.join(key.senders)}: name one of them as From."
-        return [Invalid(_FROM, "sender_not_named", message)]
-    allowed = {from_.mailbox.key, f"*@{from_.mailbox.domain_ascii}"}
-    if allowed & set(key.senders):
-        return []
-    message = f"This key may not send as {from_.mailbox}."
-    return [Invalid(_FROM, "sender_not_allowed", message, {"address": from_.mailbox.address})]
-
-
-def _time_faults(submission: Submission, now: datetime) -> list[Invalid]:
-    faults = []
-    if submission.send_at is not None and submission.send_at > now + FARTHEST:
-        faults.append(Invalid("send_at", "too_far", "At most one year ahead."))
-    if submission.expires_at is not None and submission.expires_at <= max(submission.send_at or now, now):
-        faults.append(Invalid("expires_at", "too_early", "It must lie in the future, and after send_at."))
-    return faults
-
-
-def _store(
-    submission: Submission,
-    stream: Stream | None,
-    explicit: Connection | None,
-    from_: NamedMailbox | None,
-    now: datetime,
-) -> Message:
-    content, uid = submission.content, new_id()
-    reverse_path = submission.envelope.reverse_path
-    message = Message.objects.create(
-        uid=uid,
-        via=submission.via.value,
-        submitter=submission.submitter,
-        stream=stream,
-        explicit=explicit,
-        reverse_path="" if reverse_path is None else reverse_path.wire,
-        header_from=None if from_ is None else {"email": from_.mailbox.wire, "name": from_.name},
-        header_reply_to=printable(content.text("Reply-To") or ""),
-        subject=printable(content.text("Subject") or "", 500),
-        message_id=_given_message_id(content),
-        received_by=ehlo_name(),
-        on_doubt=submission.on_doubt,
-        tags=list(submission.tags),
-        metadata=dict(submission.metadata),
-        size=len(content.raw),
-        sha256=hashlib.sha256(content.raw).hexdigest(),
-        accepted_at=now,
-        resent_from=submission.resent_from,
+        stream, explicit = _found(present, submission.stream, submission.connection)
+    except Refusal as refusal:
+        return refusal
+    return Placed(
+        one,
+        None if stream is None else stream.id,
+        None if explicit is None else explicit.id,
+        RETRY_AGE if stream is None else stream.retry_age,
+        _answer(one, present, stream, explicit),
     )
-    Chunk.objects.bulk_create(
-        Chunk(message=message, position=position, data=content.raw[start : start + CHUNK])
-        for position, start in enumerate(range(0, len(content.raw), CHUNK))
-    )
-    return message
 
 
-def _given_message_id(content: Content) -> str:
-    return printable(content.value("Message-ID") or "", LINE_LIMIT).strip()
+def _answer(
+    one: Draft, present: Routing, stream: StreamFacts | None, explicit: ConnectionFacts | None
+) -> Answer:
+    """What routing answers; decided once for all that ask the same under one configuration."""
+    null = one.submission.envelope.reverse_path is None
+    asked = (stream, None if explicit is None else explicit.id, one.header_from, one.reply_to, null)
+    known: Answer | None = present.answers.get(asked)
+    if known is None:
+        from_ = named(None if one.header_from is None else json.loads(one.header_from))
+        request = _request(stream, explicit, from_, one.reply_to or None, null=null)
+        known = _as_kept(route(request, present.configuration), present)
+        if len(present.answers) < ANSWERS:
+            present.answers[asked] = known
+    return known
 
 
-def _store_deliveries(
-    submission: Submission, message: Message, decision: Decision, current: int, now: datetime
-) -> None:
-    state = DeliveryState.QUEUED if isinstance(decision, Route) else DeliveryState.HELD
+def _as_kept(decision: Decision, present: Routing) -> Answer:
     columns = decision_columns(decision)
-    retry_age = RETRY_AGE if message.stream is None else message.stream.retry_age
-    deliveries = Delivery.objects.bulk_create(
-        Delivery(
-            message=message,
-            recipient=recipient.wire,
-            state=state.value,
-            route_epoch=current,
-            next_attempt_at=max(now, submission.send_at or now),
-            expires_at=submission.expires_at,
-            retry_age=retry_age,
-            **columns,
-        )
-        for recipient in submission.envelope.recipients
+    carrier = columns["connection_id"]
+    return Answer(
+        state=(DeliveryState.HELD if carrier is None else DeliveryState.QUEUED).value,
+        connection_id=carrier,
+        connection=None if carrier is None else present.uids[carrier],
+        told=columns["reason"],
+        route=None if columns["route"] is None else json.dumps(columns["route"]),
+        reason=json.dumps(columns["reason"]),
+        rules=json.dumps(columns["rules"]),
+        event=json.dumps(routing_detail("accepted_here", columns)),
     )
-    Event.objects.bulk_create(
-        Event(
-            delivery=delivery,
-            at=now,
-            state=state.value,
-            detail=routing_detail("accepted_here", columns),
-        )
-        for delivery in deliveries
+
+
+def _before(placed: Sequence[Placed], now: datetime) -> Mapping[UUID, UUID]:
+    """What was handed over before: by its draft's id, the message that it is."""
+    given = [(one.draft.submission.handover, one.draft.uid) for one in placed]
+    digests = [(digest, uid) for digest, uid in given if digest is not None]
+    if not digests:
+        return {}
+    # Of the same in one group, the first.
+    first = handovers.keep(dict(reversed(digests)), now)
+    return {uid: first[digest] for digest, uid in digests if first[digest] != uid}
+
+
+def _told(one: Placed, before: Mapping[UUID, UUID]) -> Accepted:
+    uid, answer = one.draft.uid, one.answer
+    if uid in before:
+        return _again(before[uid])
+    recipients = tuple(recipient.wire for recipient in one.draft.submission.envelope.recipients)
+    return Accepted(uid, answer.state, answer.connection, answer.told, recipients)
+
+
+def _again(uid: UUID) -> Accepted:
+    """A message that is here already, as it stands."""
+    found = list(Delivery.objects.filter(message__uid=uid).select_related("connection").order_by("pk"))
+    carrier = found[0].connection
+    return Accepted(
+        uid=uid,
+        state=common_state({delivery.state for delivery in found}),
+        connection=None if carrier is None else carrier.uid,
+        reason=found[0].reason,
+        recipients=tuple(delivery.recipient for delivery in found),
+        repeated=True,
     )
+
+
+def _found(
+    present: Routing, stream: str | None, connection: str | None
+) -> tuple[StreamFacts | None, ConnectionFacts | None]:
+    """The stream and the connection that are asked for by name."""
+    asked = present.streams.get(stream) if stream else None
+    explicit = present.connection(connection) if connection else None
+    if stream and asked is None:
+        raise _unknown("stream", stream)
+    if connection and explicit is None:
+        raise _unknown("connection", connection)
+    return asked, explicit
+
+
+def _unknown(kind: str, key: str) -> Refusal:
+    return Refusal(Invalid(kind, f"{kind}_unknown", f"There is no {kind} {key}.", {"key": key}))
 
 
 def _request(
-    stream: Stream | None,
-    explicit: Connection | None,
+    stream: Stream | StreamFacts | None,
+    explicit: Connection | ConnectionFacts | None,
     from_: NamedMailbox | None,
     reply_to: str | None,
     *,
@@ -319,15 +275,10 @@ def _request(
     return Request(
         from_=from_,
         reply_to=reply_to,
-        explicit=None if explicit is None else explicit.pk,
+        explicit=None if explicit is None else explicit.id,
         explicit_name="" if explicit is None else explicit.name,
         stream=None if stream is None else stream.key,
         stream_connection=None if stream is None else stream.connection_id,
         stream_reply_to="" if stream is None else stream.reply_to,
         null_reverse_path=null,
     )
-
-
-def named(stored: Mapping[str, str] | None) -> NamedMailbox | None:
-    """A mailbox with its name, as the ledger keeps it: {"email", "name"}."""
-    return None if stored is None else NamedMailbox(Mailbox.parse(stored["email"]), stored["name"])

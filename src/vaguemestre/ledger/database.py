@@ -65,15 +65,41 @@ def execute(sql: str, parameters: Mapping[str, Any]) -> int:
 
 def _stored(parameters: Mapping[str, Any]) -> Row:
     """The parameters as the models' fields store them: like is compared with like."""
-    return {name: _as_stored(value) for name, value in parameters.items()}
+    return {name: stored(value) for name, value in parameters.items()}
 
 
-def _as_stored(value: object) -> object:
+def stored(value: object) -> Any:
+    """A value as the models' fields store it."""
     if isinstance(value, datetime):
         return connection.ops.adapt_datetimefield_value(value)
     if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
         return value.hex
     return value
+
+
+def insert(table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
+    """Rows into a table, each value as `stored` gives it."""
+    into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608  names of our own
+    row = f"({', '.join(['%s'] * len(columns))})"
+    with connection.cursor() as cursor:
+        if not on_postgresql():
+            cursor.executemany(into + row, values)
+            return
+        for piece in chunked(values, 1_000):
+            cursor.execute(into + ", ".join([row] * len(piece)), [one for each in piece for one in each])
+
+
+def numbers(table: str, count: int) -> Sequence[int]:
+    """The next primary keys of a table, rising. On SQLite they are ours as long as the transaction lasts."""
+    if on_postgresql():
+        drawn = rows("SELECT nextval(%(of)s) AS id FROM generate_series(1, %(count)s)", {
+            "of": f"{table}_id_seq", "count": count,
+        })  # fmt: skip
+        return sorted(row["id"] for row in drawn)
+    # AUTOINCREMENT: a number used once is not used again, and what is inserted moves the sequence on.
+    found = rows("SELECT seq FROM sqlite_sequence WHERE name = %(of)s", {"of": table})
+    first = (found[0]["seq"] if found else 0) + 1
+    return range(first, first + count)
 
 
 def moment(value: object) -> datetime:
@@ -136,7 +162,7 @@ def as_json(items: Iterable[Row]) -> str:
 def _in_json(value: object) -> str:
     if isinstance(value, UUID):
         return value.hex
-    return str(_as_stored(value))
+    return str(stored(value))
 
 
 def lease_time(fallback: datetime) -> datetime:

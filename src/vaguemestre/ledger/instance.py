@@ -1,7 +1,7 @@
 """Facts of this installation: the default's mode, the routing epoch, the first administrator's link.
 
 Whatever changes the answer of routing calls `bump` inside its transaction (L3); `configuration` is what
-routing sees, read anew for every epoch and kept in between.
+routing sees. `routing` keeps it for acceptance from one epoch to the next.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from enum import StrEnum
 from django.db.models import F
 
 from vaguemestre.ledger import journal
-from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.database import lock, rows, writing
 from vaguemestre.ledger.models import Connection, Instance, User
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
@@ -26,10 +26,13 @@ from vaguemestre.policy.routing import Configuration, ConnectionFacts, Mode
 
 CONFIGURATION_LOCK = 0x5667_0001  # advisory: changes of the configuration are one at a time
 
+_EPOCH = "SELECT routing_epoch FROM ledger_instance"
+
 
 def epoch() -> int:
     """The routing epoch now."""
-    return int(Instance.objects.values_list("routing_epoch", flat=True).get())
+    (found,) = rows(_EPOCH, {})
+    return int(found["routing_epoch"])
 
 
 def bump() -> None:

@@ -8,6 +8,7 @@ from typing import Any
 from vaguemestre.ledger import contents, fields, messages, outlook, outlook_wording, verifications, wording
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
+from vaguemestre.ledger.submission import Accepted
 from vaguemestre.mail.envelope import UNNAMED
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import common_state
@@ -62,6 +63,19 @@ def stream_resource(stream: Stream) -> dict[str, Any]:
         "on_doubt": stream.on_doubt,
         "retention_days": stream.retention_days,
         "redact": stream.redact,
+    }
+
+
+def accepted_summary(accepted: Accepted) -> dict[str, Any]:
+    """The same as `message_summary` of a message that was accepted just now, without asking the ledger."""
+    return {
+        "id": str(accepted.uid),
+        "state": accepted.state,
+        "connection": None if accepted.connection is None else str(accepted.connection),
+        "reason": {"code": accepted.reason["code"], "text": wording.reason_text(accepted.reason)},
+        "deliveries": [
+            {"recipient": recipient, "state": accepted.state} for recipient in accepted.recipients
+        ],
     }
 
 

@@ -1,10 +1,10 @@
-"""What is forgotten, and when: contents at the end of their stream's retention, old idempotency keys."""
+"""What is forgotten, and when: contents at the end of their stream's retention, what counts for a time."""
 
 from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import allowance, idempotency
+from vaguemestre.ledger import allowance, handovers, idempotency
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Chunk, Message, Stream
 
@@ -16,6 +16,7 @@ def sweep(now: datetime) -> int:
     """Forget what is due, in small transactions; the answer is how many contents went."""
     idempotency.forget(now)
     allowance.forget(now)
+    handovers.forget(now)
     gone = _sweep_contents(None, RETENTION_DAYS, now)
     for stream in Stream.objects.all():
         gone += _sweep_contents(stream, stream.retention_days, now)

@@ -8,25 +8,24 @@ from __future__ import annotations
 from typing import Any
 
 from django.conf import settings
-from django.db import DatabaseError
 from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
 from vaguemestre.doors.api.auth import actor, has_scope, submitter
+from vaguemestre.doors.api.batch import BATCH_LIMIT, accept_batch
 from vaguemestre.doors.api.body import posted, posted_if_any, posted_message, raw_body
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import MOST, USUAL, position
 from vaguemestre.doors.api.posted_message import submission_of
-from vaguemestre.doors.api.problems import problem_of
 from vaguemestre.doors.api.typed import known_only, objects, text, texts
 from vaguemestre.ledger import connections, messages
-from vaguemestre.ledger.accept import Submission, Via, accept
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.accept import Submission, Via
+from vaguemestre.ledger.gathering import take
 from vaguemestre.ledger.models import ApiKey, Message
 from vaguemestre.ledger.refusals import Missing, Refusal
-from vaguemestre.ledger.resources import message_resource, message_row, message_summary
+from vaguemestre.ledger.resources import accepted_summary, message_resource, message_row, message_summary
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT, UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
@@ -34,7 +33,6 @@ from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.state import DeliveryState
 
 router = Router(tags=["Messages"])
-BATCH_LIMIT = 1000
 RAW = "message/rfc822"
 _RAW_BODY: dict[str, Any] = {
     "requestBody": {"content": {RAW: {"schema": {"type": "string", "format": "binary"}}}, "required": True}
@@ -74,7 +72,7 @@ class ListQuery(Schema):
 def send_message(request: HttpRequest) -> Answer:
     """Hand a message over; 202 means that it is kept for good."""
     submission = submission_of(posted_message(request), submitter(request))
-    return Answer(message_summary(accept(submission, timezone.now())), 202)
+    return Answer(accepted_summary(take(submission, timezone.now())), 202)
 
 
 @endpoint(
@@ -91,9 +89,7 @@ def send_messages(request: HttpRequest) -> Answer:
     values = posted_message(request)
     known_only(values, "messages")
     batch = objects(values, "messages", BATCH_LIMIT)
-    key = submitter(request)
-    with writing():
-        return Answer({"results": [_one_of_many(one, key) for one in batch]}, 202)
+    return Answer({"results": accept_batch(batch, submitter(request), timezone.now())}, 202)
 
 
 @endpoint(
@@ -123,7 +119,7 @@ def send_raw_message(request: HttpRequest, query: Query[RawQuery]) -> Answer:
         query.connection or None,
         query.on_doubt,
     )
-    return Answer(message_summary(accept(submission, timezone.now())), 202)
+    return Answer(accepted_summary(take(submission, timezone.now())), 202)
 
 
 @endpoint(router.get, "/messages", "listMessages", scopes=("read", "send"), gives="Messages")
@@ -204,16 +200,6 @@ def resend_message(request: HttpRequest, message: str) -> Answer:
     posted_if_any(request)
     again = messages.resend(_decidable(request, message), actor(request), timezone.now())
     return Answer(message_summary(again), 202)
-
-
-def _one_of_many(values: dict[str, object], key: ApiKey) -> dict[str, Any]:
-    try:
-        with writing():
-            return message_summary(accept(submission_of(values, key), timezone.now()))
-    except DatabaseError:
-        raise  # the transaction is lost for all
-    except Exception as error:  # noqa: BLE001  each message answers for itself
-        return problem_of(error).body()
 
 
 def _envelope(content: Content, sender: str | None, to: list[str]) -> Envelope:

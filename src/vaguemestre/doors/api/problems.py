@@ -25,6 +25,7 @@ from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.errors import Invalid
 
 MEDIA_TYPE = "application/problem+json"
+_STATUS = {"message_size": 413, "key_revoked": 401}  # of refusals; 422 for all others
 _AT_FIELD = {"successor_needed": "successor", "stale_attempt": "attempt"}
 
 log = structlog.get_logger(__name__)
@@ -169,7 +170,7 @@ def not_found(_request: HttpRequest, **_path: object) -> HttpResponse:
 def _refused(faults: Iterable[Invalid]) -> Problem:
     found = tuple(faults)
     errors = tuple((fault.field, fault.message) for fault in found)
-    status = 413 if any(fault.code == "message_size" for fault in found) else 422
+    status = next((_STATUS[fault.code] for fault in found if fault.code in _STATUS), 422)
     detail = found[0].message if len(found) == 1 else "Several fields are not right."
     return Problem(status, detail, code=found[0].code if len(found) == 1 else "", errors=errors)
 

@@ -1,0 +1,46 @@
+"""Up to a thousand messages in one request and one transaction, a result or problem each.
+
+A fault of one harms no other. Composing is a matter of the processor: it goes on in short slices, so that
+requests beside it get their turns, and is over before the transaction begins.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+from vaguemestre.doors.api.posted_message import submission_of
+from vaguemestre.doors.api.problems import problem_of
+from vaguemestre.ledger.accept import commit
+from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.models import ApiKey
+from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.resources import accepted_summary
+from vaguemestre.ledger.submission import Accepted
+
+BATCH_LIMIT = 1_000
+_SLICE = 16  # messages composed at a stretch: a millisecond or two
+_PAUSE = 0.0001  # seconds: the interpreter goes to who waits for it
+
+
+def accept_batch(batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime) -> list[dict[str, Any]]:
+    """What became of each message, in order."""
+    drafts = list(_drafts(batch, key, now))
+    answers = iter(commit([one for one in drafts if isinstance(one, Draft)], now))
+    return [_told(next(answers) if isinstance(one, Draft) else one) for one in drafts]
+
+
+def _drafts(batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime) -> Iterator[Draft | Exception]:
+    for position, values in enumerate(batch):
+        if position % _SLICE == _SLICE - 1:
+            time.sleep(_PAUSE)
+        try:
+            yield draft(submission_of(values, key), now)
+        except Exception as error:  # noqa: BLE001  each message answers for itself
+            yield error
+
+
+def _told(answer: Accepted | Refusal | Exception) -> dict[str, Any]:
+    return accepted_summary(answer) if isinstance(answer, Accepted) else problem_of(answer).body()

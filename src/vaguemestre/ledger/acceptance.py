@@ -1,0 +1,144 @@
+"""The rows of accepted messages: four statements for any number of them.
+
+Numbers are assigned here, in the order given, so that no statement has to tell them back and the deliveries
+of one connection are claimed in the order of their acceptance.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from vaguemestre.ledger.database import insert, numbers, stored
+from vaguemestre.ledger.draft import Draft
+from vaguemestre.ledger.hops import ehlo_name
+from vaguemestre.ledger.models import Parcel
+
+CHUNK = 262_144  # bytes; a message up to this size is one chunk
+
+_MESSAGE = (
+    "id", "uid", "via", "submitter_id", "stream_id", "explicit_id", "reverse_path", "ret", "envid",
+    "header_from", "header_reply_to", "subject", "message_id", "received_by", "on_doubt", "tags", "metadata",
+    "size", "sha256", "accepted_at", "resent_from_id",
+)  # fmt: skip
+_CHUNK = ("message_id", "position", "data")
+_DELIVERY = (
+    "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "route",
+    "reason", "rules", "next_attempt_at", "retry_age", "expires_at", "counted", "spent", "orphaned", "doubts",
+    "doubt_reason", "last_text", "dsn_due",
+)  # fmt: skip
+_NEW = (0, 0.0, 0, 0, "", "", False)  # what a delivery begins with, from `counted` on
+_EVENT = ("delivery_id", "at", "state", "detail")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What routing answered, made once for all that ask the same.
+
+    Attributes:
+        connection: public id of the one that carries it.
+        told: the reason, for the submitter.
+        route, reason, rules, event: as a delivery and its first event keep them, JSON.
+    """
+
+    state: str
+    connection_id: int | None
+    connection: UUID | None
+    told: dict[str, Any]
+    route: str | None
+    reason: str
+    rules: str
+    event: str
+
+
+@dataclass(frozen=True, slots=True)
+class Placed:
+    """A message with its place in the queue, ready to be stored."""
+
+    draft: Draft
+    stream_id: int | None
+    explicit_id: int | None
+    retry_age: float
+    answer: Answer
+
+
+def store(placed: Sequence[Placed], epoch: int, now: datetime) -> None:
+    """Write the messages, their contents, deliveries and first events."""
+    if not placed:
+        return
+    at = stored(now)
+    deliveries = sum(len(one.draft.submission.envelope.recipients) for one in placed)
+    own = iter(numbers("ledger_message", sum(one.draft.submission.parcel is None for one in placed)))
+    keyed = [(_number(one, own), one) for one in placed]
+    due = _deliveries(keyed, iter(numbers("ledger_delivery", deliveries)), epoch, now)
+    received_by = ehlo_name()
+    insert("ledger_message", _MESSAGE, [_message(key, one, received_by, at) for key, one in keyed])
+    insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
+    insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due])
+    insert("ledger_event", _EVENT, [(row[0], at, row[5], event) for row, event in due])
+    arrived = [-key for key, _ in keyed if key < 0]
+    if arrived:
+        Parcel.objects.filter(pk__in=arrived).delete()
+
+
+def _number(one: Placed, own: Iterator[int]) -> int:
+    parcel = one.draft.submission.parcel
+    return next(own) if parcel is None else -parcel.id
+
+
+def _message(key: int, one: Placed, received_by: str, at: object) -> tuple[object, ...]:
+    draft, submission = one.draft, one.draft.submission
+    reverse_path = submission.envelope.reverse_path
+    return (
+        key,
+        stored(draft.uid),
+        submission.via.value,
+        None if submission.submitter is None else submission.submitter.pk,
+        one.stream_id,
+        one.explicit_id,
+        "" if reverse_path is None else reverse_path.wire,
+        submission.ret,
+        submission.envid,
+        draft.header_from,
+        draft.reply_to,
+        draft.subject,
+        draft.message_id,
+        received_by,
+        submission.on_doubt,
+        json.dumps(submission.tags) if submission.tags else "[]",
+        json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
+        submission.size,
+        draft.sha256,
+        at,
+        None if submission.resent_from is None else submission.resent_from.pk,
+    )
+
+
+def _chunks(key: int, one: Placed) -> Iterator[tuple[int, int, bytes]]:
+    raw = one.draft.submission.content.raw
+    if one.draft.submission.parcel is None:
+        for position, start in enumerate(range(0, len(raw), CHUNK)):
+            yield key, position, raw[start : start + CHUNK]
+
+
+def _deliveries(
+    keyed: Sequence[tuple[int, Placed]], own: Iterator[int], epoch: int, now: datetime
+) -> list[tuple[tuple[object, ...], str]]:
+    """Each delivery's row, and the detail of its first event."""
+    rows: list[tuple[tuple[object, ...], str]] = []
+    at = stored(now)
+    for key, one in keyed:
+        submission, answer = one.draft.submission, one.answer
+        later = submission.send_at is not None and submission.send_at > now
+        due = stored(submission.send_at) if later else at
+        common = (answer.state, answer.connection_id, epoch, answer.route, answer.reason, answer.rules)
+        times = (due, one.retry_age, stored(submission.expires_at))
+        for recipient in submission.envelope.recipients:
+            wire = recipient.wire
+            asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
+            rows.append(((next(own), key, wire, *asked, *common, *times, *_NEW), answer.event))
+    return rows

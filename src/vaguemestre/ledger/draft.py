@@ -1,0 +1,164 @@
+"""What can be said of a submission without the database: its faults, and what is kept of it.
+
+`draft` is the part of an acceptance that needs no lock: parsing, digests, texts made safe. It refuses what
+cannot be, each fault at its field.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from uuid import UUID
+
+from django.conf import settings
+
+from vaguemestre.ledger.database import storable
+from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.models import ApiKey
+from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.submission import Submission
+from vaguemestre.mail.content import LINE_LIMIT, Content
+from vaguemestre.mail.envelope import RECIPIENT_LIMIT
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.mailbox import NamedMailbox
+from vaguemestre.mail.reply import printable
+from vaguemestre.mail.state import OnDoubt
+
+FARTHEST = timedelta(days=366)  # of send_at
+TAGS = 20
+_FROM = "from"
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A submission without faults, and what the ledger will keep of its content.
+
+    Attributes:
+        header_from: {"email", "name"} as JSON; None where there is no From.
+        reply_to: the header's text, made safe; "" for none.
+        message_id: as it was given; "" for none.
+        sha256: of the content.
+    """
+
+    submission: Submission
+    uid: UUID
+    header_from: str | None
+    reply_to: str
+    subject: str
+    message_id: str
+    sha256: str
+
+
+def draft(submission: Submission, now: datetime) -> Draft:
+    """What is kept of a submission.
+
+    Raises:
+        Refusal: the faults, each at its field.
+    """
+    content, parcel = submission.content, submission.parcel
+    from_ = header_mailbox(content)
+    _refuse(submission, from_, now)
+    return Draft(
+        submission=submission,
+        uid=new_id(),
+        header_from=None if from_ is None else json.dumps({"email": from_.mailbox.wire, "name": from_.name}),
+        reply_to=printable(content.text("Reply-To") or ""),
+        subject=printable(content.text("Subject") or "", 500),
+        message_id=printable(content.value("Message-ID") or "", LINE_LIMIT).strip(),
+        sha256=hashlib.sha256(content.raw).hexdigest() if parcel is None else parcel.sha256,
+    )
+
+
+def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:
+    """The mailbox of a header field; None where there is no such field.
+
+    Raises:
+        Refusal: the field is there twice, or does not hold exactly one address: what a key may send as and
+            what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
+    """
+    key = name.lower().encode()
+    fields = sum(known == key for known, _ in content.fields)
+    if not fields:
+        return None
+    if fields > 1:
+        raise Refusal(Invalid(name.lower(), "header_twice", f"The header {name} is there twice."))
+    try:
+        mailboxes = content.mailboxes(name, limit=RECIPIENT_LIMIT)
+    except Invalid as fault:
+        raise Refusal(fault) from None
+    if not mailboxes:
+        raise Refusal(Invalid(name.lower(), "address_syntax", f"The header {name} holds no email address."))
+    if len(mailboxes) > 1:
+        message = f"The header {name} names more than one address."
+        raise Refusal(Invalid(name.lower(), "address_single", message))
+    return mailboxes[0]
+
+
+def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -> None:
+    faults = [
+        *_stream_faults(submission),
+        *_size_faults(submission),
+        *_sender_faults(submission.submitter, from_),
+        *_time_faults(submission, now),
+        *_tag_faults(submission.tags),
+        *_metadata_faults(submission.metadata),
+    ]
+    if submission.on_doubt not in {"", *OnDoubt}:
+        faults.append(Invalid("on_doubt", "on_doubt_unknown", "Choose retry or hold."))
+    if faults:
+        raise Refusal(*faults)
+
+
+def _stream_faults(submission: Submission) -> list[Invalid]:
+    key = submission.submitter
+    if key is None or not key.streams or submission.stream in key.streams:
+        return []
+    message = f"This key may only use the streams {', '.join(key.streams)}."
+    return [Invalid("stream", "stream_not_allowed", message)]
+
+
+def _tag_faults(tags: tuple[str, ...]) -> list[Invalid]:
+    if len(tags) <= TAGS and all(0 < len(tag) <= 100 and storable(tag) for tag in tags):
+        return []
+    return [Invalid("tags", "tags", f"At most {TAGS} tags, each of 1 to 100 characters.")]
+
+
+def _metadata_faults(metadata: Mapping[str, str]) -> list[Invalid]:
+    fits = len(metadata) <= 50 and len(str(metadata)) <= 10_000
+    if fits and all(storable(text) for entry in metadata.items() for text in entry):
+        return []
+    return [Invalid("metadata", "metadata", "At most 50 entries and 10,000 characters in all.")]
+
+
+def _size_faults(submission: Submission) -> list[Invalid]:
+    size, limit = submission.size, settings.ENVIRONMENT.max_message_bytes
+    if size <= limit:
+        return []
+    message = f"The message has {size} bytes; at most {limit} are taken."
+    return [Invalid("content", "message_size", message, {"size": size, "limit": limit})]
+
+
+def _sender_faults(key: ApiKey | None, from_: NamedMailbox | None) -> list[Invalid]:
+    if key is None or not key.senders:
+        return []
+    if from_ is None:
+        # It would leave as whatever connection carries it: a way around the key's limit.
+        message = f"This key only sends as {', '.join(key.senders)}: name one of them as From."
+        return [Invalid(_FROM, "sender_not_named", message)]
+    allowed = {from_.mailbox.key, f"*@{from_.mailbox.domain_ascii}"}
+    if allowed & set(key.senders):
+        return []
+    message = f"This key may not send as {from_.mailbox}."
+    return [Invalid(_FROM, "sender_not_allowed", message, {"address": from_.mailbox.address})]
+
+
+def _time_faults(submission: Submission, now: datetime) -> list[Invalid]:
+    faults = []
+    if submission.send_at is not None and submission.send_at > now + FARTHEST:
+        faults.append(Invalid("send_at", "too_far", "At most one year ahead."))
+    if submission.expires_at is not None and submission.expires_at <= max(submission.send_at or now, now):
+        faults.append(Invalid("expires_at", "too_early", "It must lie in the future, and after send_at."))
+    return faults

@@ -1,0 +1,120 @@
+"""Acceptances that wait for the same disk share one transaction: the threads of a web process.
+
+A thread that finds nobody at work leads: it commits for all that wait, itself among them, and passes the
+lead to one that came meanwhile. There is no thread besides and no delay: who is alone commits at once.
+
+Promises: everyone gets an answer of its own, after the commit that holds its message (L5); whatever becomes
+of a leader, nobody waits for ever. Fails for the whole group as the commit fails: nothing of it was stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from threading import Lock
+
+from django.db import connection
+from django.utils import timezone
+
+from vaguemestre.ledger.accept import Accepted, Submission, commit
+from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.refusals import Refusal
+
+
+class _Place[Item, Outcome]:
+    """One that waits: for its answer, or for the lead."""
+
+    __slots__ = ("error", "item", "outcome", "turn")
+
+    def __init__(self, item: Item) -> None:
+        self.item = item
+        self.outcome: Outcome | None = None
+        self.error: BaseException | None = None
+        self.turn = Lock()
+        self.turn.acquire()
+
+    @property
+    def answered(self) -> bool:
+        return self.outcome is not None or self.error is not None
+
+
+class Gathering[Item, Outcome]:
+    """Items of several threads, worked on together.
+
+    Args:
+        work: gives one outcome for each item, in order. Runs in one thread at a time.
+    """
+
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Outcome]]) -> None:
+        self._work = work
+        self._guard = Lock()
+        self._waiting: list[_Place[Item, Outcome]] = []
+        self._led = False
+
+    def put(self, item: Item) -> Outcome:
+        """The outcome of an item.
+
+        Raises:
+            Exception: what `work` raised for its group.
+        """
+        place: _Place[Item, Outcome] = _Place(item)
+        with self._guard:
+            self._waiting.append(place)
+            leads, self._led = not self._led, True
+        if not leads:
+            place.turn.acquire()
+        if not place.answered:
+            self._lead()
+        if place.error is not None:
+            raise place.error
+        assert place.outcome is not None  # noqa: S101  a group is answered as a whole
+        return place.outcome
+
+    def _lead(self) -> None:
+        with self._guard:
+            group, self._waiting = self._waiting, []
+        try:
+            self._answer(group)
+        except BaseException as error:
+            for place in group:
+                place.error = error if isinstance(error, Exception) else RuntimeError("broken off")
+            raise
+        finally:
+            self._pass_on()
+            for place in group:
+                place.turn.release()
+
+    def _answer(self, group: Sequence[_Place[Item, Outcome]]) -> None:
+        outcomes = self._work([place.item for place in group])
+        for place, outcome in zip(group, outcomes, strict=True):
+            place.outcome = outcome
+
+    def _pass_on(self) -> None:
+        """To one that came meanwhile; before the group is woken, so that the disk does not wait for it."""
+        with self._guard:
+            if self._waiting:
+                self._waiting[0].turn.release()
+            else:
+                self._led = False
+
+
+def _commit(drafts: Sequence[Draft]) -> Sequence[Accepted | Refusal]:
+    return commit(drafts, timezone.now())
+
+
+_acceptances: Gathering[Draft, Accepted | Refusal] = Gathering(_commit)
+
+
+def take(submission: Submission, now: datetime) -> Accepted:
+    """Take a message over, together with those that come at the same moment.
+
+    Raises:
+        Refusal: its faults; nothing of it was stored.
+        DatabaseError: nothing of its group was stored.
+    """
+    one = draft(submission, now)
+    # Within a transaction of its own it stays alone: others would be answered before that one commits.
+    answer = commit([one], now)[0] if connection.in_atomic_block else _acceptances.put(one)
+    if isinstance(answer, Refusal):
+        raise answer
+    return answer

@@ -1,0 +1,100 @@
+"""The configuration as acceptance asks about it: read anew for every routing epoch, and kept in between.
+
+The epoch is asked of the database each time, before all else (L3). What changes meanwhile belongs to the next
+one, and what was routed under this one is then routed anew. A change by another process is seen at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+from django.db import transaction
+
+from vaguemestre.ledger import instance
+from vaguemestre.ledger.fields import name_key
+from vaguemestre.ledger.models import Connection, Stream
+from vaguemestre.policy.routing import Configuration, ConnectionFacts
+
+ANSWERS = 1_000  # decisions kept for those who ask the same again
+
+
+@dataclass(frozen=True)
+class StreamFacts:
+    """What acceptance knows of a stream."""
+
+    id: int
+    key: str
+    connection_id: int | None
+    reply_to: str
+    retry_age: float
+
+
+@dataclass(frozen=True)
+class Routing:
+    """The configuration at one routing epoch.
+
+    Attributes:
+        streams: by their keys.
+        uids: the connections' public ids, by their primary keys.
+        keys: their primary keys, by public id and by name.
+        answers: what was decided under it, by what was asked.
+    """
+
+    epoch: int
+    configuration: Configuration
+    streams: Mapping[str, StreamFacts]
+    uids: Mapping[int, UUID]
+    keys: Mapping[UUID | str, int]
+    answers: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def connection(self, asked: str) -> ConnectionFacts | None:
+        """The connection of that public id or name."""
+        try:
+            found = self.keys.get(UUID(asked))
+        except ValueError:
+            found = self.keys.get(name_key(asked))
+        return None if found is None else self.configuration.find(found)
+
+
+_kept: list[Routing] = []
+
+
+def present() -> Routing:
+    """The configuration at the epoch of this moment."""
+    epoch = instance.epoch()
+    for known in _kept:
+        if known.epoch == epoch:
+            return known
+    found = _read(epoch)
+    # A change that is undone takes its epoch with it, and the next one has the same number: nothing that was
+    # read beside it may stay.
+    transaction.on_commit(lambda: _keep(found))
+    return found
+
+
+def forget() -> None:
+    """Keep nothing: another database stands behind the connection."""
+    _kept.clear()
+
+
+def _keep(found: Routing) -> None:
+    _kept[:] = [found]
+
+
+def _read(epoch: int) -> Routing:
+    configuration = instance.configuration()
+    # Behind it, and all: whatever it holds has a public id here. What was deleted is not found by it.
+    named = list(Connection.objects.values_list("pk", "uid", "name_key", "deleted_at"))
+    streams = Stream.objects.values_list("id", "key", "connection_id", "reply_to", "retry_age")
+    uids = {key: uid for key, uid, _, _ in named}
+    names = {folded: key for key, _, folded, deleted in named if deleted is None}
+    return Routing(
+        epoch,
+        configuration,
+        {facts.key: facts for facts in (StreamFacts(*values) for values in streams)},
+        uids,
+        names | {uid: key for key, uid in uids.items()},
+    )

@@ -1,0 +1,91 @@
+"""What a submitter hands over, and what it is told: values without a database."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+from uuid import UUID
+
+from vaguemestre.ledger.models import ApiKey, Message
+from vaguemestre.ledger.parcels import Parcel
+from vaguemestre.mail.content import Content
+from vaguemestre.mail.envelope import Envelope
+
+
+class Via(StrEnum):
+    """The door a message came through."""
+
+    API = "api"
+    SMTP = "smtp"
+    CLI = "cli"
+    CONSOLE = "console"
+
+
+@dataclass(frozen=True)
+class Submission:
+    """What a submitter hands over.
+
+    Attributes:
+        content: all of it; with a `parcel`, the header section alone.
+        submitter: the key it came with; None for people and trusted networks.
+        stream: the stream's key.
+        connection: public id or name of a connection asked for by name.
+        on_doubt: "retry", "hold", or "" for the stream's.
+        send_at: not before.
+        expires_at: not after, whatever the schedule says.
+        resent_from: the message that this one repeats.
+        ret: RFC 3461 §4.3: FULL, HDRS, or "".
+        envid: RFC 3461 §4.4, as it was given.
+        notify: RFC 3461 §4.1, by the recipient's wire form.
+        orcpt: RFC 3461 §4.2, as it was given, by the recipient's wire form.
+        handover: SHA-256 of submitter, envelope and content, where the same again is the same message.
+        parcel: the content, where it is stored already.
+    """
+
+    envelope: Envelope
+    content: Content
+    via: Via
+    submitter: ApiKey | None = None
+    stream: str | None = None
+    connection: str | None = None
+    on_doubt: str = ""
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = field(default_factory=dict)
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    resent_from: Message | None = None
+    ret: str = ""
+    envid: str = ""
+    notify: Mapping[str, str] = field(default_factory=dict)
+    orcpt: Mapping[str, str] = field(default_factory=dict)
+    handover: bytes | None = None
+    parcel: Parcel | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of the content."""
+        return len(self.content.raw) if self.parcel is None else self.parcel.size
+
+
+@dataclass(frozen=True)
+class Accepted:
+    """A message is ours.
+
+    Attributes:
+        uid: its public id.
+        state: the common one of its deliveries.
+        connection: public id of the one that carries it; None where it is held.
+        reason: of its route, or of its being held: {"code", "facts"}.
+        recipients: their wire forms, in order.
+        repeated: it was ours before: the same had been handed over a moment ago, and nothing was stored now.
+    """
+
+    uid: UUID
+    state: str
+    connection: UUID | None
+    reason: Mapping[str, Any]
+    recipients: tuple[str, ...]
+    repeated: bool = False
