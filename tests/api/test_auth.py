@@ -169,6 +169,14 @@ def test_a_key_is_shown_once(api):
     assert text not in listed
 
 
+@pytest.mark.parametrize(("given", "kept"), [({}, True), ({"dsn": None}, True), ({"dsn": False}, False)])
+def test_a_key_says_whether_failures_are_reported(api, given, kept):
+    created = api.post("/keys", {"name": "shop", "scopes": ["send"]} | given).json()
+    assert created["dsn"] is kept
+    (listed,) = [key for key in api.get("/keys").json()["items"] if key["id"] == created["id"]]
+    assert listed["dsn"] is kept
+
+
 @pytest.mark.parametrize(
     ("values", "field"),
     [
@@ -180,6 +188,7 @@ def test_a_key_is_shown_once(api):
         ({"name": "x", "scopes": ["send"], "networks": ["nowhere"]}, "networks"),
         ({"name": "x", "scopes": ["send"], "streams": ["none-such"]}, "streams"),
         ({"name": "x", "scopes": ["send"], "senders": ["no address"]}, "senders"),
+        ({"name": "x", "scopes": ["send"], "dsn": "no"}, "dsn"),
         ({"name": "x", "scopes": ["send"], "prefix": "vgm_x"}, "prefix"),
     ],
 )

@@ -140,6 +140,15 @@ def test_a_key_is_printed_once(command):
     ]
 
 
+def test_a_key_may_want_no_reports(command):
+    command("key", "create", "shop", "--scope", "send")
+    command("key", "create", "scanner", "--scope", "send", "--no-dsn")
+    assert {key["name"]: key["dsn"] for key in command("key", "list", "--json").json} == {
+        "shop": True,
+        "scanner": False,
+    }
+
+
 def test_the_mode_of_the_default_is_a_setting(command):
     assert command("setting", "list", "--json").json == {"default_mode": "override"}
     assert command("setting", "set", "default_mode", "fallback", "--json").json == {

@@ -37,7 +37,8 @@ def hand_over(
     content = Content("\r\n".join(lines).encode())
     path = Mailbox.parse("demande@exemple.net")
     to = tuple(Mailbox.parse(address) for address in recipients or ("lea@exemple.org",))
-    return accept(Submission(Envelope(path, to), content, Via.API, **values), timezone.now())
+    via = values.pop("via", Via.API)
+    return accept(Submission(Envelope(path, to), content, via, **values), timezone.now())
 
 
 def text(response):

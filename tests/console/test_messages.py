@@ -8,7 +8,8 @@ import pytest
 from django.utils import timezone
 
 from console.kit import ACTOR, connect, hand_over, tags, text
-from vaguemestre.ledger import connections, messages, streams
+from vaguemestre.ledger import connections, dsn, messages, streams
+from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.models import Attempt, Chunk, Delivery, Event, Message
 
 
@@ -200,6 +201,24 @@ def test_the_time_line_names_recipients_only_where_they_part(page):
     Event.objects.filter(delivery__recipient="lea@exemple.org").delete()
     shown = page.get(f"/messages/{message.uid}/").content.decode()
     assert "zoe@exemple.org" in re.search(line, shown, re.DOTALL)[0]
+
+
+def test_a_refused_message_and_the_report_of_it_link_to_each_other(page):
+    connect("Bureau")
+    message = hand_over(via=Via.SMTP)
+    Delivery.objects.filter(message=message).update(
+        state="refused", settled_at=timezone.now(), next_attempt_at=None, dsn_due=True
+    )
+    dsn.send(timezone.now())
+    report = Message.objects.get(via="report")
+
+    answer = page.get(f"/messages/{message.uid}/")
+    assert "Signalé à l’expéditeur par courriel · refusé le compte rendu" in text(answer)
+    assert ("a", {"href": f"/messages/{report.uid}/"}) in tags(answer)
+    answer = page.get(f"/messages/{report.uid}/")
+    assert "Rend compte de ce message" in text(answer)
+    assert "compte rendu de Vaguemestre" in text(answer)
+    assert ("a", {"href": f"/messages/{message.uid}/"}) in tags(answer)
 
 
 def test_a_page_sends_once_more_only_once_however_often_it_is_asked(page):

@@ -87,6 +87,24 @@ def test_a_key_is_shown_once(page):
     assert "Boutique" in text(page.get("/keys/"))
 
 
+@pytest.mark.parametrize("ticked", [True, False])
+def test_a_key_reports_failures_where_that_is_ticked(page, ticked):
+    boxes = [
+        attributes for _tag, attributes in tags(page.get("/keys/new/")) if attributes.get("name") == "dsn"
+    ]
+    assert ["checked" in box for box in boxes] == [True]
+    page.post("/keys/new/", {"name": "Boutique", "scopes": ["send"]} | ({"dsn": "on"} if ticked else {}))
+
+    assert ApiKey.objects.get().dsn is ticked
+
+
+def test_what_was_not_ticked_stays_so_beside_a_fault(page):
+    answer = page.post("/keys/new/", {"name": "", "scopes": ["send"]})
+
+    boxes = [attributes for _tag, attributes in tags(answer) if attributes.get("name") == "dsn"]
+    assert ["checked" in box for box in boxes] == [False]
+
+
 def test_a_key_needs_a_name_and_a_permission(page):
     answer = page.post("/keys/new/", {"name": "", "scopes": []})
 

@@ -31,6 +31,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="the only addresses, or *@domain, it may send as; repeatable",
     )
     create.add_argument("--network", action="append", default=[], help="where it may come from; repeatable")
+    create.add_argument(
+        "--no-dsn",
+        action="store_false",
+        dest="dsn",
+        help="report no failures, by mail, of what it hands over by SMTP",
+    )
     action(among, "list", "list the keys, without their text", _list)
     revoke = action(among, "revoke", "make a key worthless, for good", _revoke)
     revoke.add_argument("id", help="as `key list` shows it")
@@ -45,6 +51,7 @@ def _create(arguments: argparse.Namespace) -> None:
         streams=arguments.stream,
         senders=arguments.sender,
         networks=arguments.network,
+        dsn=arguments.dsn,
     )
     show(arguments, {"id": str(key.uid), "name": key.name, "key": text}, text)
 

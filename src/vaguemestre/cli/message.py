@@ -133,6 +133,7 @@ def _delivery(delivery: dict[str, Any]) -> list[str]:
         *_leaves(delivery),
         *([] if said in outlook else [f"  The server said: {said}"]),
         f"  {outlook}",
+        *([f"  Reported by {delivery['report']}"] if delivery["report"] else []),
     ]
 
 

@@ -1,7 +1,7 @@
-"""What the worker looks after besides its lanes: backups that stand in, and what waits for people.
+"""What the worker looks after besides its lanes: backups, what waits for people, reports by mail.
 
-Both end in alerts that do not depend on mail. What was told once is not told again by the same courier until
-something newer waits.
+The first two end in alerts that do not depend on mail. What was told once is not told again by the same
+courier until something newer waits.
 """
 
 from __future__ import annotations
@@ -12,8 +12,10 @@ import structlog
 
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import backups, unattended
+from vaguemestre.ledger import backups, dsn, unattended
 from vaguemestre.policy.alerting import AlertKind
+
+ROUNDS = 10  # of notifications at one look: a flood of refusals must not keep leases from renewal
 
 log = structlog.get_logger("courier")
 
@@ -53,3 +55,14 @@ class Watch:
             self._doubt = doubt.delivery
             alert = Alert(AlertKind.IN_DOUBT_WAITS, doubt.connection_id, message=doubt.message)
             self._engine.alerts.tell(alert)
+
+    async def notifications(self, now: datetime) -> None:
+        """Report the ends of deliveries to whoever their messages came from."""
+        reported = 0
+        for _ in range(ROUNDS):
+            reported += (done := await self._engine.threads.run(dsn.send, now))
+            if done < dsn.BATCH:
+                break
+        if reported:
+            log.info("dsn_sent", messages=reported)
+            self._engine.wake()

@@ -28,6 +28,7 @@ from vaguemestre.ledger.leases import Lease
 TICK = 0.1  # seconds between looks
 EXPIRY_EVERY = 1.0
 BACKUPS_EVERY = 1.0
+NOTIFICATIONS_EVERY = 1.0
 PEOPLE_EVERY = 5.0
 SWEEP_EVERY = 600.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
@@ -88,6 +89,8 @@ class Worker:
             await run(rerouting.expire, now)
         if self._is_due("backups", BACKUPS_EVERY):
             await self._watch.backups(now)
+        if self._is_due("notifications", NOTIFICATIONS_EVERY):
+            await self._watch.notifications(now)
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
         if self._is_due("sweep", SWEEP_EVERY):

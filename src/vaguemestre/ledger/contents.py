@@ -29,6 +29,7 @@ _PROTOCOLS = {
     Via.API.value: "HTTP",
     Via.CLI.value: "LOCAL",
     Via.CONSOLE.value: "HTTP",
+    Via.REPORT.value: "LOCAL",
 }
 
 # What rendering asks of messages, with the first chunk of their contents.

@@ -40,8 +40,9 @@ def create(  # noqa: PLR0913  what a key may be limited to, each by its name
     streams: Sequence[str] = (),
     senders: Sequence[str] = (),
     networks: Sequence[str] = (),
+    dsn: bool = True,
 ) -> tuple[ApiKey, str]:
-    """A new key and its text, which is not kept.
+    """A new key and its text, which is not kept; `dsn` has failures reported of what it hands over by SMTP.
 
     Raises:
         Refusal: the faults, each at its field.
@@ -56,9 +57,16 @@ def create(  # noqa: PLR0913  what a key may be limited to, each by its name
     with writing():
         key = ApiKey.objects.create(
             name=name, prefix=prefix, digest=_digest(text), scopes=sorted(set(scopes)), streams=list(streams),
-            senders=allowed, networks=[str(ip_network(network)) for network in networks], created_at=now,
+            senders=allowed, networks=[str(ip_network(network)) for network in networks], dsn=dsn,
+            created_at=now,
         )  # fmt: skip
-        changes = {"name": name, "scopes": key.scopes, "streams": key.streams, "senders": key.senders}
+        changes = {
+            "name": name,
+            "scopes": key.scopes,
+            "streams": key.streams,
+            "senders": key.senders,
+            "dsn": dsn,
+        }
         journal.record("key", str(key.uid), "created", actor, now, changes)
     return key, text
 
@@ -116,6 +124,7 @@ def resource(key: ApiKey) -> dict[str, Any]:
         "streams": key.streams,
         "senders": key.senders,
         "networks": key.networks,
+        "dsn": key.dsn,
         "created_at": key.created_at,
         "last_used_at": key.last_used_at,
         "revoked_at": key.revoked_at,

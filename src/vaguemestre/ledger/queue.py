@@ -22,7 +22,7 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from vaguemestre.ledger import allowance
+from vaguemestre.ledger import allowance, dsn
 from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Stale
 from vaguemestre.ledger.database import (
     AWAY,
@@ -94,7 +94,7 @@ SET state = done.state, next_attempt_at = done.next_attempt_at, counted = done.c
     lane_epoch = NULL, claimed_at = NULL, staged_at = NULL, orphaned = 0
 FROM {done}
 WHERE d.id = done.delivery AND d.attempt = done.attempt AND d.state = 'claimed' AND d.lane_epoch = %(epoch)s
-RETURNING id
+RETURNING id, notify
 """
 _ATTEMPTS = """
 INSERT INTO ledger_attempt (uid, message_id, connection_id, connection_version, lane_epoch, started_at,
@@ -292,6 +292,8 @@ def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
     done = as_json(_done(report, ending) for report, ending in ended)
     found = rows(_SETTLE.format(done=source), {"done": done, "epoch": lease.epoch})
     settled = frozenset(row["id"] for row in found)
+    states = {ending.delivery: ending.state for _, ending in ended}
+    dsn.mark((row["id"], states[row["id"]], row["notify"]) for row in found)
     _keep_attempts(lease, reports)
     _keep_events((report, ending) for report, ending in ended if ending.delivery in settled)
     ended_at = max(report.ended_at for report in reports)

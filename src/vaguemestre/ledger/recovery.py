@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger import allowance
+from vaguemestre.ledger import allowance, dsn
 from vaguemestre.ledger.claims import Claim
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.doubts import after_doubt, on_doubt
@@ -56,11 +56,13 @@ def refuse_gone(lease: Lease, claim: Claim, now: datetime) -> None:
     """End a claim whose content retention removed: there is nothing left to send."""
     with writing():
         hold(lease)
-        for delivery in _held(lease).filter(attempt=claim.attempt):
+        held = list(_held(lease).filter(attempt=claim.attempt))
+        for delivery in held:
             delivery.trouble = {"why": "content_gone", "facts": {}}
             # What may have arrived never expires (L6): a person decides.
             state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.EXPIRED
             _release(delivery, state, now, None, {"code": state.value, "why": "content_gone"})
+        dsn.mark((delivery.pk, delivery.state, delivery.notify) for delivery in held)
         allowance.give_back([claim.attempt])
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import contents, fields, messages, outlook, outlook_wording, verifications, wording
+from vaguemestre.ledger import (
+    contents,
+    dsn,
+    fields,
+    messages,
+    outlook,
+    outlook_wording,
+    verifications,
+    wording,
+)
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
 from vaguemestre.ledger.submission import Accepted
@@ -108,7 +117,7 @@ def message_row(message: Message) -> dict[str, Any]:
 def message_resource(message: Message, now: datetime) -> dict[str, Any]:
     """A message with its deliveries, when each leaves, and its attempts."""
     deliveries = messages.deliveries_of(message)
-    outlooks = outlook.of_deliveries(message, deliveries, now)
+    outlooks, reports = outlook.of_deliveries(message, deliveries, now), dsn.reports_of(message)
     return message_row(message) | {
         "message_id": contents.message_id(message, deliveries[0].route),
         "reply_to": message.header_reply_to or None,
@@ -116,7 +125,10 @@ def message_resource(message: Message, now: datetime) -> dict[str, Any]:
         "metadata": message.metadata,
         "on_doubt": message.on_doubt or None,
         "resent_from": str(message.resent_from.uid) if message.resent_from else None,
-        "deliveries": [_delivery(*told) for told in zip(deliveries, outlooks, strict=True)],
+        "deliveries": [
+            _delivery(*told) | {"report": reports.get(told[0].pk)}
+            for told in zip(deliveries, outlooks, strict=True)
+        ],
         "attempts": [_attempt(attempt) for attempt in messages.attempts_of(message)],
     }
 

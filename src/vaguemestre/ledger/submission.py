@@ -22,6 +22,7 @@ class Via(StrEnum):
     SMTP = "smtp"
     CLI = "cli"
     CONSOLE = "console"
+    REPORT = "report"  # a notification of our own (`dsn`)
 
 
 @dataclass(frozen=True)

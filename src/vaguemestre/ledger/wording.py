@@ -177,6 +177,8 @@ _EVENTS = {
     "evidence": gettext_noop("The server’s answer, found after a courier could not record it"),
     "backup_over": gettext_noop("Back at “%(connection_name)s” from “%(backup_name)s”"),
     "expired": gettext_noop("Expired"),
+    "reported": gettext_noop("Reported to the sender by mail"),
+    "unreported": gettext_noop("No report could be made for the sender; the log tells why"),
 }
 _DOUBTS = {
     "timeout": gettext_noop("The server did not answer in time after the end of the message."),

@@ -39,6 +39,7 @@ class Typed:
 
     name: str = ""
     scopes: tuple[str, ...] = ("send",)
+    dsn: bool = True
     name_error: str = ""
     scopes_error: str = ""
 
@@ -61,11 +62,12 @@ def new(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         return _form(request, Typed())
     name, scopes = request.POST.get("name", ""), tuple(request.POST.getlist("scopes"))
+    dsn = "dsn" in request.POST
     try:
-        key, text = keys.create(name, scopes, actor(request), timezone.now())
+        key, text = keys.create(name, scopes, actor(request), timezone.now(), dsn=dsn)
     except Refusal as refusal:
         name_error, scopes_error = (_at(refusal.errors, field) for field in ("name", "scopes"))
-        return _form(request, Typed(name, scopes, name_error, scopes_error), status=422)
+        return _form(request, Typed(name, scopes, dsn, name_error, scopes_error), status=422)
     environment = settings.ENVIRONMENT
     context = {
         "key": key,

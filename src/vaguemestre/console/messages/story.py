@@ -30,12 +30,17 @@ class DeliveryTold:
 
 @dataclass(frozen=True)
 class EventTold:
-    """A line of the time line; equal ones of several recipients are one."""
+    """A line of the time line; equal ones of several recipients are one.
+
+    Attributes:
+        report: the public id of the message that told the sender of it.
+    """
 
     event: Event
     words: str
     reason: str
     recipients: tuple[str, ...]
+    report: str
 
 
 @dataclass(frozen=True)
@@ -103,7 +108,9 @@ def _told(events: list[Event], *, to_all: bool) -> EventTold:
     first = events[0]
     recipients = () if to_all else tuple(event.delivery.recipient for event in events)
     held = first.state == DeliveryState.HELD and "code" in first.detail
-    return EventTold(first, wording.event_text(first.detail), _reason(first) if held else "", recipients)
+    words = wording.event_text(first.detail)
+    report = str(first.detail["message"]) if first.detail.get("code") == "reported" else ""
+    return EventTold(first, words, _reason(first) if held else "", recipients, report)
 
 
 def _reason(event: Event) -> str:

@@ -16,7 +16,7 @@ from django.views.decorators.http import require_safe
 from vaguemestre.console.messages.preview import preview_of
 from vaguemestre.console.messages.story import DeliveryTold, attempts_told, deliveries_told, events_told
 from vaguemestre.console.pages import or_404
-from vaguemestre.ledger import messages
+from vaguemestre.ledger import dsn, messages
 from vaguemestre.ledger.contents import message_id
 from vaguemestre.ledger.messages import Filter, deliveries_of, state_of
 from vaguemestre.ledger.models import Delivery, Message
@@ -91,6 +91,7 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
         "events": events_told(message, len(deliveries)),
         "preview": preview_of(message),
         "page": uuid4().hex,
+        "reports_on": dsn.about(message),
         "look_again": min((_look_again(one.outlook, now) for one in told if _waits(one)), default=None),
         "can_release": bool(states & WAITING),
         "can_cancel": bool(states & CANCELLABLE) and DeliveryState.CLAIMED not in states,

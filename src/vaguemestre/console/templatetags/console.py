@@ -66,7 +66,13 @@ SCOPE_WORDS = {
     "connections": _("connections"),
     "admin": _("administer"),
 }
-VIA_WORDS = {"api": "API", "smtp": "SMTP", "cli": _("command line"), "console": _("console")}
+VIA_WORDS = {
+    "api": "API",
+    "smtp": "SMTP",
+    "cli": _("command line"),
+    "console": _("console"),
+    "report": _("report of our own"),
+}
 NOTE_ICONS = {"success": ("good", "done"), "warning": ("wary", "alert"), "error": ("bad", "stop")}
 
 

@@ -10,7 +10,7 @@ from vaguemestre.doors.api.auth import actor
 from vaguemestre.doors.api.body import posted
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, page
-from vaguemestre.doors.api.typed import known_only, text, texts
+from vaguemestre.doors.api.typed import flag, known_only, text, texts
 from vaguemestre.ledger import keys
 
 router = Router(tags=["Keys"])
@@ -37,7 +37,7 @@ def list_keys(_request: HttpRequest, limit: Limit = USUAL, cursor: Cursor = "") 
 def create_key(request: HttpRequest) -> Answer:
     """Create a key; its text is in this answer and nowhere else."""
     values = posted(request)
-    known_only(values, "name", "scopes", "streams", "senders", "networks")
+    known_only(values, "name", "scopes", "streams", "senders", "networks", "dsn")
     key, shown_once = keys.create(
         text(values, "name"),
         texts(values, "scopes"),
@@ -46,6 +46,7 @@ def create_key(request: HttpRequest) -> Answer:
         streams=texts(values, "streams"),
         senders=texts(values, "senders"),
         networks=texts(values, "networks"),
+        dsn=flag(values, "dsn", otherwise=True),
     )
     return Answer(keys.resource(key) | {"key": shown_once}, 201)
 

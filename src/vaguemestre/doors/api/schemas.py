@@ -190,7 +190,7 @@ _ROW = _SUMMARY | {
     "subject": TEXT,
     "from": _NAMED,
     "stream": MAYBE_TEXT,
-    "via": _one_of("api", "smtp", "cli", "console"),
+    "via": _one_of("api", "smtp", "cli", "console", "report"),
     "size": COUNT,
     "tags": _array(TEXT),
     "accepted_at": TIME,
@@ -212,6 +212,8 @@ _DELIVERY = _object(
         "doubt": MAYBE_TEXT,
         "outlook": _object({"code": _one_of(*OutlookCode), "text": TEXT, "at": MAYBE_TIME}),
         "settled_at": MAYBE_TIME,
+        "report": MAYBE_ID
+        | {"description": "The message by which its end was reported to the reverse-path."},
     }
 )
 _MESSAGE = _ROW | {
@@ -232,6 +234,7 @@ _KEY: dict[str, JsonSchema] = {
     "streams": _array(TEXT),
     "senders": _array(TEXT),
     "networks": _array(TEXT),
+    "dsn": FLAG | {"description": "Failures of what it hands over by SMTP are reported by mail; the usual."},
     "created_at": TIME,
     "last_used_at": MAYBE_TIME,
     "revoked_at": MAYBE_TIME,
@@ -306,7 +309,9 @@ SCHEMAS: dict[str, JsonSchema] = {
     "Key": _object(_KEY),
     "Keys": _page("Key"),
     "NewKey": _input(
-        {name: _KEY[name] for name in ("name", "scopes", "streams", "senders", "networks")}, "name", "scopes"
+        {name: _KEY[name] for name in ("name", "scopes", "streams", "senders", "networks", "dsn")},
+        "name",
+        "scopes",
     ),
     "CreatedKey": _object(_KEY | {"key": TEXT}),
 }

@@ -32,6 +32,16 @@ def text(values: Mapping[str, object], name: str, within: str = "") -> str:
     return value
 
 
+def flag(values: Mapping[str, object], name: str, *, otherwise: bool) -> bool:
+    """True or false; `otherwise` where it is absent or null."""
+    value = values.get(name)
+    if value is None:
+        return otherwise
+    if not isinstance(value, bool):
+        raise Refusal(Invalid(name, "not_boolean", "This is either true or false."))
+    return value
+
+
 def texts(values: Mapping[str, object], name: str) -> list[str]:
     """A list of texts; empty where it is absent or null."""
     value = values.get(name)

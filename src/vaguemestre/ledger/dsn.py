@@ -1,0 +1,198 @@
+"""Notifications of how deliveries ended, for who handed their message over by SMTP (RFC 3461, RFC 3464).
+
+A delivery is marked in the transaction that ends it. The mark is taken off in the transaction that accepts
+the notification, by the one way in: one for each message and moment, and none twice, whatever is killed in
+between. What a null reverse-path came with, what a key does not want reported and what came by another door
+is never marked, a notification of our own among it.
+
+Fails where the database is away; then every mark is where it was. A notification that cannot be made is told
+in the log and on the message's page, and given up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from itertools import groupby
+from uuid import UUID
+
+import structlog
+from django.conf import settings
+from django.db.models import BooleanField, QuerySet
+from django.db.models.expressions import RawSQL
+from django.utils.translation import override
+
+from vaguemestre.ledger import dsn_wording
+from vaguemestre.ledger.accept import Submission, Via, accept
+from vaguemestre.ledger.contents import ContentGone, piece
+from vaguemestre.ledger.database import AWAY, as_json, execute, on_postgresql, recordset, writing
+from vaguemestre.ledger.dsn_wording import Told
+from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.mail.content import Content, header_end
+from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of
+from vaguemestre.mail.envelope import Envelope
+from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
+from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.state import DeliveryState
+
+STREAM = "notifications"
+ABOUT = "reports_on"  # in a notification's metadata: the message it is about
+BATCH = 20  # messages of one transaction
+
+_MARK = """
+UPDATE ledger_delivery SET dsn_due = true WHERE id IN (
+  SELECT d.id FROM {ended} JOIN ledger_delivery d ON d.id = ended.delivery
+  JOIN ledger_message m ON m.id = d.message_id
+  LEFT JOIN ledger_apikey k ON k.id = m.submitter_id
+  WHERE m.via = 'smtp' AND m.reverse_path <> '' AND COALESCE(k.dsn, true)
+)
+"""
+# What is refused here, without asking the server: RFC 3463 §3.4, §3.7, RFC 6531 §3.5.
+_OURS = {"too_large": "5.3.4", "bare_line_ending": "5.6.0", "smtputf8_missing": "5.6.7"}
+
+log = structlog.get_logger("ledger")
+
+
+def mark(ended: Iterable[tuple[int, str, str]]) -> None:
+    """Have the ends of deliveries reported, where that is wanted; part of the transaction that ends them.
+
+    Args:
+        ended: deliveries, each with its new state and its NOTIFY.
+    """
+    due = [{"delivery": delivery} for delivery, state, notify in ended if action_of(state, notify)]
+    if due:
+        execute(_MARK.format(ended=recordset("ended", delivery="bigint")), {"ended": as_json(due)})
+
+
+def send(now: datetime, limit: int = BATCH) -> int:
+    """Report what is due of up to `limit` messages, one notification each; the answer is how many."""
+    # Asked without a transaction first: nearly always there is nothing, and a write lock is dear.
+    if not _due().exists():
+        return 0
+    with writing():
+        messages = list(_due().order_by("message_id").values_list("message_id", flat=True).distinct()[:limit])
+        found = _due().filter(message__in=messages).select_related("message__stream", "connection")
+        held = found.order_by("message_id", "pk").select_for_update(skip_locked=True, of=("self",))
+        groups = [list(group) for _, group in groupby(held, key=lambda delivery: delivery.message_id)]
+        for deliveries in groups:
+            _report(deliveries, now)
+        return len(groups)
+
+
+def reports_of(message: Message) -> dict[int, str]:
+    """The public ids of the notifications that told of its deliveries, by delivery."""
+    if message.via != Via.SMTP:
+        return {}
+    told = Event.objects.filter(delivery__message=message, detail__code="reported").order_by("pk")
+    return {event.delivery_id: str(event.detail["message"]) for event in told}
+
+
+def about(message: Message) -> str:
+    """The public id of the message that this notification tells of; "" where it is none."""
+    return str(message.metadata.get(ABOUT, "")) if message.via == Via.REPORT else ""
+
+
+def _due() -> QuerySet[Delivery]:
+    # As a literal: SQLite takes the partial index `delivery_dsn_due` only where it can read its condition.
+    condition = "ledger_delivery.dsn_due" if on_postgresql() else "ledger_delivery.dsn_due = 1"
+    due = RawSQL(condition, [], output_field=BooleanField())  # noqa: S611  nobody's words but ours
+    return Delivery.objects.filter(due)
+
+
+def _report(deliveries: Sequence[Delivery], now: datetime) -> None:
+    detail = {"code": "unreported"}
+    try:
+        detail = {"code": "reported", "message": str(_accepted(deliveries, now))}
+    except AWAY:
+        raise
+    except Exception:
+        # Whatever it is, it must not keep all other notifications from being made.
+        log.exception("dsn_not_made", message=str(deliveries[0].message.uid))
+    Event.objects.bulk_create(
+        Event(delivery=delivery, at=now, state=delivery.state, detail=detail) for delivery in deliveries
+    )
+    Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(dsn_due=False)
+
+
+def _accepted(deliveries: Sequence[Delivery], now: datetime) -> UUID:
+    message = deliveries[0].message
+    to = Mailbox.parse(message.reverse_path)
+    submission = Submission(
+        envelope=Envelope(None, (to,)),
+        content=_content(message, to, deliveries),
+        via=Via.REPORT,
+        stream=STREAM,
+        metadata={ABOUT: str(message.uid)},
+    )
+    with writing():  # undone alone if it fails
+        return accept(submission, now).uid
+
+
+def _content(message: Message, to: Mailbox, deliveries: Sequence[Delivery]) -> Content:
+    attempts = _ends_of_attempts(deliveries)
+    told = [Told(_ended(delivery, attempts.get(delivery.attempt)), delivery) for delivery in deliveries]
+    original = _original(message)
+    with override(settings.LANGUAGE_CODE):
+        subject, text = dsn_wording.subject(told, message.subject), dsn_wording.text(told)
+    return compose(
+        Dsn(
+            to=to,
+            sender=_sender(deliveries),
+            subject=subject,
+            text=text,
+            reporting=message.received_by,
+            arrived_at=message.accepted_at,
+            ended=tuple(one.ended for one in told),
+            envid=message.envid,
+            message_id=message.message_id,
+            original=original,
+            whole=_whole(message, told) and len(original) == message.size,
+        )
+    )
+
+
+def _ends_of_attempts(deliveries: Sequence[Delivery]) -> dict[UUID | None, datetime]:
+    found = Attempt.objects.filter(uid__in={delivery.attempt for delivery in deliveries})
+    return {attempt.uid: attempt.ended_at for attempt in found.only("uid", "ended_at")}
+
+
+def _ended(delivery: Delivery, attempted_at: datetime | None) -> Ended:
+    reply, trouble = None, delivery.trouble or {}
+    ours = _OURS.get(str(trouble.get("why", "")), "")
+    # Refused without asking: the last words are then of an earlier attempt.
+    asked = delivery.state != DeliveryState.REFUSED or trouble.get("cause") == "reply"
+    if delivery.last_code is not None and asked:
+        reply = Reply(delivery.last_code, delivery.last_text)
+    return Ended(
+        recipient=Mailbox.parse(delivery.recipient),
+        action=action_of(delivery.state, delivery.notify) or Action.FAILED,
+        status=status_of(delivery.state, reply, ours),
+        orcpt=delivery.orcpt,
+        reply=reply,
+        remote="" if delivery.connection is None else delivery.connection.host,
+        attempted_at=attempted_at,
+    )
+
+
+def _sender(deliveries: Sequence[Delivery]) -> NamedMailbox | None:
+    """That of the connection that was tried: where no rule says otherwise, it carries the notification."""
+    for delivery in deliveries:
+        connection = delivery.connection
+        if connection is not None and connection.active:
+            return NamedMailbox(Mailbox.parse(connection.sender_ascii), connection.sender_name)
+    return None
+
+
+def _whole(message: Message, told: Sequence[Told]) -> bool:
+    """RFC 3461 §4.3: only of a failure. What a stream keeps from being read is not copied to another one."""
+    redacted = message.stream is not None and message.stream.redact
+    return message.ret == "FULL" and not redacted and any(one.ended.action is Action.FAILED for one in told)
+
+
+def _original(message: Message) -> bytes:
+    """The first chunk: all of a message of usual size; nothing where not even its header section is in it."""
+    try:
+        first = piece(message.pk, 0)
+    except ContentGone:
+        return b""
+    return first if len(first) == message.size or header_end(first) is not None else b""

@@ -1,0 +1,82 @@
+"""What a notification says to people: what became of whom, whose words, and what to do.
+
+In the language that is active. The English texts are message ids; nothing fails for a fact that is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from django.utils.translation import gettext, gettext_noop
+
+from vaguemestre.ledger.models import Delivery
+from vaguemestre.ledger.outlook_wording import at_words
+from vaguemestre.ledger.wording import trouble_text
+from vaguemestre.mail.dsn import Action, Ended
+from vaguemestre.mail.state import DeliveryState
+
+_REMEDIES = {
+    "recipient_refused": gettext_noop("Check the address, or reach the recipient another way."),
+    "message_refused": gettext_noop(
+        "Its words say what it objects to: change that, and send the message again."
+    ),
+    "smtputf8_missing": gettext_noop("Ask the recipient for an address in plain letters."),
+    "content_gone": gettext_noop("Send the message again."),
+}
+# What says itself what to do.
+_TELLING = frozenset({"too_large", "bare_line_ending", "null_reverse_path_refused"})
+_REMEDY = gettext_noop("Send it again later, or ask whoever runs this installation.")
+
+
+@dataclass(frozen=True)
+class Told:
+    """One recipient's end, and the delivery that tells of it."""
+
+    ended: Ended
+    delivery: Delivery
+
+
+def subject(told: Iterable[Told], about: str) -> str:
+    """The subject, with that of the message it is about."""
+    if any(one.ended.action is Action.FAILED for one in told):
+        return gettext("Your message did not get through: %(subject)s") % {"subject": about}
+    return gettext("Your message was accepted: %(subject)s") % {"subject": about}
+
+
+def text(told: Iterable[Told]) -> str:
+    """The words of a notification, those of failures first."""
+    told = list(told)
+    message = told[0].delivery.message
+    facts = {"subject": message.subject, "at": at_words(message.accepted_at)}
+    failed = [one for one in told if one.ended.action is Action.FAILED]
+    relayed = [one for one in told if one.ended.action is Action.RELAYED]
+    paragraphs = []
+    if failed:
+        head = gettext("Your message “%(subject)s”, handed over %(at)s, could not be passed on to:")
+        paragraphs += [head % facts, *map(_failure, failed)]
+        paragraphs.append(gettext("Nothing more is tried for them."))
+    if relayed:
+        head = gettext("Your message “%(subject)s”, handed over %(at)s, was accepted by the next server for:")
+        paragraphs += [head % facts, "\n".join(f"    {one.ended.recipient}" for one in relayed)]
+        paragraphs.append(gettext("That server was not asked to report what becomes of it."))
+    number = gettext("This report was made by a program. For whoever runs it: message %(id)s.")
+    return "\n\n".join([*paragraphs, number % {"id": message.uid}])
+
+
+def _failure(told: Told) -> str:
+    return "\n".join(f"    {line}" for line in (str(told.ended.recipient), *_why(told)))
+
+
+def _why(told: Told) -> list[str]:
+    delivery, reply = told.delivery, told.ended.reply
+    trouble = delivery.trouble or {}
+    why = str(trouble.get("why", ""))
+    found = [trouble_text(trouble)] if why else []
+    if delivery.state == DeliveryState.EXPIRED:
+        found.insert(0, gettext("It was given up, for its time was over."))
+    if reply is not None:
+        found.append(gettext("The server said: “%(said)s”") % {"said": " ".join(str(reply).split())})
+    if why not in _TELLING:
+        found.append(gettext(_REMEDIES.get(why, _REMEDY)))
+    return found
