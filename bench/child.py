@@ -39,9 +39,9 @@ class Child:
         self._running.wait()
         self._running.stdout.close()
 
-    def ask(self):
+    def ask(self, question=""):
         """What it tells now."""
-        self._running.stdin.write("\n")
+        self._running.stdin.write(f"{question}\n")
         self._running.stdin.flush()
         return self._read()
 
@@ -59,10 +59,10 @@ def be_prompt():
 
 
 async def answer_questions(first, tell):
-    """In the child: print `first`, then what `tell()` says for every line, until standard input ends."""
+    """In the child: print `first`, then what `tell(line)` says to every line, until standard input ends."""
     questions = asyncio.StreamReader()
     loop = asyncio.get_running_loop()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(questions), sys.stdin)
     print(json.dumps(first), flush=True)
-    while await questions.readline():
-        print(json.dumps(tell()), flush=True)
+    while line := await questions.readline():
+        print(json.dumps(tell(line.decode().strip())), flush=True)

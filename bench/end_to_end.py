@@ -11,15 +11,15 @@ import smtplib
 import threading
 import time
 
-from bench.figures import OURS, Figure, Measure
+from bench.figures import OURS, RELAY, Figure, Measure
 from bench.letters import SENDER, composed, recipient_of, text_of
 from bench.smtp_sink import SmtpSink
 from system.product import Product, until
 
 CLIENTS, SESSIONS = 8, 20
 
-WHOLE = Measure("From the API to the next hop", "messages per second", 0)
-INTAKE = Measure(f"Accepted by the API meanwhile, {CLIENTS} clients", "messages per second", 0)
+WHOLE = Measure("From the API to the next hop", "messages per second", 0, part=RELAY)
+INTAKE = Measure(f"Accepted by the API meanwhile, {CLIENTS} clients", "messages per second", 0, part=RELAY)
 
 
 def measure(repetitions, messages):

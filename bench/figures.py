@@ -6,6 +6,9 @@ from dataclasses import asdict, dataclass
 
 OURS = "Vaguemestre"
 
+# Parts of the table.
+COURIER, RELAY = "The courier", "From the submitter to the next hop"
+
 
 @dataclass(frozen=True)
 class Measure:
@@ -14,12 +17,14 @@ class Measure:
     Attributes:
         wanted: what ours should be, if anything is promised.
         digits: after the point.
+        part: of the table that it belongs to.
     """
 
     title: str
     unit: str
     digits: int
     wanted: str = ""
+    part: str = COURIER
 
 
 @dataclass(frozen=True)
@@ -47,7 +52,18 @@ class Figure:
 
 
 def table(figures):
-    """Markdown: a row for each measure, a column for each client in the order of their first figures."""
+    """Markdown: for each part a table with a row for each measure.
+
+    It has a column for each client, in the order of their first figures.
+    """
+    parts = dict.fromkeys(figure.measure.part for figure in figures)
+    return "\n\n".join(
+        f"**{part}**\n\n" + _part([figure for figure in figures if figure.measure.part == part])
+        for part in parts
+    )
+
+
+def _part(figures):
     clients = dict.fromkeys(figure.who for figure in figures)
     peers = [who for who in clients if who != OURS]
     lines = [_row("Measure", *peers, OURS, "wanted"), "|---" * (len(peers) + 3) + "|"]

@@ -5,7 +5,8 @@
 Commands may be split and grouped in any way; what arrived together is answered together, as RFC 2920 §3.2
 wants it. Order is insisted on (503), so that nothing is counted that a real server would refuse. Prints
 {"port"}. Each line on its standard input is answered with {"sessions", "taken", "last_at"}: how many sessions
-and messages, and when the last was accepted, on the monotonic clock. Ends with its standard input.
+and messages, and when the last was accepted, on the monotonic clock; the line `times` with {recipient: when a
+message to it was accepted} (its last one). Ends with its standard input.
 """
 
 import asyncio
@@ -26,12 +27,15 @@ class Counts:
     def __init__(self):
         self.sessions = self.taken = 0
         self.last_at = None
+        self.times = {}
 
-    def take(self):
+    def take(self, recipient):
         self.taken += 1
-        self.last_at = time.monotonic()
+        self.last_at = self.times[recipient] = time.monotonic()
 
-    def tell(self):
+    def tell(self, question):
+        if question == "times":
+            return {recipient.decode(): at for recipient, at in self.times.items()}
         return {"sessions": self.sessions, "taken": self.taken, "last_at": self.last_at}
 
 
@@ -48,7 +52,8 @@ class Session(asyncio.Protocol):
         self._in_data = False
         self._left = 0  # bytes of a chunk that have not come
         self._after_chunk = None  # what its answer is, once they have
-        self._sender = self._recipient = False
+        self._sender = False
+        self._recipient = b""
 
     def connection_made(self, transport):
         self._transport = transport
@@ -89,9 +94,13 @@ class Session(asyncio.Protocol):
         return at + here
 
     def _taken(self):
-        self._counts.take()
-        self._sender = self._recipient = False
+        self._counts.take(self._recipient)
+        self._forget()
         return b"250 2.0.0 taken\r\n"
+
+    def _forget(self):
+        self._sender = False
+        self._recipient = b""
 
     def _command(self, data, at, replies):
         end = data.find(b"\r\n", at)
@@ -110,7 +119,7 @@ class Session(asyncio.Protocol):
                 self._sender = True
                 return b"250 2.1.0 ok\r\n"
             case b"RCPT" if self._sender:
-                self._recipient = True
+                self._recipient = words[1][len(b"TO:<") : -1]
                 return b"250 2.1.5 ok\r\n"
             case b"DATA" if self._recipient:
                 self._in_data = True
@@ -118,7 +127,7 @@ class Session(asyncio.Protocol):
             case b"BDAT":
                 return self._announced(int(words[1]), last=len(words) > 2)
             case b"RSET":
-                self._sender = self._recipient = False
+                self._forget()
                 return b"250 2.0.0 ok\r\n"
             case b"NOOP":
                 return b"250 2.0.0 ok\r\n"

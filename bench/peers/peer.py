@@ -4,12 +4,18 @@ They send over one session, where they can keep one.
 
 A peer is a class with `name`, as the table shows it; `on_disk`, whether it keeps a queue there;
 `made_ready()`, which fetches what is missing and answers with a version, or raises `Missing`; and
-`sending(port, messages)`, a context in which that many messages are on their way to 127.0.0.1:port, one after
-the other, queued before the first dial where the peer has a queue. The context's value is its process;
+`sending(port, messages)`, a context in which that many messages are on their way to 127.0.0.1:port, one
+after the other, queued before the first dial where the peer has a queue. The context's value is its process;
 leaving it ends what runs, and raises where a client failed.
+
+A relay has `relaying(port, messages)` instead, or too: a context in which it takes mail from this machine
+and relays it to 127.0.0.1:port, as many sessions at a time as it likes. The context's value is the port
+where it takes mail, and its process; leaving it raises where any of that many messages is still in its
+queue. `fewer` is the part of the messages that it gets, where it would take too long with all.
 """
 
 import shutil
+import smtplib
 import subprocess
 from pathlib import Path
 
@@ -58,3 +64,12 @@ def run(*command, **options):
     if done.returncode != 0:
         raise RuntimeError(f"{command[0]} ended with {done.returncode}: {done.stderr or done.stdout}")
     return done.stdout
+
+
+def answers(port):
+    """Whether a server of this machine greets and goes."""
+    try:
+        smtplib.SMTP("127.0.0.1", port, timeout=5).quit()
+    except OSError:
+        return False
+    return True
