@@ -24,7 +24,7 @@ demo: ## as run, with a capturing SMTP server and sample data, in build/demo
 	@tools/bootstrap dev
 	@exec .venv/bin/python tools/demo.py $(SINK)
 
-bench: ## peers and ours in one run, one table; QUICK=1 to try, MEASURES=… for some (needs root for two peers)
+bench: ## peers and ours in one run; QUICK=1 to try, MEASURES=… for some, such as relay (needs root for some peers)
 	@tools/bootstrap dev
 	@PYTHONPATH=tests .venv/bin/python -m bench $(if $(QUICK),--quick) $(MEASURES)
 

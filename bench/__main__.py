@@ -1,4 +1,4 @@
-"""Peers and ours, measured in one run: prints one table, keeps every repetition in build/bench/figures.json.
+"""Peers and ours in one run: prints their tables, keeps every repetition in build/bench/figures.json.
 
     PYTHONPATH=tests .venv/bin/python -m bench [--quick] [MEASURE…]
 
@@ -8,17 +8,26 @@ another program is missing.
 """
 
 import argparse
+import importlib.metadata
 import sys
 
 from bench import (
+    disk,
     end_to_end,
+    family,
     figures,
+    http_batch,
+    http_beside,
+    http_single,
     large_messages,
+    latency,
     machine,
     processor_time,
     queue_cost,
+    relay,
     round_trips,
     sink_rate,
+    smtp_source,
 )
 from bench.child import ROOT
 from bench.peers.peer import Missing, need
@@ -33,12 +42,22 @@ MESSAGES = {
     "processor_time": (10_000, 1_000),
     "queue_cost": (1_000_000, 20_000),
     "large_messages": (50, 4),
+    "relay": (10_000, 1_000),
+    "latency": (1_000, 100),
+    "http_single": (10_000, 1_000),
+    "http_batch": (20_000, 2_000),
+    "http_beside": (5_000, 500),
     "end_to_end": (2_000, 200),
 }
+WITH_PEERS = {"round_trips": round_trips, "relay": relay}
 MEASURES = {
     "processor_time": processor_time,
     "queue_cost": queue_cost,
     "large_messages": large_messages,
+    "latency": latency,
+    "http_single": http_single,
+    "http_batch": http_batch,
+    "http_beside": http_beside,
     "end_to_end": end_to_end,
 }
 
@@ -46,21 +65,21 @@ MEASURES = {
 def main():
     options = _options()
     wanted = options.measures or list(MESSAGES)
-    clients = round_trips.clients() if "round_trips" in wanted else []
+    clients = {name: WITH_PEERS[name].clients() for name in wanted if name in WITH_PEERS}
     try:
-        versions = _made_ready(clients)
+        versions = _made_ready(wanted, clients)
     except Missing as missing:
         sys.exit(str(missing))
     about = {
         "quick": options.quick,
-        "machine": machine.described(),
+        "machine": machine.described() | disk.described(),
         "versions": versions,
         "sink_per_second": sink_rate.check(),
     }
     file = KEPT / ("quick.json" if options.quick or options.measures else "figures.json")
     found = []
     for name in wanted:
-        found += _measured(name, clients, quick=options.quick)
+        found += _measured(name, clients.get(name), quick=options.quick)
         figures.keep(file, about, found)  # each time: a run is long, and may break off
     print(figures.table(found))
 
@@ -75,18 +94,24 @@ def _options():
     return options
 
 
-def _made_ready(clients):
+def _made_ready(wanted, clients):
     """Their versions, once everything that any measure needs is there."""
+    disk.use()
     need("smtp-sink", "smtp-sink", "postfix")
     if binaries() is None:
         raise Missing("PostgreSQL", "there is no initdb. Install it: apt-get install postgresql")
-    return {client.name: client.made_ready() for client in clients}
+    if {"relay", "latency"} & set(wanted):
+        family.made_ready()
+    if "relay" in wanted:
+        smtp_source.made_ready()
+    versions = {"Django": importlib.metadata.version("django")}
+    return versions | {client.name: client.made_ready() for each in clients.values() for client in each}
 
 
 def _measured(name, clients, *, quick):
     repetitions, messages = 1 if quick else REPETITIONS, MESSAGES[name][quick]
-    if name == "round_trips":
-        return round_trips.measure(clients, repetitions, messages, _tell)
+    if clients:
+        return WITH_PEERS[name].measure(clients, repetitions, messages, _tell)
     found = MEASURES[name].measure(repetitions, messages)
     for figure in found:
         _tell(figure)

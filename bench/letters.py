@@ -1,9 +1,11 @@
 """The messages that are sent, the same for everybody."""
 
+import json
 from email.message import EmailMessage
 
 SENDER = "office@example.org"
 SIZE = 4096  # bytes of text
+POSTED = 1536  # bytes of JSON
 LINE = "The quick brown fox jumps over the lazy dog, and then it does so again.\n"
 
 
@@ -26,3 +28,12 @@ def composed(number, size=SIZE):
     message["Date"] = "Thu, 01 Jan 2026 00:00:00 +0000"
     message.set_content(text_of(size))
     return message.as_bytes().replace(b"\n", b"\r\n")
+
+
+def posted(number, size=POSTED):
+    """A message as JSON for the API, of so many bytes: text and HTML, as most applications send both."""
+    subject, recipient = f"Message {number:07}", recipient_of(f"{number:07}")
+    paragraph = f"<p>{LINE.strip()}</p>\n"
+    values = {"to": [recipient], "subject": subject, "text": LINE * 6, "html": paragraph * 10}
+    values["text"] += "x" * (size - len(json.dumps(values)))
+    return json.dumps(values).encode()

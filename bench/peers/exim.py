@@ -1,8 +1,9 @@
 """Exim: Debian's package, unpacked beside the installed Postfix that it may not be installed with.
 
-Messages are taken into a spool of our own. A queue run in two stages (`-qqf`) first finds out that all go the
-same way; then a delivery hands its open session to the next. The binary insists on Debian's user for it,
-takes libraries from the system's cache only, being set-uid, and keeps its privileges only with a
+Its spool is our own. To send, messages are taken into it, then a queue run in two stages (`-qqf`) first
+finds out that all go the same way, and a delivery hands its open session to the next. To relay, its daemon
+takes them, and starts a delivery for each at once, which is its way. The binary insists on Debian's user for
+it, takes libraries from the system's cache only, being set-uid, and keeps its privileges only with a
 configuration where Debian has it: a mount namespace shows it files of our own in these places. Needs root.
 """
 
@@ -14,11 +15,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.letters import SENDER, composed, recipient_of
-from bench.peers.peer import BUILD, Missing, fetch, need, run
+from bench.peers.peer import BUILD, Missing, answers, fetch, need, run
+from system.product import free_port, until
 
 PACKAGES = ("exim4-daemon-light", "libidn12")
 HOME = BUILD / "exim"
 BINARY = HOME / "usr" / "sbin" / "exim4"
+LEFT_OVER = 10  # seconds until a message is looked at again whose own delivery could not be made
 USER = 64900  # of nobody else; its name is Debian's, which the binary was built with
 
 CONFIGURATION = """\
@@ -28,8 +31,10 @@ log_file_path = {home}/spool/log/%slog
 primary_hostname = mail.example.org
 local_interfaces = 127.0.0.1
 keep_environment =
-queue_only
-remote_max_parallel = 1
+{settings}
+begin acl
+all:
+  accept
 begin routers
 next_hop:
   driver = manualroute
@@ -44,6 +49,18 @@ next_hop:
   hosts_avoid_tls = *
 begin retry
 * * F,1h,1m
+"""
+
+SENDING = """\
+queue_only
+remote_max_parallel = 1
+"""
+RELAYING = """\
+daemon_smtp_ports = {port}
+acl_smtp_rcpt = all
+smtp_accept_max = 100
+smtp_accept_max_per_connection = 0
+smtp_accept_queue_per_connection = 0
 """
 
 # Words: the folder with the files that are shown in place of the system's, then the command.
@@ -62,6 +79,7 @@ class Exim:
 
     name = "Exim"
     on_disk = True
+    fewer = 5
 
     def made_ready(self):
         if os.geteuid() != 0:
@@ -70,7 +88,7 @@ class Exim:
         if not BINARY.exists():
             self._unpack()
         with tempfile.TemporaryDirectory() as name:
-            _prepare(Path(name), port=25)
+            _prepare(Path(name), 25, SENDING)
             return _exim(Path(name), "-bV").split()[2]
 
     def _unpack(self):
@@ -86,7 +104,7 @@ class Exim:
     def sending(self, port, messages):
         with tempfile.TemporaryDirectory(prefix="vgm-bench-exim-") as name:
             home = Path(name)
-            _prepare(home, port)
+            _prepare(home, port, SENDING)
             for number in range(messages):
                 _exim(home, "-f", SENDER, recipient_of(number), text=composed(number).decode())
             command = _command(home, "-qqf")
@@ -95,12 +113,27 @@ class Exim:
                 if running.wait(60) != 0:
                     raise RuntimeError(f"Exim ended with {running.returncode}")
 
+    @contextmanager
+    def relaying(self, port, _messages):
+        with tempfile.TemporaryDirectory(prefix="vgm-bench-exim-", ignore_cleanup_errors=True) as name:
+            home = Path(name)
+            own_port = free_port()
+            _prepare(home, port, RELAYING.format(port=own_port))
+            command = _command(home, "-bdf", f"-q{LEFT_OVER}s")
+            with subprocess.Popen(command, env=_environment()) as daemon:
+                try:
+                    until(lambda: answers(own_port), 20, what="an answer of Exim")
+                    yield own_port, daemon
+                    until(lambda: not any((home / "spool" / "input").glob("*")), 20, what="an empty spool")
+                finally:
+                    daemon.terminate()
 
-def _prepare(home, port):
+
+def _prepare(home, port, settings):
     home.chmod(0o755)
     (home / "spool").mkdir()
     os.chown(home / "spool", USER, USER)
-    (home / "conf").write_text(CONFIGURATION.format(home=home, port=port, exim=BINARY))
+    (home / "conf").write_text(CONFIGURATION.format(home=home, port=port, exim=BINARY, settings=settings))
     for kind, line in (("passwd", f"{USER}:{USER}::/nonexistent:/usr/sbin/nologin"), ("group", f"{USER}:")):
         there = Path("/etc", kind).read_text()
         (home / kind).write_text(f"{there}Debian-exim:x:{line}\n")

@@ -1,7 +1,9 @@
 """Postfix: instances of our own, no system service. Needs root, as its master does.
 
-Messages are taken by its smtpd and kept on hold; then they are let go together. One delivery at a time, and
-its cache of sessions on for every destination, with no limit of its time or its messages.
+Its cache of sessions is on for every destination, with no limit of its time or its messages. To send,
+messages are taken by its smtpd and kept on hold; then they are let go together, one delivery at a time. To
+relay, they are taken and delivered by as many processes as Debian's settings allow, and as many sessions as
+ours uses.
 """
 
 import os
@@ -14,7 +16,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.letters import SENDER, composed, recipient_of
-from bench.peers.peer import Missing, need, run
+from bench.peers.peer import Missing, answers, need, run
 from system.postfix import COMMON
 from system.product import free_port, until
 
@@ -25,15 +27,21 @@ MAIN = (
     + """\
 mynetworks = 127.0.0.0/8
 smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_client_restrictions = static:hold
 smtp_connection_cache_destinations = static:all
 smtp_connection_cache_time_limit = 60s
 smtp_connection_reuse_time_limit = 1h
 connection_cache_ttl_limit = 60s
+"""
+)
+SENDING = """\
+smtpd_client_restrictions = static:hold
 smtp_destination_concurrency_limit = 1
 initial_destination_concurrency = 1
 """
-)
+RELAYING = """\
+smtp_destination_concurrency_limit = 20
+initial_destination_concurrency = 20
+"""
 
 SERVICES = """\
 127.0.0.1:{port} inet n - n - - smtpd
@@ -45,7 +53,7 @@ bounce unix - - n - 0 bounce
 defer unix - - n - 0 bounce
 trace unix - - n - 0 bounce
 proxymap unix - - n - - proxymap
-smtp unix - - n - 1 smtp
+smtp unix - - n - {senders} smtp
 scache unix - - n - 1 scache
 error unix - - n - - error
 retry unix - - n - - error
@@ -71,20 +79,34 @@ class Postfix:
         with tempfile.TemporaryDirectory(prefix="vgm-bench-postfix-", ignore_cleanup_errors=True) as name:
             home = Path(name)
             own_port = free_port()
-            _configure(home, own_port, port)
+            _configure(home, own_port, port, SENDING, senders="1")
             with _running(home, own_port) as master:
                 _hand_over(own_port, messages)
                 _let_go(home)
                 yield master
 
+    @contextmanager
+    def relaying(self, port, _messages):
+        with tempfile.TemporaryDirectory(prefix="vgm-bench-postfix-", ignore_cleanup_errors=True) as name:
+            home = Path(name)
+            own_port = free_port()
+            _configure(home, own_port, port, RELAYING, senders="-")
+            with _running(home, own_port) as master:
+                yield own_port, master
+                until(lambda: not _queued(home), 20, what="an empty queue of Postfix")
 
-def _configure(home, own_port, next_hop):
+
+def _queued(home):
+    return [file for file in (home / "queue").glob("[aimd]*/**/*") if file.is_file()]
+
+
+def _configure(home, own_port, next_hop, settings, senders):
     home.chmod(0o755)
     for folder in ("etc", "queue", "data"):
         (home / folder).mkdir(mode=0o755)
     shutil.chown(home / "data", "postfix")
-    values = {"home": home, "port": own_port, "next_hop": next_hop}
-    (home / "etc" / "main.cf").write_text(MAIN.format(**values))
+    values = {"home": home, "port": own_port, "next_hop": next_hop, "senders": senders}
+    (home / "etc" / "main.cf").write_text(MAIN.format(**values) + settings)
     (home / "etc" / "master.cf").write_text(SERVICES.format(**values))
     run("postfix", "-c", home / "etc", "check", env=_environment(home))
 
@@ -99,20 +121,12 @@ def _running(home, own_port):
     command = [MASTER, "-c", home / "etc", "-d"]
     master = subprocess.Popen(command, env=_environment(home), stdin=quiet, stdout=quiet, stderr=quiet)
     try:
-        until(lambda: _answers(own_port), 20, what="an answer of Postfix")
+        until(lambda: answers(own_port), 20, what="an answer of Postfix")
         yield master
     finally:
         master.terminate()
         master.wait(10)
         time.sleep(0.1)  # its daemons notice that the master is gone
-
-
-def _answers(port):
-    try:
-        smtplib.SMTP("127.0.0.1", port, timeout=5).quit()
-    except OSError:
-        return False
-    return True
 
 
 def _hand_over(port, messages):

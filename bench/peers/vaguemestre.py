@@ -1,4 +1,8 @@
-"""Ours, for the measures that have peers: the courier process alone, with a connection of one session."""
+"""Ours, for the measures that have peers.
+
+To send, the courier process alone, with a connection of one session; to relay, all that `vaguemestre up`
+starts, with a connection of twenty.
+"""
 
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -6,6 +10,11 @@ from importlib.metadata import version
 from bench.courier import running
 from bench.ledger import Ledger
 from bench.letters import SIZE
+from bench.whole import expect, whole
+from system.product import until
+
+SESSIONS = 20
+RECORDED = "SELECT count(*) FROM ledger_delivery WHERE state <> 'accepted'"
 
 
 class Vaguemestre:
@@ -23,3 +32,10 @@ class Vaguemestre:
             ledger.fill(messages, SIZE)
             with running(ledger) as courier:
                 yield courier.process
+
+    @contextmanager
+    def relaying(self, port, messages):
+        with whole(port, SESSIONS) as product:
+            yield product.submission_port, product.running
+            until(lambda: product.rows(RECORDED) == [(0,)], 20, what="the last record")
+            expect(product, "accepted", messages)
