@@ -39,8 +39,7 @@ _OWN_PREFIXES = ("dkim-", "content-", "x-vaguemestre-")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HIDING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # bidirectional marks: invoice[RLO]fdp.exe
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f\ud800-\udfff]")
-_LINE_BREAK = re.compile(r"\r\n|\r|\n")
+_NO_TEXT = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"  # noqa: S105  RFC 2045's word for it
@@ -207,12 +206,28 @@ def _multipart(kind: str, parts: Sequence[_Part]) -> _Part:
 
 
 def _text(path: str, subtype: str, text: str) -> _Part:
-    if _NO_TEXT.search(text):
-        raise Invalid(path, "control_characters", "There is a control character in the text; remove it.")
-    raw = _LINE_BREAK.sub("\r\n", text).encode()
-    encoding, body = _carried(raw if raw.endswith(b"\r\n") else raw + b"\r\n")
+    encoding, body = _carried(_in_lines(_octets(path, text)))
     fields = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
     return _Part(fields.encode(), body)
+
+
+def _octets(path: str, text: str) -> bytes:
+    """Text in UTF-8. Deleting octets and measuring what is left takes a tenth of a pattern's time."""
+    try:
+        raw = text.encode()
+    except UnicodeEncodeError:  # half of a surrogate pair
+        raw = b"\0"
+    if len(raw.translate(None, _NO_TEXT)) != len(raw):
+        raise Invalid(path, "control_characters", "There is a control character in the text; remove it.")
+    return raw
+
+
+def _in_lines(raw: bytes) -> bytes:
+    """The same with CRLF for each of its line breaks, and behind the last line."""
+    if b"\r" in raw:
+        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+    raw = raw.replace(b"\n", b"\r\n")
+    return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
 
 
 def _carried(raw: bytes) -> tuple[str, bytes]:

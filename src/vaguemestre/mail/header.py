@@ -27,7 +27,10 @@ LONGEST_WORD = 900  # octets that may stay unfolded: a line has at most 998
 _NAME = re.compile(r"[!-9;-~]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
-_LITERAL = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/")
+_LITERAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
+_SINGLE = {character: character.encode() for character in _LITERAL} | {" ": b"_"}  # in Q one octet each
+_SINGLE_OCTETS = "".join(_SINGLE).encode()
+_FRAME = len("=?utf-8?q??=")  # around an encoded word's text
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]+(?==\?)")
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")
 
@@ -130,35 +133,35 @@ def _folded(name: str, words: Iterable[str]) -> bytes:
 
 def _encoded(text: str, indent: int) -> Iterator[str]:
     """Encoded words in UTF-8 (RFC 2047 §5), whole characters in each; the first leaves room for the name."""
-    in_q = _shorter_in_q(text)
-    room = max(WORD_LIMIT - indent, 30) - len("=?utf-8?q??=")
-    pending: list[str] = []
-    size = 0
-    for character in text:
-        piece = _quoted(character) if in_q else character
-        octets = len(piece.encode())
-        if pending and (size + octets if in_q else (size + octets + 2) // 3 * 4) > room:
-            yield _encoded_word(pending, in_q=in_q)
-            pending, size, room = [], 0, WORD_LIMIT - len("=?utf-8?q??=")
-        pending.append(piece)
-        size += octets
-    yield _encoded_word(pending, in_q=in_q)
+    first, further = max(WORD_LIMIT - indent, 30) - _FRAME, WORD_LIMIT - _FRAME
+    if _shorter_in_q(text.encode()):
+        for word in _joined([_quoted(character) for character in text], first, further):
+            yield f"=?utf-8?q?{word.decode()}?="
+    else:
+        # Base64 makes four characters of three octets.
+        for word in _joined([character.encode() for character in text], first // 4 * 3, further // 4 * 3):
+            yield f"=?utf-8?b?{base64.b64encode(word).decode()}?="
 
 
-def _shorter_in_q(text: str) -> bool:
-    octets = len(text.encode())
-    single = sum(character in _LITERAL or character == " " for character in text)
-    return single + 3 * (octets - single) <= octets * 4 / 3
+def _joined(pieces: Sequence[bytes], room: int, further: int) -> Iterator[bytes]:
+    """The pieces in words of at most `room` octets, those behind the first in `further`."""
+    whole = b"".join(pieces)
+    if len(whole) <= room:
+        yield whole
+        return
+    word = b""
+    for piece in pieces:
+        if word and len(word) + len(piece) > room:
+            yield word
+            word, room = b"", further
+        word += piece
+    yield word
 
 
-def _quoted(character: str) -> str:
-    if character in _LITERAL:
-        return character
-    return "_" if character == " " else "".join(f"={octet:02X}" for octet in character.encode())
+def _shorter_in_q(octets: bytes) -> bool:
+    tripled = len(octets.translate(None, _SINGLE_OCTETS))
+    return len(octets) + 2 * tripled <= len(octets) * 4 / 3
 
 
-def _encoded_word(pieces: list[str], *, in_q: bool) -> str:
-    text = "".join(pieces)
-    if in_q:
-        return f"=?utf-8?q?{text}?="
-    return f"=?utf-8?b?{base64.b64encode(text.encode()).decode('ascii')}?="
+def _quoted(character: str) -> bytes:
+    return _SINGLE.get(character) or b"".join(b"=%02X" % octet for octet in character.encode())
