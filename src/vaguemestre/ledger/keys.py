@@ -1,7 +1,8 @@
 """API keys: how a submitter is known (RFC 6409 §4.3, RFC 6750).
 
 A key is `vgm_` + 12 characters by which it is found + `_` + 43 characters of secret. Its SHA-256 is kept, and
-compared in constant time; the key itself is shown once.
+compared in constant time; the key itself is shown once. A process trusts a key that only sends and reads for
+five seconds after it was checked, and not beyond a revocation of its own (`known_keys`).
 """
 
 from __future__ import annotations
@@ -16,10 +17,12 @@ from ipaddress import ip_network
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
 from django.db.models import Q
 
 from vaguemestre.ledger import journal
 from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.known_keys import KnownKeys
 from vaguemestre.ledger.models import ApiKey, Stream
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.mail.errors import Invalid
@@ -29,6 +32,9 @@ SCOPES = ("send", "read", "connections", "admin")
 _SHAPE = re.compile(r"vgm_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 _SEEN_EVERY = timedelta(minutes=1)
 _NO_DIGEST = hashlib.sha256(b"no such key").hexdigest()
+# A key that may change settings, or make another key, is worth a look at every request.
+_LASTING = frozenset({"connections", "admin"})
+_known = KnownKeys()
 
 
 def create(  # noqa: PLR0913  what a key may be limited to, each by its name
@@ -78,15 +84,32 @@ def authenticate(text: str, now: datetime) -> ApiKey | None:
     """
     if not _SHAPE.fullmatch(text):
         return None
+    digest = _digest(text)
+    key = _known.get(digest, now) or _looked_up(text, digest, now)
+    if key is not None:
+        _note_use(key, now)
+    return key
+
+
+def _looked_up(text: str, digest: str, now: datetime) -> ApiKey | None:
+    began = _known.forgotten
     key = ApiKey.objects.filter(prefix=text[: len("vgm_") + 12]).first()
-    right = hmac.compare_digest(key.digest if key else _NO_DIGEST, _digest(text))
+    right = hmac.compare_digest(key.digest if key else _NO_DIGEST, digest)
     if key is None or not right or key.revoked_at is not None:
         return None
-    if key.last_used_at is None or now - key.last_used_at > _SEEN_EVERY:
-        with writing():  # on SQLite a statement of its own would stand behind every writer that has the lock
-            unseen = Q(last_used_at=None) | Q(last_used_at__lt=now)
-            ApiKey.objects.filter(unseen, pk=key.pk).update(last_used_at=now)
+    if _LASTING.isdisjoint(key.scopes):
+        _known.keep(digest, key, now, began)
     return key
+
+
+def _note_use(key: ApiKey, now: datetime) -> None:
+    """When it was last used, at most once a minute."""
+    if key.last_used_at is not None and now - key.last_used_at <= _SEEN_EVERY:
+        return
+    key.last_used_at = now  # first, so that of many threads that hold this key one goes on
+    with writing():  # on SQLite a statement of its own would stand behind every writer that has the lock
+        unseen = Q(last_used_at=None) | Q(last_used_at__lt=now - _SEEN_EVERY)
+        ApiKey.objects.filter(unseen, pk=key.pk).update(last_used_at=now)
 
 
 def all_keys() -> list[ApiKey]:
@@ -111,6 +134,9 @@ def revoke(uid: str, actor: str, now: datetime) -> ApiKey:
             key.revoked_at = now
             key.save()
             journal.record("key", str(key.uid), "revoked", actor, now, {})
+        # At once for the rest of this transaction, and again for what others read before its commit.
+        _known.forget_all()
+        transaction.on_commit(_known.forget_all)
     return key
 
 
