@@ -186,10 +186,10 @@ def test_a_host_that_is_not_ours_is_a_400_problem_for_the_api_and_a_page_for_peo
 
 
 def test_what_breaks_outside_a_view_is_a_500_problem_without_detail(api, monkeypatch):
-    def broken(self, request):
+    def broken(self):
         raise RuntimeError("secret detail")
 
-    monkeypatch.setattr("django.middleware.common.CommonMiddleware.process_request", broken)
+    monkeypatch.setattr("django.http.HttpRequest.get_host", broken)
     response = Api(api.key).get("/connections")
     assert response.status_code == 500
     assert b"secret" not in response.content

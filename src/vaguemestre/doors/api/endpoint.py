@@ -78,7 +78,7 @@ def endpoint(  # noqa: PLR0913  an operation has these properties
             demand(request, scopes)
             _refuse_unstorable(request, values)
             with translation.override(LANGUAGE):
-                if heeds_key and "Idempotency-Key" in request.headers:
+                if heeds_key and "HTTP_IDEMPOTENCY_KEY" in request.META:
                     return _once(request, functools.partial(view, request, **values))
                 answer = view(request, **values)
                 return _response(answer) if isinstance(answer, Answer) else answer
@@ -115,7 +115,7 @@ def _once(request: HttpRequest, do: Callable[[], Answer | HttpResponseBase]) -> 
         # As text: PostgreSQL keeps the keys of JSON in another order; the same answer is the same bytes.
         return answer.status, {"rendered": render(answer.body).decode()}
 
-    key = request.headers["Idempotency-Key"]
+    key = request.META["HTTP_IDEMPOTENCY_KEY"]
     if len(key) > KEY_LIMIT or not _KEY.fullmatch(key):
         message = f"An Idempotency-Key has 1 to {KEY_LIMIT} printable characters."
         raise Rejected(400, message, at="Idempotency-Key")

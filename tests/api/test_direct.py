@@ -1,0 +1,58 @@
+"""The API's requests pass by what is for pages only, and their answers are guarded as pages are."""
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.test import Client
+
+from api.client import Api
+
+pytestmark = pytest.mark.django_db
+
+GUARDS = [
+    "Content-Security-Policy",
+    "Cross-Origin-Opener-Policy",
+    "Referrer-Policy",
+    "X-Content-Type-Options",
+    "X-Frame-Options",
+]
+
+
+def test_every_answer_of_the_api_has_the_security_headers_of_a_page(api):
+    page = Client().get("/accounts/login/")
+    answers = [
+        api.get("/streams"),
+        api.get("/openapi.json"),
+        api.get("/nothing"),
+        api.post("/messages", raw=b"{"),
+        api.get("/streams", Host="evil.example"),
+        Api().get("/streams"),
+    ]
+    assert [answer.status_code for answer in answers] == [200, 200, 404, 400, 400, 401]
+    for answer in answers:
+        assert {name: answer[name] for name in GUARDS} == {name: page[name] for name in GUARDS}
+        assert "Accept-Language" in answer["Vary"]
+        assert answer["Content-Length"] == str(len(answer.content))
+
+
+def test_a_signed_in_person_s_cookie_opens_nothing_and_none_is_set(settings):
+    browser = Client()
+    browser.force_login(get_user_model().objects.create(email="a@example.org"))
+    assert settings.SESSION_COOKIE_NAME in browser.cookies
+    for method, path in [("GET", "/api/v1/streams"), ("POST", "/api/v1/messages")]:
+        answer = browser.generic(method, path, b"{}", content_type="application/json")
+        assert answer.status_code == 401
+        assert not answer.cookies
+
+
+def test_the_texts_are_english_whatever_the_browser_prefers_and_whoever_asked_before(api):
+    Client().get("/accounts/login/", headers={"Accept-Language": "fr"})
+    answer = api.post("/messages", {"to": "a@example.net", "text": "x"}, Accept_Language="fr")
+    assert answer["Content-Language"] == "en"
+    assert answer.json()["reason"]["text"] == "No connection is active. The message leaves once one is."
+    refused = api.post("/messages", {"to": "nobody", "text": "x"}, Accept_Language="fr")
+    assert "is not an email address" in refused.json()["detail"]
+
+
+def test_an_address_that_no_pattern_takes_is_a_404_problem(api):
+    assert api.get("/a\nb").status_code == 404
+    assert api.get("//").status_code == 404
