@@ -144,7 +144,7 @@ def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusa
 def _revoked(drafts: Sequence[Draft]) -> set[int]:
     """The keys among the submitters' that were revoked since they came."""
     submitters = (one.submission.submitter for one in drafts)
-    keys = {key.pk for key in submitters if key is not None}
+    keys = {key.id for key in submitters if key is not None}
     if not keys:
         return keys
     asked = as_json({"id": key} for key in keys)
@@ -165,7 +165,7 @@ def _placed(
     one: Draft, present: Routing, revoked: Collection[int], gone: Collection[int]
 ) -> Placed | Refusal:
     submission = one.submission
-    if submission.submitter is not None and submission.submitter.pk in revoked:
+    if submission.submitter is not None and submission.submitter.id in revoked:
         return Refusal(Invalid("key", "key_revoked", "This key was revoked."))
     if submission.parcel is not None and submission.parcel.id in gone:
         message = "The content was not kept that long; hand it over again."
@@ -188,7 +188,8 @@ def _answer(
 ) -> Answer:
     """What routing answers; decided once for all that ask the same under one configuration."""
     null = one.submission.envelope.reverse_path is None
-    asked = (stream, None if explicit is None else explicit.id, one.header_from, one.reply_to, null)
+    explicit_id = None if explicit is None else explicit.id
+    asked = (one.submission.stream, explicit_id, one.header_from, one.reply_to, null)
     known: Answer | None = present.answers.get(asked)
     if known is None:
         from_ = named(None if one.header_from is None else json.loads(one.header_from))

@@ -28,10 +28,12 @@ _MESSAGE = (
 _CHUNK = ("message_id", "position", "data")
 _DELIVERY = (
     "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "route",
-    "reason", "rules", "next_attempt_at", "retry_age", "expires_at", "counted", "spent", "orphaned", "doubts",
-    "doubt_reason", "last_text", "dsn_due",
+    "reason", "rules", "next_attempt_at", "retry_age", "expires_at",
 )  # fmt: skip
-_NEW = (0, 0.0, 0, 0, "", "", False)  # what a delivery begins with, from `counted` on
+_NEW = {
+    "counted": "0", "spent": "0.0", "orphaned": "0", "doubts": "0", "doubt_reason": "''", "last_text": "''",
+    "dsn_due": "false",
+}  # fmt: skip
 _EVENT = ("delivery_id", "at", "state", "detail")
 
 
@@ -70,15 +72,17 @@ def store(placed: Sequence[Placed], epoch: int, now: datetime) -> None:
     """Write the messages, their contents, deliveries and first events."""
     if not placed:
         return
-    at = stored(now)
-    deliveries = sum(len(one.draft.submission.envelope.recipients) for one in placed)
-    own = iter(numbers("ledger_message", sum(one.draft.submission.parcel is None for one in placed)))
+    at, received_by = stored(now), ehlo_name()
+    drawn = numbers(
+        message=sum(one.draft.submission.parcel is None for one in placed),
+        delivery=sum(len(one.draft.submission.envelope.recipients) for one in placed),
+    )
+    own = iter(drawn["message"])
     keyed = [(_number(one, own), one) for one in placed]
-    due = _deliveries(keyed, iter(numbers("ledger_delivery", deliveries)), epoch, now)
-    received_by = ehlo_name()
+    due = _deliveries(keyed, iter(drawn["delivery"]), epoch, now)
     insert("ledger_message", _MESSAGE, [_message(key, one, received_by, at) for key, one in keyed])
     insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
-    insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due])
+    insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due], _NEW)
     insert("ledger_event", _EVENT, [(row[0], at, row[5], event) for row, event in due])
     arrived = [-key for key, _ in keyed if key < 0]
     if arrived:
@@ -95,9 +99,9 @@ def _message(key: int, one: Placed, received_by: str, at: object) -> tuple[objec
     reverse_path = submission.envelope.reverse_path
     return (
         key,
-        stored(draft.uid),
+        draft.uid.hex,  # both databases take it for an id
         submission.via.value,
-        None if submission.submitter is None else submission.submitter.pk,
+        None if submission.submitter is None else submission.submitter.id,
         one.stream_id,
         one.explicit_id,
         "" if reverse_path is None else reverse_path.wire,
@@ -114,7 +118,7 @@ def _message(key: int, one: Placed, received_by: str, at: object) -> tuple[objec
         submission.size,
         draft.sha256,
         at,
-        None if submission.resent_from is None else submission.resent_from.pk,
+        None if submission.resent_from is None else submission.resent_from.id,
     )
 
 
@@ -136,9 +140,10 @@ def _deliveries(
         later = submission.send_at is not None and submission.send_at > now
         due = stored(submission.send_at) if later else at
         common = (answer.state, answer.connection_id, epoch, answer.route, answer.reason, answer.rules)
-        times = (due, one.retry_age, stored(submission.expires_at))
+        expires = None if submission.expires_at is None else stored(submission.expires_at)
+        times = (due, one.retry_age, expires)
         for recipient in submission.envelope.recipients:
             wire = recipient.wire
             asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
-            rows.append(((next(own), key, wire, *asked, *common, *times, *_NEW), answer.event))
+            rows.append(((next(own), key, wire, *asked, *common, *times), answer.event))
     return rows

@@ -11,9 +11,11 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
+import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 type Row = dict[str, Any]
@@ -24,6 +26,9 @@ _IN_INDEX_ORDER = """
 SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
        set_config('jit', 'off', true)
 """
+_SEQUENCES = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('ledger_message', 'ledger_delivery')"
+_DRAWN = "ARRAY(SELECT nextval('ledger_{name}_id_seq') FROM generate_series(1, %({name})s)) AS {name}"
+_ROWS = 64  # of one statement
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
 
 
@@ -77,29 +82,56 @@ def stored(value: object) -> Any:
     return value
 
 
-def insert(table: str, columns: Sequence[str], values: Sequence[Sequence[Any]]) -> None:
-    """Rows into a table, each value as `stored` gives it."""
-    into = f"INSERT INTO {table} ({', '.join(columns)}) VALUES "  # noqa: S608  names of our own
-    row = f"({', '.join(['%s'] * len(columns))})"
-    with connection.cursor() as cursor:
-        if not on_postgresql():
-            cursor.executemany(into + row, values)
-            return
-        for piece in chunked(values, 1_000):
-            cursor.execute(into + ", ".join([row] * len(piece)), [one for each in piece for one in each])
+def insert(
+    table: str, columns: Sequence[str], values: Sequence[Sequence[Any]], new: Mapping[str, str] | None = None
+) -> None:
+    """Rows into a table: of each the values of some columns, as `stored` gives them, and the same for others.
+
+    Args:
+        table: its name.
+        columns: what a row of `values` holds.
+        values: row by row.
+        new: what all rows have in further columns, as literals.
+    """
+    literals = tuple((new or {}).items())
+    with _binding() as cursor:
+        for piece in chunked(values, _ROWS):
+            statement = _inserting(table, tuple(columns), literals, len(piece))
+            cursor.execute(statement, [value for row in piece for value in row])
 
 
-def numbers(table: str, count: int) -> Sequence[int]:
-    """The next primary keys of a table, rising. On SQLite they are ours as long as the transaction lasts."""
+@contextmanager
+def _binding() -> Iterator[Any]:
+    """A cursor that hands values over beside the statement: Django's for PostgreSQL writes them into it."""
     if on_postgresql():
-        drawn = rows("SELECT nextval(%(of)s) AS id FROM generate_series(1, %(count)s)", {
-            "of": f"{table}_id_seq", "count": count,
-        })  # fmt: skip
-        return sorted(row["id"] for row in drawn)
+        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+            yield cursor
+    else:
+        with connection.cursor() as cursor:
+            yield cursor
+
+
+@lru_cache(maxsize=1_024)
+def _inserting(table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int) -> str:
+    """One statement for all rows: half the time of one for each, and the driver is left once."""
+    names = ", ".join((*columns, *(name for name, _ in new)))
+    row = ", ".join((*["%s"] * len(columns), *(literal for _, literal in new)))
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}"  # noqa: S608  our own names
+
+
+def numbers(**counts: int) -> dict[str, Sequence[int]]:
+    """The next primary keys of tables of the ledger, rising: as many of each as are asked for.
+
+    On SQLite they are ours as long as the transaction lasts.
+    """
+    if on_postgresql():
+        drawn = ", ".join(_DRAWN.format(name=name) for name in counts)
+        (found,) = rows(f"SELECT {drawn}", counts)
+        return {name: sorted(found[name]) for name in counts}
     # AUTOINCREMENT: a number used once is not used again, and what is inserted moves the sequence on.
-    found = rows("SELECT seq FROM sqlite_sequence WHERE name = %(of)s", {"of": table})
-    first = (found[0]["seq"] if found else 0) + 1
-    return range(first, first + count)
+    last = {row["name"]: row["seq"] for row in rows(_SEQUENCES, {})}
+    first = {name: last.get(f"ledger_{name}", 0) + 1 for name in counts}
+    return {name: range(first[name], first[name] + count) for name, count in counts.items()}
 
 
 def moment(value: object) -> datetime:

@@ -11,6 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from django.conf import settings
@@ -20,9 +21,11 @@ from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Submission
+from vaguemestre.mail.address_list import parse_addresses
 from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import raw_value
 from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.state import OnDoubt
@@ -64,7 +67,7 @@ def draft(submission: Submission, now: datetime) -> Draft:
     return Draft(
         submission=submission,
         uid=new_id(),
-        header_from=None if from_ is None else json.dumps({"email": from_.mailbox.wire, "name": from_.name}),
+        header_from=None if from_ is None else _as_kept(from_),
         reply_to=printable(content.text("Reply-To") or ""),
         subject=printable(content.text("Subject") or "", 500),
         message_id=printable(content.value("Message-ID") or "", LINE_LIMIT).strip(),
@@ -80,21 +83,38 @@ def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:
             what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
     """
     key = name.lower().encode()
-    fields = sum(known == key for known, _ in content.fields)
+    fields = [raw for known, raw in content.fields if known == key]
     if not fields:
         return None
-    if fields > 1:
+    if len(fields) > 1:
         raise Refusal(Invalid(name.lower(), "header_twice", f"The header {name} is there twice."))
+    return _only(name, raw_value(fields[0]))
+
+
+@lru_cache(maxsize=1_024)
+def _as_kept(from_: NamedMailbox) -> str:
+    """Few senders are in use at once."""
+    return json.dumps({"email": from_.mailbox.wire, "name": from_.name})
+
+
+def _only(name: str, value: str) -> NamedMailbox:
+    """The one mailbox of a header field."""
     try:
-        mailboxes = content.mailboxes(name, limit=RECIPIENT_LIMIT)
+        return _short(name, value) if len(value) <= LINE_LIMIT else _parsed(name, value)
     except Invalid as fault:
         raise Refusal(fault) from None
+
+
+def _parsed(name: str, value: str) -> NamedMailbox:
+    mailboxes = parse_addresses(value, name.lower(), RECIPIENT_LIMIT)
     if not mailboxes:
-        raise Refusal(Invalid(name.lower(), "address_syntax", f"The header {name} holds no email address."))
+        raise Invalid(name.lower(), "address_syntax", f"The header {name} holds no email address.")
     if len(mailboxes) > 1:
-        message = f"The header {name} names more than one address."
-        raise Refusal(Invalid(name.lower(), "address_single", message))
+        raise Invalid(name.lower(), "address_single", f"The header {name} names more than one address.")
     return mailboxes[0]
+
+
+_short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once
 
 
 def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -> None:

@@ -43,7 +43,7 @@ def keep(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
 
 def _kept(piece: Sequence[tuple[bytes, UUID]], now: datetime) -> dict[bytes, UUID]:
     at, before = stored(now), stored(now - KEPT)
-    values = [value for digest, uid in piece for value in (digest, stored(uid), at)]
+    values = [value for digest, uid in piece for value in (digest, uid.hex, at)]
     statement = _KEEP.format(rows=", ".join(["(%s, %s, %s)"] * len(piece)))
     with connection.cursor() as cursor:
         cursor.execute(statement, [*values, before, before])

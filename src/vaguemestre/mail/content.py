@@ -73,9 +73,14 @@ class Content:
         """(lower-case name, the whole field's bytes) in order."""
         return tuple((found[1].lower(), found[0]) for found in _fields(self.header_block))
 
+    @cached_property
+    def _first(self) -> dict[bytes, bytes]:
+        """The first field of each name."""
+        return dict(reversed(self.fields))
+
     def has(self, name: str) -> bool:
         """Whether a field of that name is there."""
-        return any(known == name.lower().encode() for known, _ in self.fields)
+        return name.lower().encode() in self._first
 
     def text(self, name: str) -> str | None:
         """The first field of that name, unfolded and decoded for people; None if there is none."""
@@ -84,8 +89,8 @@ class Content:
 
     def value(self, name: str) -> str | None:
         """The first field of that name, unfolded, its encoded words as they are; None if there is none."""
-        wanted = name.lower().encode()
-        return next((raw_value(raw) for known, raw in self.fields if known == wanted), None)
+        found = self._first.get(name.lower().encode())
+        return None if found is None else raw_value(found)
 
     def mailboxes(self, name: str, limit: int) -> tuple[NamedMailbox, ...]:
         """The addresses in all fields of that name.
