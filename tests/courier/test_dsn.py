@@ -34,10 +34,10 @@ async def hand_over(office, *recipients, reverse_path="app@example.net", via=Via
 
     def take():
         path = None if reverse_path is None else Mailbox.parse(reverse_path)
-        envelope = Envelope(path, tuple(map(Mailbox.parse, recipients or ("nobody@example.com",))))
-        message = accept(Submission(envelope, Content(RAW), via, **values), office.clock())
-        Delivery.objects.filter(message=message).update(notify=notify)
-        return message
+        to = recipients or ("nobody@example.com",)
+        envelope = Envelope(path, tuple(map(Mailbox.parse, to)))
+        asked = Submission(envelope, Content(RAW), via, notify=dict.fromkeys(to, notify), **values)
+        return accept(asked, office.clock())
 
     return await office.ask(take)
 

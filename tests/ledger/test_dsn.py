@@ -31,7 +31,7 @@ from ledger.kit import (
 from vaguemestre.ledger import connections, dsn, rerouting, retention, streams
 from vaguemestre.ledger.accept import CHUNK, Via
 from vaguemestre.ledger.contents import content_of
-from vaguemestre.ledger.models import Delivery, Message
+from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.resources import message_resource
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
@@ -43,13 +43,10 @@ TROUBLE = {"phase": "rcpt", "cause": "reply", "row": 14, "why": "recipient_refus
 SOON = later(seconds=1)
 
 
-def refused(
-    *recipients, reply=NO, trouble=TROUBLE, state=DeliveryState.REFUSED, ret="", office=None, **values
-):
+def refused(*recipients, reply=NO, trouble=TROUBLE, state=DeliveryState.REFUSED, office=None, **values):
     """A message taken by SMTP, ended by a courier."""
     office = office or connect()
     message = post(*recipients, **{"via": Via.SMTP} | values)
-    Message.objects.filter(pk=message.pk).update(ret=ret)
     lease, claim = staged(office)
     settle(lease, report(claim, state, NOW, reply, trouble=trouble), NOW)
     return message
@@ -232,9 +229,13 @@ def test_what_was_never_tried_has_no_attempt_and_no_server():
 
 def test_an_acceptance_that_was_to_be_reported_is_relayed():
     office = connect()
-    message = post(via=Via.SMTP)
-    Delivery.objects.filter(message=message).update(notify="SUCCESS,FAILURE", orcpt="rfc822;To@example.com")
-    Message.objects.filter(pk=message.pk).update(envid="QQ+2B1", ret="FULL")
+    post(
+        via=Via.SMTP,
+        notify={"to@example.com": "SUCCESS,FAILURE"},
+        orcpt={"to@example.com": "rfc822;To@example.com"},
+        envid="QQ+2B1",
+        ret="FULL",
+    )
     lease, claim = staged(office)
     settle(lease, report(claim, DeliveryState.ACCEPTED, NOW, Reply(250, "2.1.5 Ok")), NOW)
     made = sent()
@@ -316,13 +317,19 @@ def test_two_couriers_at_once_make_one():
 def test_one_that_is_killed_in_between_leaves_it_to_the_next():
     message = refused()
     dying = child("""
+from django.db import connection
 from vaguemestre.ledger import dsn
-from vaguemestre.ledger.database import writing
-with writing():
-    print(dsn.send(NOW + timedelta(seconds=1)), flush=True)
-    sys.stdin.read()
+
+def pause(execute, sql, *more):
+    if sql.startswith("UPDATE") and "dsn_due" in sql:
+        print("the notification is made, the mark still there", flush=True)
+        sys.stdin.read()
+    return execute(sql, *more)
+
+with connection.execute_wrapper(pause):
+    dsn.send(NOW + timedelta(seconds=1))
 """)
-    assert dying.stdout.readline() == "1\n"
+    assert dying.stdout.readline() == "the notification is made, the mark still there\n"
     os.kill(dying.pid, signal.SIGKILL)
     dying.communicate()
     assert (notifications(), only(message).dsn_due) == ([], True)

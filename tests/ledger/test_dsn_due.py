@@ -24,7 +24,7 @@ from ledger.kit import (
 from vaguemestre.ledger import keys, messages, queue, recovery, rerouting
 from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.evidence import entry_of, replay
-from vaguemestre.ledger.models import Chunk, Delivery
+from vaguemestre.ledger.models import Chunk
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
 
@@ -37,9 +37,8 @@ REFUSED, EXPIRED, ACCEPTED = DeliveryState.REFUSED, DeliveryState.EXPIRED, Deliv
 
 def handed_over(*recipients, notify="", **values):
     """A message taken by SMTP."""
-    message = post(*recipients, **{"via": Via.SMTP} | values)
-    Delivery.objects.filter(message=message).update(notify=notify)
-    return message
+    asked = dict.fromkeys(recipients or ("to@example.com",), notify)
+    return post(*asked, **{"via": Via.SMTP, "notify": asked} | values)
 
 
 def ended(state, reply=NO, **values):

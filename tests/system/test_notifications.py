@@ -1,0 +1,60 @@
+"""What an application hands over by SMTP and a server refuses comes back to it, whatever is killed meanwhile."""
+
+import smtplib
+import time
+from email import message_from_bytes
+
+import pytest
+
+from scripted.sink import Answer, SinkServer
+from system.product import Product, until
+
+COUNT = 40
+LETTER = "From: app@example.net\r\nSubject: Facture {n}\r\nMessage-ID: <{n}@example.net>\r\n\r\nGood day\r\n"
+
+
+def unknown(moment):
+    return Answer("550 5.1.1 No such user here") if "nobody" in moment.argument else None
+
+
+def hand_over(product, numbers):
+    with smtplib.SMTP("127.0.0.1", product.submission_port) as door:
+        door.login("app", product.key)
+        for n in numbers:
+            door.sendmail("app@example.net", [f"nobody{n}@example.com"], LETTER.format(n=n))
+
+
+def about(taken):
+    """The Message-ID that a report is about."""
+    return message_from_bytes(taken.content)["References"]
+
+
+@pytest.mark.parametrize(
+    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("pg_ctlcluster"))]
+)
+def test_each_refusal_comes_back_once_though_the_courier_is_killed(database):
+    with SinkServer(hooks={"rcpt": unknown}).in_thread() as sink, Product(database=database) as product:
+        product.api.connect(sink)
+        hand_over(product, range(COUNT // 2))
+        for _ in range(4):
+            time.sleep(0.7)
+            product.kill("courier")
+        hand_over(product, range(COUNT // 2, COUNT))
+        until(lambda: len(product.rows("SELECT 1 FROM ledger_message WHERE via = 'report'")) >= COUNT, 60)
+        time.sleep(2.5)  # a second one for any of them would be made by then
+        made = product.rows("SELECT uid FROM ledger_message WHERE via = 'report'")
+        assert len(made) == COUNT
+        until(
+            lambda: {about(one) for one in sink.accepted} == {f"<{n}@example.net>" for n in range(COUNT)}, 60
+        )
+        assert {one.recipients for one in sink.accepted} == {("app@example.net",)}
+        assert {one.mail for one in sink.accepted} == {""}
+        told = product.api.get("/messages?search=Facture 7".replace(" ", "%20"))["items"]
+        refused = product.message(next(one["id"] for one in told if one["via"] == "smtp"))
+        report = product.message(refused["deliveries"][0]["report"])
+        assert (report["via"], report["stream"], report["metadata"]) == (
+            "report",
+            "notifications",
+            {"reports_on": refused["id"]},
+        )
+        assert sink.faults == []
