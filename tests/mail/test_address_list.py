@@ -82,6 +82,22 @@ def test_i08_hostile_lists_take_no_time(text):
     assert time.process_time() - started < 1.5
 
 
+@given(
+    st.text(st.sampled_from("ab_é'.&+-= ?"), min_size=1, max_size=20),
+    st.sampled_from(["a@b.c", "é@b.c", "a b@c.d", "a", "<a@b.c", "a@b.c ", "=?utf-8?q?a?=@b.c"]),
+)
+def test_a_plain_name_before_an_address_is_read_as_in_a_list(name, address):
+    text = f"{name} <{address}>"
+    assert answer(lambda: [parse_named(text, "to")]) == answer(lambda: [*parse_addresses(text, "to", 2)])
+
+
+def answer(read):
+    try:
+        return read()
+    except Invalid as refused:
+        return refused.field, refused.code
+
+
 @given(st.text(st.sampled_from('<>()[]@:;,."\\ =?ab_é\t\0\r\n'), max_size=40))
 def test_reading_a_list_answers_or_refuses(text):
     try:

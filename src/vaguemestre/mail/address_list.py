@@ -27,6 +27,8 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_PLAIN_NAMED = re.compile(r"([\w'.&+-]++(?: [\w'.&+-]++)*+) <([^<>\s\"]++)>")  # what most programs write
+
 
 def parse_named(value: object, field: str) -> NamedMailbox:
     """One address as a person or a program gives it.
@@ -66,6 +68,8 @@ def parse_addresses(text: str, field: str, limit: int) -> tuple[NamedMailbox, ..
 def _single(text: str, field: str) -> NamedMailbox:
     if "<" not in text and "," not in text:
         return NamedMailbox(Mailbox.parse(text, field))
+    if (plain := _PLAIN_NAMED.fullmatch(text)) is not None:
+        return _named(Mailbox.parse(plain[2], field), plain[1], field)
     found = parse_addresses(text, field, limit=2)
     if len(found) != 1:
         raise Invalid(field, "address_syntax", "This is not one address; write it like Name <a@example.org>.")

@@ -11,6 +11,7 @@ way.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import cast
 
 from django.core.handlers.exception import convert_exception_to_response
@@ -19,7 +20,7 @@ from django.http.response import HttpResponseBase
 from django.middleware.clickjacking import XFrameOptionsMiddleware
 from django.middleware.csp import ContentSecurityPolicyMiddleware
 from django.middleware.security import SecurityMiddleware
-from django.urls import resolve
+from django.urls import ResolverMatch, resolve
 
 from vaguemestre.doors.api.problems import not_found
 
@@ -52,12 +53,17 @@ class Direct:
 def _answer(request: HttpRequest) -> HttpResponseBase:
     request.get_host()  # raises DisallowedHost
     try:
-        found = resolve(request.path_info)
+        found = _found(request.path_info)
     except Http404:
         return not_found(request)
     request.resolver_match = found
     response: HttpResponseBase = found.func(request, *found.args, **found.kwargs)
     return response
+
+
+@lru_cache(maxsize=64)  # nearly all requests go to the same few addresses
+def _found(path: str) -> ResolverMatch:
+    return resolve(path)
 
 
 def _security_headers() -> dict[str, str]:
