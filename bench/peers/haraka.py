@@ -22,10 +22,9 @@ FILES = {
     "plugins": "bench\n",
     "loglevel": "ERROR\n",
     "host_list": "",
-    "smtp.ini": "listen=127.0.0.1:{port}\nnodes={nodes}\n",
+    "smtp.ini": "listen=127.0.0.1:{port}\nnodes=cpus\n",
     "outbound.ini": "enable_tls=false\nlocal_mx_ok=true\nconcurrency_max=20\n",
 }
-NODES = 0
 
 
 class Haraka:
@@ -69,5 +68,5 @@ def _configure(home, port):
     for folder in ("queue", "plugins"):
         (home / folder).mkdir()
     for name, text in FILES.items():
-        (home / "config" / name).write_text(text.format(port=port, nodes=NODES))
+        (home / "config" / name).write_text(text.format(port=port))
     shutil.copy(PLUGIN, home / "plugins" / "bench.js")
