@@ -55,11 +55,27 @@ class Page:
 def listing(wanted: Filter, cursor: str | None, limit: int) -> Page:
     """Messages, the latest first. An unreadable cursor is the beginning."""
     found = _filtered(wanted)
-    if cursor and re.fullmatch("[0-9]{1,18}", cursor):
-        found = found.filter(pk__lt=int(cursor))
-    items = list(found.order_by("-pk").prefetch_related("delivery_set__connection", "stream")[: limit + 1])
-    more = len(items) > limit
-    return Page(items[:limit], str(items[limit - 1].pk) if more else None)
+    last = _last(cursor)
+    if last is not None:
+        at = last.accepted_at
+        found = found.filter(Q(accepted_at__lt=at) | Q(pk__lt=last.pk), accepted_at__lte=at)
+    # By time: the number of a message that came in pieces is below zero.
+    latest = found.order_by("-accepted_at", "-pk").prefetch_related("delivery_set__connection", "stream")
+    items = list(latest[: limit + 1])
+    return Page(items[:limit], _cursor(items[limit - 1]) if len(items) > limit else None)
+
+
+def _cursor(last: Message) -> str:
+    """A number above zero for each message: numbers above zero are doubled, those below odd."""
+    return str(2 * last.pk if last.pk > 0 else -2 * last.pk + 1)
+
+
+def _last(cursor: str | None) -> Message | None:
+    """The last message of the page before."""
+    if not cursor or not re.fullmatch("[0-9]{1,18}", cursor):
+        return None
+    half, below = divmod(int(cursor), 2)
+    return Message.objects.filter(pk=-half if below else half).first()
 
 
 def find(uid: str, submitter: ApiKey | None = None) -> Message:
