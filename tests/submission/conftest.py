@@ -16,8 +16,10 @@ from vaguemestre.ledger.models import (
     Chunk,
     Delivery,
     Event,
+    Handover,
     Idempotency,
     Message,
+    Parcel,
     Version,
 )
 
@@ -30,7 +32,9 @@ def _django_db_helper(django_db_setup, django_db_blocker):
     with django_db_blocker.unblock():
         yield
         with writing():
-            for model in (Event, Delivery, Chunk, Message, Idempotency, Version, ApiKey):
+            for model in (
+                Event, Delivery, Chunk, Message, Parcel, Handover, Idempotency, Version, ApiKey,
+            ):  # fmt: skip
                 model.objects.all().delete()
 
 
@@ -54,8 +58,10 @@ def open_door(ledger):
     """Opens listeners: `open_door(limits=..., trust=..., certificate=...)`."""
     with ExitStack() as doors:
 
-        def opened(limits=USUAL, trust=(), certificate=None, **more):
-            tls = None if certificate is None else certificate.context()
+        def opened(limits=USUAL, trust=(), certificate=None, tls=None, **more):
+            if certificate is not None:
+                context = certificate.context()
+                tls = lambda: context  # noqa: E731
             terms = Terms("mx.example.org", limits, trust, tls)
             return doors.enter_context(Door(terms, **more))
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import itertools
 import re
 import socket
 import ssl
@@ -15,6 +16,7 @@ from vaguemestre.doors.submission.listener import serve
 from vaguemestre.environment import Bind
 from vaguemestre.ledger.threads import LedgerThreads
 
+_NUMBERS = itertools.count(1)
 MESSAGE = b"From: app@example.org\r\nTo: to@example.net\r\nSubject: Hello\r\n\r\nGood day\r\n"
 
 
@@ -82,6 +84,11 @@ async def _settled():
     await asyncio.sleep(0)
 
 
+def another():
+    """A message like no other: the same bytes again would be the same message."""
+    return MESSAGE + b"Number %d\r\n" % next(_NUMBERS)
+
+
 class Line:
     """The submitter's end."""
 
@@ -125,8 +132,9 @@ class Line:
         code, text = self.ask("DATA")
         assert code == 354, text
 
-    def submit(self, raw=MESSAGE, **envelope):
-        """A whole transaction; the reply to the end of data."""
+    def submit(self, raw=None, **envelope):
+        """A whole transaction; the reply to the end of data. Without `raw`, a message like no other."""
+        raw = another() if raw is None else raw
         self.envelope(**envelope)
         self.write(stuffed(raw) + b".\r\n")
         return self.reply()

@@ -8,12 +8,14 @@ from email import message_from_bytes
 from email.message import EmailMessage
 from email.policy import SMTP
 from ipaddress import ip_network
-from os import environ
+from os import environ, geteuid
 
 import aiosmtplib
 import pytest
 
 from scripted.certificates import the_authority, the_certificate
+from submission.door import eventually
+from system.postfix import Postfix
 from vaguemestre.ledger.models import Chunk, Message
 
 
@@ -162,3 +164,39 @@ def test_smtp_source_over_five_sessions(open_door):
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert Message.objects.count() == 50
+
+
+RELAYING = """\
+smtp_tls_security_level = encrypt
+smtp_tls_CAfile = {authority}
+smtp_sasl_auth_enable = yes
+smtp_sasl_password_maps = inline:{{ {{ [127.0.0.1]:{port} = app+invoices:{key} }} }}
+smtp_sasl_security_options = noanonymous
+smtp_sasl_tls_security_options = noanonymous
+"""
+
+
+@pytest.mark.needs("postfix", "saslpasswd2")
+def test_a_postfix_relays_through_us_with_sasl_and_tls(open_door, key, tmp_path, context):
+    if geteuid() != 0 and environ.get("VAGUEMESTRE_TEST_REQUIRE") != "all":
+        pytest.skip("Postfix runs as root only")
+    door = open_door(certificate=the_certificate())
+    authority = the_authority().write(tmp_path)
+    settings = RELAYING.format(authority=authority, port=door.port, key=key)
+    with Postfix(door.port, sender="app@example.org", settings=settings) as postfix:
+        with smtplib.SMTP("localhost", postfix.port) as client:
+            client.starttls(context=context)
+            client.login(postfix.login, postfix.password)
+            client.sendmail(
+                "app@example.org",
+                ["to@example.net", "second@example.net"],
+                letter().as_bytes(policy=SMTP),
+                ["RET=HDRS", "ENVID=one", "BODY=8BITMIME"],
+                ["NOTIFY=FAILURE,DELAY"],
+            )
+        assert eventually(lambda: Message.objects.count() == 1, 20), postfix.log()
+    the_letter_is_in_the_ledger()
+    message = Message.objects.get()
+    assert message.stream.key == "invoices"
+    assert (message.ret, message.envid) == ("HDRS", "one")
+    assert set(message.delivery_set.values_list("notify", flat=True)) == {"FAILURE,DELAY"}

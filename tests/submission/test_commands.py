@@ -51,9 +51,11 @@ DIALOGUES = {
         S* SMTPUTF8
         S* SIZE 26214400
         S* ENHANCEDSTATUSCODES
+        S* DSN
         S* AUTH PLAIN LOGIN
         S! STARTTLS
-        S! CHUNKING
+        S* CHUNKING
+        S! BINARYMIME
         C: MAIL FROM:<a@example.org> SIZE=100 BODY=8BITMIME RET=HDRS ENVID=QQ314159 AUTH=<>
         S: 250 2.1.0
         C: RCPT TO:<b@example.net> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;b@example.net
@@ -193,15 +195,6 @@ DIALOGUES = {
         S: 250
         S: 250
         S: 554 5.5.0
-        @closed
-    """,
-    "BDAT is not offered, and its octets are no commands": """
-        S: 220
-        C: EHLO client.example
-        S: 250
-        C+ BDAT 40
-        C: MAIL FROM:<evil@example.org>
-        S: 502 5.5.1
         @closed
     """,
     "i02 a web browser": r"""
@@ -455,7 +448,7 @@ def test_any_splitting_of_commands_yields_the_same_replies(cuts):
     dialogue, edges = new_dialogue(), sorted({0, len(GROUP), *cuts})
     pieces = [GROUP[start:end] for start, end in pairwise(edges)]
     assert b"".join(said(dialogue.receive(piece)) for piece in pieces) == whole
-    assert whole.count(b"\r\n") == 16
+    assert whole.count(b"\r\n") == 18
 
 
 @given(st.binary(max_size=2_000))

@@ -15,7 +15,7 @@ def stored(reply):
 
 
 def test_a_message_is_in_the_ledger_byte_for_byte_when_250_comes(door, key):
-    message, content = stored(door.dial(key=key).submit())
+    message, content = stored(door.dial(key=key).submit(MESSAGE))
     assert content == MESSAGE
     assert message.via == "smtp"
     assert message.reverse_path == "app@example.org"

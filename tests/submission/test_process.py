@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -14,8 +15,8 @@ import pytest
 import structlog
 from django.conf import settings
 
-from scripted.certificates import self_signed, the_certificate
-from submission.door import MESSAGE, Line
+from scripted.certificates import self_signed, the_authority, the_certificate
+from submission.door import MESSAGE, Line, eventually
 from vaguemestre.doors.submission import listener
 from vaguemestre.environment import Bind
 
@@ -161,3 +162,30 @@ def test_a_bind_that_others_reach_without_a_certificate_is_warned_of(host, warni
     with structlog.testing.capture_logs() as events:
         listener.warn(replace(settings.ENVIRONMENT, submission_bind=Bind(host, 2525)))
     assert [event["event"] for event in events] == ["submission_without_certificate"] * warnings
+
+
+def test_sighup_looks_at_the_certificate_and_ends_nothing(process, tmp_path):
+    chain, key = the_certificate().write(tmp_path)
+    port = free_port()
+    child, _ = process(
+        VAGUEMESTRE_SUBMISSION_BIND="127.0.0.1:0",
+        VAGUEMESTRE_SUBMISSION_TLS_BIND=f"127.0.0.1:{port}",
+        VAGUEMESTRE_SUBMISSION_CERTIFICATE=str(chain),
+        VAGUEMESTRE_SUBMISSION_KEY=str(key),
+    )
+    assert child.stdout.readline() == "ready\n"
+    assert shown_at(port) == the_certificate().der
+    renewed = the_authority().certificate("localhost")
+    chain.write_bytes(renewed.pem)
+    key.write_bytes(renewed.key)
+    child.send_signal(signal.SIGHUP)
+    assert eventually(lambda: shown_at(port) == renewed.der)
+    assert child.poll() is None
+
+
+def shown_at(port):
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plug = socket.create_connection(("127.0.0.1", port), timeout=10)
+    with context.wrap_socket(plug) as secured:
+        return secured.getpeercert(binary_form=True)

@@ -160,7 +160,7 @@ def test_i04_far_peers_sign_in_only_under_tls():
 
 
 def test_a_far_peer_is_offered_starttls_and_auth_behind_it():
-    dialogue, hello = far_dialogue(tls=the_certificate().context())
+    dialogue, hello = far_dialogue(tls=the_certificate().context)
     assert "STARTTLS" in hello
     assert "AUTH" not in hello
     assert said(dialogue.receive(b"STARTTLS\r\n")).startswith("220 2.0.0 ")
@@ -275,7 +275,7 @@ def test_no_secret_and_no_content_enters_the_log(door, key):
         line.sign_in(key)
         line.submit(MESSAGE + b"canary-2\r\n")
         line.submit(b"canary-3\r\n")
-    assert [event["event"] for event in events] == ["sign_in_refused", "message_taken", "message_refused"]
+    assert [event["event"] for event in events] == ["sign_in_refused", "messages_taken", "message_refused"]
     assert "canary" not in str(events)
     assert key not in str(events)
 

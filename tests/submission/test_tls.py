@@ -11,8 +11,8 @@ import uvloop
 from scripted.certificates import the_authority, the_certificate
 from submission.door import Line, eventually
 from submission.test_main_path import stored
+from vaguemestre.doors.submission.certificate import Certificate
 from vaguemestre.doors.submission.limits import Limits
-from vaguemestre.doors.submission.listener import tls_context
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
 
@@ -107,5 +107,5 @@ def test_a_handshake_that_never_comes_ends_the_session(open_door, loop):
 
 
 def test_tls_below_1_2_is_not_spoken(tmp_path):
-    context = tls_context(*the_certificate().write(tmp_path))
+    context = Certificate(*the_certificate().write(tmp_path)).context()
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2

@@ -22,10 +22,14 @@ from django.db import close_old_connections, connections
 
 
 class LedgerThreads:
-    """A pool that is used for nothing but the ledger."""
+    """A pool that is used for nothing but the ledger.
+
+    Attributes:
+        workers: how many calls run at a time.
+    """
 
     def __init__(self, workers: int) -> None:
-        self._workers = workers
+        self.workers = workers
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="ledger")
 
     async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -40,13 +44,13 @@ class LedgerThreads:
         """Wait for what was queued, close every thread's database connection, end the threads."""
         # A connection belongs to its thread, so each thread closes its own: the barrier keeps one of them
         # from doing it for all.
-        barrier = Barrier(self._workers)
-        for _ in range(self._workers):
+        barrier = Barrier(self.workers)
+        for _ in range(self.workers):
             self._executor.submit(_close, barrier)
         self._executor.shutdown(wait=True)
 
     def __repr__(self) -> str:
-        return f"<LedgerThreads {self._workers}>"
+        return f"<LedgerThreads {self.workers}>"
 
 
 def _call[R](call: Callable[[], R]) -> R:

@@ -108,7 +108,7 @@ class Content:
         return not self.raw.isascii()
 
 
-def header_end(raw: bytes) -> int | None:
+def header_end(raw: bytes | bytearray) -> int | None:
     """Where the header section ends in a content, or in its beginning; None where that is not in it."""
     if raw.startswith(b"\r\n"):
         return 0

@@ -286,10 +286,6 @@ class LineTooLong(Exception):
     """A line beyond the limit. The reader is of no more use."""
 
 
-class ContentTooLarge(Exception):
-    """Content beyond the limit."""
-
-
 class LineReader:
     """Octets in, lines out, each ended by CRLF."""
 
@@ -323,6 +319,18 @@ class LineReader:
             raise BareLineEnding
         return raw[:-2]
 
+    @property
+    def pending(self) -> bool:
+        """Whether anything is buffered."""
+        return bool(self._buffer)
+
+    def take(self, most: int) -> bytes:
+        """Up to so many octets behind the last line, removed: content that BDAT has counted."""
+        taken = bytes(self._buffer[:most])
+        del self._buffer[:most]
+        self._searched = 0
+        return taken
+
     def take_rest(self) -> bytes:
         """What is buffered behind the last line, removed: the start of content, or clear text to discard."""
         rest = bytes(self._buffer)
@@ -334,45 +342,36 @@ class LineReader:
 class DataReader:
     """Octets in, content out: ends at CRLF . CRLF only, and undoes dot-stuffing (RFC 5321 §4.1.1.4, §4.5.2).
 
-    A fault does not end the reading: the client goes on writing its content whatever we think of it, so the
-    fault is raised by `content` once the end was seen.
+    Nothing is fed to one that has finished.
+
+    Attributes:
+        finished: whether the end was seen.
+        rest: what followed it.
     """
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        # Stuffing at most adds a dot to each three octets; the exact size is judged at the end.
-        self._raw_limit = limit + limit // 3 + 8
-        self._raw = bytearray(b"\r\n")  # as if a line ended before the first
-        self._finished = False
-        self._too_large = False
+    def __init__(self) -> None:
+        self._kept = b"\r\n"  # may belong to the end: as if a line ended before the first
+        self._invented = 2  # octets of it that nobody wrote
+        self.finished = False
         self.rest = b""
 
-    def feed(self, data: bytes) -> bool:
-        """More octets; True once the end was seen, `rest` then holds what followed it."""
-        searched = max(0, len(self._raw) - 4)
-        self._raw += data
-        end = self._raw.find(b"\r\n.\r\n", searched)
+    def feed(self, data: bytes) -> bytes:
+        """More octets; the content that is certain by now, its last CRLF included."""
+        raw = self._kept + data
+        end = raw.find(b"\r\n.\r\n")
         if end >= 0:
-            self.rest = bytes(self._raw[end + 5 :])
-            del self._raw[end + 2 :]
-            self._finished = True
-        if len(self._raw) > self._raw_limit:
-            self._too_large = True
-            del self._raw[:-4]
-        return self._finished
+            self.finished, self.rest = True, raw[end + 5 :]
+            cut = end + 2
+        else:
+            cut = len(raw) - _start_of_end(raw)
+        if cut == 0:
+            self._kept = raw
+            return b""
+        start, self._invented = self._invented, 0
+        self._kept = b"" if self.finished else raw[cut:]
+        return raw[:cut].replace(b"\r\n.", b"\r\n")[start:]
 
-    def content(self) -> bytes:
-        """The content, its last CRLF included.
 
-        Raises:
-            BareLineEnding: a CR or LF stands alone in it; nothing is repaired.
-            ContentTooLarge: it is longer than the limit.
-        """
-        if self._too_large:
-            raise ContentTooLarge
-        content = bytes(self._raw.replace(b"\r\n.", b"\r\n"))[2:]
-        if len(content) > self._limit:
-            raise ContentTooLarge
-        if has_bare_line_ending(content):
-            raise BareLineEnding
-        return content
+def _start_of_end(raw: bytes) -> int:
+    """How many of the last octets may be the first of CRLF . CRLF."""
+    return next((size for size in (4, 3, 2, 1) if raw.endswith(b"\r\n.\r"[:size])), 0)

@@ -7,10 +7,14 @@ they are read in logs and by programs, and never repeat what the other side sent
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
+from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.reply import printable
 
 LINE = 400  # characters of text in one line; a reply line holds 512 bytes, RFC 5321 §4.5.3.1.5
+# Matters of policy; everything else that is refused is a fault of the message's own form.
+_POLICY = frozenset({"stream_unknown", "stream_not_allowed", "connection_unknown"})
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,7 @@ class Answer:
     enhanced: str
     lines: tuple[str, ...]
 
-    @property
+    @cached_property
     def wire(self) -> bytes:
         """The answer's bytes, with CRLF; the enhanced status on every line (RFC 2034 §4)."""
         texts = [f"{self.enhanced} {line}".strip() for line in self.lines]
@@ -73,9 +77,12 @@ NOT_OFFERED = answer(502, "5.5.1", "This command is not offered")
 BAD_LINE = answer(500, "5.5.2", "A command is one line of printable characters that ends with CR LF")
 LONG_LINE = answer(500, "5.5.2", "The command line is too long")
 NO_ARGUMENT = answer(501, "5.5.4", "This command takes no argument")
+NO_NAME = answer(501, "5.5.4", "Give one name or address behind the command")
 GREET_FIRST = answer(503, "5.5.1", "Say EHLO first")
 MAIL_FIRST = answer(503, "5.5.1", "Say MAIL first")
 NO_RECIPIENT = answer(554, "5.5.1", "No recipient was accepted")
+BETWEEN_CHUNKS = answer(503, "5.5.1", "Not between the chunks of a content: BDAT or RSET")
+CHUNK_SYNTAX = answer(501, "5.5.4", "Write BDAT and a number of octets, then LAST with the last of them")
 IN_TRANSACTION = answer(503, "5.5.1", "Not within a transaction")
 UNSYNCHRONISED = answer(554, "5.5.0", "Wait for the answer before sending more")
 
@@ -89,11 +96,13 @@ AUTH_CANCELLED = answer(501, "5.7.0", "Signing in was cancelled")
 AUTH_FAILED = answer(
     535, "5.7.8", "The API key is not accepted: give a valid one with the scope send as password"
 )
+AUTH_BANNED = answer(454, "4.7.0", "Too many refused sign-ins, try again later")
 AUTH_LATER = answer(454, "4.7.0", "Signing in is not possible at the moment, try again")
 TLS_ALREADY = answer(503, "5.5.1", "TLS is in use already")
 TLS_NOT_OFFERED = answer(502, "5.5.1", "STARTTLS is not offered here")
 
 TOO_LARGE = answer(552, "5.3.4", "The message is larger than this server takes")
+SENDER_NOT_ALLOWED = answer(553, "5.7.1", "This key may not send with that reverse-path")
 TOO_MANY_RECIPIENTS = answer(452, "4.5.3", "Too many recipients; send the rest in another transaction")
 BARE_LINE_ENDING = answer(550, "5.6.11", "The content holds a bare CR or LF; end every line with CR LF")
 DISK_FULL = answer(452, "4.3.1", "No space is left to record the message, try again")
@@ -107,8 +116,45 @@ LOOP = answer(554, "5.4.6", "The message has been passed on too often: is there 
 
 CLOSED_ERRORS = answer(421, "4.7.0", "Too many errors, closing")
 CLOSED_FAILURES = answer(421, "4.7.0", "Too many refused sign-ins, closing")
+CLOSED_BANNED = answer(421, "4.7.0", "Too many refused sign-ins from this address, try again later")
 CLOSED_IDLE = answer(421, "4.4.2", "No command for too long, closing")
 CLOSED_PROTOCOL = answer(421, "4.7.0", "This is not SMTP, closing")
 CLOSED_DOWN = answer(421, "4.3.2", "Shutting down, try again")
 CLOSED_ROOM = answer(421, "4.3.1", "Too much mail is being taken at the moment, try again")
 CLOSED_BUSY = answer(421, "4.7.0", "Too many sessions, try again later")
+
+
+def octets(count: int) -> Answer:
+    """A chunk that is not the last was taken (RFC 3030 §2)."""
+    return answer(250, "2.0.0", f"{count} octets in all")
+
+
+def queued(identifier: str) -> Answer:
+    """The message is in the ledger under that name."""
+    return answer(250, "2.0.0", f"queued as {identifier}")
+
+
+def refusal(*faults: Invalid) -> Answer:
+    """The answer to a message that is not taken, with all its reasons."""
+    first = faults[0]
+    text = " ".join(fault.message for fault in faults)
+    if first.code in _BY_CODE:
+        return _BY_CODE[first.code]
+    if first.code == "message_size":
+        return answer(552, "5.3.4", text)
+    if first.code in {"sender_not_allowed", "sender_not_named"}:
+        return answer(553, "5.7.1", text)
+    return answer(550, "5.7.1" if first.code in _POLICY else "5.6.0", text)
+
+
+TO_COMMANDS = {  # whatever the state
+    b"NOOP": OK,
+    b"VRFY": CANNOT_VERIFY,
+    b"HELP": HELP,
+    **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), NOT_OFFERED),
+}
+_BY_CODE = {
+    "bare_line_ending": BARE_LINE_ENDING,
+    "key_revoked": KEY_REVOKED,
+    "content_gone": NOT_RECORDED,  # the submitter still has it
+}

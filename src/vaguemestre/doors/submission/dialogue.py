@@ -14,43 +14,32 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from enum import Enum, auto
 
-from vaguemestre.doors.submission import answers
+from vaguemestre.doors.submission import answers, hello
 from vaguemestre.doors.submission.answers import Answer, answer
+from vaguemestre.doors.submission.conduct import Conduct, is_handshake, is_line, is_web
 from vaguemestre.doors.submission.effects import (
     Authenticate,
     Close,
+    Declined,
+    Drop,
     Effect,
     Record,
     StartTls,
+    Store,
     Submitter,
     Write,
 )
 from vaguemestre.doors.submission.exchange import Credentials, Exchange
+from vaguemestre.doors.submission.mode import Mode
 from vaguemestre.doors.submission.paths import Refused, parse_mail, parse_rcpt
+from vaguemestre.doors.submission.receiving import Receiving
 from vaguemestre.doors.submission.terms import Peer, Terms
-from vaguemestre.doors.submission.transaction import Transaction
+from vaguemestre.doors.submission.transaction import Transaction, obstacle
 from vaguemestre.ledger.models import ApiKey
-from vaguemestre.smtp.wire import BareLineEnding, ContentTooLarge, DataReader, LineReader, LineTooLong
+from vaguemestre.smtp.wire import BareLineEnding, LineReader, LineTooLong
 
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
-_GREETING = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
-_WEB = frozenset(
-    {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
-)
-_TLS_RECORD = 0x16  # the first byte of a handshake: somebody chose implicit TLS on this port
-_IDLE = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO"})
-
-
-class Mode(Enum):
-    """What the next bytes are."""
-
-    COMMAND = auto()
-    RESPONSE = auto()  # to a challenge of AUTH
-    CONTENT = auto()
-    WAITING = auto()  # for the result of an effect; bytes are only kept
-    CLOSED = auto()  # bytes are thrown away
+_CHUNK = re.compile(rb"(\d{1,20})(?: +(LAST))?", re.IGNORECASE)
 
 
 class Dialogue:
@@ -64,15 +53,14 @@ class Dialogue:
         self._trusted = Submitter() if peer.within(terms.trust) else None
         self._submitter = self._trusted
         self._lines = LineReader(self._limits.command)
-        self._data = DataReader(self._limits.message)
-        self._mode = Mode.COMMAND
+        self._content = Receiving(self._limits)
+        self._mode = Mode.WAITING
         self._greeted = False
         self._untouched = True  # no byte has been read
         self._transaction: Transaction | None = None
         self._exchange: Exchange | None = None
         self._stream: str | None = None
-        self._errors = self._failures = self._idle_commands = 0
-        self._held = 0
+        self._conduct = Conduct(self._limits)
         self._draining = False
 
     @property
@@ -83,12 +71,15 @@ class Dialogue:
     @property
     def held(self) -> int:
         """Bytes of content in memory, until they are recorded or refused."""
-        return self._held
+        return self._content.held
 
     # What happens to it
 
     def begin(self) -> list[Effect]:
         """The greeting (RFC 5321 §3.1)."""
+        if self._draining:
+            return self._close(answers.CLOSED_DOWN)
+        self._mode = Mode.COMMAND
         return [Write(answer(220, "", f"{self._terms.name} ESMTP Vaguemestre").wire)]
 
     def receive(self, data: bytes) -> list[Effect]:
@@ -97,7 +88,7 @@ class Dialogue:
             return []
         if self._untouched and data:
             self._untouched = False
-            if data[0] == _TLS_RECORD:
+            if is_handshake(data):
                 return self._close(answers.CLOSED_PROTOCOL)
         if self._mode is Mode.CONTENT:
             return self._take_content(data) + self._proceed()
@@ -107,28 +98,32 @@ class Dialogue:
     def signed_in(self, key: ApiKey) -> list[Effect]:
         """The ledger knows the key."""
         self._submitter = Submitter(key, self._stream)
-        return self._resume(self._say(answers.SIGNED_IN))
+        return self._answered(self._say(answers.SIGNED_IN)) + self._proceed()
 
     def sign_in_refused(self, reply: Answer) -> list[Effect]:
         """The ledger does not take the key, or (4yz) cannot say."""
-        if reply.refuses:
-            self._failures += 1
-            if self._failures >= self._limits.failures:
-                return [Write(reply.wire), *self._close(answers.CLOSED_FAILURES)]
-        return self._resume(self._say(reply))
+        if not self._conduct.bears_sign_in(reply):
+            return [Write(reply.wire), *self._close(answers.CLOSED_FAILURES)]
+        return self._answered(self._say(reply)) + self._proceed()
+
+    def stored(self, outcome: int | Answer) -> list[Effect]:
+        """The ledger has stored the piece in that parcel, or says why not."""
+        self._content.stored(outcome)
+        effects = self._go_on_with_content()
+        if self._mode is Mode.CONTENT:
+            effects += self._take_content(self._lines.take_rest())
+        return effects + self._proceed()
 
     def recorded(self, reply: Answer) -> list[Effect]:
         """The ledger has committed the handover (250), or says why not."""
-        self._held = 0
-        self._idle_commands = 0
-        # A refused message is not an error of the dialogue: a batch may hold many.
-        return self._resume([Write(reply.wire)])
+        self._content = Receiving(self._limits)
+        self._conduct.message()
+        return self._answered([Write(reply.wire)]) + self._proceed()
 
     def secured(self) -> list[Effect]:
         """TLS is in use: everything learnt before it is forgotten (RFC 3207 §4.2)."""
-        self._secure = True
-        self._greeted = False
-        self._transaction = None
+        self._lines.take_rest()
+        self._secure, self._greeted = True, False
         self._submitter = self._trusted
         self._mode = Mode.COMMAND
         return []
@@ -137,28 +132,38 @@ class Dialogue:
         """The session ends for a reason that lies outside the dialogue, which the 421 names."""
         return [] if self._mode is Mode.CLOSED else self._close(reply)
 
+    def lost(self) -> list[Effect]:
+        """There is nobody any more."""
+        self._mode = Mode.CLOSED
+        return self._abandon()
+
     def drain(self) -> list[Effect]:
         """The listener stops: content that is under way may still end, everything else is over."""
-        if self._mode in {Mode.CONTENT, Mode.WAITING}:
+        if self._mode in {Mode.CONTENT, Mode.CHUNK, Mode.WAITING}:
             self._draining = True
             return []
         return self.turn_away(answers.CLOSED_DOWN)
 
     # Reading
 
-    def _resume(self, effects: list[Effect]) -> list[Effect]:
-        """Go on behind the answer to what was waited for, unless that answer was the last."""
+    def _answered(self, effects: list[Effect]) -> list[Effect]:
+        """Expect a command again, unless it is over."""
         if self._mode is Mode.CLOSED:
             return effects
         if self._draining:
             return [*effects, *self._close(answers.CLOSED_DOWN)]
         self._mode = Mode.COMMAND
-        return [*effects, *self._proceed()]
+        return effects
 
     def _proceed(self) -> list[Effect]:
-        """Take up complete lines for as long as they are what is expected."""
+        """Take up complete lines, and counted octets, for as long as they are what is expected."""
         effects: list[Effect] = []
-        while self._mode in {Mode.COMMAND, Mode.RESPONSE}:
+        while True:
+            if self._mode is Mode.CHUNK and self._lines.pending:
+                effects += self._take_content(self._lines.take(self._content.left))
+                continue
+            if self._mode is not Mode.COMMAND and self._mode is not Mode.RESPONSE:
+                break
             try:
                 line = self._lines.next_line()
             except BareLineEnding:
@@ -174,74 +179,54 @@ class Dialogue:
         return effects
 
     def _command(self, line: bytes) -> list[Effect]:
-        if _CONTROL.search(line):
+        if not is_line(line):
             return self._say(answers.BAD_LINE)
         verb, _, argument = line.rstrip(b" ").partition(b" ")
         verb = verb.upper()
-        if verb in _WEB:
+        if is_web(verb):
             return self._close(answers.CLOSED_PROTOCOL)
-        if verb in _IDLE:
-            self._idle_commands += 1
-            self._errors += self._idle_commands > self._limits.idle_commands
+        self._conduct.note(verb)
         try:
             return self._answer(verb, argument)
         except Refused as refusal:
             return self._say(refusal.answer)
 
     def _answer(self, verb: bytes, argument: bytes) -> list[Effect]:
-        if verb in _ANSWERS:
-            return self._say(_ANSWERS[verb])
         if verb in _COMMANDS:
             return _COMMANDS[verb](self, argument)
-        return self._say(answers.UNKNOWN_COMMAND)
+        return self._say(answers.TO_COMMANDS.get(verb, answers.UNKNOWN_COMMAND))
 
     # Commands
 
     def _ehlo(self, argument: bytes) -> list[Effect]:
-        return self._greet(argument, self._extensions())
+        return self._greet(argument, hello.ehlo(self._terms, self._peer, secure=self._secure))
 
     def _helo(self, argument: bytes) -> list[Effect]:
-        return self._greet(argument, [])
+        return self._greet(argument, hello.helo(self._terms, self._peer))
 
-    def _greet(self, argument: bytes, extensions: list[str]) -> list[Effect]:
-        if _GREETING.fullmatch(argument.decode("utf-8", "surrogateescape")) is None:
-            return self._say(answer(501, "5.5.4", "Give one name or address behind the command"))
+    def _greet(self, argument: bytes, reply: Answer) -> list[Effect]:
+        if not hello.is_name(argument):
+            return self._say(answers.NO_NAME)
         self._greeted = True
-        self._transaction = None
-        return self._say(Answer(250, "", (f"{self._terms.name} greets {self._peer.literal}", *extensions)))
-
-    def _extensions(self) -> list[str]:
-        offered = [
-            "PIPELINING",
-            "8BITMIME",
-            "SMTPUTF8",
-            f"SIZE {self._limits.message}",
-            "ENHANCEDSTATUSCODES",
-        ]
-        if self._may_sign_in:
-            offered.append("AUTH PLAIN LOGIN")
-        if self._terms.tls is not None and not self._secure:
-            offered.append("STARTTLS")
-        return offered
-
-    @property
-    def _may_sign_in(self) -> bool:
-        return self._secure or self._peer.loopback
+        return [*self._abandon(), *self._say(reply)]
 
     def _mail(self, argument: bytes) -> list[Effect]:
-        if not self._greeted:
-            return self._say(answers.GREET_FIRST)
+        if not self._greeted or self._transaction is not None:
+            return self._say(answers.IN_TRANSACTION if self._greeted else answers.GREET_FIRST)
         if self._submitter is None:
             return self._say(answers.AUTH_NEEDED)
-        if self._transaction is not None:
-            return self._say(answers.IN_TRANSACTION)
-        self._transaction = Transaction(self._submitter, parse_mail(argument, self._limits.message))
+        mail = parse_mail(argument, self._limits.message)
+        if not self._submitter.may_send_as(mail.reverse_path):
+            return self._say(answers.SENDER_NOT_ALLOWED)
+        self._transaction = Transaction(self._submitter, mail)
         return self._say(answers.SENDER_TAKEN)
 
     def _rcpt(self, argument: bytes) -> list[Effect]:
         transaction = self._transaction
         if transaction is None:
             return self._say(answers.MAIL_FIRST)
+        if self._content.begun:
+            return self._say(answers.BETWEEN_CHUNKS)
         rcpt = parse_rcpt(argument, utf8=transaction.mail.utf8)
         taken = transaction.take(rcpt, self._limits.recipients)
         return self._say(answers.RECIPIENT_TAKEN if taken else answers.TOO_MANY_RECIPIENTS)
@@ -249,15 +234,10 @@ class Dialogue:
     def _quit(self, argument: bytes) -> list[Effect]:
         return self._say(answers.NO_ARGUMENT) if argument else self._close(answers.BYE)
 
-    def _bdat(self, _argument: bytes) -> list[Effect]:
-        # Not announced (RFC 3030); its octets follow at once and must not be read as commands.
-        return self._close(answers.NOT_OFFERED)
-
     def _rset(self, argument: bytes) -> list[Effect]:
         if argument:
             return self._say(answers.NO_ARGUMENT)
-        self._transaction = None
-        return self._say(answers.OK)
+        return [*self._abandon(), *self._say(answers.OK)]
 
     def _starttls(self, argument: bytes) -> list[Effect]:
         if argument:
@@ -268,24 +248,24 @@ class Dialogue:
             return self._say(answers.TLS_NOT_OFFERED)
         self._lines.take_rest()  # clear text, injected or not, is never read behind TLS
         self._mode = Mode.WAITING
-        return [Write(answers.START_TLS.wire), StartTls()]
+        return [*self._abandon(), Write(answers.START_TLS.wire), StartTls()]
 
     # Signing in
 
     def _auth(self, argument: bytes) -> list[Effect]:
-        obstacle = self._obstacle_to_auth()
+        why_not = self._obstacle_to_auth()
         if self._lines.take_rest():
             # RFC 2920 §3.1: AUTH ends a group. What was sent behind it may be a response or a command.
             return self._close(answers.UNSYNCHRONISED)
-        if obstacle is not None:
-            return self._say(obstacle)
+        if why_not is not None:
+            return self._say(why_not)
         self._exchange = Exchange(argument)
         return self._exchanged(self._exchange.begin())
 
     def _obstacle_to_auth(self) -> Answer | None:
         if not self._greeted:
             return answers.GREET_FIRST
-        if not self._may_sign_in:
+        if not hello.may_sign_in(self._peer, secure=self._secure):
             return answers.AUTH_OVER_TLS
         if self._transaction is not None:
             return answers.IN_TRANSACTION
@@ -294,90 +274,126 @@ class Dialogue:
         return None
 
     def _respond(self, line: bytes) -> list[Effect]:
-        exchange = self._exchange
         self._mode = Mode.COMMAND
-        if exchange is None:
+        if self._exchange is None:
             return self._say(answers.AUTH_SYNTAX)
         try:
-            return self._exchanged(exchange.respond(line))
+            return self._exchanged(self._exchange.respond(line))
         except Refused as refusal:
-            self._exchange = None
             return self._say(refusal.answer)
 
     def _exchanged(self, result: bytes | Credentials) -> list[Effect]:
         if isinstance(result, bytes):
             self._mode = Mode.RESPONSE
             return [Write(result)]
-        self._exchange = None
         self._stream = result.stream
         self._mode = Mode.WAITING
         return [Authenticate(result)]
 
     # Content
 
-    def _begin_content(self, argument: bytes) -> list[Effect]:
+    def _begin_data(self, argument: bytes) -> list[Effect]:
         if self._lines.take_rest():
             # Content that came before its 354, whether or not DATA is going to be refused.
             return self._close(answers.UNSYNCHRONISED)
         if argument:
             return self._say(answers.NO_ARGUMENT)
-        if self._transaction is None:
-            return self._say(answers.MAIL_FIRST)
-        if not self._transaction.recipients:
-            return self._say(answers.NO_RECIPIENT)
-        self._data = DataReader(self._limits.message)
+        why_not = answers.BETWEEN_CHUNKS if self._content.begun else obstacle(self._transaction)
+        if why_not is not None:
+            return self._say(why_not)
+        self._content.begin_data()
         self._mode = Mode.CONTENT
         return [Write(answers.GO_AHEAD.wire)]
 
+    def _begin_chunk(self, argument: bytes) -> list[Effect]:
+        found = _CHUNK.fullmatch(argument)
+        if found is None:
+            # Where its octets end, and commands begin again, nobody knows.
+            return self._close(answers.CHUNK_SYNTAX)
+        if not (int(found[1]) or found[2]):
+            self._conduct.note(b"NOOP")  # nothing comes of an empty chunk
+        self._content.begin_chunk(int(found[1]), obstacle(self._transaction), last=found[2] is not None)
+        self._mode = Mode.CHUNK
+        return [] if self._content.left else self._go_on_with_content()
+
     def _take_content(self, data: bytes) -> list[Effect]:
-        self._held = min(self._held + len(data), self._limits.message)
-        if not self._data.feed(data):
-            return []
-        self._lines.feed(self._data.rest)
+        self._content.feed(data)
+        self._lines.feed(self._content.take_rest())
+        return self._go_on_with_content()
+
+    def _go_on_with_content(self) -> list[Effect]:
+        """Have stored what is more than may stay in memory; then see whether an end was reached."""
+        content = self._content
+        piece = content.piece()
+        if piece is not None:
+            self._mode = Mode.WAITING
+            return [Store(piece)]
+        if not content.ended:
+            self._mode = Mode.CHUNK if content.left else Mode.CONTENT
+            return self._drop() if content.fault else []
+        if content.fault is not None:
+            return self._decline(content.fault)
+        if not content.last:
+            return self._answered(self._say(answers.octets(content.size)))
+        return self._hand_over()
+
+    def _hand_over(self) -> list[Effect]:
+        transaction = self._transaction
+        handover = transaction.handover(self._content) if transaction else answers.MAIL_FIRST
+        if isinstance(handover, Answer):
+            return self._decline(handover)
+        self._content.take_parcel()  # it is the ledger's to use or to drop
+        self._transaction = None
         self._mode = Mode.WAITING
-        reader, self._data = self._data, DataReader(0)
-        transaction, self._transaction = self._transaction, None
-        if transaction is None:
-            raise RuntimeError("content without a transaction")
-        try:
-            return [Record(transaction.handover(reader.content()))]
-        except ContentTooLarge:
-            return self.recorded(answers.TOO_LARGE)
-        except BareLineEnding:
-            return self.recorded(answers.BARE_LINE_ENDING)
+        return [Record(handover)]
+
+    def _decline(self, reply: Answer) -> list[Effect]:
+        """The content becomes no message, and the transaction ends (RFC 3030 §2)."""
+        size, transaction = self._content.size, self._transaction
+        dropped = self._abandon()
+        if transaction is None or not transaction.recipients:
+            return self._answered([*dropped, *self._say(reply)])
+        # A refused message is no error of the dialogue: a batch may hold many.
+        self._conduct.message()
+        declined = Declined(transaction.submitter, reply, len(transaction.recipients), size)
+        return self._answered([*dropped, declined, Write(reply.wire)])
+
+    def _abandon(self) -> list[Effect]:
+        """No transaction is under way any more."""
+        dropped = self._drop()
+        self._transaction = None
+        if self._content.begun:
+            self._content = Receiving(self._limits)
+        return dropped
+
+    def _drop(self) -> list[Effect]:
+        parcel = self._content.take_parcel()
+        return [] if parcel is None else [Drop(parcel)]
 
     # Answering
 
     def _say(self, reply: Answer) -> list[Effect]:
-        self._errors += reply.refuses
-        if self._errors >= self._limits.errors:
-            return [Write(reply.wire), *self._close(answers.CLOSED_ERRORS)]
-        return [Write(reply.wire)]
+        if self._conduct.bears(reply):
+            return [Write(reply.wire)]
+        return [Write(reply.wire), *self._close(answers.CLOSED_ERRORS)]
 
     def _close(self, reply: Answer) -> list[Effect]:
         self._mode = Mode.CLOSED
-        self._held = 0
-        return [Write(reply.wire), Close()]
+        return [*self._abandon(), Write(reply.wire), Close()]
 
     def __repr__(self) -> str:
         return f"<Dialogue {self._mode.name}>"
 
 
-_ANSWERS = {
-    b"NOOP": answers.OK,
-    b"VRFY": answers.CANNOT_VERIFY,
-    b"HELP": answers.HELP,
-    **dict.fromkeys((b"EXPN", b"ETRN", b"TURN", b"SEND", b"SOML", b"SAML"), answers.NOT_OFFERED),
-}
 _COMMANDS: dict[bytes, Callable[[Dialogue, bytes], list[Effect]]] = {
     b"EHLO": Dialogue._ehlo,  # noqa: SLF001  the class's own table, which must stand behind it
     b"HELO": Dialogue._helo,  # noqa: SLF001
     b"MAIL": Dialogue._mail,  # noqa: SLF001
     b"RCPT": Dialogue._rcpt,  # noqa: SLF001
-    b"DATA": Dialogue._begin_content,  # noqa: SLF001
+    b"DATA": Dialogue._begin_data,  # noqa: SLF001
     b"RSET": Dialogue._rset,  # noqa: SLF001
     b"QUIT": Dialogue._quit,  # noqa: SLF001
     b"AUTH": Dialogue._auth,  # noqa: SLF001
     b"STARTTLS": Dialogue._starttls,  # noqa: SLF001
-    b"BDAT": Dialogue._bdat,  # noqa: SLF001
+    b"BDAT": Dialogue._begin_chunk,  # noqa: SLF001
 }

@@ -7,8 +7,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.exchange import Credentials
+from vaguemestre.doors.submission.headers import Wishes
+from vaguemestre.doors.submission.paths import Mail, Rcpt
 from vaguemestre.ledger.models import ApiKey
+from vaguemestre.ledger.parcels import Parcel, Piece
+from vaguemestre.mail.content import Content
+from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 
 
@@ -24,26 +30,43 @@ class Submitter:
     key: ApiKey | None = None
     stream: str | None = None
 
+    def may_send_as(self, sender: Mailbox | None) -> bool:
+        """Whether the key allows that reverse-path; the null one is everybody's (RFC 5321 §4.5.5)."""
+        if self.key is None or not self.key.senders or sender is None:
+            return True
+        return bool({sender.key, f"*@{sender.domain_ascii}"} & set(self.key.senders))
+
 
 @dataclass(frozen=True)
 class Handover:
-    """A transaction whose end of data was seen: what is to be recorded.
+    """A transaction whose end of data was seen, and whose content is a message: what is to be recorded.
 
     Attributes:
-        reverse_path: None is the null reverse-path.
-        recipients: in the order of RCPT, some perhaps twice.
-        raw: the content, dots undone.
-        utf8: whether MAIL had SMTPUTF8.
+        mail, rcpts: what was said, each recipient once.
+        content: dots undone; its header section alone where the rest is in a parcel.
+        wishes: what its header asks for.
+        parcel: of a large content.
     """
 
     submitter: Submitter
-    reverse_path: Mailbox | None
-    recipients: tuple[Mailbox, ...]
-    raw: bytes = field(repr=False)
-    utf8: bool = False
+    mail: Mail
+    rcpts: tuple[Rcpt, ...]
+    content: Content = field(repr=False)
+    wishes: Wishes = field(repr=False)
+    parcel: Parcel | None = None
+
+    @property
+    def envelope(self) -> Envelope:
+        """Reverse-path and recipients."""
+        return Envelope(self.mail.reverse_path, tuple(rcpt.recipient for rcpt in self.rcpts))
+
+    @property
+    def size(self) -> int:
+        """Bytes of content."""
+        return len(self.content.raw) if self.parcel is None else self.parcel.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Write:
     """Send these bytes."""
 
@@ -65,6 +88,30 @@ class Record:
 
 
 @dataclass(frozen=True)
+class Store:
+    """Store a piece of a large content; answer with `Dialogue.stored`."""
+
+    piece: Piece
+
+
+@dataclass(frozen=True)
+class Drop:
+    """Forget the pieces of a content that becomes no message."""
+
+    parcel: int
+
+
+@dataclass(frozen=True)
+class Declined:
+    """A content was refused before the ledger was asked: for the log."""
+
+    submitter: Submitter
+    reply: Answer
+    recipients: int
+    size: int
+
+
+@dataclass(frozen=True)
 class StartTls:
     """Send what is to be sent, then negotiate TLS; answer with `Dialogue.secured`."""
 
@@ -74,4 +121,4 @@ class Close:
     """Send what is to be sent, then close."""
 
 
-type Effect = Write | Authenticate | Record | StartTls | Close
+type Effect = Write | Authenticate | Store | Drop | Record | Declined | StartTls | Close

@@ -15,6 +15,7 @@ from vaguemestre.mail.content import Content
 from vaguemestre.mail.errors import Invalid
 
 _PREFIX = "X-Vaguemestre-"
+_ANY = _PREFIX.lower().encode()
 IDEMPOTENCY_KEY_LIMIT = 255  # characters, as at the API
 
 
@@ -37,12 +38,17 @@ class Wishes:
     send_at: datetime | None = None
 
 
+NONE = Wishes()
+
+
 def read_wishes(content: Content) -> Wishes:
     """The wishes that the content's header holds.
 
     Raises:
         Invalid: a header that is there twice, or that cannot be read.
     """
+    if not any(name.startswith(_ANY) for name, _ in content.fields):
+        return NONE
     return Wishes(
         stream=_text(content, "Stream"),
         connection=_text(content, "Connection"),

@@ -1,11 +1,10 @@
-"""From the listener into the ledger: who signs in, and what becomes of a handover.
+"""From the listener into the ledger: who signs in, and what becomes of handovers.
 
 Plain synchronous functions, called in the ledger's threads. They answer in SMTP's terms and never raise for
 what a submitter, the database or the disk does.
 
-Promises: 250 only after the commit (L5); a message that waited too long for its turn, or whose key was
-revoked meanwhile, is rolled back before it is answered; an answer to an idempotency key is given again, not
-acted on.
+Promises: 250 only after the commit (L5); a message that waited too long for its turn, or whose submitter left
+meanwhile, is no part of it; an answer to an idempotency key is given again, not acted on.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -22,48 +21,36 @@ import structlog
 from django.db import DatabaseError
 
 from vaguemestre.doors.submission import answers
-from vaguemestre.doors.submission.answers import Answer, answer
+from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.effects import Handover, Submitter
 from vaguemestre.doors.submission.exchange import Credentials
-from vaguemestre.doors.submission.headers import Wishes, read_wishes
 from vaguemestre.doors.submission.terms import Peer
-from vaguemestre.ledger import accept, keys
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger import accept, keys, parcels
+from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.models import ApiKey
+from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
-from vaguemestre.mail.content import Content
-from vaguemestre.mail.envelope import Envelope
-from vaguemestre.mail.errors import Invalid
 
 log = structlog.get_logger("vaguemestre.submission")
 
 SCOPE = "send"
-# Matters of policy; everything else that is refused is a fault of the message's own form.
-_POLICY = frozenset({"stream_unknown", "stream_not_allowed", "connection_unknown"})
 
 
-@dataclass(frozen=True)
-class Turn:
-    """When a handover's turn has come.
+@dataclass(frozen=True, slots=True)
+class Turn[Item]:
+    """A handover, or a piece of one, whose turn has come.
 
     Attributes:
-        now: aware, UTC: the time of acceptance.
-        in_time: whether its submitter still waits for the answer; asked once more before the commit.
-        trace_limit: Received fields that a message may have.
+        in_time: whether its submitter still waits for the answer; asked before the commit.
     """
 
-    now: datetime
+    item: Item
     in_time: Callable[[], bool]
-    trace_limit: int
 
 
 class _Withdrawn(Exception):
-    """Nothing was recorded, for a reason that is known, with the answer to give."""
-
-    def __init__(self, reply: Answer) -> None:
-        super().__init__(str(reply))
-        self.answer = reply
+    """A group's transaction was undone: somebody in it has left, or waited too long."""
 
 
 def sign_in(credentials: Credentials, peer: Peer, now: datetime) -> ApiKey | Answer:
@@ -82,61 +69,119 @@ def _from_here(key: ApiKey, peer: Peer) -> bool:
     return not key.networks or peer.within(tuple(ip_network(network) for network in key.networks))
 
 
-def record(handover: Handover, turn: Turn) -> Answer:
-    """Commit a handover; the answer is what to tell the submitter."""
+def store_all(clock: Callable[[], datetime], turns: Sequence[Turn[Piece]]) -> list[int | Answer]:
+    """Store pieces of large contents in one transaction: the parcel of each in order, or what to answer."""
+    there = [turn.in_time() for turn in turns]
+    pieces = [turn.item for turn, waits in zip(turns, there, strict=True) if waits]
     try:
-        return _record(handover, turn)
-    except _Withdrawn as withdrawn:
-        return withdrawn.answer
-    except Invalid as fault:
-        return refusal(fault)
-    except Refusal as refused:
-        return refusal(*refused.errors)
-    except Exception as error:  # noqa: BLE001  whatever it is, the submitter keeps the message
-        _log_trouble("recording_failed", error)
-        return answers.DISK_FULL if _disk_full(error) else answers.NOT_RECORDED
+        stored = iter(parcels.add_all(pieces, clock()) if pieces else ())
+    except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
+        return [_trouble(error)] * len(turns)
+    return [(next(stored) if waits else None) or answers.NOT_RECORDED for waits in there]
 
 
-def _record(handover: Handover, turn: Turn) -> Answer:
-    content = Content(handover.raw)
-    if sum(name == b"received" for name, _ in content.fields) > turn.trace_limit:
-        return answers.LOOP
-    wishes = read_wishes(content)
-    submission = _submission(handover, content, wishes)
+def drop(parcel: int) -> None:
+    """Forget a parcel; what cannot be forgotten now is swept later."""
+    try:
+        parcels.drop([parcel])
+    except Exception as error:  # noqa: BLE001  nobody waits for it
+        _log_trouble("dropping_failed", error)
+
+
+def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -> list[Answer]:
+    """Commit handovers in one transaction; what to tell their submitters, in order.
+
+    One with an idempotency key has a transaction of its own, since its answer is a part of it.
+    """
+    now = clock()
+    together = [turn for turn in turns if turn.item.wishes.idempotency_key is None]
+    replies = iter(_together(together, now) if together else ())
+    all_replies = [
+        next(replies) if turn.item.wishes.idempotency_key is None else _alone(turn, now) for turn in turns
+    ]
+    for turn in turns:
+        if turn.item.parcel is not None:
+            drop(turn.item.parcel.id)  # unless a message has it now
+    return all_replies
+
+
+def _together(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
+    """Commit a group; where one of it breaks the transaction, each has another by itself."""
+    try:
+        return _committed(turns, now)
+    except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
+        if len(turns) == 1 or isinstance(error, AWAY):
+            return [_trouble(error)] * len(turns)
+        return [reply for turn in turns for reply in _together([turn], now)]
+
+
+def _committed(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
+    """Commit those who are there from the beginning of the transaction to its end."""
+    while True:
+        try:
+            with writing():  # it may wait for other writers, here or at its first row
+                waiting = [turn.in_time() for turn in turns]
+                there = [turn for turn, waits in zip(turns, waiting, strict=True) if waits]
+                replies = iter(_accepted(there, now) if there else ())
+                _still_there(there)
+        except _Withdrawn:
+            continue
+        return [next(replies) if waits else answers.NOT_RECORDED for waits in waiting]
+
+
+def _accepted(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
+    results = accept.accept_all([_submission(turn.item) for turn in turns], now)
+    return [
+        answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(str(result.uid))
+        for result in results
+    ]
+
+
+def _still_there(turns: Sequence[Turn[Handover]]) -> None:
+    """Before the commit: afterwards nothing but 250 may be said."""
+    if not all(turn.in_time() for turn in turns):
+        raise _Withdrawn
+
+
+def _alone(turn: Turn[Handover], now: datetime) -> Answer:
+    """Commit a handover with its idempotency key, or give its answer again."""
 
     def take() -> tuple[int, dict[str, str]]:
-        message = accept.accept(submission, turn.now)
-        _still_wanted(handover.submitter, turn)
-        return 250, {"id": str(message.uid)}
+        (result,) = accept.accept_all([_submission(handover)], now)
+        if isinstance(result, Refusal):
+            raise result
+        _still_there([turn])
+        return 250, {"id": str(result.uid)}
 
-    key = wishes.idempotency_key
-    return _queued(_committed(take) if key is None else _committed_once(take, key, handover, turn.now))
-
-
-type _Take = Callable[[], tuple[int, dict[str, str]]]
-
-
-def _committed(take: _Take) -> str:
-    with writing():
-        _, taken = take()
-    return taken["id"]
-
-
-def _committed_once(take: _Take, key: str, handover: Handover, now: datetime) -> str:
+    handover = turn.item
+    key = str(handover.wishes.idempotency_key)
     try:
-        _, body, _ = once(_owner(handover.submitter), key, _digest(handover), now, take)
+        _, body, _ = once(_owner(handover.submitter), key, _fingerprint(handover).hex(), now, take)
     except KeyReused:
-        raise _Withdrawn(answers.KEY_REUSED) from None
+        return answers.KEY_REUSED
     except InProgress:
-        raise _Withdrawn(answers.IN_PROGRESS) from None
-    return str(body["id"])
+        return answers.IN_PROGRESS
+    except _Withdrawn:
+        return answers.NOT_RECORDED
+    except Refusal as refused:
+        return answers.refusal(*refused.errors)
+    except Exception as error:  # noqa: BLE001  whatever it is, the submitter keeps the message
+        return _trouble(error)
+    return answers.queued(str(body["id"]))
 
 
-def _submission(handover: Handover, content: Content, wishes: Wishes) -> accept.Submission:
+def _submission(handover: Handover) -> accept.Submission:
+    wishes = handover.wishes
     return accept.Submission(
-        envelope=Envelope.to_each(handover.reverse_path, handover.recipients),
-        content=content,
+        envelope=handover.envelope,
+        content=handover.content,
+        parcel=handover.parcel,
         via=accept.Via.SMTP,
+        ret=handover.mail.ret,
+        envid=handover.mail.envid,
+        notify={rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
+        orcpt={rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
+        handover=_fingerprint(handover),
         submitter=handover.submitter.key,
         stream=wishes.stream or handover.submitter.stream,
         connection=wishes.connection,
@@ -146,43 +191,23 @@ def _submission(handover: Handover, content: Content, wishes: Wishes) -> accept.
     )
 
 
-def _still_wanted(submitter: Submitter, turn: Turn) -> None:
-    """Before the commit: afterwards nothing but 250 may be said."""
-    key = submitter.key
-    if key is not None and not ApiKey.objects.filter(pk=key.pk, revoked_at=None).exists():
-        raise _Withdrawn(answers.KEY_REVOKED)
-    if not turn.in_time():
-        raise _Withdrawn(answers.NOT_RECORDED)
-
-
-def _queued(identifier: str) -> Answer:
-    return answer(250, "2.0.0", f"queued as {identifier}")
-
-
 def _owner(submitter: Submitter) -> str:
     """Whose idempotency keys these are; apart from the API's, whose answers have another form."""
     return "smtp:trusted" if submitter.key is None else f"smtp:{submitter.key.uid}"
 
 
-def _digest(handover: Handover) -> str:
-    paths = [handover.reverse_path, *handover.recipients]
-    digest = hashlib.sha256("\n".join("" if path is None else path.wire for path in paths).encode())
-    digest.update(b"\n\n")
-    digest.update(handover.raw)
-    return digest.hexdigest()
+def _fingerprint(handover: Handover) -> bytes:
+    """Of submitter, envelope and content: the same again within minutes is the same message (RFC 1047)."""
+    envelope, parcel = handover.envelope, handover.parcel
+    content = hashlib.sha256(handover.content.raw).hexdigest() if parcel is None else parcel.sha256
+    paths = [envelope.reverse_path, *envelope.recipients]
+    words = [_owner(handover.submitter), content, *("" if path is None else path.wire for path in paths)]
+    return hashlib.sha256("\n".join(words).encode()).digest()
 
 
-def refusal(*faults: Invalid) -> Answer:
-    """The answer to a message that the ledger does not take, with all its reasons."""
-    first = faults[0]
-    text = " ".join(fault.message for fault in faults)
-    if first.code == "bare_line_ending":
-        return answers.BARE_LINE_ENDING
-    if first.code == "message_size":
-        return answer(552, "5.3.4", text)
-    if first.code in {"sender_not_allowed", "sender_not_named"}:
-        return answer(553, "5.7.1", text)
-    return answer(550, "5.7.1" if first.code in _POLICY else "5.6.0", text)
+def _trouble(error: Exception) -> Answer:
+    _log_trouble("recording_failed", error)
+    return answers.DISK_FULL if _disk_full(error) else answers.NOT_RECORDED
 
 
 def _disk_full(error: Exception) -> bool:

@@ -24,6 +24,7 @@ class Limits:
         stride: bytes of content that count as progress.
         queueing: how long a message may wait for its commit before it is answered 451 instead.
         handshake: of TLS.
+        refusal: from a wrong key to its answer, whatever is wrong with it.
         linger: for a submitter to read our last words and close.
         sessions: at once, from everywhere.
         sessions_of_peer: at once, from one address.
@@ -34,13 +35,14 @@ class Limits:
     """
 
     message: int = 26_214_400
-    held: int = 256 * 1_048_576
+    held: int = 128 * 1_048_576
     recipients: int = RECIPIENT_LIMIT
     command: int = 2_048
     idle: float = 300.0
     stride: int = 16_384
     queueing: float = 60.0
     handshake: float = 30.0
+    refusal: float = 0.3
     linger: float = 2.0
     sessions: int = 500
     sessions_of_peer: int = 100

@@ -2,7 +2,8 @@
 
 Promises: it never relays for strangers. Every peer signs in, but for those of the networks in
 `VAGUEMESTRE_SUBMISSION_TRUST`, and it refuses to start with a trusted network outside the private ranges. On
-SIGTERM or SIGINT it stops accepting, says 421 to the idle and lets content that is under way finish.
+SIGTERM or SIGINT it stops accepting, says 421 to the idle and lets content that is under way finish; on
+SIGHUP it looks whether its certificate has changed.
 Fails by leaving with one sentence: an address in use, a certificate that cannot be read, a database that does
 not keep what it commits (L5).
 """
@@ -11,17 +12,18 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import ssl
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import datetime
+from functools import partial
 from ipaddress import ip_address
-from pathlib import Path
 
 import structlog
 import uvloop
 from django.utils import timezone
 
+from vaguemestre.doors.submission.certificate import Certificate
+from vaguemestre.doors.submission.handshakes import TlsServer
 from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.session import Session
@@ -41,7 +43,7 @@ GRACE = 20.0  # seconds for content that is under way when the listener stops
 class Listener:
     """What `serve` started."""
 
-    def __init__(self, servers: Sequence[asyncio.Server], house: House) -> None:
+    def __init__(self, servers: Sequence[asyncio.Server | TlsServer], house: House) -> None:
         self._servers = servers
         self._house = house
 
@@ -83,21 +85,12 @@ async def serve(
     """
     house = House(terms, threads, clock)
     loop = asyncio.get_running_loop()
-    servers = [
-        await loop.create_server(lambda: Session(house), bind.host, bind.port, backlog=BACKLOG)
+    servers: list[asyncio.Server | TlsServer] = [
+        await loop.create_server(partial(Session, house), bind.host, bind.port, backlog=BACKLOG)
         for bind in binds
     ]
-    servers += [
-        await loop.create_server(
-            lambda: Session(house),
-            bind.host,
-            bind.port,
-            backlog=BACKLOG,
-            ssl=terms.tls,
-            ssl_handshake_timeout=terms.limits.handshake,
-        )
-        for bind in tls_binds
-    ]
+    if terms.tls is not None:
+        servers += [TlsServer(house, bind, terms.tls, BACKLOG) for bind in tls_binds]
     return Listener(servers, house)
 
 
@@ -128,29 +121,14 @@ def terms_of(environment: Environment) -> Terms:
     """
     if not all(map(is_private, environment.submission_trust)):
         raise SystemExit("VAGUEMESTRE_SUBMISSION_TRUST: only private networks may submit without signing in.")
-    context = None
+    certificate = None
     if environment.submission_certificate is not None:
-        context = tls_context(environment.submission_certificate, environment.submission_key)
+        certificate = Certificate(environment.submission_certificate, environment.submission_key)
     elif environment.submission_tls_bind is not None:
         raise SystemExit("VAGUEMESTRE_SUBMISSION_TLS_BIND needs VAGUEMESTRE_SUBMISSION_CERTIFICATE.")
     limits = Limits(message=environment.max_message_bytes)
-    return Terms(ehlo_name(), limits, environment.submission_trust, context)
-
-
-def tls_context(certificate: Path, key: Path | None) -> ssl.SSLContext:
-    """TLS 1.2 or later with this chain; without `key`, the key is in the same file.
-
-    Raises:
-        SystemExit: what is wrong with the files.
-    """
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        reason = error.strerror or "it is not a certificate and its key"
-        raise SystemExit(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {certificate}: {reason}.") from None
-    return context
+    tls = None if certificate is None else certificate.context
+    return Terms(ehlo_name(), limits, environment.submission_trust, tls)
 
 
 def warn(environment: Environment) -> None:
@@ -170,6 +148,7 @@ async def _serve_until_told(
     told = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, told.set)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, terms.tls or (lambda: None))
     tls_binds = () if environment.submission_tls_bind is None else (environment.submission_tls_bind,)
     try:
         listener = await serve((environment.submission_bind,), terms, threads, tls_binds=tls_binds)

@@ -14,6 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vaguemestre.doors.submission.answers import TOO_LARGE, Answer, answer
 from vaguemestre.mail.errors import Invalid
@@ -72,6 +73,7 @@ class Rcpt:
     orcpt: str = ""
 
 
+@lru_cache(maxsize=512)  # a submitter says the same few over and over
 def parse_mail(argument: bytes, largest: int) -> Mail:
     """The MAIL command with this argument; `largest` is the SIZE that is offered, in bytes.
 
@@ -93,6 +95,7 @@ def parse_mail(argument: bytes, largest: int) -> Mail:
     )
 
 
+@lru_cache(maxsize=2048)
 def parse_rcpt(argument: bytes, *, utf8: bool) -> Rcpt:
     """The RCPT command with this argument; `utf8` is whether its MAIL had SMTPUTF8.
 

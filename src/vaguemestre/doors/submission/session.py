@@ -1,7 +1,7 @@
 """One session on its transport: does what the dialogue asks for, and watches the time.
 
-Promises: while a result is awaited nothing more is read, so that one session holds at most one message and
-one read beyond it; an answer is written before the session is closed, and read by a submitter that still
+Promises: while a result is awaited at most one more read is taken in, so that one session holds at most a
+chunk and two reads; an answer is written before the session is closed, and read by a submitter that still
 writes (the write side closes first). Fails by closing: a lost session's message is not committed unless that
 has happened already.
 """
@@ -10,36 +10,46 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from ssl import SSLError
-from typing import cast
+from typing import Any, cast
 
 import structlog
 
 from vaguemestre.doors.submission import answers, intake
 from vaguemestre.doors.submission.answers import Answer
-from vaguemestre.doors.submission.dialogue import Dialogue, Mode
+from vaguemestre.doors.submission.dialogue import Dialogue
 from vaguemestre.doors.submission.effects import (
     Authenticate,
     Close,
+    Declined,
+    Drop,
     Effect,
     Handover,
     Record,
     StartTls,
+    Store,
+    Submitter,
     Write,
 )
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.house import House
+from vaguemestre.doors.submission.intake import Turn
+from vaguemestre.doors.submission.mode import Mode
 from vaguemestre.doors.submission.terms import Peer
+from vaguemestre.ledger.models import ApiKey
+from vaguemestre.ledger.parcels import Piece
 
 log = structlog.get_logger("vaguemestre.submission")
 
 
 class Session(asyncio.Protocol):
-    """The protocol of one accepted socket."""
+    """The protocol of one accepted socket; `secured` is called once TLS that came first is in use."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, *, secured: Callable[[], None] | None = None) -> None:
         self._house = house
+        self._secured = secured
         self._limits = house.terms.limits
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
@@ -50,42 +60,53 @@ class Session(asyncio.Protocol):
         self._lost = False
         self._reading = True
         self._blocked = False  # the submitter does not read what we write
+        self._full = False  # it has written on although its answer is still to come
+        self._ended = False  # it will write no more
 
     # The transport's calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """A submitter is there; behind implicit TLS, after the handshake."""
+        """A submitter is there."""
         # uvloop's transports are of another class, with the same methods.
         self._transport = cast("asyncio.Transport", transport)
         # There is no name where the peer has gone already; such a session ends by itself.
         name = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104  nothing is bound
         self._peer = Peer.at(name[0])
-        secure = transport.get_extra_info("ssl_object") is not None
-        self._dialogue = Dialogue(self._house.terms, self._peer, secure=secure)
+        self._dialogue = Dialogue(self._house.terms, self._peer, secure=self._secured is not None)
         self._watch(self._limits.idle)
-        if not self._house.enter(self, self._peer):
-            log.warning("session_refused", peer=str(self._peer), sessions=len(self._house.guests))
-            self._perform(self._dialogue.turn_away(answers.CLOSED_BUSY))
-        elif self._house.draining:
-            self.drain()
-        else:
-            self._perform(self._dialogue.begin())
+        if self._secured is not None:
+            self._secured()
+        refused = self._house.admit(self, self._peer)
+        if refused is not None:
+            log.warning("session_refused", peer=str(self._peer), code=refused.code, reason=refused.lines[0])
+            self._perform(self._dialogue.turn_away(refused))
+            return
+        if self._house.draining:
+            self._dialogue.drain()
+        self._perform(self._dialogue.begin())
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the submitter."""
         self._unreported += len(data)
+        # Without this, pausing and resuming at every message would be a good part of its cost.
+        self._full = self._dialogue.mode is Mode.WAITING
         effects = self._dialogue.receive(data)
         if effects or self._unreported >= self._limits.stride:
             self._note_progress()
         self._perform(effects)
 
     def eof_received(self) -> bool:
-        """The submitter writes no more: what it was told is flushed, then the transport closes."""
-        return False
+        """The submitter writes no more: it is told what it still waits for, then the transport closes."""
+        self._ended = True
+        waits = self._dialogue.mode is Mode.WAITING
+        return waits and self._transport.get_extra_info("ssl_object") is None
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the base's signature
         """The session is over, whoever ended it."""
         self._lost = True
+        for effect in self._dialogue.lost():
+            if isinstance(effect, Drop):
+                self._house.drop(effect.parcel)
         self._house.leave(self, self._peer)
         self._house.hold(-self._held)
         self._held = 0
@@ -123,19 +144,33 @@ class Session(asyncio.Protocol):
         if words and not self._transport.is_closing():
             self._transport.write(words)
         for effect in effects:
-            match effect:
-                case Authenticate(credentials=credentials):
-                    self._await(self._sign_in(credentials))
-                case Record(handover=handover):
-                    self._await(self._record(handover))
-                case StartTls():
-                    self._await(self._negotiate())
-                case Close():
-                    self._part()
+            if not isinstance(effect, Write):
+                self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Authenticate(credentials=credentials):
+                self._await(self._sign_in(credentials))
+            case Record(handover=handover):
+                self._record(handover)
+            case Store(piece=piece):
+                self._store(piece)
+            case Drop(parcel=parcel):
+                self._house.drop(parcel)
+            case Declined():
+                self._log_declined(effect)
+            case StartTls():
+                self._pause()
+                self._await(self._negotiate())
+            case Close():
+                self._part()
 
     def _account(self) -> None:
         held, self._held = self._held, self._dialogue.held
-        if not self._house.hold(self._held - held) and self._dialogue.mode is Mode.CONTENT:
+        if held == self._held:
+            return
+        taking = self._dialogue.mode in {Mode.CONTENT, Mode.CHUNK}
+        if not self._house.hold(self._held - held) and taking:
             log.warning("content_given_up", peer=str(self._peer), held=self._house.held)
             self._perform(self._dialogue.turn_away(answers.CLOSED_ROOM))
 
@@ -143,43 +178,76 @@ class Session(asyncio.Protocol):
         self._task = self._loop.create_task(work)
 
     async def _sign_in(self, credentials: Credentials) -> None:
-        found = await self._house.threads.run(intake.sign_in, credentials, self._peer, self._house.clock())
-        if isinstance(found, Answer):
-            log.warning("sign_in_refused", peer=str(self._peer), code=found.code)
-            self._go_on(self._dialogue.sign_in_refused(found))
+        begun = self._loop.time()
+        who = self._house.known_as(self._peer, credentials.user)
+        if self._house.bans.left(who):
+            found: ApiKey | Answer = answers.AUTH_BANNED
         else:
+            found = await self._house.threads.run(
+                intake.sign_in, credentials, self._peer, self._house.clock()
+            )
+        if not isinstance(found, Answer):
+            self._house.bans.succeeded(who)
             self._go_on(self._dialogue.signed_in(found))
+            return
+        banned = self._house.bans.refused(who) if found.refuses else 0
+        log.warning("sign_in_refused", peer=str(self._peer), code=found.code, banned_seconds=banned)
+        # Always after the same time: how long the search took tells nothing, and guessing is slow.
+        await asyncio.sleep(begun + self._limits.refusal - self._loop.time())
+        self._go_on(self._dialogue.sign_in_refused(found))
 
-    async def _record(self, handover: Handover) -> None:
+    def _record(self, handover: Handover) -> None:
+        self._house.messages.add(Turn(handover, self._in_time()), partial(self._recorded, handover))
+
+    def _in_time(self) -> Callable[[], bool]:
+        """Whether the submitter still waits for what begins now."""
         latest = time.monotonic() + self._limits.queueing
-        turn = intake.Turn(
-            now=self._house.clock(),
-            in_time=lambda: not self._lost and time.monotonic() < latest,
-            trace_limit=self._limits.trace,
-        )
-        reply = await self._house.threads.run(intake.record, handover, turn)
-        self._log_recorded(handover, reply)
+        return lambda: not self._lost and time.monotonic() < latest
+
+    def _store(self, piece: Piece) -> None:
+        self._full = True
+        self._pause()
+        self._house.parcels.add(Turn(piece, self._in_time()), self._stored)
+
+    def _stored(self, outcome: int | Answer) -> None:
+        if not self._lost:
+            self._go_on(self._dialogue.stored(outcome))
+        elif isinstance(outcome, int):
+            self._house.drop(outcome)
+
+    def _recorded(self, handover: Handover, reply: Answer) -> None:
+        recipients = len(handover.rcpts)
+        if reply.accepts:
+            uid = reply.lines[0].removeprefix("queued as ")
+            self._house.note(self._facts(handover.submitter, recipients, handover.size) | {"message": uid})
+        else:
+            self._log_declined(Declined(handover.submitter, reply, recipients, handover.size))
         self._go_on(self._dialogue.recorded(reply))
 
-    def _log_recorded(self, handover: Handover, reply: Answer) -> None:
-        key = handover.submitter.key
-        log.info(
-            "message_taken" if reply.accepts else "message_refused",
-            peer=str(self._peer),
-            key=None if key is None else key.prefix,
-            message=reply.lines[0].removeprefix("queued as ") if reply.accepts else None,
-            recipients=len(handover.recipients),
-            size=len(handover.raw),
-            code=reply.code,
-            status=reply.enhanced,
-        )
+    def _log_declined(self, declined: Declined) -> None:
+        facts = self._facts(declined.submitter, declined.recipients, declined.size)
+        reply = declined.reply
+        log.info("message_refused", **facts, code=reply.code, status=reply.enhanced)
+
+    def _facts(self, submitter: Submitter, recipients: int, size: int) -> dict[str, Any]:
+        key = submitter.key
+        return {
+            "peer": str(self._peer),
+            "key": None if key is None else key.prefix,
+            "recipients": recipients,
+            "size": size,
+        }
 
     async def _negotiate(self) -> None:
-        context = self._house.terms.tls
-        assert context is not None  # noqa: S101  the dialogue offers STARTTLS only with one
+        certificate = self._house.terms.tls
+        assert certificate is not None  # noqa: S101  TLS is offered only with one
         try:
             transport = await self._loop.start_tls(
-                self._transport, self, context, server_side=True, ssl_handshake_timeout=self._limits.handshake
+                self._transport,
+                self,
+                certificate(),
+                server_side=True,
+                ssl_handshake_timeout=self._limits.handshake,
             )
         except (OSError, SSLError, EOFError) as error:
             log.info("tls_failed", peer=str(self._peer), error=type(error).__name__)
@@ -194,17 +262,25 @@ class Session(asyncio.Protocol):
 
     def _go_on(self, effects: list[Effect]) -> None:
         self._note_progress()
+        self._full = False
         if not self._lost:
             self._perform(effects)
+        if self._ended and not self._lost and self._dialogue.mode is not Mode.WAITING:
+            self._transport.close()
 
     def _adjust_reading(self) -> None:
-        wanted = not self._blocked and self._dialogue.mode is not Mode.WAITING
+        wanted = not (self._blocked or self._full)
         if wanted is self._reading or self._transport.is_closing():
             return
-        self._reading = wanted
         if wanted:
+            self._reading = True
             self._transport.resume_reading()
         else:
+            self._pause()
+
+    def _pause(self) -> None:
+        if self._reading and not self._transport.is_closing():
+            self._reading = False
             self._transport.pause_reading()
 
     # Time

@@ -6,7 +6,9 @@ Values only; `listener` makes them from the environment, tests as they like.
 from __future__ import annotations
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from vaguemestre.doors.submission.limits import Limits
@@ -21,13 +23,13 @@ class Terms:
         name: what the listener calls itself in greeting and EHLO.
         limits: see there.
         trust: networks that submit without AUTH.
-        tls: the certificate, where one is configured.
+        tls: gives the next handshake its certificate, where one is configured.
     """
 
     name: str
     limits: Limits = field(default_factory=Limits)
     trust: tuple[Network, ...] = ()
-    tls: ssl.SSLContext | None = None
+    tls: Callable[[], ssl.SSLContext] | None = None
 
 
 @dataclass(frozen=True)
@@ -57,4 +59,8 @@ class Peer:
         return f"[IPv6:{self.address}]" if self.address.version == 6 else f"[{self.address}]"
 
     def __str__(self) -> str:
+        return self._text
+
+    @cached_property
+    def _text(self) -> str:
         return str(self.address)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from vaguemestre.doors.submission.answers import LOOP, MAIL_FIRST, NO_RECIPIENT, Answer, refusal
 from vaguemestre.doors.submission.effects import Handover, Submitter
+from vaguemestre.doors.submission.headers import read_wishes
 from vaguemestre.doors.submission.paths import Mail, Rcpt
-from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.doors.submission.receiving import Receiving
+from vaguemestre.mail.errors import Invalid
 
 
 @dataclass
@@ -15,22 +18,30 @@ class Transaction:
 
     submitter: Submitter
     mail: Mail
-    recipients: dict[str, Mailbox] = field(default_factory=dict)
+    recipients: dict[str, Rcpt] = field(default_factory=dict)
 
     def take(self, rcpt: Rcpt, limit: int) -> bool:
-        """Add a recipient, once; False if there are `limit` others already."""
+        """Add a recipient, once, as it was said last; False if there are `limit` others already."""
         wire = rcpt.recipient.wire
         if wire not in self.recipients and len(self.recipients) >= limit:
             return False
-        self.recipients[wire] = rcpt.recipient
+        self.recipients[wire] = rcpt
         return True
 
-    def handover(self, raw: bytes) -> Handover:
-        """The transaction with its content, dots undone."""
-        return Handover(
-            submitter=self.submitter,
-            reverse_path=self.mail.reverse_path,
-            recipients=tuple(self.recipients.values()),
-            raw=raw,
-            utf8=self.mail.utf8,
-        )
+    def handover(self, received: Receiving) -> Handover | Answer:
+        """The transaction with its content, or why that is no message."""
+        try:
+            content, parcel = received.whole()
+            wishes = read_wishes(content)
+        except Invalid as fault:
+            return refusal(fault)
+        if sum(name == b"received" for name, _ in content.fields) > received.limits.trace:
+            return LOOP
+        return Handover(self.submitter, self.mail, tuple(self.recipients.values()), content, wishes, parcel)
+
+
+def obstacle(transaction: Transaction | None) -> Answer | None:
+    """Why no content may follow, if it may not."""
+    if transaction is None:
+        return MAIL_FIRST
+    return None if transaction.recipients else NO_RECIPIENT

@@ -1,0 +1,87 @@
+"""The listener's certificate: read at the start, and anew where its files change.
+
+Whoever renews a certificate replaces two files and tells nobody. So before a handshake the files are looked
+at, at most once in `LOOK_EVERY` seconds; SIGHUP asks for a look too. Open sessions keep what they have.
+
+Promises: a handshake always finds a certificate that belongs to its key. Files that do not, such as those of
+a renewal that is half done, change nothing: the one before stays in use, and the log says so once.
+Fails at the start only, by leaving with one sentence.
+"""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import structlog
+
+log = structlog.get_logger("vaguemestre.submission")
+
+LOOK_EVERY = 1.0  # seconds
+
+type _Stamp = tuple[int, int, int] | None  # of a file; None where it is not there
+
+
+class Certificate:
+    """A chain and its key; without `key`, the key is in the same file.
+
+    Raises:
+        SystemExit: what is wrong with the files.
+    """
+
+    def __init__(self, chain: Path, key: Path | None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._chain, self._key, self._clock = chain, key, clock
+        self._stamps = self._look()
+        self._looked_at = clock()
+        found = _found(chain, key)
+        if isinstance(found, str):
+            raise SystemExit(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {chain}: {found}.")
+        self._context = found
+
+    def context(self) -> ssl.SSLContext:
+        """For the next handshake."""
+        if self._clock() - self._looked_at >= LOOK_EVERY:
+            self.renew()
+        return self._context
+
+    def renew(self) -> None:
+        """Read the files, if they are not what they were."""
+        self._looked_at = self._clock()
+        before, self._stamps = self._stamps, self._look()
+        if self._stamps == before:
+            return
+        found = _found(self._chain, self._key)
+        if isinstance(found, str):
+            log.error("certificate_unusable", file=str(self._chain), reason=found, in_use="the one before")
+        else:
+            self._context = found
+            log.info("certificate_renewed", file=str(self._chain))
+
+    def _look(self) -> tuple[_Stamp, _Stamp]:
+        return _stamp(self._chain), None if self._key is None else _stamp(self._key)
+
+    def __repr__(self) -> str:
+        return f"<Certificate {self._chain}>"
+
+
+def _stamp(path: Path) -> _Stamp:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_size, found.st_mtime_ns
+
+
+def _found(chain: Path, key: Path | None) -> ssl.SSLContext | str:
+    """TLS 1.2 or later with this chain; or what is wrong with the files."""
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(chain, key)
+    except ssl.SSLError:
+        return "it is not a certificate and its key"
+    except OSError as error:
+        return error.strerror or "it cannot be read"
+    return context

@@ -1,0 +1,62 @@
+"""How a submitter behaves: what is no SMTP at all, and how many errors a session may make.
+
+A browser, or a TLS handshake on the port without TLS, is told so at its first line. Commands that bring
+nothing about count as errors once there are too many of them without a message between.
+"""
+
+from __future__ import annotations
+
+import re
+
+from vaguemestre.doors.submission.answers import Answer
+from vaguemestre.doors.submission.limits import Limits
+
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+_WEB = frozenset(
+    {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
+)
+_TLS_RECORD = 0x16  # the first byte of a handshake: somebody chose implicit TLS on this port
+_IDLE = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO"})
+
+
+def is_handshake(data: bytes) -> bool:
+    """Whether a session begins with TLS where it should not."""
+    return data[0] == _TLS_RECORD
+
+
+def is_web(verb: bytes) -> bool:
+    """Whether the verb is one of HTTP."""
+    return verb in _WEB
+
+
+def is_line(line: bytes) -> bool:
+    """Whether it may be a command: without control characters."""
+    return _CONTROL.search(line) is None
+
+
+class Conduct:
+    """Counts, of one session, what it is allowed only so often."""
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._errors = self._failures = self._idle_commands = 0
+
+    def note(self, verb: bytes) -> None:
+        """A command was read."""
+        if verb in _IDLE:
+            self._idle_commands += 1
+            self._errors += self._idle_commands > self._limits.idle_commands
+
+    def message(self) -> None:
+        """A message was handed over, taken or not."""
+        self._idle_commands = 0
+
+    def bears(self, reply: Answer) -> bool:
+        """Whether the session may go on behind that answer to a command."""
+        self._errors += reply.refuses
+        return self._errors < self._limits.errors
+
+    def bears_sign_in(self, reply: Answer) -> bool:
+        """The same behind a refused sign-in; one that cannot be decided is no failure."""
+        self._failures += reply.refuses
+        return self._failures < self._limits.failures or not reply.refuses

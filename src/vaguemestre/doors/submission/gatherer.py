@@ -1,0 +1,93 @@
+"""Gathers what sessions hand over: all that waits for the same disk shares one transaction.
+
+While a group is in the ledger's thread the next one collects. What comes to an idle ledger goes at once, but
+for this: a group that was answered a moment ago comes again at once where its sessions are kept and busy, so
+a smaller one waits for its like, `PATIENCE` seconds at most. A lone session never waits.
+
+Promises: each item is answered once, in the group that it went with; `work` is called in the ledger's
+threads, as often at a time as there are threads. Fails as `work` does, which answers for everything.
+
+Lives on one event loop and is touched from nowhere else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from vaguemestre.ledger.threads import LedgerThreads
+
+PATIENCE = 0.002  # seconds; about what twenty kept sessions take for their next message
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting[Item, Answer]:
+    item: Item
+    tell: Callable[[Answer], None]
+
+
+class Gatherer[Item, Answer]:
+    """Collects items, has them worked on in groups, tells each its answer.
+
+    Args:
+        work: a group's items, to as many answers in the same order; it never raises.
+        most: items of a group.
+    """
+
+    def __init__(
+        self,
+        threads: LedgerThreads,
+        work: Callable[[Sequence[Item]], Sequence[Answer]],
+        *,
+        most: int,
+        patience: float = PATIENCE,
+    ) -> None:
+        self._threads = threads
+        self._work = work
+        self._most = most
+        self._patience = patience
+        self._loop = asyncio.get_running_loop()
+        self._waiting: list[_Waiting[Item, Answer]] = []
+        self._flights: set[asyncio.Task[None]] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._last_size = 0
+        self._last_end = -patience
+
+    def add(self, item: Item, tell: Callable[[Answer], None]) -> None:
+        """Take an item up; `tell` is called with its answer, on the loop."""
+        self._waiting.append(_Waiting(item, tell))
+        self._consider()
+
+    def _consider(self) -> None:
+        """Let a group go, if there is one, a thread for it, and none like the last to be waited for."""
+        if not self._waiting or len(self._flights) >= self._threads.workers:
+            return
+        left = self._last_end + self._patience - self._loop.time()
+        if left > 0 and len(self._waiting) < min(self._last_size, self._most):
+            self._timer = self._timer or self._loop.call_later(left, self._stop_waiting)
+            return
+        self._stop_timer()
+        group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
+        flight = self._loop.create_task(self._fly(group))
+        self._flights.add(flight)
+
+    def _stop_waiting(self) -> None:
+        self._timer, self._last_size = None, 0
+        self._consider()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    async def _fly(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
+        answers = await self._threads.run(self._work, [one.item for one in group])
+        self._last_size, self._last_end = len(group), self._loop.time()
+        self._flights.discard(asyncio.current_task())
+        for one, answer in zip(group, answers, strict=True):
+            one.tell(answer)
+        self._consider()
+
+    def __repr__(self) -> str:
+        return f"<Gatherer {len(self._waiting)} waiting, {len(self._flights)} groups under way>"

@@ -1,0 +1,169 @@
+"""A content on its way in, by DATA or BDAT: what is in memory, what is to be stored, what is wrong with it.
+
+Up to one chunk stays in memory and is judged as a whole. What is larger leaves for the ledger chunk by chunk,
+as a parcel, and is judged on the way: its size, its line endings (a CRLF may lie in two chunks), its header
+section, which alone stays in memory. A content that can become no message any more is read to its end, where
+its answer is due, and nothing of it is kept.
+
+Fails by having a fault.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from vaguemestre.doors.submission import answers
+from vaguemestre.doors.submission.answers import Answer
+from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.ledger.accept import CHUNK
+from vaguemestre.ledger.parcels import Parcel, Piece
+from vaguemestre.mail.content import HEADER_LIMIT, Content, header_end
+from vaguemestre.mail.errors import Invalid
+from vaguemestre.smtp.wire import BareLineEnding, DataReader, LineEndings
+
+
+class Receiving:
+    """One content.
+
+    Attributes:
+        limits: what it is held to.
+        begun: whether DATA or BDAT was said.
+        left: octets of a chunk that are still to come.
+        last: whether the content ends where the chunk does.
+        rest: what followed the end of data.
+        size: bytes that came, dots undone.
+        parcel: where its pieces are; None until one is.
+        fault: what to answer at its end; None while it may become a message.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self.begun = False
+        self.left = 0
+        self.last = True
+        self.rest = b""
+        self.size = 0
+        self.parcel: int | None = None
+        self.fault: Answer | None = None
+        self._data: DataReader | None = None
+        self.limits = limits
+        self._buffer = bytearray()
+        self._leaving = 0  # bytes of the piece that is being stored
+        self._pieces = 0
+        self._endings = LineEndings()
+        self._digest = hashlib.sha256()
+        self._head = bytearray()  # of a content that leaves in pieces, until its header section is whole
+        self._header: Content | None = None
+
+    @property
+    def held(self) -> int:
+        """Bytes in memory."""
+        return len(self._buffer) + len(self._head) + self._leaving
+
+    @property
+    def ended(self) -> bool:
+        """Whether the end of data, or of the chunk, was reached."""
+        return self.left == 0 if self._data is None else self._data.finished
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing more comes."""
+        return self.ended and self.last
+
+    def begin_data(self) -> None:
+        """What comes ends with CRLF . CRLF."""
+        self.begun, self._data = True, DataReader()
+
+    def begin_chunk(self, size: int, obstacle: Answer | None, *, last: bool) -> None:
+        """So many octets come; `obstacle` is what forbids them."""
+        self.begun, self.left, self.last = True, size, last
+        self.fault = self.fault or obstacle
+
+    def feed(self, octets: bytes) -> None:
+        """What comes next: of a chunk no more than is left of it."""
+        if self._data is None:
+            block = octets
+            self.left -= len(octets)
+        else:
+            block = self._data.feed(octets)
+            self.rest = self._data.rest
+        self.size += len(block)
+        if self.fault is not None:
+            return
+        if self.size > self.limits.message:
+            self.give_up(answers.TOO_LARGE)
+        else:
+            self._buffer += block
+
+    def piece(self) -> Piece | None:
+        """What is to be stored before more is taken in, if anything."""
+        tail = self._pieces and self._buffer and self.complete
+        if self.fault is not None or not (tail or len(self._buffer) > CHUNK):
+            return None
+        chunk = bytes(self._buffer[:CHUNK])
+        del self._buffer[:CHUNK]
+        self._look_through(chunk)
+        if self.fault is not None:
+            return None
+        self._leaving, self._pieces = len(chunk), self._pieces + 1
+        return Piece(chunk, self._pieces - 1, self.parcel)
+
+    def stored(self, outcome: int | Answer) -> None:
+        """The piece is in that parcel; or why it is not."""
+        self._leaving = 0
+        if isinstance(outcome, Answer):
+            self.give_up(outcome)
+        else:
+            self.parcel = outcome
+
+    def give_up(self, reply: Answer) -> None:
+        """It becomes no message; `reply` is the answer to its end."""
+        self.fault = reply
+        self._buffer.clear()
+        self._head.clear()
+
+    def take_rest(self) -> bytes:
+        """What followed the end of data, once."""
+        rest, self.rest = self.rest, b""
+        return rest
+
+    def take_parcel(self) -> int | None:
+        """The parcel, for somebody else to look after."""
+        parcel, self.parcel = self.parcel, None
+        return parcel
+
+    def whole(self) -> tuple[Content, Parcel | None]:
+        """The content; of one in pieces its header section, and the parcel.
+
+        Raises:
+            Invalid: it is no message.
+        """
+        if self.parcel is None:
+            return Content(bytes(self._buffer)), None
+        if self._endings.half:
+            raise Invalid("content", "bare_line_ending", "The content ends with a bare CR.")
+        header = self._header or Content(bytes(self._head))
+        return header, Parcel(self.parcel, self.size, self._digest.hexdigest())
+
+    def _look_through(self, chunk: bytes) -> None:
+        try:
+            self._endings.feed(chunk)
+            if self._header is None:
+                self._read_header(chunk)
+        except BareLineEnding:
+            self.give_up(answers.BARE_LINE_ENDING)
+        except Invalid as fault:
+            self.give_up(answers.refusal(fault))
+        self._digest.update(chunk)
+
+    def _read_header(self, chunk: bytes) -> None:
+        self._head += chunk
+        end = header_end(self._head)
+        if end is None and len(self._head) <= HEADER_LIMIT:
+            return
+        if end is None or end > HEADER_LIMIT:
+            raise Invalid("content", "header_size", f"The header section exceeds {HEADER_LIMIT} bytes.")
+        self._header = Content(bytes(self._head[:end]))
+        self._head.clear()
+
+    def __repr__(self) -> str:
+        return f"<Receiving {self.size} bytes, {self._pieces} pieces>"

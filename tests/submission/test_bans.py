@@ -1,0 +1,124 @@
+"""Guessers: three refused sign-ins, then a ban that grows (I05)."""
+
+import time
+from ipaddress import ip_network
+from statistics import median
+
+import pytest
+
+from submission.conftest import new_key
+from submission.test_signing_in import FAR
+from vaguemestre.doors.submission import bans
+from vaguemestre.doors.submission.bans import Bans, known_as
+from vaguemestre.doors.submission.house import House
+from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.doors.submission.terms import Peer, Terms
+
+QUICK = Limits(refusal=0.01)
+
+
+class Clock:
+    def __init__(self):
+        self.now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+def test_i05_bans_double_up_to_an_hour():
+    clock = Clock()
+    banned = Bans(clock)
+    lengths = []
+    for _ in range(8):
+        assert [banned.refused(FAR), banned.refused(FAR)] == [0, 0]
+        lengths.append(banned.refused(FAR))
+        assert banned.left(FAR) == lengths[-1]
+        clock.now += lengths[-1]
+        assert banned.left(FAR) == 0
+    assert lengths == [60, 120, 240, 480, 960, 1_920, 3_600, 3_600]
+
+
+def test_i05_success_or_an_hour_of_quiet_forgets_all():
+    clock = Clock()
+    banned = Bans(clock)
+    for _ in range(3):
+        banned.refused(FAR)
+    banned.succeeded(FAR)
+    assert banned.left(FAR) == 0
+    assert [banned.refused(FAR) for _ in range(3)] == [0, 0, 60]
+    clock.now += 60 + 3_601
+    assert [banned.refused(FAR) for _ in range(3)] == [0, 0, 60]
+    clock.now += 61
+    assert [banned.refused(FAR) for _ in range(3)] == [0, 0, 120]
+
+
+def test_i05_a_subscriber_of_ipv6_is_one_guesser():
+    assert known_as(Peer.at("2001:db8:1:2::1")) == known_as(Peer.at("2001:db8:1:2:ffff::9"))
+    assert known_as(Peer.at("2001:db8:1:2::1")) != known_as(Peer.at("2001:db8:1:3::1"))
+    assert known_as(Peer.at("::ffff:192.0.2.7")) == known_as(Peer.at("192.0.2.7"))
+
+
+def test_i05_memory_is_for_so_many_and_no_more():
+    banned = Bans()
+    for number in range(bans.MOST + 500):
+        banned.refused(f"2001:db8:{number:x}::/64")
+    assert len(banned) == bans.MOST
+    assert not any(banned.refused("2001:db8:0::/64") for _ in range(2))  # it was forgotten
+
+
+async def test_i05_a_far_guesser_is_turned_away_at_the_greeting():
+    house = House(Terms("mx.example.org", trust=(ip_network("192.168.1.0/24"),)), Threads(), None)
+    far, near, here = Peer.at(FAR), Peer.at("192.168.1.9"), Peer.at("127.0.0.1")
+    for peer in (far, near, here):
+        for _ in range(3):
+            house.bans.refused(house.known_as(peer, "app"))
+    assert str(house.admit(object(), far)).startswith("421 4.7.0 ")
+    assert house.admit(object(), Peer.at("192.0.2.8")) is None
+    # Many applications share these: only the one that guessed is concerned, and only by its sign-ins.
+    assert house.admit(object(), near) is None
+    assert house.admit(object(), here) is None
+    assert house.bans.left(house.known_as(here, "app")) > 0
+    assert house.bans.left(house.known_as(here, "shop")) == 0
+
+
+class Threads:
+    workers = 1
+
+
+def test_i05_behind_three_wrong_keys_even_the_right_one_has_to_wait(open_door, key):
+    door = open_door(QUICK)
+    line = door.dial()
+    assert [line.sign_in("wrong") for _ in range(3)] == [535] * 3
+    assert line.reply()[0] == 421
+    line = door.dial()
+    assert line.sign_in(key) == 454
+    assert line.ask("NOOP")[0] == 250
+    assert door.dial().sign_in(key, user="another") == 235
+
+
+def test_i05_a_thousand_guesses_from_one_address_are_three(open_door, key):
+    door = open_door(QUICK)
+    codes = []
+    for _ in range(30):
+        line = door.dial()
+        codes += [line.sign_in("wrong") for _ in range(3) if line.ask("NOOP")[0] == 250]
+        line.close()
+    assert codes.count(535) == 3
+    assert set(codes[3:]) == {454}
+
+
+@pytest.mark.parametrize("rounds", [15])
+def test_i05_unknown_and_wrong_keys_are_answered_after_the_same_time(open_door, key, rounds):
+    door = open_door(Limits(refusal=0.1, failures=10**6, errors=10**6))
+    door.listener._house.bans.refused = lambda who: 0
+    wrong, unknown = key[:-4] + "AAAA", "vgm_000000000000_" + "A" * 43
+    _, revoked = new_key(networks=("192.0.2.0/24",))
+    times = {wrong: [], unknown: [], revoked: [], "no key at all": []}
+    line = door.dial()
+    for _ in range(rounds):
+        for text, taken in times.items():
+            begun = time.perf_counter()
+            assert line.sign_in(text) == 535
+            taken.append(time.perf_counter() - begun)
+    medians = sorted(median(taken) for taken in times.values())
+    assert medians[-1] / medians[0] < 1.05

@@ -1,0 +1,130 @@
+"""The certificate is read anew where its files change: no restart, and never a broken one in use."""
+
+import socket
+import ssl
+
+import pytest
+import structlog
+
+from scripted.certificates import self_signed, the_authority, the_certificate
+from submission.door import Line
+from vaguemestre.doors.submission.certificate import Certificate
+from vaguemestre.doors.submission.limits import Limits
+
+
+class Clock:
+    def __init__(self):
+        self.now = 0.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def files(tmp_path):
+    return the_certificate().write(tmp_path)
+
+
+def replace(files, certificate):
+    """As a renewal does: new files in the place of the old ones."""
+    for path, content in zip(files, (certificate.pem, certificate.key), strict=True):
+        new = path.with_suffix(".new")
+        new.write_bytes(content)
+        new.replace(path)
+
+
+def leaf(door, *, implicit):
+    """What the listener shows to a client."""
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    plug = socket.create_connection(("127.0.0.1", door.tls_port if implicit else door.port), timeout=10)
+    if not implicit:
+        line = Line(plug)
+        assert line.reply()[0] == 220
+        assert line.ask("EHLO client.example")[0] == 250
+        assert line.ask("STARTTLS")[0] == 220
+        line._read.detach()
+    with context.wrap_socket(plug, server_hostname="localhost") as plug:
+        return plug.getpeercert(binary_form=True)
+
+
+@pytest.mark.parametrize("implicit", [False, True], ids=["starttls", "implicit"])
+def test_a_new_certificate_is_used_by_the_next_handshake(open_door, files, implicit):
+    clock = Clock()
+    certificate = Certificate(*files, clock)
+    door = open_door(tls=certificate.context)
+    assert leaf(door, implicit=implicit) == the_certificate().der
+    renewed = the_authority().certificate("localhost")
+    replace(files, renewed)
+    assert leaf(door, implicit=implicit) == the_certificate().der  # looked at less than a second ago
+    clock.now += 1
+    assert leaf(door, implicit=implicit) == renewed.der
+
+
+def test_open_sessions_go_on(open_door, files, key):
+    clock = Clock()
+    door = open_door(tls=Certificate(*files, clock).context)
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    line.secure(the_authority())
+    replace(files, the_authority().certificate("localhost"))
+    clock.now += 1
+    leaf(door, implicit=True)
+    assert line.ask("EHLO client.example")[0] == 250
+    assert line.sign_in(key) == 235
+    assert line.submit()[0] == 250
+
+
+def without_key(chain, key):
+    key.unlink()
+
+
+def with_another_key(chain, key):
+    key.write_bytes(self_signed().key)
+
+
+def empty(chain, key):
+    chain.write_bytes(b"")
+
+
+def half(chain, key):
+    chain.write_bytes(chain.read_bytes()[:200])
+
+
+@pytest.mark.parametrize("broken", [without_key, with_another_key, empty, half])
+def test_what_cannot_be_used_changes_nothing_and_is_said_once(files, broken):
+    clock = Clock()
+    certificate = Certificate(*files, clock)
+    before = certificate.context()
+    broken(*files)
+    with structlog.testing.capture_logs() as events:
+        for _ in range(5):
+            clock.now += 1
+            assert certificate.context() is before
+    assert [(event["event"], event["log_level"]) for event in events] == [("certificate_unusable", "error")]
+    renewed = the_authority().certificate("localhost")
+    replace(files, renewed)
+    clock.now += 1
+    with structlog.testing.capture_logs() as events:
+        assert certificate.context() is not before
+    assert [event["event"] for event in events] == ["certificate_renewed"]
+
+
+def test_files_are_looked_at_once_a_second_at_most(files, monkeypatch):
+    clock = Clock()
+    certificate = Certificate(*files, clock)
+    looks = []
+    monkeypatch.setattr(certificate, "_look", lambda: looks.append(clock.now) or certificate._stamps)
+    for tenth in range(31):
+        clock.now = tenth / 10
+        certificate.context()
+    assert looks == pytest.approx([1.0, 2.0, 3.0])
+
+
+def test_half_open_handshakes_count_as_sessions(open_door, files):
+    door = open_door(Limits(sessions_of_peer=3), tls=Certificate(*files).context)
+    plugs = [socket.create_connection(("127.0.0.1", door.tls_port), timeout=5) for _ in range(3)]
+    last = socket.create_connection(("127.0.0.1", door.tls_port), timeout=5)
+    assert last.recv(1) == b""  # the fourth of a peer that may have three
+    for plug in [*plugs, last]:
+        plug.close()

@@ -1,0 +1,167 @@
+"""Gathering: what arrives together is committed together, and nobody waits for nobody."""
+
+import asyncio
+import socket
+import struct
+import time
+
+import pytest
+
+from submission.door import MESSAGE, eventually
+from submission.test_commit import hold_writers
+from vaguemestre.doors.submission.gatherer import Gatherer
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.models import Message
+
+
+class Threads:
+    """Ledger threads whose calls end when the test says so."""
+
+    def __init__(self, workers=1):
+        self.workers = workers
+        self.calls = []
+
+    async def run(self, work, items):
+        gate = asyncio.Event()
+        self.calls.append((items, gate))
+        await gate.wait()
+        return work(items)
+
+
+async def turn():
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def doubled(items):
+    return [2 * item for item in items]
+
+
+async def test_a_lone_item_goes_at_once():
+    threads, told = Threads(), []
+    gatherer = Gatherer(threads, doubled, most=10)
+    gatherer.add(1, told.append)
+    await turn()
+    assert [items for items, _ in threads.calls] == [[1]]
+    threads.calls[0][1].set()
+    await turn()
+    assert told == [2]
+    gatherer.add(3, told.append)
+    await turn()
+    assert [items for items, _ in threads.calls] == [[1], [3]]
+
+
+async def test_what_comes_during_a_flight_is_the_next_group():
+    threads, told = Threads(), []
+    gatherer = Gatherer(threads, doubled, most=3, patience=0)
+    for number in range(6):
+        gatherer.add(number, told.append)
+    await turn()
+    for call in range(3):
+        threads.calls[call][1].set()
+        await turn()
+    assert [items for items, _ in threads.calls] == [[0], [1, 2, 3], [4, 5]]
+    assert told == [0, 2, 4, 6, 8, 10]
+
+
+async def test_a_group_waits_for_its_like_and_no_longer():
+    threads, told = Threads(), []
+    gatherer = Gatherer(threads, doubled, most=10, patience=0.05)
+    for number in range(4):
+        gatherer.add(number, told.append)
+    await turn()
+    threads.calls[0][1].set()
+    await turn()
+    threads.calls[1][1].set()  # a group of three was answered just now
+    await turn()
+    gatherer.add(4, told.append)
+    await turn()
+    assert len(threads.calls) == 2
+    gatherer.add(5, told.append)
+    gatherer.add(6, told.append)
+    await turn()
+    assert threads.calls[2][0] == [4, 5, 6]
+    threads.calls[2][1].set()
+    await turn()
+    gatherer.add(7, told.append)
+    begun = time.monotonic()
+    while len(threads.calls) < 4:
+        await asyncio.sleep(0.001)
+    assert 0.03 < time.monotonic() - begun < 0.5
+    assert threads.calls[3][0] == [7]
+
+
+async def test_each_thread_has_a_group():
+    threads, told = Threads(2), []
+    gatherer = Gatherer(threads, doubled, most=10)
+    for number in range(4):
+        gatherer.add(number, told.append)
+    await turn()
+    assert [items for items, _ in threads.calls] == [[0], [1]]
+
+
+def test_thirty_sessions_that_wait_for_one_disk_share_its_commit(door, key):
+    lines = [door.dial(key=key) for _ in range(30)]
+    with writing():
+        hold_writers()
+        for number, line in enumerate(lines):
+            line.envelope()
+            line.write(MESSAGE + b"%d\r\n.\r\n" % number)
+        assert eventually(lambda: len(door.listener._house.messages._waiting) >= 29)
+    assert [line.reply()[0] for line in lines] == [250] * 30
+    # What was taken in one transaction has one time of acceptance.
+    assert len(set(Message.objects.values_list("accepted_at", flat=True))) <= 2
+
+
+def test_one_bad_message_of_a_group_is_refused_alone(door, key):
+    lines = [door.dial(key=key) for _ in range(10)]
+    with writing():
+        hold_writers()
+        for number, line in enumerate(lines):
+            line.envelope()
+            stream = b"X-Vaguemestre-Stream: nothing\r\n" if number == 5 else b""
+            line.write(stream + MESSAGE + b"%d\r\n.\r\n" % number)
+        time.sleep(0.2)
+    assert [line.reply()[0] for line in lines] == [250] * 5 + [550] + [250] * 4
+
+
+def test_who_left_is_left_out_and_the_others_are_not_concerned(door, key):
+    lines = [door.dial(key=key) for _ in range(6)]
+    with writing():
+        hold_writers()
+        for number, line in enumerate(lines):
+            line.envelope()
+            line.write(MESSAGE + b"%d\r\n.\r\n" % number)
+        time.sleep(0.2)
+        for line in (lines[0], lines[3]):
+            line.plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
+            line.close()
+        assert eventually(lambda: door.sessions == 4)
+    assert [line.reply()[0] for line in lines if line not in (lines[0], lines[3])] == [250] * 4
+    assert Message.objects.count() == 4
+
+
+@pytest.mark.parametrize("text", [b"the same again"])
+def test_the_same_bytes_again_are_the_same_message(door, open_door, key, text):
+    raw = MESSAGE + text + b"\r\n"
+    first = door.dial(key=key).submit(raw)
+    assert first[0] == 250
+    assert door.dial(key=key).submit(raw) == first
+    assert open_door().dial(key=key).submit(raw) == first  # another listener, another process
+    assert Message.objects.count() == 1
+    assert door.dial(key=key).submit(raw, recipients=("<other@example.net>",)) != first
+    assert door.dial(key=key).submit(raw, sender="<>") != first
+    assert door.dial(key=key).submit(raw + b"\r\n") != first
+    assert Message.objects.count() == 4
+
+
+def test_the_same_bytes_twice_at_once_are_one_message(door, key):
+    lines = [door.dial(key=key) for _ in range(5)]
+    with writing():
+        hold_writers()
+        for line in lines:
+            line.envelope()
+            line.write(MESSAGE + b"twice\r\n.\r\n")
+        time.sleep(0.2)
+    assert len({line.reply() for line in lines}) == 1
+    assert Message.objects.count() == 1
