@@ -14,6 +14,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 import threading
 import time
 from collections.abc import Callable
@@ -31,6 +32,7 @@ from vaguemestre.environment import Bind, read_environment
 THREADS = 16  # requests at a time; most of them wait for the disk
 BACKPRESSURE = 256  # connections at a time
 IDLE = 600  # seconds until an idle thread ends, and its database connection with it
+SWITCH = 0.001  # seconds until a thread that computes lets another one go on, at each of its steps
 DRAIN = 20  # seconds for requests in progress, once told to stop
 # Granian's messages go where all others do, and only when something is wrong.
 LOGGING: dict[str, Any] = {"handlers": {}, "loggers": {"_granian": {"handlers": []}, "granian.access": {}}}
@@ -70,6 +72,7 @@ def _application(target: str) -> Callable[..., Any]:
     """In the worker: the application. Should its parent be killed it dies too, or it would keep the port."""
     process.die_with(os.getppid(), signal.SIGKILL)
     environment = read_environment(os.environ)
+    sys.setswitchinterval(SWITCH)
     load_django(environment)
     module, _, name = target.partition(":")
     application: Callable[..., Any] = getattr(importlib.import_module(module), name)
