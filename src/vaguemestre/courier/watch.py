@@ -15,7 +15,7 @@ from vaguemestre.courier.engine import Engine
 from vaguemestre.ledger import backups, dsn, unattended
 from vaguemestre.policy.alerting import AlertKind
 
-ROUNDS = 10  # of notifications at one look: a flood of refusals must not keep leases from renewal
+ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
 
 log = structlog.get_logger("courier")
 

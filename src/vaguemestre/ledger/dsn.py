@@ -12,6 +12,7 @@ in the log and on the message's page, and given up.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 from uuid import UUID
@@ -23,11 +24,12 @@ from django.db.models.expressions import RawSQL
 from django.utils.translation import override
 
 from vaguemestre.ledger import dsn_wording
-from vaguemestre.ledger.accept import Submission, Via, accept
+from vaguemestre.ledger.accept import Accepted, Submission, Via, accept_all
 from vaguemestre.ledger.contents import ContentGone, piece
 from vaguemestre.ledger.database import AWAY, as_json, execute, on_postgresql, recordset, writing
 from vaguemestre.ledger.dsn_wording import Told
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.content import Content, header_end
 from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of
 from vaguemestre.mail.envelope import Envelope
@@ -66,17 +68,9 @@ def mark(ended: Iterable[tuple[int, str, str]]) -> None:
 
 def send(now: datetime, limit: int = BATCH) -> int:
     """Report what is due of up to `limit` messages, one notification each; the answer is how many."""
-    # Asked without a transaction first: nearly always there is nothing, and a write lock is dear.
-    if not _due().exists():
-        return 0
-    with writing():
-        messages = list(_due().order_by("message_id").values_list("message_id", flat=True).distinct()[:limit])
-        found = _due().filter(message__in=messages).select_related("message__stream", "connection")
-        held = found.order_by("message_id", "pk").select_for_update(skip_locked=True, of=("self",))
-        groups = [list(group) for _, group in groupby(held, key=lambda delivery: delivery.message_id)]
-        for deliveries in groups:
-            _report(deliveries, now)
-        return len(groups)
+    # Composed before the transaction begins: a write lock is dear.
+    made = [_made(deliveries) for deliveries in _waiting(limit)]
+    return _kept(made, now) if made else 0
 
 
 def reports_of(message: Message) -> dict[int, str]:
@@ -99,33 +93,73 @@ def _due() -> QuerySet[Delivery]:
     return Delivery.objects.filter(due)
 
 
-def _report(deliveries: Sequence[Delivery], now: datetime) -> None:
-    detail = {"code": "unreported"}
+def _waiting(limit: int) -> list[list[Delivery]]:
+    """What is due, by message."""
+    messages = list(_due().order_by("message_id").values_list("message_id", flat=True).distinct()[:limit])
+    if not messages:
+        return []
+    found = _due().filter(message__in=messages).select_related("message__stream", "connection")
+    by_message = groupby(found.order_by("message_id", "pk"), key=lambda delivery: delivery.message_id)
+    return [list(deliveries) for _, deliveries in by_message]
+
+
+@dataclass(frozen=True)
+class _Made:
+    """A notification of these deliveries; None where it could not be made."""
+
+    deliveries: Sequence[Delivery]
+    submission: Submission | None
+
+
+def _made(deliveries: Sequence[Delivery]) -> _Made:
     try:
-        detail = {"code": "reported", "message": str(_accepted(deliveries, now))}
+        return _Made(deliveries, _submission(deliveries))
     except AWAY:
         raise
     except Exception:
         # Whatever it is, it must not keep all other notifications from being made.
         log.exception("dsn_not_made", message=str(deliveries[0].message.uid))
-    Event.objects.bulk_create(
-        Event(delivery=delivery, at=now, state=delivery.state, detail=detail) for delivery in deliveries
-    )
-    Delivery.objects.filter(pk__in=[delivery.pk for delivery in deliveries]).update(dsn_due=False)
+        return _Made(deliveries, None)
 
 
-def _accepted(deliveries: Sequence[Delivery], now: datetime) -> UUID:
+def _submission(deliveries: Sequence[Delivery]) -> Submission:
     message = deliveries[0].message
     to = Mailbox.parse(message.reverse_path)
-    submission = Submission(
+    return Submission(
         envelope=Envelope(None, (to,)),
         content=_content(message, to, deliveries),
         via=Via.REPORT,
         stream=STREAM,
         metadata={ABOUT: str(message.uid)},
     )
-    with writing():  # undone alone if it fails
-        return accept(submission, now).uid
+
+
+def _kept(made: Sequence[_Made], now: datetime) -> int:
+    """Accept the notifications and take the marks off; what another courier was faster with is left out."""
+    wanted = {delivery.pk for one in made for delivery in one.deliveries}
+    with writing():
+        locked = _due().filter(pk__in=wanted).order_by("pk").select_for_update()
+        due = set(locked.values_list("pk", flat=True))
+        still = [one for one in made if due.issuperset(delivery.pk for delivery in one.deliveries)]
+        answers = iter(accept_all([one.submission for one in still if one.submission is not None], now))
+        details = [_told(one, next(answers) if one.submission is not None else None) for one in still]
+        Event.objects.bulk_create(
+            Event(delivery=delivery, at=now, state=delivery.state, detail=detail)
+            for one, detail in zip(still, details, strict=True)
+            for delivery in one.deliveries
+        )
+        done = [delivery.pk for one in still for delivery in one.deliveries]
+        Delivery.objects.filter(pk__in=done).update(dsn_due=False)
+    return len(still)
+
+
+def _told(made: _Made, answer: Accepted | Refusal | None) -> dict[str, str]:
+    """What the time line says of it."""
+    if isinstance(answer, Accepted):
+        return {"code": "reported", "message": str(answer.uid)}
+    if isinstance(answer, Refusal):
+        log.error("dsn_refused", message=str(made.deliveries[0].message.uid), why=str(answer))
+    return {"code": "unreported"}
 
 
 def _content(message: Message, to: Mailbox, deliveries: Sequence[Delivery]) -> Content:
