@@ -1,5 +1,6 @@
 """What an application hands over by SMTP and a server refuses comes back to it, whatever is killed meanwhile."""
 
+import contextlib
 import smtplib
 import time
 from email import message_from_bytes
@@ -17,9 +18,16 @@ def unknown(moment):
     return Answer("550 5.1.1 No such user here") if "nobody" in moment.argument else None
 
 
-def hand_over(product, numbers):
+@contextlib.contextmanager
+def door_of(product):
+    """A session with the listener, signed in."""
     with smtplib.SMTP("127.0.0.1", product.submission_port) as door:
         door.login("app", product.key)
+        yield door
+
+
+def hand_over(product, numbers):
+    with door_of(product) as door:
         for n in numbers:
             door.sendmail("app@example.net", [f"nobody{n}@example.com"], LETTER.format(n=n))
 
@@ -27,6 +35,29 @@ def hand_over(product, numbers):
 def about(taken):
     """The Message-ID that a report is about."""
     return message_from_bytes(taken.content)["References"]
+
+
+def test_the_parameters_of_dsn_come_back_as_they_were_given(product):
+    with SinkServer(hooks={"rcpt": unknown}).in_thread() as sink, door_of(product) as door:
+        product.api.connect(sink)
+        for n, notify in enumerate(("NEVER", "SUCCESS", "FAILURE,DELAY")):
+            door.sendmail(
+                "app@example.net",
+                [f"nobody{n}@example.com"],
+                LETTER.format(n=n),
+                mail_options=["RET=FULL", f"ENVID=Q+2B{n}"],
+                rcpt_options=[f"NOTIFY={notify}", "ORCPT=rfc822;No+2BBody@example.com"],
+            )
+        until(lambda: sink.accepted, 30)
+        time.sleep(1.5)  # the others would come by then
+        (taken,) = sink.accepted
+    parts = message_from_bytes(taken.content).get_payload()
+    of_message, of_recipient = parts[1].get_payload()[:2]
+    assert of_message["Original-Envelope-Id"] == "Q+2"
+    assert of_recipient["Original-Recipient"] == "rfc822; No+Body@example.com"
+    assert of_recipient["Final-Recipient"] == "rfc822; nobody2@example.com"
+    assert of_recipient["Diagnostic-Code"] == "smtp; 550 5.1.1 No such user here"
+    assert parts[2].get_payload(0).get_payload() == "Good day\r\n"
 
 
 @pytest.mark.parametrize(
