@@ -147,6 +147,7 @@ def _json(body: bytes, status: int, language: str) -> HttpResponse:
 def _refuse_unstorable(request: HttpRequest, values: Mapping[str, Any]) -> None:
     """No database takes a NUL; nothing of ours has a control character in its name."""
     given = [(name, [value]) for name, value in values.items() if isinstance(value, str)]
-    for name, texts in (*given, *request.GET.lists()):
+    asked = request.GET.lists() if request.META.get("QUERY_STRING") else ()
+    for name, texts in (*given, *asked):
         if any(_UNSTORABLE.search(str(text)) for text in texts):
             raise Rejected(422, "There is a control character in it; remove it.", at=name)
