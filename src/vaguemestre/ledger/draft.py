@@ -6,7 +6,6 @@ cannot be, each fault at its field.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def draft(submission: Submission, now: datetime) -> Draft:
         reply_to=printable(content.text("Reply-To") or ""),
         subject=printable(content.text("Subject") or "", 500),
         message_id=printable(content.value("Message-ID") or "", LINE_LIMIT).strip(),
-        sha256=hashlib.sha256(content.raw).hexdigest() if parcel is None else parcel.sha256,
+        sha256=content.sha256 if parcel is None else parcel.sha256,
     )
 
 

@@ -8,6 +8,7 @@ that a retry is byte-identical (L6).
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -57,6 +58,11 @@ class Content:
     def _split(self) -> int:
         end = header_end(self.raw)
         return len(self.raw) if end is None else end
+
+    @cached_property
+    def sha256(self) -> str:
+        """Of all of it, in hexadecimal."""
+        return hashlib.sha256(self.raw).hexdigest()
 
     @property
     def header_block(self) -> bytes:

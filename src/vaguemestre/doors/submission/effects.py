@@ -6,6 +6,7 @@ The dialogue decides and does nothing; the session does and decides nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.exchange import Credentials
@@ -55,7 +56,7 @@ class Handover:
     wishes: Wishes = field(repr=False)
     parcel: Parcel | None = None
 
-    @property
+    @cached_property
     def envelope(self) -> Envelope:
         """Reverse-path and recipients."""
         return Envelope(self.mail.reverse_path, tuple(rcpt.recipient for rcpt in self.rcpts))

@@ -199,7 +199,7 @@ def _owner(submitter: Submitter) -> str:
 def _fingerprint(handover: Handover) -> bytes:
     """Of submitter, envelope and content: the same again within minutes is the same message (RFC 1047)."""
     envelope, parcel = handover.envelope, handover.parcel
-    content = hashlib.sha256(handover.content.raw).hexdigest() if parcel is None else parcel.sha256
+    content = handover.content.sha256 if parcel is None else parcel.sha256
     paths = [envelope.reverse_path, *envelope.recipients]
     words = [_owner(handover.submitter), content, *("" if path is None else path.wire for path in paths)]
     return hashlib.sha256("\n".join(words).encode()).digest()
