@@ -16,7 +16,7 @@ from enum import StrEnum
 
 from django.db.models import F
 
-from vaguemestre.ledger import journal
+from vaguemestre.ledger import journal, wake
 from vaguemestre.ledger.database import lock, rows, writing
 from vaguemestre.ledger.models import Connection, Instance, User
 from vaguemestre.ledger.refusals import Refusal
@@ -36,8 +36,9 @@ def epoch() -> int:
 
 
 def bump() -> None:
-    """Make every earlier route stale. Runs inside the transaction of what changed."""
+    """Make every earlier route stale. Runs inside the transaction of what changed; couriers route anew."""
     Instance.objects.update(routing_epoch=F("routing_epoch") + 1)
+    wake.ring()
 
 
 def configuration() -> Configuration:

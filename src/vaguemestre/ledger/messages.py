@@ -15,6 +15,7 @@ from uuid import UUID
 
 from django.db.models import Count, Min, Q, QuerySet, prefetch_related_objects
 
+from vaguemestre.ledger import wake
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.database import rows, storable, writing
@@ -149,6 +150,7 @@ def release(uid: str, actor: str, now: datetime) -> Message:
         for delivery in waiting:
             _queue(delivery, columns, current, now)
             _event(delivery, now, {"code": "released", "actor": actor})
+        wake.ring()
     return message
 
 
@@ -215,6 +217,7 @@ def resolve(  # noqa: PLR0913  what is narrowed down is named
             delivery.doubts, delivery.doubt_reason = 0, ""
             _queue(delivery, columns, current, now)
             _event(delivery, now, {"code": "send_again", "actor": actor, "differs": differs})
+        wake.ring()
     return message
 
 
