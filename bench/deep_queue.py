@@ -89,7 +89,7 @@ def _seconds(act):
 
 
 def look():
-    """What a courier asks ten times a second: is anything to be routed anew, and which lanes have work?"""
+    """What a courier asks when it is woken: is anything to be routed anew, and which lanes have work?"""
     rerouting.reroute(timezone.now())
     lanes.survey(timezone.now())
 

@@ -58,6 +58,7 @@ class Engine:
         ends_at: when what runs is broken off, on the network's monotonic clock; None while it works.
         alerts: tells the operator, without mail.
         tokens: where access tokens of OAuth 2.0 come from.
+        look: seconds between the looks for work that nobody rang for.
         together: whether all lanes share their commits: on SQLite, which has one writer.
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
         recorder: writes down what sessions do.
@@ -76,6 +77,7 @@ class Engine:
     ends_at: float | None = None
     alerts: Alerts = field(default_factory=Alerts)
     tokens: Tokens = field(default_factory=NoTokens)
+    look: float = 1.0
     together: bool = True
     outcomes: Outcomes | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)

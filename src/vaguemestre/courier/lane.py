@@ -46,6 +46,7 @@ class Lane:
 
     Attributes:
         hop: where its sessions dial, as of `facts.version`.
+        looked_at: when its facts were asked for, on the monotonic clock.
         domains_refused: recipient domains that were refused access, one after the other.
         stale: it cannot trust what it holds; only another epoch finds it.
     """
@@ -56,6 +57,7 @@ class Lane:
         self.facts = facts
         self.hop = hop
         self.ladder = facts.ladder
+        self.looked_at = -math.inf
         self.domains_refused: set[str] = set()
         self.stale = False
         self._draining = False
@@ -99,6 +101,7 @@ class Lane:
 
         A health that was learned here and recorded later than that is newer than the ledger's.
         """
+        self.looked_at = asked_at
         hop = await _hop(self.engine, facts) if facts.version != self.facts.version else self.hop
         if self._health_known_at > asked_at:
             facts = replace(facts, health=self.facts.health)
@@ -131,6 +134,8 @@ class Lane:
         self._unrecorded -= len(reports)
         if any(done.health is not None for done in reports):
             self._health_known_at = self.engine.network.monotonic()
+        if any(settled.delay_until is not None for done in reports for settled in done.settlements):
+            self.engine.wake()  # it may be due at once, or soon
 
     async def fill(self, now: datetime) -> None:
         """Claim what is due, as far as the connection may work, and have it carried; else let go."""

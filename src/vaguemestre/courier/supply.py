@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
@@ -19,7 +19,7 @@ from uuid import UUID
 import structlog
 
 from vaguemestre.courier.attempt import Attempt
-from vaguemestre.ledger import contents, queue, recovery
+from vaguemestre.ledger import allowance, contents, queue, recovery
 from vaguemestre.ledger.claims import Claim, Stale
 from vaguemestre.ledger.contents import Departing
 from vaguemestre.ledger.database import AWAY
@@ -124,9 +124,23 @@ class Supply:
         return min(CLAIM, wanted - waiting) if waiting <= wanted // 2 else 0
 
     async def _fill(self, room: int, now: datetime) -> None:
+        began = self._lane.engine.network.monotonic()
+        try:
+            claimed = await self._claim(room, now)
+        finally:
+            self._filling = None
+        if claimed is None:
+            return
+        if self._lane.looked_at <= began:
+            # What that look said is used up: only another one, or a full claim, says that more is due.
+            self._lane.facts = replace(self._lane.facts, due=False)
+        self._took(claimed, room, now)
+
+    async def _claim(self, room: int, now: datetime) -> _Claimed | None:
+        """None where it failed."""
         lane = self._lane
         try:
-            attempts = await lane.engine.threads.run(_claimed, lane.lease, room, now)
+            return await lane.engine.threads.run(_claimed, lane.lease, room, now)
         except Stale:
             lane.stale = True
         except AWAY as error:
@@ -137,23 +151,17 @@ class Supply:
             # A fault of ours, perhaps with one message: nothing was claimed, and it is not tried hotly.
             self._asks_again = now + FAULT_PAUSE
             log.exception("claim_failed", connection=lane.facts.connection_id)
-        else:
-            self._took(attempts, room, now)
-        finally:
-            self._filling = None
+        return None
 
-    def _took(self, attempts: Sequence[Attempt], room: int, now: datetime) -> None:
-        lane = self._lane
-        taken = sum(len(attempt.claim.duties) for attempt in attempts)
-        if not taken and lane.facts.due:
-            # Its limits leave nothing for now; asking ten times a second would only cost.
+    def _took(self, claimed: _Claimed, room: int, now: datetime) -> None:
+        taken = sum(len(attempt.claim.duties) for attempt in claimed.attempts)
+        if claimed.exhausted:
+            # Asking at every ring would only cost.
             self._asks_again = now + LIMIT_PAUSE
         self._pace()
         self._more = taken >= room > 1
-        # What the last look said is used up: only another one, or a full claim, says that more is due.
-        lane.facts = replace(lane.facts, due=False)
-        self._waiting.extend(attempts)
-        lane.start(now)
+        self._waiting.extend(claimed.attempts)
+        self._lane.start(now)
 
     def _pace(self) -> None:
         """Have the next claim twice, or half as large, by how fast the last one went."""
@@ -165,11 +173,25 @@ class Supply:
             self._ahead = max(1, self._ahead // 2)
 
 
-def _claimed(lease: Lease, room: int, now: datetime) -> list[Attempt]:
+@dataclass(frozen=True)
+class _Claimed:
+    """What a claim brought.
+
+    Attributes:
+        exhausted: whether it brought nothing because the connection's limits leave nothing for now.
+    """
+
+    attempts: Sequence[Attempt]
+    exhausted: bool = False
+
+
+def _claimed(lease: Lease, room: int, now: datetime) -> _Claimed:
     """Claims with as much of their contents as may be read ahead, in one call of a ledger thread."""
     claims = queue.claim(lease, room, now)
+    if not claims:
+        return _Claimed((), allowance.allowance(lease.connection_id, now).exhausted)
     read = _read_ahead(claims)
-    return [Attempt(claim, read.get(claim.attempt)) for claim in claims]
+    return _Claimed([Attempt(claim, read.get(claim.attempt)) for claim in claims])
 
 
 def _read_ahead(claims: Iterable[Claim]) -> dict[UUID, Departing]:

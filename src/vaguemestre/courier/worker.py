@@ -1,18 +1,19 @@
 """The courier process: renews its leases, keeps routes current, and lets every lane work.
 
-One loop, no lane waits for another. It looks for work ten times a second and at once after an attempt. On
-SIGTERM it claims nothing more, lets what runs end within `DRAIN` seconds, returns the rest, and gives its
-lanes back; a second signal breaks off. What it breaks off after a stage is in doubt, and found so by the next
-holder of the lane.
+One loop, no lane waits for another. It looks for work when the bell rings (`ledger.wake`), when something
+becomes due, and once a second in case a ring was lost. On SIGTERM it claims nothing more, lets what runs end
+within `DRAIN` seconds, returns the rest, and gives its lanes back; a second signal breaks off. What it breaks
+off after a stage is in doubt, and found so by the next holder of the lane.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import math
 import signal
 from collections.abc import Awaitable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 from django.db import DatabaseError
@@ -20,15 +21,13 @@ from django.db import DatabaseError
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane, open_lane
 from vaguemestre.courier.watch import Watch
-from vaguemestre.ledger import evidence, lanes, leases, recovery, rerouting, retention
+from vaguemestre.ledger import evidence, lanes, leases, recovery, rerouting, retention, wake
 from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 
-TICK = 0.1  # seconds between looks
-EXPIRY_EVERY = 1.0
-BACKUPS_EVERY = 1.0
-NOTIFICATIONS_EVERY = 1.0
+BREATH = 0.005  # seconds from one look to the next at least: under load, what comes meanwhile is one claim
+BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
 SWEEP_EVERY = 600.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
@@ -48,6 +47,9 @@ class Worker:
         self._lanes: dict[int, Lane] = {}
         self._due_at: dict[str, float] = {}
         self._seen: set[int] = set()
+        self._epochs: set[int] = set()
+        self._looked_at = -math.inf
+        self._next_at: datetime | None = None
         self._told: dict[Lease, dict[str, object]] = {}
         self._watch = Watch(engine)
         self._replayed = False
@@ -64,6 +66,14 @@ class Worker:
 
     async def run(self) -> None:
         """Work until stopped; the database may come and go."""
+        bell = asyncio.create_task(self._hear())
+        try:
+            await self._run()
+        finally:
+            bell.cancel()
+        await self._end()
+
+    async def _run(self) -> None:
         while not self._stopping.is_set():
             try:
                 await self.turn()
@@ -74,22 +84,36 @@ class Worker:
                 # A fault of ours in one of its chores; leases and lanes go on.
                 log.exception("turn_failed")
                 await self._pause(1.0)
-            await self._pause(TICK)
-        await self._end()
+            await self._pause(self._rest())
+
+    async def _hear(self) -> None:
+        """Have every ring wake the worker; a bell that fell down costs a second, not more."""
+        while True:
+            try:
+                await wake.listen(self.engine.wake)
+            except Exception as error:  # noqa: BLE001  whatever it is, looks go on
+                log.warning("bell_silent", error=str(error))
+            await asyncio.sleep(BELL_REST)
+
+    def _rest(self) -> float:
+        """Seconds until the next look, if nobody rings."""
+        if self._next_at is None:
+            return self.engine.look
+        return min(self.engine.look, max(0.0, (self._next_at - self.engine.now()).total_seconds()))
 
     async def turn(self) -> None:
         """One look at everything: leases, routes, expiry, lanes."""
-        now, run = self.engine.now(), self.engine.threads.run
+        now, look, run = self.engine.now(), self.engine.look, self.engine.threads.run
         if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
             await self._renew(now)
         await self._work(now)
-        if await run(rerouting.reroute, now) == rerouting.BATCH:
-            self.engine.wake()  # more of them at the next look: a million must not keep leases from renewal
-        if self._is_due("expiry", EXPIRY_EVERY):
+        if self._is_due("routes", look):
+            await self._reroute(now)
+        if self._is_due("expiry", look):
             await run(rerouting.expire, now)
-        if self._is_due("backups", BACKUPS_EVERY):
+        if self._is_due("backups", look):
             await self._watch.backups(now)
-        if self._is_due("notifications", NOTIFICATIONS_EVERY):
+        if self._is_due("notifications", look):
             await self._watch.notifications(now)
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
@@ -104,6 +128,19 @@ class Worker:
             return False
         self._due_at[name] = at + every
         return True
+
+    def _soon(self, name: str) -> None:
+        """Have it be due at the next look, and that at once."""
+        self._due_at.pop(name, None)
+        self.engine.wake()
+
+    async def _reroute(self, now: datetime) -> None:
+        """Some at each look, which may claim them then: a million must not keep leases from renewal."""
+        moved = await self.engine.threads.run(rerouting.reroute, now)
+        if moved == rerouting.BATCH:
+            self._soon("routes")
+        elif moved:
+            self.engine.wake()
 
     async def _renew(self, now: datetime) -> None:
         if not self._replayed:
@@ -147,8 +184,10 @@ class Worker:
         return True
 
     async def _work(self, now: datetime) -> None:
-        asked_at = self.engine.network.monotonic()
-        surveyed = await self.engine.threads.run(lanes.survey, now)
+        asked_at = self._looked_at = self.engine.network.monotonic()
+        surveyed = await self.engine.threads.run(lanes.survey, now, timedelta(seconds=self.engine.look))
+        self._next_at = min((facts.next_at for facts in surveyed if facts.next_at is not None), default=None)
+        self._notice_routing({facts.routing_epoch for facts in surveyed})
         for facts in surveyed:
             await self._attend(facts, asked_at, now)
         active = {facts.connection_id for facts in surveyed}
@@ -159,8 +198,14 @@ class Worker:
                 await self._let_go(connection_id)
         if active - self._seen:
             # A connection appeared: its lane is taken now, not at the next renewal.
-            self._due_at.pop("leases", None)
+            self._soon("leases")
         self._seen = active
+
+    def _notice_routing(self, epochs: set[int]) -> None:
+        """Nothing of an older epoch is claimed: have it routed anew at once."""
+        if epochs != self._epochs:
+            self._due_at.pop("routes", None)
+        self._epochs = epochs
 
     async def _attend(self, facts: lanes.LaneFacts, asked_at: float, now: datetime) -> None:
         """Let one lane work; a fault of ours with it stops no other."""
@@ -199,9 +244,13 @@ class Worker:
         self._due_at.pop("leases", None)
 
     async def _pause(self, seconds: float) -> None:
+        """Until somebody rings, but for a breath, or that long."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.engine.woken.wait()
+        breath = self._looked_at + BREATH - self.engine.network.monotonic()
+        if breath > 0:
+            await asyncio.sleep(breath)
         self.engine.woken.clear()
 
     async def _end(self) -> None:

@@ -54,6 +54,11 @@ class Allowance:
     most: int | None
 
     @property
+    def exhausted(self) -> bool:
+        """Whether nothing may be claimed."""
+        return self.messages == 0 or self.recipients == 0
+
+    @property
     def limited(self) -> bool:
         """Whether a claim must take tokens."""
         return self.messages is not None or self.recipients is not None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from vaguemestre.ledger import hops, vault
@@ -17,18 +17,18 @@ from vaguemestre.policy.health import HealthState
 from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.smtp.hop import NextHop
 
-# One look at all lanes: active connections, their health, and whether anything is due there. The subquery
+# One look at all lanes: active connections, their health, and when the first thing there is due. The subquery
 # stops at the first row of the index of what is due (EXISTS would let PostgreSQL read all of them once).
 _SURVEY = """
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
        c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
-       l.manner_version,
+       l.manner_version, i.routing_epoch,
        (
-         SELECT 1 FROM ledger_delivery d
-         WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
+         SELECT d.next_attempt_at FROM ledger_delivery d
+         WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(until)s
            AND d.route_epoch = i.routing_epoch
          ORDER BY d.next_attempt_at, d.id LIMIT 1
-       ) AS due
+       ) AS first_at
 FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
 WHERE c.active
 ORDER BY c.id
@@ -47,6 +47,8 @@ class LaneFacts:
     Attributes:
         version: of the connection's settings; another version, another session.
         due: whether a delivery could be claimed now.
+        next_at: when the next one will be, as far as the look went ahead.
+        routing_epoch: of the installation.
         max_sessions: at once; None where the connection says nothing.
         ladder: how its server is spoken to, as learned for these settings.
     """
@@ -57,12 +59,14 @@ class LaneFacts:
     due: bool
     max_sessions: int | None
     ladder: Ladder
+    next_at: datetime | None = None
+    routing_epoch: int = 0
 
 
-def survey(now: datetime) -> list[LaneFacts]:
-    """The lanes of all active connections."""
+def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
+    """The lanes of all active connections, and what becomes due within `ahead`."""
     with in_index_order():
-        found = rows(_SURVEY, {"now": now})
+        found = rows(_SURVEY, {"until": now + ahead})
     return [_facts(row, now) for row in found]
 
 
@@ -110,4 +114,15 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
     learned_at = None if row["manner_at"] is None else moment(row["manner_at"])
     ladder = Ladder(Manner(row["manner"]), row["manner_why"], learned_at)
     ladder = remembered(ladder, row["manner_version"], row["version"], now)
-    return LaneFacts(row["id"], row["version"], health, bool(row["due"]), row["max_sessions"], ladder)
+    first_at = None if row["first_at"] is None else moment(row["first_at"])
+    due = first_at is not None and first_at <= now
+    return LaneFacts(
+        connection_id=row["id"],
+        version=row["version"],
+        health=health,
+        due=due,
+        max_sessions=row["max_sessions"],
+        ladder=ladder,
+        next_at=None if due else first_at,
+        routing_epoch=row["routing_epoch"],
+    )

@@ -1,0 +1,137 @@
+"""A courier rests until somebody rings, something becomes due, or a second has passed."""
+
+import asyncio
+import contextlib
+import time
+from datetime import timedelta
+from pathlib import Path
+
+from django.db import connection as database
+
+from scripted.sink import Answer
+from vaguemestre.ledger import connections, messages, wake
+from vaguemestre.ledger.models import Delivery
+from vaguemestre.ledger.threads import LedgerThreads
+
+A_MINUTE = 60.0  # between two looks: whatever happens sooner was not found by looking
+
+
+class Counting(LedgerThreads):
+    """Counts the calls."""
+
+    calls = 0
+
+    async def run(self, *args, **kwargs):
+        self.calls += 1
+        return await super().run(*args, **kwargs)
+
+
+@contextlib.asynccontextmanager
+async def resting(office, **engine):
+    """A courier that has looked at everything and rests; its engine's threads count."""
+    threads = Counting(1)
+    try:
+        async with office.courier(**{"look": A_MINUTE, "threads": threads} | engine) as worker:
+            await at_rest(threads)
+            yield worker
+    finally:
+        threads.shutdown()
+
+
+def take_the_bell_away():
+    Path(database.settings_dict["NAME"] + wake.SOCKET_SUFFIX).unlink()
+
+
+async def at_rest(threads):
+    async with asyncio.timeout(10):
+        before = -1
+        while threads.calls != before:
+            before = threads.calls
+            await asyncio.sleep(0.3)
+
+
+async def test_what_is_accepted_wakes_it(office, sink):
+    await office.connect(sink)
+    async with resting(office):
+        message = await office.post()
+        await office.ask(wake.ring)
+        await office.until(message, "accepted", within=3)
+
+
+async def test_a_ring_that_is_lost_costs_a_look_and_not_more(office, sink):
+    await office.connect(sink)
+    async with resting(office, look=0.5):
+        if database.vendor == "sqlite":
+            take_the_bell_away()
+        message = await office.post()
+        await office.until(message, "accepted", within=3)
+
+
+async def test_what_becomes_due_before_the_next_look_leaves_at_its_time(office, sink):
+    await office.connect(sink)
+    async with resting(office):
+        due_at = office.clock() + timedelta(seconds=1)
+        message = await office.post(send_at=due_at)
+        await office.ask(wake.ring)
+        await office.until(message, "accepted", within=4)
+        assert timedelta(0) <= office.clock() - due_at < timedelta(seconds=2)
+
+
+async def test_what_goes_into_the_next_transaction_waits_for_no_look(office, sink):
+    def full_after_one(moment):
+        return Answer("452 4.5.3 too many recipients") if len(moment.recipients) > 1 else None
+
+    sink.hooks = {"rcpt": full_after_one}
+    await office.connect(sink)
+    async with resting(office):
+        message = await office.post("a@example.com", "b@example.com", "c@example.com")
+        await office.ask(wake.ring)
+        await office.until(message, "accepted", within=4)
+
+
+async def test_a_connection_that_is_activated_wakes_it_for_what_was_held(office, sink):
+    only = await office.connect(sink, active=False)
+    async with resting(office):
+        message = await office.post()
+        await office.until(message, "held", within=1)
+        await office.ask(connections.activate, str(only.uid), "test", office.clock())
+        await office.until(message, "accepted", within=4)
+
+
+async def test_what_a_person_releases_wakes_it(office, sink):
+    await office.connect(sink)
+    async with resting(office):
+        message = await office.post(send_at=office.clock() + timedelta(days=1))
+        await office.ask(messages.release, str(message.uid), "test", office.clock())
+        await office.until(message, "accepted", within=3)
+
+
+async def test_without_work_it_asks_a_few_things_a_second(office, sink):
+    """It used to ask ten times as often."""
+    await office.connect(sink)
+    async with resting(office, look=1.0) as worker:
+        threads, started = worker.engine.threads, time.monotonic()
+        before = threads.calls
+        await asyncio.sleep(5)
+        assert (threads.calls - before) / (time.monotonic() - started) <= 6
+
+
+async def test_rings_without_end_are_answered_200_times_a_second_at_most(office, sink):
+    await office.connect(sink)
+    async with resting(office) as worker:
+        threads, before, until = worker.engine.threads, worker.engine.threads.calls, time.monotonic() + 1
+        while time.monotonic() < until:
+            worker.engine.wake()
+            await asyncio.sleep(0)
+        assert threads.calls - before <= 220
+
+
+async def test_at_a_steady_rate_each_leaves_before_the_next_look(office, sink):
+    """A claim that finds nothing, since another took it, is not taken for a limit that is used up."""
+    await office.connect(sink, limits={"per_day": 10_000})
+    async with resting(office):
+        for _ in range(40):
+            await office.post()
+            await office.ask(wake.ring)
+            await asyncio.sleep(0.02)
+        await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == 40, within=2)
