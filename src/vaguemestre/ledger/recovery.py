@@ -1,15 +1,15 @@
 """Claims that nobody works at any more: put back, or found when a lane changes hands.
 
-What was staged may have arrived and is in doubt (L6); the rest is queued again. A delivery whose courier died
-while it held it is tried at once the first time; from the second death running it waits by the retry
-schedule, so that a message that kills couriers cannot do so without end.
+What was staged may have arrived and is in doubt (L6); the rest is queued again, in the place that it had. A
+delivery whose courier died while it held it is tried at once the first time; from the second death running it
+waits by the retry schedule, so that a message that kills couriers cannot do so without end.
 
 Fails with `Stale`, as `queue` does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -25,6 +25,10 @@ from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.schedule import RetrySchedule, nominal_delay
 
 ORDINARY = RetrySchedule()
+_CHANGED = (
+    "state", "next_attempt_at", "settled_at", "lane_epoch", "claimed_at", "staged_at", "doubts",
+    "doubt_reason", "orphaned", "trouble",
+)  # fmt: skip
 _DIED: dict[str, Any] = {"phase": None, "cause": "died", "row": 17, "why": "courier_died", "facts": {}}
 
 
@@ -47,7 +51,7 @@ def put_back(
         for delivery in held:
             if delivery.attempt not in staged:
                 delivery.staged_at = None
-            _let_go(delivery, "forced_shutdown", now, now)
+        _keep(held, [_let_go(one, "forced_shutdown", now, one.next_attempt_at) for one in held])
         allowance.spend(staged, now)
         allowance.give_back(attempts - staged)
 
@@ -56,13 +60,9 @@ def refuse_gone(lease: Lease, claim: Claim, now: datetime) -> None:
     """End a claim whose content retention removed: there is nothing left to send."""
     with writing():
         hold(lease)
-        held = list(_held(lease).filter(attempt=claim.attempt))
-        for delivery in held:
-            delivery.trouble = {"why": "content_gone", "facts": {}}
-            # What may have arrived never expires (L6): a person decides.
-            state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.EXPIRED
-            _release(delivery, state, now, None, {"code": state.value, "why": "content_gone"})
-        dsn.mark((delivery.pk, delivery.state, delivery.notify) for delivery in held)
+        gone = list(_held(lease).filter(attempt=claim.attempt))
+        _keep(gone, [_refuse_gone(delivery, now) for delivery in gone])
+        dsn.mark((delivery.pk, delivery.state, delivery.notify) for delivery in gone)
         allowance.give_back([claim.attempt])
 
 
@@ -70,43 +70,51 @@ def recover(lease: Lease, now: datetime, schedule: RetrySchedule = ORDINARY) -> 
     """What earlier holders of the lane left claimed: queued again, or in doubt where it was staged."""
     with writing():
         hold(lease)
-        left = Delivery.objects.filter(
+        claimed = Delivery.objects.filter(
             connection_id=lease.connection_id, state=DeliveryState.CLAIMED, lane_epoch__lt=lease.epoch
-        ).select_related("message__stream")
+        )
+        left = list(claimed.select_related("message__stream"))
         for delivery in left:
             delivery.orphaned += 1
             delivery.trouble = delivery.trouble if delivery.staged_at else _DIED
-            _let_go(delivery, "worker_died", now, _after_orphaned(delivery, schedule, now))
+        _keep(left, [_let_go(one, "worker_died", now, _after_orphaned(one, schedule, now)) for one in left])
         allowance.spend_all(lease.connection_id, now)
         return len(left)
 
 
-def _after_orphaned(delivery: Delivery, schedule: RetrySchedule, now: datetime) -> datetime:
+def _after_orphaned(delivery: Delivery, schedule: RetrySchedule, now: datetime) -> datetime | None:
+    """Where it stood, which is due; later, where it was orphaned before."""
     before = delivery.orphaned - 1
-    return now + timedelta(seconds=nominal_delay(schedule, before)) if before else now
+    return now + timedelta(seconds=nominal_delay(schedule, before)) if before else delivery.next_attempt_at
 
 
 def _held(lease: Lease) -> Any:
     return Delivery.objects.filter(state=DeliveryState.CLAIMED, lane_epoch=lease.epoch)
 
 
-def _let_go(delivery: Delivery, reason: str, now: datetime, again_at: datetime) -> None:
+def _let_go(delivery: Delivery, reason: str, now: datetime, again_at: datetime | None) -> Event:
     """Return what nobody works at any more: in doubt where its end of data may have gone out."""
     if delivery.staged_at is not None:
-        _doubt(delivery, reason, now)
-        return
+        return _doubt(delivery, reason, now)
     state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.QUEUED
-    _release(delivery, state, now, again_at, {"code": "put_back"})
+    return _release(delivery, state, now, again_at, {"code": "put_back"})
 
 
-def _doubt(delivery: Delivery, reason: str, now: datetime) -> None:
+def _refuse_gone(delivery: Delivery, now: datetime) -> Event:
+    delivery.trouble = {"why": "content_gone", "facts": {}}
+    # What may have arrived never expires (L6): a person decides.
+    state = DeliveryState.IN_DOUBT if delivery.doubts else DeliveryState.EXPIRED
+    return _release(delivery, state, now, None, {"code": state.value, "why": "content_gone"})
+
+
+def _doubt(delivery: Delivery, reason: str, now: datetime) -> Event:
     delivery.doubts += 1
     delivery.doubt_reason = reason
     following = after_doubt(on_doubt(delivery.message), delivery.doubts, now)
     told = {"code": "in_doubt", "reason": reason, "trouble": delivery.trouble}
     if following is not None:
         told["next"] = following.isoformat()
-    _release(delivery, DeliveryState.IN_DOUBT, now, following, told)
+    return _release(delivery, DeliveryState.IN_DOUBT, now, following, told)
 
 
 def _release(
@@ -115,13 +123,16 @@ def _release(
     now: datetime,
     next_attempt_at: datetime | None,
     detail: dict[str, Any],
-) -> None:
-    """Move a claimed delivery to another state, with its event."""
+) -> Event:
+    """Give a claimed delivery another state; the answer is the event of that, both still to be kept."""
     delivery.state = state.value
     delivery.lane_epoch = delivery.claimed_at = delivery.staged_at = None
     delivery.next_attempt_at = next_attempt_at
     delivery.settled_at = now if state.terminal else None
-    delivery.save()
-    Event.objects.create(
-        delivery=delivery, at=now, state=state.value, attempt=delivery.attempt, detail=detail
-    )
+    return Event(delivery=delivery, at=now, state=state.value, attempt=delivery.attempt, detail=detail)
+
+
+def _keep(deliveries: Sequence[Delivery], events: Sequence[Event]) -> None:
+    """Some hundreds of them at once, with the lane waiting."""
+    Delivery.objects.bulk_update(deliveries, _CHANGED)
+    Event.objects.bulk_create(events)
