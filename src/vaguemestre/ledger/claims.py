@@ -48,6 +48,7 @@ class Claim:
         route: as `Delivery.route` keeps it.
         size: bytes of the content as accepted.
         on_doubt: the message's, else its stream's.
+        metered: whether it took tokens of its connection's limits (`allowance`).
     """
 
     attempt: UUID
@@ -56,6 +57,7 @@ class Claim:
     size: int
     duties: tuple[Duty, ...]
     on_doubt: OnDoubt = OnDoubt.RETRY
+    metered: bool = False
 
     @property
     def alone(self) -> bool:

@@ -161,6 +161,11 @@ def _stored(header_from: str | None) -> NamedMailbox | None:
     return None if header_from is None else named(json.loads(header_from))
 
 
-@lru_cache(maxsize=16)
 def _date(at: datetime) -> str:
-    return format_datetime(at.replace(microsecond=0))
+    return _date_of(at.replace(microsecond=0))
+
+
+@lru_cache(maxsize=16)
+def _date_of(second: datetime) -> str:
+    """Many are accepted in one second."""
+    return format_datetime(second)

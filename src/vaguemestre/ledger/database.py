@@ -2,7 +2,7 @@
 
 `writing` is one transaction that is committed and fsynced when it ends: SQLite in WAL with
 `synchronous=FULL` behind the file lock of `ledger.sqlite`, PostgreSQL with `synchronous_commit` on.
-`durability_problems` reads both back.
+`durability_problems` reads both back. `provisional` is one that waits for no disk.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', '
 _SEQUENCES = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('ledger_message', 'ledger_delivery')"
 _DRAWN = "ARRAY(SELECT nextval('ledger_{name}_id_seq') FROM generate_series(1, %({name})s)) AS {name}"
 _ROWS = 64  # of one statement
+_WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
 
 
@@ -37,6 +38,39 @@ def writing() -> Iterator[None]:
     """One transaction. Inside another one it is a part of it, undone alone if it fails."""
     with transaction.atomic():
         yield
+
+
+@contextmanager
+def provisional() -> Iterator[None]:
+    """One transaction that nothing outside hangs on: it waits for no disk.
+
+    Both databases write commits in order, so the next `writing` makes it durable too. If the machine fails
+    before that, it never was. Inside another transaction it is a part of that one.
+    """
+    if connection.in_atomic_block:
+        with writing():
+            yield
+    elif on_postgresql():
+        with writing():
+            rows(_WAITS_FOR_NO_DISK, {})
+            yield
+    else:
+        with _synchronous_normal(), writing():
+            yield
+
+
+@contextmanager
+def _synchronous_normal() -> Iterator[None]:
+    """SQLite takes this outside of transactions only. A connection that does not go back is closed."""
+    execute("PRAGMA synchronous = NORMAL", {})
+    try:
+        yield
+    finally:
+        try:
+            execute("PRAGMA synchronous = FULL", {})
+        except BaseException:
+            connection.close()
+            raise
 
 
 def on_postgresql() -> bool:
@@ -192,9 +226,18 @@ def as_json(items: Iterable[Row]) -> str:
 
 
 def _in_json(value: object) -> str:
-    if isinstance(value, UUID):
-        return value.hex
+    match value:
+        case UUID():
+            return value.hex
+        case datetime():
+            return _time_in_json(value)
     return str(stored(value))
+
+
+@lru_cache(maxsize=4096)
+def _time_in_json(at: datetime) -> str:
+    """The rows of a group hold the same few times over and over, and the ORM's form of one is dear."""
+    return str(stored(at))
 
 
 def lease_time(fallback: datetime) -> datetime:

@@ -3,7 +3,8 @@
 Every function is one transaction that first makes sure of the lane's lease (its epoch), so that a stale
 courier writes nothing. The mark of a stage is committed before an end of data goes out (L6); it also checks
 the routing epoch and that the connection is active (L3). What was staged and has no recorded outcome is in
-doubt; `recovery` finds it when a lane changes hands.
+doubt; `recovery` finds it when a lane changes hands. A claim waits for no disk: nothing has left before the
+stage is durable, and that makes its claim so.
 
 The statements are written by hand: a handful for each transaction, however many messages it concerns.
 
@@ -33,6 +34,7 @@ from vaguemestre.ledger.database import (
     for_share,
     for_update,
     keep_index_order,
+    provisional,
     recordset,
     rows,
     writing,
@@ -143,12 +145,12 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
     Raises:
         Stale: the lease is somebody else's.
     """
-    with writing():
+    with provisional():
         hold(lease)
         left = allowance.allowance(lease.connection_id, now)
-        room = limit if left.recipients is None else min(limit, left.recipients)
-        if room == 0 or left.messages == 0:
+        if left.exhausted:
             return []
+        room = limit if left.recipients is None else min(limit, left.recipients)
         asked = {"connection": lease.connection_id, "now": now, "limit": room}
         keep_index_order()
         due = rows(_DUE + for_update("d"), asked)
@@ -156,7 +158,7 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
             cut = {"message": due[-1]["message_id"], "last": due[-1]["id"], "limit": RECIPIENT_LIMIT}
             due += rows(_REST + for_update("d"), asked | cut)
         pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
-        claims = [_claim(piece) for piece in pieces[: left.messages]]
+        claims = [_claim(piece, metered=left.limited) for piece in pieces[: left.messages]]
         if claims:
             _take(lease, claims, now)
         if claims and left.limited:
@@ -215,7 +217,7 @@ def _grouped(due: Iterable[Row]) -> list[list[Row]]:
     return list(groups.values())
 
 
-def _claim(deliveries: Sequence[Row]) -> Claim:
+def _claim(deliveries: Sequence[Row], *, metered: bool) -> Claim:
     first = deliveries[0]
     on_doubt = first["on_doubt"] or first["stream_on_doubt"] or OnDoubt.RETRY
     return Claim(
@@ -225,6 +227,7 @@ def _claim(deliveries: Sequence[Row]) -> Claim:
         first["size"],
         tuple(_duty(row) for row in deliveries),
         OnDoubt(on_doubt),
+        metered,
     )
 
 
@@ -296,13 +299,19 @@ def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
     dsn.mark((row["id"], states[row["id"]], row["notify"]) for row in found)
     _keep_attempts(lease, reports)
     _keep_events((report, ending) for report, ending in ended if ending.delivery in settled)
-    ended_at = max(report.ended_at for report in reports)
-    allowance.spend([report.claim.attempt for report in reports if report.offered], ended_at)
-    allowance.give_back([report.claim.attempt for report in reports if not report.offered])
+    _meter([report for report in reports if report.claim.metered])
     for report in reports:
         if report.health is not None:
             keep_health(lease.connection_id, report.connection_version, report.health)
     return settled
+
+
+def _meter(reports: Sequence[Report]) -> None:
+    """What limits let through counts from its end on, or never was, if nothing was offered."""
+    if reports:
+        ended_at = max(report.ended_at for report in reports)
+        allowance.spend([report.claim.attempt for report in reports if report.offered], ended_at)
+        allowance.give_back([report.claim.attempt for report in reports if not report.offered])
 
 
 def _done(report: Report, ending: Ending) -> Row:

@@ -1,0 +1,70 @@
+"""What waits for the disk and what does not (L5, L6): a claim does not, and leaves the connection as it was."""
+
+import pytest
+from django.db import OperationalError
+from django.db import connection as database
+
+from ledger.kit import NOW, claimed, connect, lease_of, on_postgresql, post, sql, stage
+from vaguemestre.ledger import queue
+from vaguemestre.ledger.database import durability_problems, provisional, writing
+from vaguemestre.ledger.models import Lane
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+DURABLE, AT_ONCE = ("on", "off") if on_postgresql() else (2, 1)
+
+
+def durability():
+    ((found,),) = sql("SHOW synchronous_commit" if on_postgresql() else "PRAGMA synchronous")
+    return found
+
+
+@pytest.fixture
+def durabilities():
+    """What was in force whenever a delivery was written."""
+    found = []
+
+    def note(execute, statement, *call):
+        if statement.lstrip().startswith("UPDATE ledger_delivery"):
+            found.append(durability())
+        return execute(statement, *call)
+
+    with database.execute_wrapper(note):
+        yield found
+
+
+def test_a_claim_waits_for_no_disk_and_the_stage_behind_it_does(durabilities):
+    office = connect()
+    post()
+    lease, claim = claimed(office)
+    stage(lease, claim, NOW)
+    assert durabilities == [AT_ONCE, DURABLE]
+    assert durability_problems() == []
+
+
+def test_a_claim_that_fails_leaves_commits_durable():
+    office = connect()
+    post()
+    lease = lease_of(office)
+    Lane.objects.update(epoch=99)
+    with pytest.raises(queue.Stale):
+        queue.claim(lease, 10, NOW)
+    assert durability() == DURABLE
+
+
+def test_within_a_durable_transaction_a_provisional_one_is_durable():
+    with writing(), provisional():
+        assert durability() == DURABLE
+
+
+@pytest.mark.skipif(on_postgresql(), reason="there it ends with the transaction")
+def test_a_connection_that_cannot_be_made_durable_again_is_closed():
+    def refuse(execute, statement, *call):
+        if statement.endswith("FULL"):
+            raise OperationalError("not now")
+        return execute(statement, *call)
+
+    with database.execute_wrapper(refuse), pytest.raises(OperationalError), provisional():
+        assert durability() == AT_ONCE
+    assert database.connection is None
+    assert durability() == DURABLE
