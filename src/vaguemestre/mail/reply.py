@@ -9,6 +9,8 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 TEXT_LIMIT = 2_000
 
@@ -73,13 +75,19 @@ class Reply:
         if not 200 <= self.code <= 599:
             raise ValueError(f"no reply code: {self.code}")
 
-    @property
+    @cached_property
     def enhanced(self) -> EnhancedStatus | None:
         """The enhanced status at the start of the text, if its class agrees with the code (RFC 2034 §4)."""
         found = _ENHANCED.match(self.text)
         if found is None or int(found[1]) != self.code // 100:
             return None
         return EnhancedStatus(int(found[1]), int(found[2]), int(found[3]))
+
+    @cached_property
+    def as_json(self) -> dict[str, Any]:
+        """As the API shows it. Servers say the same few over and over: nobody changes the value."""
+        enhanced = None if self.enhanced is None else str(self.enhanced)
+        return {"code": self.code, "enhanced": enhanced, "text": self.text}
 
     @property
     def positive(self) -> bool:

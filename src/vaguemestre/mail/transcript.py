@@ -36,17 +36,10 @@ class Step:
 
     def as_json(self) -> dict[str, Any]:
         """The step as the API shows it (`interface.md`: steps)."""
-        reply = self.reply
         return {
             "phase": self.phase.value,
             "sent": self.sent,
-            "reply": None
-            if reply is None
-            else {
-                "code": reply.code,
-                "enhanced": None if reply.enhanced is None else str(reply.enhanced),
-                "text": reply.text,
-            },
+            "reply": None if self.reply is None else self.reply.as_json,
             "error": None if self.error is None else self.error.value,
             "elapsed_ms": round(self.elapsed * 1000, 1),
             "detail": self.detail,
