@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from vaguemestre.ledger import handovers, routing
+from vaguemestre.ledger import handovers, routing, wake
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
 from vaguemestre.ledger.acceptance import Answer, Placed, store
 from vaguemestre.ledger.database import as_json, recordset, rows, writing
@@ -138,6 +138,7 @@ def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusa
         placed = [one for one in found if isinstance(one, Placed)]
         before = _before(placed, now)
         store([one for one in placed if one.draft.uid not in before], present.epoch, now)
+        wake.ring()
         return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
 
 
