@@ -132,7 +132,7 @@ def test_a_retry_that_dies_before_its_stage_returns_to_doubt_and_is_tried_again(
     lose_lease(office)
     recovery.recover(lease_of(office, "another", later(minutes=11)), later(minutes=11))
     delivery = only(message)
-    assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 1, later(minutes=11))
+    assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 1, later(minutes=10))
 
 
 def test_a_deferral_during_the_retry_returns_it_to_doubt(office):
