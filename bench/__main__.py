@@ -19,6 +19,7 @@ from bench import (
     http_batch,
     http_beside,
     http_single,
+    installed,
     large_messages,
     latency,
     machine,
@@ -97,6 +98,7 @@ def _options():
 def _made_ready(wanted, clients):
     """Their versions, once everything that any measure needs is there."""
     disk.use()
+    installed.made_ready()
     need("smtp-sink", "smtp-sink", "postfix")
     if binaries() is None:
         raise Missing("PostgreSQL", "there is no initdb. Install it: apt-get install postgresql")

@@ -19,7 +19,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench import disk, smtp_source
+from bench import disk, installed, smtp_source
 from bench.__main__ import KEPT
 from bench.peers.peer import Missing
 from bench.posting import BATCH, post
@@ -54,6 +54,7 @@ def main():
         how = f"Install it: .bootstrap/uv/bin/uv pip install --python {sys.executable} py-spy"
         sys.exit(str(Missing("py-spy", how)))
     disk.use()
+    installed.made_ready()
     kind, messages = (sys.argv[1:] + ["relay", "10000"][len(sys.argv) - 1 :])[:2]
     {"relay": _relay, "singles": _singles, "batches": _batches}[kind](int(messages))
 

@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager
 
+from bench import installed
 from bench.letters import SENDER
 from system.product import Product
 
@@ -12,7 +13,9 @@ NOBODY = 9  # a port
 @contextmanager
 def whole(next_hop, sessions):
     """`vaguemestre up` on the embedded database; this machine may submit without signing in."""
-    with Product(VAGUEMESTRE_SUBMISSION_TRUST="127.0.0.0/8") as product:
+    product = Product(VAGUEMESTRE_SUBMISSION_TRUST="127.0.0.0/8")
+    product.command = installed.COMMAND
+    with product:
         server = ("--host", "127.0.0.1", "--port", next_hop, "--encryption", "none")
         limits = ("--max-sessions", sessions)
         product.run("connection", "add", CONNECTION, "--sender-email", SENDER, *server, *limits)

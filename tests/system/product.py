@@ -52,13 +52,14 @@ class Product:
 
     Attributes:
         api: asks with a key that may do everything.
+        command: the program `vaguemestre`; set before entering, it may be of another environment.
         key: that key.
         home: a directory that holds the data directory `data`, and `out` and `log`, the standard streams.
         database: `sqlite` or `postgresql`.
     """
 
     def __init__(self, *, database="sqlite", **variables):
-        self.database = database
+        self.database, self.command = database, COMMAND
         self._things = contextlib.ExitStack()
         self.home = Path(tempfile.mkdtemp(prefix="vgm-system-"))
         self.data = self.home / "data"
@@ -106,7 +107,7 @@ class Product:
         """Start `up` and wait until it is ready."""
         with (self.home / "out").open("ab") as out, (self.home / "log").open("ab") as log:
             self.running = subprocess.Popen(
-                [COMMAND, "up", "--json"],
+                [self.command, "up", "--json"],
                 env=self.environment,
                 stdin=subprocess.DEVNULL,
                 stdout=out,
@@ -167,7 +168,7 @@ class Product:
     def run(self, *words, text="", status=0):
         """A command of the product on the same data; its standard output."""
         done = subprocess.run(
-            [COMMAND, *map(str, words)],
+            [self.command, *map(str, words)],
             env=self.environment,
             input=text,
             capture_output=True,
