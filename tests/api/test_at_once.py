@@ -69,5 +69,7 @@ def test_a_key_that_was_revoked_since_it_was_checked_is_refused():
     api = key_with("send")
     assert api.post("/messages", TO).status_code == 202
     ApiKey.objects.update(revoked_at=timezone.now())  # by another process: what was checked stands a moment
-    assert api.post("/messages", TO).status_code == 401
+    refused = api.post("/messages", TO)
+    assert (refused.status_code, refused.json()["code"]) == (401, "key_revoked")
+    assert refused["WWW-Authenticate"].startswith("Bearer")
     assert Message.objects.count() == 1

@@ -25,6 +25,7 @@ from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.errors import Invalid
 
 MEDIA_TYPE = "application/problem+json"
+_KEY_WANTED = {"WWW-Authenticate": 'Bearer realm="vaguemestre"'}  # goes with 401 (RFC 9110 §11.6.1)
 _STATUS = {"message_size": 413, "key_revoked": 401}  # of refusals; 422 for all others
 _AT_FIELD = {"successor_needed": "successor", "stale_attempt": "attempt"}
 
@@ -124,7 +125,7 @@ def _(error: ValidationError) -> Problem:
 def _(error: HttpError) -> Problem:
     if error.status_code == 401:
         message = "An API key is needed: Authorization: Bearer vgm_…"
-        return Problem(401, message, headers={"WWW-Authenticate": 'Bearer realm="vaguemestre"'})
+        return Problem(401, message, headers=_KEY_WANTED)
     return Problem(error.status_code, str(error))
 
 
@@ -172,7 +173,8 @@ def _refused(faults: Iterable[Invalid]) -> Problem:
     errors = tuple((fault.field, fault.message) for fault in found)
     status = next((_STATUS[fault.code] for fault in found if fault.code in _STATUS), 422)
     detail = found[0].message if len(found) == 1 else "Several fields are not right."
-    return Problem(status, detail, code=found[0].code if len(found) == 1 else "", errors=errors)
+    code = found[0].code if len(found) == 1 else ""
+    return Problem(status, detail, code, errors, _KEY_WANTED if status == 401 else {})
 
 
 def _at_key(status: int, message: str) -> Problem:
