@@ -236,14 +236,14 @@ def test_a_stream_that_changes_while_a_message_is_accepted_leaves_it_to_be_route
         pytest.skip("on SQLite an acceptance and the change exclude each other")
     old, new = connect("Old"), connect("New")
     streams.edit("reports", {"connection": str(old.uid)}, ACTOR, NOW)
-    present = routing.present
+    at = routing.at
 
-    def change_meanwhile():
-        found = present()
+    def change_meanwhile(epoch):
+        found = at(epoch)
         elsewhere(lambda: streams.edit("reports", {"connection": str(new.uid)}, ACTOR, NOW))
         return found
 
-    monkeypatch.setattr(routing, "present", change_meanwhile)
+    monkeypatch.setattr(routing, "at", change_meanwhile)
     message = accept.accept(submission(stream="reports"), NOW)
     monkeypatch.undo()
     assert only(message).connection == old

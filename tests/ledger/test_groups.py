@@ -154,7 +154,7 @@ def test_routing_anew_would_answer_what_was_stored():
         submission(connection="main"),
         submission(connection=str(shop.uid), headers=["Reply-To: =?utf-8?q?caf=C3=A9?= <a@b.example>"]),
     )
-    present = routing.present()
+    present = routing.at(epoch())
     for answer in answers:
         message = stored(answer)
         columns = accept.decision_columns(accept.decide(message, message.stream, present.configuration))
@@ -236,15 +236,15 @@ def test_a_stream_that_is_deleted_meanwhile_is_an_unknown_one_and_harms_no_other
         pytest.skip("on SQLite an acceptance and the deletion exclude each other")
     connect()
     streams.create({"key": "mine"}, ACTOR, NOW)
-    present = routing.present
+    at = routing.at
 
-    def delete_meanwhile():
-        found = present()
+    def delete_meanwhile(epoch):
+        found = at(epoch)
         if Stream.objects.filter(key="mine").exists():
             elsewhere(lambda: streams.delete("mine", ACTOR, NOW))
         return found
 
-    monkeypatch.setattr(routing, "present", delete_meanwhile)
+    monkeypatch.setattr(routing, "at", delete_meanwhile)
     answers = take(submission(stream="mine"), submission(stream="reports"))
     assert fault_codes(answers[0]) == {("stream", "stream_unknown")}
     assert stored(answers[1]).stream.key == "reports"

@@ -16,13 +16,14 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from vaguemestre.ledger import handovers, routing, wake
+from vaguemestre.ledger import handovers, instance, routing, wake
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
 from vaguemestre.ledger.acceptance import Answer, Placed, store
-from vaguemestre.ledger.database import as_json, recordset, rows, writing
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
 from vaguemestre.ledger.models import Connection, Delivery, Message, Parcel, Stream
+from vaguemestre.ledger.opening import Opening, ask
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.routing import ANSWERS, Routing, StreamFacts
 from vaguemestre.ledger.submission import Accepted as Accepted  # noqa: PLC0414  for the doors
@@ -33,7 +34,6 @@ from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.state import DeliveryState, common_state
 from vaguemestre.policy.routing import Configuration, ConnectionFacts, Decision, Request, Route, route
 
-_VALID = "SELECT k.id FROM {keys} JOIN ledger_apikey k ON k.id = keys.id WHERE k.revoked_at IS NULL"
 RETRY_AGE = 5 * 24 * 3600.0  # seconds of counted delays, where no stream says otherwise
 _FROM = "from"
 
@@ -78,7 +78,7 @@ def explain(stream: str | None, from_: str | None, connection: str | None) -> De
     Raises:
         Refusal: an unknown stream or connection, or no address.
     """
-    present = routing.present()
+    present = routing.at(instance.epoch())
     found, explicit = _found(present, stream, connection)
     try:
         sender = NamedMailbox(Mailbox.parse(from_, _FROM)) if from_ else None
@@ -132,25 +132,23 @@ def _drafted(submission: Submission, now: datetime) -> Draft | Refusal:
 
 def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
     with writing():
-        present = routing.present()
-        revoked, gone = _revoked(drafts), _gone(drafts)
-        found = [_placed(one, present, revoked, gone) for one in drafts]
+        opening = _opening(drafts)
+        present, gone = routing.at(opening.epoch), _gone(drafts)
+        found = [_placed(one, present, opening.revoked, gone) for one in drafts]
         placed = [one for one in found if isinstance(one, Placed)]
         before = _before(placed, now)
-        store([one for one in placed if one.draft.uid not in before], present.epoch, now)
+        store([one for one in placed if one.draft.uid not in before], opening, now)
         wake.ring()
         return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
 
 
-def _revoked(drafts: Sequence[Draft]) -> set[int]:
-    """The keys among the submitters' that were revoked since they came."""
+def _opening(drafts: Sequence[Draft]) -> Opening:
     submitters = (one.submission.submitter for one in drafts)
-    keys = {key.id for key in submitters if key is not None}
-    if not keys:
-        return keys
-    asked = as_json({"id": key} for key in keys)
-    valid = rows(_VALID.format(keys=recordset("keys", id="bigint")), {"keys": asked})
-    return keys - {row["id"] for row in valid}
+    return ask(
+        {key.id for key in submitters if key is not None},
+        sum(one.submission.parcel is None for one in drafts),
+        sum(len(one.submission.envelope.recipients) for one in drafts),
+    )
 
 
 def _gone(drafts: Sequence[Draft]) -> set[int]:

@@ -13,10 +13,11 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger.database import insert, numbers, stored
+from vaguemestre.ledger.database import insert, stored
 from vaguemestre.ledger.draft import Draft
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.models import Parcel
+from vaguemestre.ledger.opening import Opening
 
 CHUNK = 262_144  # bytes; a message up to this size is one chunk
 
@@ -68,18 +69,14 @@ class Placed:
     answer: Answer
 
 
-def store(placed: Sequence[Placed], epoch: int, now: datetime) -> None:
-    """Write the messages, their contents, deliveries and first events."""
+def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
+    """Write the messages, their contents, deliveries and first events, under the opening's numbers."""
     if not placed:
         return
     at, received_by = stored(now), ehlo_name()
-    drawn = numbers(
-        message=sum(one.draft.submission.parcel is None for one in placed),
-        delivery=sum(len(one.draft.submission.envelope.recipients) for one in placed),
-    )
-    own = iter(drawn["message"])
+    own = iter(opening.messages)
     keyed = [(_number(one, own), one) for one in placed]
-    due = _deliveries(keyed, iter(drawn["delivery"]), epoch, now)
+    due = _deliveries(keyed, iter(opening.deliveries), opening.epoch, now)
     insert("ledger_message", _MESSAGE, [_message(key, one, received_by, at) for key, one in keyed])
     insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
     insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due], _NEW)

@@ -26,8 +26,6 @@ _IN_INDEX_ORDER = """
 SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
        set_config('jit', 'off', true)
 """
-_SEQUENCES = "SELECT name, seq FROM sqlite_sequence WHERE name IN ('ledger_message', 'ledger_delivery')"
-_DRAWN = "ARRAY(SELECT nextval('ledger_{name}_id_seq') FROM generate_series(1, %({name})s)) AS {name}"
 _ROWS = 64  # of one statement
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
@@ -151,21 +149,6 @@ def _inserting(table: str, columns: tuple[str, ...], new: tuple[tuple[str, str],
     names = ", ".join((*columns, *(name for name, _ in new)))
     row = ", ".join((*["%s"] * len(columns), *(literal for _, literal in new)))
     return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}"  # noqa: S608  our own names
-
-
-def numbers(**counts: int) -> dict[str, Sequence[int]]:
-    """The next primary keys of tables of the ledger, rising: as many of each as are asked for.
-
-    On SQLite they are ours as long as the transaction lasts.
-    """
-    if on_postgresql():
-        drawn = ", ".join(_DRAWN.format(name=name) for name in counts)
-        (found,) = rows(f"SELECT {drawn}", counts)
-        return {name: sorted(found[name]) for name in counts}
-    # AUTOINCREMENT: a number used once is not used again, and what is inserted moves the sequence on.
-    last = {row["name"]: row["seq"] for row in rows(_SEQUENCES, {})}
-    first = {name: last.get(f"ledger_{name}", 0) + 1 for name in counts}
-    return {name: range(first[name], first[name] + count) for name, count in counts.items()}
 
 
 def moment(value: object) -> datetime:

@@ -1,7 +1,7 @@
 """The configuration as acceptance asks about it: read anew for every routing epoch, and kept in between.
 
-The epoch is asked of the database each time, before all else (L3). What changes meanwhile belongs to the next
-one, and what was routed under this one is then routed anew. A change by another process is seen at once.
+Who asks has asked the database for its epoch first (L3). What changes meanwhile belongs to the next one, and
+what was routed under this one is then routed anew. A change by another process is seen at once.
 """
 
 from __future__ import annotations
@@ -62,9 +62,8 @@ class Routing:
 _kept: list[Routing] = []
 
 
-def present() -> Routing:
-    """The configuration at the epoch of this moment."""
-    epoch = instance.epoch()
+def at(epoch: int) -> Routing:
+    """The configuration at the routing epoch of this moment, which was asked a moment ago."""
     for known in _kept:
         if known.epoch == epoch:
             return known
