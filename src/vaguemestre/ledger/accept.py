@@ -137,8 +137,10 @@ def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusa
         found = [_placed(one, present, opening.revoked, gone) for one in drafts]
         placed = [one for one in found if isinstance(one, Placed)]
         before = _before(placed, now)
-        store([one for one in placed if one.draft.uid not in before], opening, now)
-        wake.ring()
+        fresh = [one for one in placed if one.draft.uid not in before]
+        if fresh:
+            store(fresh, opening, now)
+            wake.ring()
         return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
 
 

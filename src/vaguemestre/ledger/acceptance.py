@@ -71,8 +71,6 @@ class Placed:
 
 def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
     """Write the messages, their contents, deliveries and first events, under the opening's numbers."""
-    if not placed:
-        return
     at, received_by = stored(now), ehlo_name()
     own = iter(opening.messages)
     keyed = [(_number(one, own), one) for one in placed]

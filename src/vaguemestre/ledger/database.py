@@ -15,7 +15,6 @@ from functools import lru_cache
 from typing import Any
 from uuid import UUID
 
-import psycopg
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 type Row = dict[str, Any]
@@ -136,7 +135,9 @@ def insert(
 def _binding() -> Iterator[Any]:
     """A cursor that hands values over beside the statement: Django's for PostgreSQL writes them into it."""
     if on_postgresql():
-        with connection.wrap_database_errors, psycopg.Cursor(connection.connection) as cursor:
+        from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it
+
+        with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
             yield cursor
     else:
         with connection.cursor() as cursor:
