@@ -67,28 +67,23 @@ async def test_what_comes_during_a_flight_is_the_next_group():
 async def test_a_group_waits_for_its_like_and_no_longer():
     threads, told = Threads(), []
     gatherer = Gatherer(threads, doubled, most=10, patience=0.05)
-    for number in range(4):
+    for number in range(3):
         gatherer.add(number, told.append)
     await turn()
     threads.calls[0][1].set()
     await turn()
-    threads.calls[1][1].set()  # a group of three was answered just now
+    assert len(threads.calls) == 1  # two wait for the one that was answered just now
+    gatherer.add(3, told.append)
+    await turn()
+    assert threads.calls[1][0] == [1, 2, 3]
+    threads.calls[1][1].set()
     await turn()
     gatherer.add(4, told.append)
-    await turn()
-    assert len(threads.calls) == 2
-    gatherer.add(5, told.append)
-    gatherer.add(6, told.append)
-    await turn()
-    assert threads.calls[2][0] == [4, 5, 6]
-    threads.calls[2][1].set()
-    await turn()
-    gatherer.add(7, told.append)
     begun = time.monotonic()
-    while len(threads.calls) < 4:
+    while len(threads.calls) < 3:
         await asyncio.sleep(0.001)
     assert 0.03 < time.monotonic() - begun < 0.5
-    assert threads.calls[3][0] == [7]
+    assert threads.calls[2][0] == [4]
 
 
 async def test_each_thread_has_a_group():

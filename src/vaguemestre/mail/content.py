@@ -64,7 +64,7 @@ class Content:
         """Of all of it, in hexadecimal."""
         return hashlib.sha256(self.raw).hexdigest()
 
-    @property
+    @cached_property
     def header_block(self) -> bytes:
         """The fields, each with its CRLF, without the empty line that ends them."""
         return self.raw[: self._split]

@@ -1,8 +1,9 @@
 """Gathers what sessions hand over: all that waits for the same disk shares one transaction.
 
-While a group is in the ledger's thread the next one collects. What comes to an idle ledger goes at once, but
-for this: a group that was answered a moment ago comes again at once where its sessions are kept and busy, so
-a smaller one waits for its like, `PATIENCE` seconds at most. A lone session never waits.
+While a group is in the ledger's thread the next one collects. Where that group has been answered, its sessions
+are likely to come again at once: kept and busy sessions do. So the next one waits for as many, `PATIENCE`
+seconds at most, since one large group costs less than two small ones. A lone session never waits, nor does
+what comes to a ledger that has been idle.
 
 Promises: each item is answered once, in the group that it went with; `work` is called in the ledger's
 threads, as often at a time as there are threads. Fails as `work` does, which answers for everything.
@@ -51,7 +52,7 @@ class Gatherer[Item, Answer]:
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flights: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._last_size = 0
+        self._likely = 0  # sessions that will want something in a moment
         self._last_end = -patience
 
     def add(self, item: Item, tell: Callable[[Answer], None]) -> None:
@@ -60,11 +61,11 @@ class Gatherer[Item, Answer]:
         self._consider()
 
     def _consider(self) -> None:
-        """Let a group go, if there is one, a thread for it, and none like the last to be waited for."""
+        """Let a group go, if there is one, a thread for it, and nobody to be waited for."""
         if not self._waiting or len(self._flights) >= self._threads.workers:
             return
         left = self._last_end + self._patience - self._loop.time()
-        if left > 0 and len(self._waiting) < min(self._last_size, self._most):
+        if left > 0 and len(self._waiting) < min(self._likely, self._most):
             self._timer = self._timer or self._loop.call_later(left, self._stop_waiting)
             return
         self._stop_timer()
@@ -73,7 +74,7 @@ class Gatherer[Item, Answer]:
         self._flights.add(flight)
 
     def _stop_waiting(self) -> None:
-        self._timer, self._last_size = None, 0
+        self._timer, self._likely = None, 0
         self._consider()
 
     def _stop_timer(self) -> None:
@@ -83,7 +84,7 @@ class Gatherer[Item, Answer]:
 
     async def _fly(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
         answers = await self._threads.run(self._work, [one.item for one in group])
-        self._last_size, self._last_end = len(group), self._loop.time()
+        self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
         self._flights.discard(asyncio.current_task())
         for one, answer in zip(group, answers, strict=True):
             one.tell(answer)

@@ -47,7 +47,7 @@ def read_wishes(content: Content) -> Wishes:
     Raises:
         Invalid: a header that is there twice, or that cannot be read.
     """
-    if not any(name.startswith(_ANY) for name, _ in content.fields):
+    if _ANY not in content.header_block.lower():
         return NONE
     return Wishes(
         stream=_text(content, "Stream"),

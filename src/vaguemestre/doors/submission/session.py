@@ -140,7 +140,7 @@ class Session(asyncio.Protocol):
     def _perform(self, effects: list[Effect]) -> None:
         self._account()
         self._adjust_reading()
-        words = b"".join(effect.data for effect in effects if isinstance(effect, Write))
+        words = b"".join([effect.data for effect in effects if isinstance(effect, Write)])
         if words and not self._transport.is_closing():
             self._transport.write(words)
         for effect in effects:
@@ -166,11 +166,11 @@ class Session(asyncio.Protocol):
                 self._part()
 
     def _account(self) -> None:
-        held, self._held = self._held, self._dialogue.held
+        held = self._dialogue.held
         if held == self._held:
             return
-        taking = self._dialogue.mode in {Mode.CONTENT, Mode.CHUNK}
-        if not self._house.hold(self._held - held) and taking:
+        more, self._held = held - self._held, held
+        if not self._house.hold(more) and self._dialogue.mode in {Mode.CONTENT, Mode.CHUNK}:
             log.warning("content_given_up", peer=str(self._peer), held=self._house.held)
             self._perform(self._dialogue.turn_away(answers.CLOSED_ROOM))
 

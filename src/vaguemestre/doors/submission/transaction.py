@@ -35,7 +35,7 @@ class Transaction:
             wishes = read_wishes(content)
         except Invalid as fault:
             return refusal(fault)
-        if sum(name == b"received" for name, _ in content.fields) > received.limits.trace:
+        if [name for name, _ in content.fields].count(b"received") > received.limits.trace:
             return LOOP
         return Handover(self.submitter, self.mail, tuple(self.recipients.values()), content, wishes, parcel)
 
