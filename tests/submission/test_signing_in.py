@@ -296,3 +296,15 @@ def test_starttls_forgets_who_signed_in(open_door, key):
     line.secure(the_authority())
     assert line.ask("EHLO client.example")[0] == 250
     assert line.ask("MAIL FROM:<>")[0] == 530
+
+
+def test_i06_a_key_is_held_to_its_senders_at_mail_too(door):
+    _, text = new_key(senders=("app@example.org", "*@shop.example"))
+    line = door.dial(key=text)
+    for path in ("<boss@example.org>", "<app@other.example>", "<app@example.org.evil.example>"):
+        code, why = line.ask(f"MAIL FROM:{path}")
+        assert (code, why[:6]) == (553, "5.7.1 ")
+        assert line.ask("RCPT TO:<to@example.net>")[0] == 503
+    for path in ("<app@example.org>", "<APP@EXAMPLE.ORG>", "<orders@shop.example>", "<>"):
+        assert line.ask(f"MAIL FROM:{path}")[0] == 250
+        assert line.ask("RSET")[0] == 250

@@ -1,9 +1,9 @@
 """Gathers what sessions hand over: all that waits for the same disk shares one transaction.
 
-While a group is in the ledger's thread the next one collects. Where that group has been answered, its sessions
-are likely to come again at once: kept and busy sessions do. So the next one waits for as many, `PATIENCE`
-seconds at most, since one large group costs less than two small ones. A lone session never waits, nor does
-what comes to a ledger that has been idle.
+While a group is in the ledger's thread the next one collects. Once that group has been answered, its sessions
+are likely to come again at once, as kept and busy ones do. So the next group waits for as many, `PATIENCE`
+seconds at most, since a large one costs less than two small ones. A lone session never waits, nor does what
+comes to a ledger that has been idle.
 
 Promises: each item is answered once, in the group that it went with; `work` is called in the ledger's
 threads, as often at a time as there are threads. Fails as `work` does, which answers for everything.
