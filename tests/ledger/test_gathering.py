@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from django.db import OperationalError, transaction
 
-from ledger.kit import NOW, at_once, connect, elsewhere, sql, submission
+from ledger.kit import NOW, at_once, connect, elsewhere, on_postgresql, sql, submission
 from vaguemestre.ledger import gathering
 from vaguemestre.ledger.gathering import Gathering
 from vaguemestre.ledger.models import Message
@@ -174,3 +174,25 @@ def test_within_a_transaction_of_its_own_a_message_is_not_shared():
         inside = gathering.take(submission(), NOW)
         transaction.set_rollback(True)
     assert not Message.objects.filter(uid=inside.uid).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_of_its_own_a_message_waits_for_no_leader():
+    """Who leads may wait for that very transaction: on SQLite it holds the one write lock."""
+    connect()
+    held = threading.Event()
+
+    def own():
+        with transaction.atomic():
+            sql("UPDATE ledger_instance SET default_mode = default_mode")
+            held.set()
+            _until(lambda: gathering._acceptances._led or on_postgresql())
+            return gathering.take(submission(), NOW)
+
+    def other():
+        assert held.wait(10)
+        return gathering.take(submission(), NOW)
+
+    answers = at_once([own, other])
+    assert [answer.state for answer in answers] == ["queued"] * 2
+    assert Message.objects.count() == 2
