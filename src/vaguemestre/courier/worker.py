@@ -27,6 +27,7 @@ from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 
 BREATH = 0.005  # seconds from one look to the next at least: under load, what comes meanwhile is one claim
+CALM = 5  # looks that nobody rang for, after which chores are done that many times less often
 BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
 SWEEP_EVERY = 600.0
@@ -48,7 +49,7 @@ class Worker:
         self._due_at: dict[str, float] = {}
         self._seen: set[int] = set()
         self._epochs: set[int] = set()
-        self._looked_at = -math.inf
+        self._looked_at = self._stirred_at = -math.inf
         self._next_at: datetime | None = None
         self._told: dict[Lease, dict[str, object]] = {}
         self._watch = Watch(engine)
@@ -103,17 +104,17 @@ class Worker:
 
     async def turn(self) -> None:
         """One look at everything: leases, routes, expiry, lanes."""
-        now, look, run = self.engine.now(), self.engine.look, self.engine.threads.run
+        now, often, run = self.engine.now(), self._often(), self.engine.threads.run
         if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
             await self._renew(now)
         await self._work(now)
-        if self._is_due("routes", look):
+        if self._is_due("routes", often):
             await self._reroute(now)
-        if self._is_due("expiry", look):
+        if self._is_due("expiry", often):
             await run(rerouting.expire, now)
-        if self._is_due("backups", look):
+        if self._is_due("backups", often):
             await self._watch.backups(now)
-        if self._is_due("notifications", look):
+        if self._is_due("notifications", often):
             await self._watch.notifications(now)
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
@@ -121,6 +122,11 @@ class Worker:
             await run(retention.sweep, now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):
             self.engine.close_later(session)
+
+    def _often(self) -> float:
+        """Seconds between chores: rather more while nobody rings."""
+        calm = self.engine.network.monotonic() - self._stirred_at > CALM * self.engine.look
+        return self.engine.look * (CALM if calm else 1)
 
     def _is_due(self, name: str, every: float) -> bool:
         at = self.engine.network.monotonic()
@@ -248,6 +254,7 @@ class Worker:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.engine.woken.wait()
+                self._stirred_at = self.engine.network.monotonic()
         breath = self._looked_at + BREATH - self.engine.network.monotonic()
         if breath > 0:
             await asyncio.sleep(breath)

@@ -187,6 +187,8 @@ def record_all(entries: Sequence[Entry], now: datetime) -> list[Recorded | Stale
     Raises:
         OperationalError, InterfaceError: the database is away; nothing was written for any.
     """
+    if len(entries) == 1:
+        return [_recorded(entries[0], now)]  # a transaction by itself, without a savepoint in it
     with writing():
         return [_recorded(entry, now) for entry in entries]
 
