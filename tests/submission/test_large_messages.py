@@ -225,3 +225,12 @@ def test_large_and_small_ones_are_listed_by_their_time(door, key):
         cursor = page.next
     assert seen == taken[::-1]
     assert cursor is None
+
+
+def test_the_same_large_bytes_again_are_the_same_message_and_leave_no_second_parcel(door, key):
+    raw = MESSAGE + LINE * 8_000
+    first = door.dial(key=key).submit(raw)
+    assert first[0] == 250
+    assert door.dial(key=key).submit(raw) == first
+    assert eventually(lambda: Parcel.objects.count() == 0)
+    assert (Message.objects.count(), Chunk.objects.count()) == (1, 3)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -27,10 +27,12 @@ from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.terms import Peer
 from vaguemestre.ledger import accept, keys, parcels
 from vaguemestre.ledger.database import AWAY, writing
+from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.submission import Accepted
 
 log = structlog.get_logger("vaguemestre.submission")
 
@@ -117,24 +119,33 @@ def _together(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
 
 def _committed(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
+    # All that needs no database, while no other writer waits for it.
+    drafts = [_drafted(turn.item, now) for turn in turns]
     while True:
         try:
             with writing():  # it may wait for other writers, here or at its first row
-                waiting = [turn.in_time() for turn in turns]
-                there = [turn for turn, waits in zip(turns, waiting, strict=True) if waits]
-                replies = iter(_accepted(there, now) if there else ())
-                _still_there(there)
+                there = [turn.in_time() for turn in turns]
+                wanted = [one for one, waits in zip(drafts, there, strict=True) if waits]
+                results = iter(accept.commit([one for one in wanted if isinstance(one, Draft)], now))
+                _still_there([turn for turn, waits in zip(turns, there, strict=True) if waits])
         except _Withdrawn:
             continue
-        return [next(replies) if waits else answers.NOT_RECORDED for waits in waiting]
+        return [
+            _reply(one, results) if waits else answers.NOT_RECORDED
+            for one, waits in zip(drafts, there, strict=True)
+        ]
 
 
-def _accepted(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
-    results = accept.accept_all([_submission(turn.item) for turn in turns], now)
-    return [
-        answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(str(result.uid))
-        for result in results
-    ]
+def _drafted(handover: Handover, now: datetime) -> Draft | Refusal:
+    try:
+        return draft(_submission(handover), now)
+    except Refusal as refused:
+        return refused
+
+
+def _reply(one: Draft | Refusal, results: Iterator[Accepted | Refusal]) -> Answer:
+    result = next(results) if isinstance(one, Draft) else one
+    return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(str(result.uid))
 
 
 def _still_there(turns: Sequence[Turn[Handover]]) -> None:
