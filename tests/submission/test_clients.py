@@ -142,6 +142,24 @@ def test_swaks(open_door, key, options):
     assert Message.objects.get().delivery_set.count() == 2
 
 
+@pytest.mark.needs("curl")
+@pytest.mark.parametrize("scheme", ["smtp", "smtps"])
+def test_curl(open_door, key, tmp_path, scheme):
+    door = open_door(certificate=the_certificate())
+    port = door.tls_port if scheme == "smtps" else door.port
+    mail = tmp_path / "letter"
+    mail.write_bytes(letter().as_bytes(policy=SMTP))
+    command = [
+        *("curl", "--silent", "--show-error", f"{scheme}://localhost:{port}/client.example"),
+        *("--ssl-reqd", "--cacert", str(the_authority().write(tmp_path)), "--user", f"app:{key}"),
+        *("--mail-from", "app@example.org", "--mail-rcpt", "to@example.net"),
+        *("--mail-rcpt", "second@example.net", "--upload-file", str(mail)),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    the_letter_is_in_the_ledger()
+
+
 @pytest.mark.needs("smtp-source")
 def test_smtp_source_over_five_sessions(open_door):
     door = open_door(trust=(ip_network("127.0.0.0/8"),))
