@@ -16,7 +16,7 @@ from uuid import UUID
 
 from vaguemestre.ledger import allowance, dsn
 from vaguemestre.ledger.claims import Claim
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.database import as_json, execute, recordset, writing
 from vaguemestre.ledger.doubts import after_doubt, on_doubt
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Delivery, Event
@@ -25,10 +25,17 @@ from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.schedule import RetrySchedule, nominal_delay
 
 ORDINARY = RetrySchedule()
-_CHANGED = (
-    "state", "next_attempt_at", "settled_at", "lane_epoch", "claimed_at", "staged_at", "doubts",
-    "doubt_reason", "orphaned", "trouble",
-)  # fmt: skip
+_KEPT: dict[str, str] = {
+    "id": "bigint", "state": "text", "next_attempt_at": "timestamptz", "settled_at": "timestamptz",
+    "doubts": "int", "doubt_reason": "text", "orphaned": "int", "trouble": "jsonb",
+}  # fmt: skip
+_KEEP = """
+UPDATE ledger_delivery AS d
+SET state = kept.state, next_attempt_at = kept.next_attempt_at, settled_at = kept.settled_at,
+    doubts = kept.doubts, doubt_reason = kept.doubt_reason, orphaned = kept.orphaned, trouble = kept.trouble,
+    lane_epoch = NULL, claimed_at = NULL, staged_at = NULL
+FROM {kept} WHERE d.id = kept.id
+"""
 _DIED: dict[str, Any] = {"phase": None, "cause": "died", "row": 17, "why": "courier_died", "facts": {}}
 
 
@@ -134,5 +141,6 @@ def _release(
 
 def _keep(deliveries: Sequence[Delivery], events: Sequence[Event]) -> None:
     """Some hundreds of them at once, with the lane waiting."""
-    Delivery.objects.bulk_update(deliveries, _CHANGED)
+    kept = as_json({name: getattr(delivery, name) for name in _KEPT} for delivery in deliveries)
+    execute(_KEEP.format(kept=recordset("kept", **_KEPT)), {"kept": kept})
     Event.objects.bulk_create(events)
