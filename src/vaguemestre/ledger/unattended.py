@@ -9,11 +9,16 @@ from uuid import UUID
 
 from vaguemestre.ledger.database import rows
 
-# Both read the end of an index of what is in that state, which is short or empty.
+# Both read ends of an index of what is in that state, which is short or empty. Of what is held both ends: the
+# number of a message that came in pieces is below zero, and the latest of those are the lowest.
 _HELD = """
 SELECT d.id, d.connection_id, d.reason, m.uid FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
-WHERE d.state = 'held' ORDER BY d.message_id DESC LIMIT 1
+WHERE d.id IN (
+  (SELECT id FROM ledger_delivery WHERE state = 'held' ORDER BY message_id DESC LIMIT 1),
+  (SELECT id FROM ledger_delivery WHERE state = 'held' ORDER BY message_id LIMIT 1)
+)
+ORDER BY d.id DESC LIMIT 1
 """
 _IN_DOUBT = """
 SELECT d.id, d.connection_id, d.reason, m.uid FROM ledger_delivery d
