@@ -62,9 +62,10 @@ class Door:
     def run(self, work):
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(20)
 
-    def dial(self, *, greeted=True, key=None, user="app", name="client.example"):
+    def dial(self, *, greeted=True, key=None, user="app", name="client.example", source="127.0.0.1"):
         """A new session; by default behind EHLO, and signed in if there is a key."""
-        line = Line(socket.create_connection(("127.0.0.1", self.port), timeout=10))
+        plug = socket.create_connection(("127.0.0.1", self.port), timeout=10, source_address=(source, 0))
+        line = Line(plug)
         self._lines.append(line)
         if greeted:
             assert line.reply()[0] == 220

@@ -4,6 +4,7 @@ import asyncio
 import socket
 import struct
 import time
+from ipaddress import ip_network
 
 import pytest
 
@@ -148,6 +149,23 @@ def test_the_same_bytes_again_are_the_same_message(door, open_door, key, text):
     assert door.dial(key=key).submit(raw, sender="<>") != first
     assert door.dial(key=key).submit(raw + b"\r\n") != first
     assert Message.objects.count() == 4
+
+
+def test_the_same_bytes_for_another_stream_are_another_message(door, key):
+    raw = MESSAGE + b"for two streams\r\n"
+    replies = [door.dial(key=key, user=user).submit(raw) for user in ("app", "app+invoices", "app+reports")]
+    assert [code for code, _ in replies] == [250] * 3
+    assert door.dial(key=key, user="other+invoices").submit(raw) == replies[1]
+    assert Message.objects.count() == 3
+
+
+def test_the_same_bytes_of_two_peers_without_a_key_are_two_messages(open_door):
+    door = open_door(trust=(ip_network("127.0.0.0/8"),))
+    raw = MESSAGE + b"toner low\r\n"
+    replies = [door.dial(source=source).submit(raw) for source in ("127.0.0.2", "127.0.0.3", "127.0.0.2")]
+    assert [code for code, _ in replies] == [250] * 3
+    assert replies[0] == replies[2] != replies[1]
+    assert Message.objects.count() == 2
 
 
 def test_the_same_bytes_twice_at_once_are_one_message(door, key):

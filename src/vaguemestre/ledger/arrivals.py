@@ -8,7 +8,7 @@ from django.db import models
 class Handover(models.Model):
     """What was handed over by SMTP a moment ago, so that the same bytes again are the same message."""
 
-    digest = models.BinaryField(unique=True)  # SHA-256 of submitter, envelope and content
+    digest = models.BinaryField(unique=True)  # SHA-256 of submitter, stream, envelope and content
     message_uid = models.UUIDField()
     at = models.DateTimeField(db_index=True)
 

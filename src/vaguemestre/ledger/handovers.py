@@ -1,8 +1,8 @@
 """The same handed over again within a quarter of an hour is the same message.
 
 A submitter that lost our 250 sends the same bytes again (RFC 5321 §4.2.5 leaves it no choice). The digest of
-submitter, envelope and content is kept with the message, in its transaction: of two that come at once one is
-kept, and the other waits for its commit.
+submitter, stream, envelope and content is kept with the message, in its transaction: of two that come at once
+one is kept, and the other waits for its commit.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ class Submission:
         envid: RFC 3461 §4.4, as it was given.
         notify: RFC 3461 §4.1, by the recipient's wire form.
         orcpt: RFC 3461 §4.2, as it was given, by the recipient's wire form.
-        handover: SHA-256 of submitter, envelope and content, where the same again is the same message.
+        handover: SHA-256 of submitter, stream, envelope and content; the same again is the same message.
         parcel: the content, where it is stored already.
     """
 

@@ -50,7 +50,7 @@ class Dialogue:
         self._limits = terms.limits
         self._secure = secure
         self._peer = peer
-        self._trusted = Submitter() if peer.within(terms.trust) else None
+        self._trusted = Submitter(peer=str(peer)) if peer.within(terms.trust) else None
         self._submitter = self._trusted
         self._lines = LineReader(self._limits.command)
         self._content = Receiving(self._limits)

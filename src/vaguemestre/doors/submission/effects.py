@@ -26,10 +26,12 @@ class Submitter:
     Attributes:
         key: None for a peer of a trusted network.
         stream: named by the user name, or None.
+        peer: the address by which one without a key is known; "" with one.
     """
 
     key: ApiKey | None = None
     stream: str | None = None
+    peer: str = ""
 
     def may_send_as(self, sender: Mailbox | None) -> bool:
         """Whether the key allows that reverse-path; the null one is everybody's (RFC 5321 §4.5.5)."""

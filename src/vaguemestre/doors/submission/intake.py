@@ -204,15 +204,16 @@ def _submission(handover: Handover) -> accept.Submission:
 
 def _owner(submitter: Submitter) -> str:
     """Whose idempotency keys these are; apart from the API's, whose answers have another form."""
-    return "smtp:trusted" if submitter.key is None else f"smtp:{submitter.key.uid}"
+    return f"smtp:{submitter.peer if submitter.key is None else submitter.key.uid}"
 
 
 def _fingerprint(handover: Handover) -> bytes:
-    """Of submitter, envelope and content: the same again within minutes is the same message (RFC 1047)."""
+    """Of all by which the same again within minutes is the same message (RFC 1047)."""
     envelope, parcel = handover.envelope, handover.parcel
     content = handover.content.sha256 if parcel is None else parcel.sha256
     paths = [envelope.reverse_path, *envelope.recipients]
-    words = [_owner(handover.submitter), content, *("" if path is None else path.wire for path in paths)]
+    wires = ("" if path is None else path.wire for path in paths)
+    words = [_owner(handover.submitter), handover.submitter.stream or "", content, *wires]
     return hashlib.sha256("\n".join(words).encode()).digest()
 
 
