@@ -191,6 +191,21 @@ def test_markup_is_read_where_the_text_is_blank(page):
     assert "Il ne contient pas de texte." in text(page.get(f"/messages/{hand_over(body='').uid}/"))
 
 
+def test_of_a_large_message_no_size_is_told_that_was_not_read(page):
+    start = "--b\r\nContent-Type: text/plain\r\n\r\nVoici\r\n"
+    small, large = (
+        f'--b\r\nContent-Disposition: attachment; filename="{name}"\r\nContent-Type: image/png\r\n\r\n{octets}\r\n'
+        for name, octets in (("petit.png", "x" * 500), ("grand.png", f"{'y' * 70}\r\n" * 40_000))
+    )
+    headers = ('Content-Type: multipart/mixed; boundary="b"',)
+    words = text(page.get(f"/messages/{hand_over(body=f'{start}{small}{large}--b--', headers=headers).uid}/"))
+    assert "petit.png image/png, 500 octets" in words
+    assert re.search(r"grand\.png image/png (?!, )", words)
+    assert "seul le début est lu ici" in words
+    words = text(page.get(f"/messages/{hand_over(body=f'{start}{small}--b--', headers=headers).uid}/"))
+    assert "seul le début" not in words
+
+
 def test_the_time_line_names_recipients_only_where_they_part(page):
     connect("Bureau")
     message = hand_over("lea@exemple.org", "zoe@exemple.org")
@@ -213,10 +228,12 @@ def test_a_refused_message_and_the_report_of_it_link_to_each_other(page):
     report = Message.objects.get(via="report")
 
     answer = page.get(f"/messages/{message.uid}/")
-    assert "Signalé à l’expéditeur par courriel · refusé le compte rendu" in text(answer)
+    assert "Signalé à l’expéditeur par email · refusé le compte rendu" in text(answer)
     assert ("a", {"href": f"/messages/{report.uid}/"}) in tags(answer)
     answer = page.get(f"/messages/{report.uid}/")
     assert "Rend compte de ce message" in text(answer)
+    # Parts without a name are called by their kind, and those that Python reads as messages have a size too.
+    assert re.search(r"Pièces jointes message/delivery-status, [1-9]\d+ octets", text(answer))
     assert "compte rendu de Vaguemestre" in text(answer)
     assert ("a", {"href": f"/messages/{message.uid}/"}) in tags(answer)
 

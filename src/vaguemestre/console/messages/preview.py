@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
@@ -22,11 +22,16 @@ SILENT = {"script", "style", "head", "title", "template"}
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file of the message: its name, its kind, its size in bytes."""
+    """A file of the message.
+
+    Attributes:
+        name: "" for a part without one, such as those of a report.
+        size: in bytes; None where its end was not read.
+    """
 
     name: str
     kind: str
-    size: int
+    size: int | None
 
 
 @dataclass(frozen=True)
@@ -38,12 +43,14 @@ class Preview:
         gone: whether retention removed the content.
         withheld: whether the stream keeps its content from being read here (`redact`).
         from_markup: whether the text was taken from HTML.
+        cut: whether only the beginning was read; what follows is not in it.
     """
 
     to: str = ""
     text: str | None = None
     from_markup: bool = False
     attachments: tuple[Attachment, ...] = ()
+    cut: bool = False
     gone: bool = False
     withheld: bool = False
 
@@ -53,25 +60,30 @@ def preview_of(message: Message) -> Preview:
     if message.stream is not None and message.stream.redact:
         return Preview(withheld=True)
     try:
-        raw = content_of(message).raw[:READ_LIMIT]
+        raw = content_of(message).raw
     except ContentGone:
         return Preview(gone=True)
     try:
-        return _read(BytesParser(EmailMessage, policy=policy.default).parsebytes(raw))
+        parsed = BytesParser(EmailMessage, policy=policy.default).parsebytes(raw[:READ_LIMIT])
+        return _read(parsed, cut=len(raw) > READ_LIMIT)
     except (ValueError, LookupError, AttributeError, KeyError, IndexError):
         return Preview()  # what the standard library stumbles over is not worth a failing page
 
 
-def _read(parsed: EmailMessage) -> Preview:
+def _read(parsed: EmailMessage, *, cut: bool) -> Preview:
     text, markup = _words(parsed, "plain"), False
     if not text:
         text = _words(parsed, "html")
         markup = bool(text)
+    found = [_attachment(part) for part in parsed.iter_attachments()]
+    if cut and found:
+        found[-1] = replace(found[-1], size=None)
     return Preview(
         to=_shown(str(parsed["To"] or "")),
         text=text,
         from_markup=markup,
-        attachments=tuple(_attachment(part) for part in parsed.iter_attachments()),
+        attachments=tuple(found),
+        cut=cut,
     )
 
 
@@ -82,8 +94,10 @@ def _words(parsed: EmailMessage, kind: str) -> str:
 
 
 def _attachment(part: Any) -> Attachment:
-    content = part.get_payload(decode=True) or b""
-    return Attachment(_shown(part.get_filename() or "?"), _shown(part.get_content_type()), len(content))
+    name, kind = _shown(part.get_filename() or ""), _shown(part.get_content_type())
+    if part.is_multipart():  # a message in it, or the fields of a report
+        return Attachment(name, kind, sum(len(bytes(one)) for one in part.get_payload()))
+    return Attachment(name, kind, len(part.get_payload(decode=True) or b""))
 
 
 def _shown(text: str) -> str:
