@@ -3,6 +3,7 @@
 import asyncio
 import socket
 import ssl
+import struct
 import time
 
 import pytest
@@ -12,6 +13,7 @@ from scripted.certificates import the_authority, the_certificate
 from submission.door import Line, eventually
 from submission.test_main_path import stored
 from vaguemestre.doors.submission.certificate import Certificate
+from vaguemestre.doors.submission.handshakes import Handshake
 from vaguemestre.doors.submission.limits import Limits
 
 LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
@@ -104,6 +106,17 @@ def test_a_handshake_that_never_comes_ends_the_session(open_door, loop):
     assert line.closed()
     assert time.monotonic() - begun < 3
     assert eventually(lambda: door.sessions == 0)
+
+
+def test_stopping_is_not_broken_off_by_a_handshake_whose_peer_is_gone():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = socket.create_connection(server.getsockname())
+        plug, _ = server.accept()
+        with plug:
+            far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
+            far.close()
+            Handshake(plug).drain()
+        Handshake(plug).drain()
 
 
 def test_tls_below_1_2_is_not_spoken(tmp_path):

@@ -13,6 +13,7 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 
 import structlog
@@ -114,5 +115,5 @@ class Handshake:
 
     def abort(self) -> None:
         """See `Guest`."""
-        if self.plug.fileno() >= 0:
+        with suppress(OSError):  # closed here already, or reset by the other side a moment ago
             self.plug.shutdown(socket.SHUT_RDWR)
