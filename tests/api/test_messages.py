@@ -228,7 +228,9 @@ def test_a_batch_of_1000_is_taken_and_1001_refused(api, office):
     assert (response.status_code, fields_of(response)) == (422, ["messages"])
 
 
-@pytest.mark.parametrize("body", [{}, {"messages": {}}, {"messages": [5]}, {"messages": None}])
+@pytest.mark.parametrize(
+    "body", [{}, {"messages": {}}, {"messages": [5]}, {"messages": None}, {"messages": []}]
+)
 def test_what_is_no_batch_is_refused(api, body):
     response = api.post("/messages/batch", body)
     assert (response.status_code, fields_of(response)) == (422, ["messages"])

@@ -149,7 +149,13 @@ def _metadata_faults(metadata: Mapping[str, str]) -> list[Invalid]:
     fits = len(metadata) <= 50 and len(str(metadata)) <= 10_000
     if fits and all(storable(text) for entry in metadata.items() for text in entry):
         return []
-    return [Invalid("metadata", "metadata", "At most 50 entries and 10,000 characters in all.")]
+    return [
+        Invalid(
+            "metadata",
+            "metadata",
+            "At most 50 entries and 10,000 characters in all, none of them NUL or half of one.",
+        )
+    ]
 
 
 def _size_faults(submission: Submission) -> list[Invalid]:

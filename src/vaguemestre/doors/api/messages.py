@@ -88,7 +88,7 @@ def send_messages(request: HttpRequest) -> Answer:
     """Hand up to 1000 messages over in one transaction; one result or problem each, in order."""
     values = posted_message(request)
     known_only(values, "messages")
-    batch = objects(values, "messages", BATCH_LIMIT)
+    batch = objects(values, "messages", BATCH_LIMIT, least=1)
     return Answer({"results": accept_batch(batch, submitter(request), timezone.now())}, 202)
 
 

@@ -52,11 +52,13 @@ def texts(values: Mapping[str, object], name: str) -> list[str]:
     return value
 
 
-def objects(values: Mapping[str, object], name: str, most: int) -> list[dict[str, object]]:
-    """A list of at least one and at most `most` objects."""
+def objects(values: Mapping[str, object], name: str, most: int, *, least: int = 0) -> list[dict[str, object]]:
+    """A list of at least `least` and at most `most` objects."""
     value = values.get(name)
     if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
         raise Refusal(Invalid(name, "not_objects", "A list of objects is needed here."))
+    if len(value) < least:
+        raise Refusal(Invalid(name, "too_few", f"At least {least} is needed here."))
     if len(value) > most:
         raise Refusal(Invalid(name, "too_many", f"At most {most} are taken here."))
     return value

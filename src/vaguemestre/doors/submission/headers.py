@@ -81,7 +81,7 @@ def _metadata(text: str | None) -> dict[str, str]:
 def _idempotency_key(text: str | None) -> str | None:
     if text is not None and not (len(text) <= IDEMPOTENCY_KEY_LIMIT and text.isprintable()):
         raise _fault(
-            "Idempotency-Key", "idempotency_key", f"has more than {IDEMPOTENCY_KEY_LIMIT} characters"
+            "Idempotency-Key", "idempotency_key", f"is not 1 to {IDEMPOTENCY_KEY_LIMIT} printable characters"
         )
     return text
 
