@@ -13,7 +13,8 @@ import threading
 import time
 
 from bench.peers.peer import answers
-from system.product import free_port, until
+from scripted.ports import free_port
+from system.product import until
 
 PATIENCE = 300.0  # seconds for all messages of one run
 EVERY = 0.005  # seconds between two looks at its counter

@@ -30,4 +30,6 @@ from vaguemestre.settings import DATABASES, ENVIRONMENT  # noqa: E402
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]  # speed; nothing here guards a secret
 if ENVIRONMENT.on_sqlite:
     DATABASES["default"]["TEST"] = {"NAME": f"{_data}/test.sqlite3"}
-STATIC_ROOT = _data  # static files are found where they lie; the collected ones need only exist
+STATIC_ROOT = tempfile.mkdtemp(
+    dir=_data
+)  # static files are found where they lie; the collected ones need only exist

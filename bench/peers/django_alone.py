@@ -17,7 +17,8 @@ from pathlib import Path
 from bench.child import ROOT
 from bench.peers.peer import run
 from bench.posting import BATCH
-from system.product import free_port, until
+from scripted.ports import free_port
+from system.product import until
 
 NAME = "Django alone"
 PROGRAM = (sys.executable, "-m", "bench.peers.django_project")

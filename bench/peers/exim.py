@@ -16,7 +16,8 @@ from pathlib import Path
 
 from bench.letters import SENDER, composed, recipient_of
 from bench.peers.peer import BUILD, Missing, answers, fetch, need, run
-from system.product import free_port, until
+from scripted.ports import free_port
+from system.product import until
 
 PACKAGES = ("exim4-daemon-light", "libidn12")
 HOME = BUILD / "exim"

@@ -8,7 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from bench.peers.peer import BUILD, answers, fetch, need
-from system.product import free_port, until
+from scripted.ports import free_port
+from system.product import until
 
 VERSION = "3.3.4"
 HOME = BUILD / f"haraka-{VERSION}"

@@ -17,8 +17,9 @@ from pathlib import Path
 
 from bench.letters import SENDER, composed, recipient_of
 from bench.peers.peer import Missing, answers, need, run
+from scripted.ports import free_port
 from system.postfix import COMMON
-from system.product import free_port, until
+from system.product import until
 
 MASTER = Path("/usr/lib/postfix/sbin/master")
 

@@ -10,14 +10,10 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from scripted.ports import free_port
+
 COMMAND = str(Path(sys.executable).with_name("vaguemestre"))
 READY_WITHIN = 30.0  # seconds; two cores may be busy with other tests
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 class Installation:

@@ -1,8 +1,9 @@
-"""Ports of loopback where no server answers."""
+"""Ports of loopback: where no server answers, and where one that a test starts may listen."""
 
 from __future__ import annotations
 
 import contextlib
+import secrets
 import socket
 from dataclasses import dataclass
 
@@ -12,6 +13,20 @@ class Port:
     """What stands in for a server: its port."""
 
     port: int
+
+
+# Below those that the system gives by itself: between its choice and its use a port is nobody's, and another
+# test's server or dial would get it.
+OURS = range(10_000, 32_000)
+
+
+def free_port():
+    """A port for a server that is about to start. By chance of its own: every test begins with one seed."""
+    while True:
+        port = secrets.choice(OURS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 @contextlib.contextmanager

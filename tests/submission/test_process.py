@@ -16,6 +16,7 @@ import structlog
 from django.conf import settings
 
 from scripted.certificates import self_signed, the_authority, the_certificate
+from scripted.ports import free_port
 from submission.door import MESSAGE, Line, eventually
 from vaguemestre.doors.submission import listener
 from vaguemestre.environment import Bind
@@ -67,12 +68,6 @@ def process(tmp_path):
     for child in started:
         child.kill()
         child.communicate()
-
-
-def free_port():
-    with socket.socket() as plug:
-        plug.bind(("127.0.0.1", 0))
-        return plug.getsockname()[1]
 
 
 def dial(port):

@@ -7,8 +7,9 @@ import time
 
 import pytest
 
+from scripted.ports import free_port
 from submission.door import MESSAGE
-from submission.test_process import dial, free_port, process  # noqa: F401  a fixture
+from submission.test_process import dial, process  # noqa: F401  a fixture
 
 CALLS = "fsync,fdatasync,write,writev,pwrite64,sendto,sendmsg"
 LARGE = MESSAGE + (b"x" * 70 + b"\r\n") * 10_000

@@ -13,7 +13,8 @@ import time
 from pathlib import Path
 
 from scripted.certificates import the_certificate
-from system.product import free_port, until
+from scripted.ports import free_port
+from system.product import until
 
 SBIN = "/usr/sbin:/usr/bin:/sbin:/bin"
 MASTER = "/usr/lib/postfix/sbin/master"

@@ -8,7 +8,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import sqlite3
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import psycopg
 
 from cluster.postgresql import new_database
 from scripted.certificates import the_authority
+from scripted.ports import free_port
 from system.api import Api
 from system.processes import descendants, parent_of
 
@@ -29,13 +29,6 @@ FOREIGN = ("VAGUEMESTRE_", "DATABASE_URL", "DJANGO_", "PYTEST_")
 EVERYTHING = ("send", "read", "connections", "admin")
 PATIENCE = 60.0  # seconds for a start on a loaded machine
 GRACE = 30.0  # seconds from SIGTERM to the end of everything
-
-
-def free_port():
-    """A port that nobody uses at the moment."""
-    with closing(socket.socket()) as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def until(question, within=30.0, every=0.05, what="what was waited for"):
