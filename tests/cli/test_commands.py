@@ -147,6 +147,8 @@ def test_a_key_may_want_no_reports(command):
         "shop": True,
         "scanner": False,
     }
+    shown = command("key", "list").output.splitlines()
+    assert [shown[0].split().count("dsn"), " no " in shown[1], " yes " in shown[2]] == [1, True, True]
 
 
 def test_the_mode_of_the_default_is_a_setting(command):

@@ -96,6 +96,7 @@ def test_a_key_reports_failures_where_that_is_ticked(page, ticked):
     page.post("/keys/new/", {"name": "Boutique", "scopes": ["send"]} | ({"dsn": "on"} if ticked else {}))
 
     assert ApiKey.objects.get().dsn is ticked
+    assert ("Les échecs ne sont pas signalés à l’expéditeur" in text(page.get("/keys/"))) is not ticked
 
 
 def test_what_was_not_ticked_stays_so_beside_a_fault(page):
