@@ -5,7 +5,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from django.db import OperationalError, transaction
+from django.db import IntegrityError, OperationalError, transaction
 
 from ledger.kit import NOW, at_once, connect, elsewhere, on_postgresql, sql, submission
 from vaguemestre.ledger import gathering
@@ -141,6 +141,21 @@ def test_one_that_is_refused_among_many_harms_no_other():
     )
     assert [number for number, answer in enumerate(answers) if isinstance(answer, Refusal)] == [7]
     assert Message.objects.count() == 15
+
+
+@pytest.mark.django_db(transaction=True)
+def test_one_that_breaks_the_transaction_among_many_harms_no_other():
+    connect()
+    nowhere = Message(pk=10**9)  # only the database finds out
+    jobs = [
+        lambda n=n: gathering.take(submission(resent_from=nowhere if n % 8 == 7 else None), NOW)
+        for n in range(32)
+    ]
+    answers = at_once(jobs)
+    broken = [number for number, answer in enumerate(answers) if isinstance(answer, Exception)]
+    assert broken == [7, 15, 23, 31]
+    assert {type(answers[number]) for number in broken} == {IntegrityError}
+    assert Message.objects.count() == 28
 
 
 @pytest.mark.django_db(transaction=True)

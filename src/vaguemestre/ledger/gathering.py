@@ -4,7 +4,8 @@ A thread that finds nobody at work leads: it commits for all that wait, itself a
 lead to one that came meanwhile. There is no thread besides and no delay: who is alone commits at once.
 
 Promises: everyone gets an answer of its own, after the commit that holds its message (L5); whatever becomes
-of a leader, nobody waits for ever. Fails for the whole group as the commit fails: nothing of it was stored.
+of a leader, nobody waits for ever. Where one message breaks the transaction, each has another by itself.
+Where the database is away, the whole group fails, and nothing of it was stored.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from django.db import connection
 from django.utils import timezone
 
 from vaguemestre.ledger.accept import Accepted, Submission, commit
+from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.draft import Draft, draft
-from vaguemestre.ledger.refusals import Refusal
 
 
 class _Place[Item, Outcome]:
@@ -98,11 +99,25 @@ class Gathering[Item, Outcome]:
                 self._led = False
 
 
-def _commit(drafts: Sequence[Draft]) -> Sequence[Accepted | Refusal]:
-    return commit(drafts, timezone.now())
+def _commit(drafts: Sequence[Draft]) -> Sequence[Accepted | Exception]:
+    try:
+        return commit(drafts, timezone.now())
+    except AWAY:
+        raise
+    except Exception:
+        if len(drafts) == 1:
+            raise
+        return [_commit_alone(one) for one in drafts]
 
 
-_acceptances: Gathering[Draft, Accepted | Refusal] = Gathering(_commit)
+def _commit_alone(one: Draft) -> Accepted | Exception:
+    try:
+        return commit([one], timezone.now())[0]
+    except Exception as error:  # noqa: BLE001  whatever it is, it is told to this one alone
+        return error
+
+
+_acceptances: Gathering[Draft, Accepted | Exception] = Gathering(_commit)
 
 
 def take(submission: Submission, now: datetime) -> Accepted:
@@ -110,11 +125,11 @@ def take(submission: Submission, now: datetime) -> Accepted:
 
     Raises:
         Refusal: its faults; nothing of it was stored.
-        DatabaseError: nothing of its group was stored.
+        DatabaseError: nothing of it was stored.
     """
     one = draft(submission, now)
     # Within a transaction of its own it stays alone: others would be answered before that one commits.
     answer = commit([one], now)[0] if connection.in_atomic_block else _acceptances.put(one)
-    if isinstance(answer, Refusal):
+    if isinstance(answer, Exception):
         raise answer
     return answer
