@@ -298,6 +298,26 @@ def test_what_is_refused_is_not_known_afterwards():
     assert not take(handed())[0].repeated
 
 
+@pytest.mark.parametrize("ended", ["refused", "expired"])
+def test_what_failed_for_every_recipient_is_another_message_when_it_comes_again(ended):
+    connect()
+
+    def to_both():
+        digest = hashlib.sha256(b"to both").digest()
+        return submission("a@example.net", "b@example.net", handover=digest)
+
+    (first,) = take(to_both())
+    found = Delivery.objects.filter(message__uid=first.uid).order_by("id")
+    over = {"state": ended, "next_attempt_at": None, "settled_at": NOW}
+    Delivery.objects.filter(pk=found[0].pk).update(**over)
+    assert take(to_both())[0].uid == first.uid  # the other one is under way
+    found.update(**over)
+    (second,) = take(to_both())
+    assert (second.uid != first.uid, second.repeated, second.state) == (True, False, "queued")
+    (third,) = take(to_both(), now=later(minutes=14))
+    assert (third.uid, third.repeated) == (second.uid, True)
+
+
 def test_without_a_digest_the_same_twice_is_two_messages():
     connect()
     first, second = take(submission(), submission())

@@ -2,18 +2,21 @@
 
 A submitter that lost our 250 sends the same bytes again (RFC 5321 §4.2.5 leaves it no choice). The digest of
 submitter, stream, envelope and content is kept with the message, in its transaction: of two that come at once
-one is kept, and the other waits for its commit.
+one is kept, and the other waits for its commit. A message that was refused or expired for every recipient is
+over: the same bytes are then another one.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
 from vaguemestre.ledger.database import chunked, execute, stored, writing
+from vaguemestre.ledger.models import Delivery, Handover
+from vaguemestre.mail.state import DeliveryState
 
 KEPT = timedelta(minutes=15)
 _PIECE = 1_000  # rows of one statement
@@ -38,7 +41,25 @@ def keep(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
     # In one order, or two processes that keep the same digests would wait for each other.
     for piece in chunked(sorted(given.items()), _PIECE):
         known |= _kept(piece, now)
-    return known
+    before = {uid for digest, uid in known.items() if uid != given[digest]}
+    return known | _renewed(given, known, before - _standing(before), now) if before else known
+
+
+def _standing(messages: Collection[UUID]) -> set[UUID]:
+    """Those that are under way, went out, or were stopped by a person: not the refused and the expired."""
+    failed = [DeliveryState.REFUSED.value, DeliveryState.EXPIRED.value]
+    found = Delivery.objects.filter(message__uid__in=messages).exclude(state__in=failed)
+    return set(found.values_list("message__uid", flat=True))
+
+
+def _renewed(
+    given: Mapping[bytes, UUID], known: Mapping[bytes, UUID], failed: Collection[UUID], now: datetime
+) -> dict[bytes, UUID]:
+    """What failed is tried again: whoever sends the same bytes after our report means that."""
+    renewed = {digest: given[digest] for digest, uid in known.items() if uid in failed}
+    for digest, uid in renewed.items():
+        Handover.objects.filter(digest=digest).update(message_uid=uid, at=now)
+    return renewed
 
 
 def _kept(piece: Sequence[tuple[bytes, UUID]], now: datetime) -> dict[bytes, UUID]:
