@@ -169,7 +169,11 @@ def test_headers_of_ours_are_read(open_door, key):
         ),
         (
             "X-Vaguemestre-Idempotency-Key: " + "k" * 256,
-            "5.6.0 The header X-Vaguemestre-Idempotency-Key has more",
+            "5.6.0 The header X-Vaguemestre-Idempotency-Key is not 1 to 255",
+        ),
+        (
+            "X-Vaguemestre-Steam: invoices",
+            "5.6.0 The header X-Vaguemestre-Steam is not known; there are Stream,",
         ),
         ("X-Vaguemestre-Tags: " + ",".join("abcdefghijklmnopqrstu"), "5.6.0 At most 20 tags"),
         (

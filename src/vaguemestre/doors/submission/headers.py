@@ -16,6 +16,7 @@ from vaguemestre.mail.errors import Invalid
 
 _PREFIX = "X-Vaguemestre-"
 _ANY = _PREFIX.lower().encode()
+_NAMES = ("Stream", "Connection", "Tags", "Metadata", "Idempotency-Key", "Send-At")
 IDEMPOTENCY_KEY_LIMIT = 255  # characters, as at the API
 
 
@@ -45,10 +46,11 @@ def read_wishes(content: Content) -> Wishes:
     """The wishes that the content's header holds.
 
     Raises:
-        Invalid: a header that is there twice, or that cannot be read.
+        Invalid: a header that is there twice, is none of ours, or that cannot be read.
     """
     if _ANY not in content.header_block.lower():
         return NONE
+    _refuse_unknown(content)
     return Wishes(
         stream=_text(content, "Stream"),
         connection=_text(content, "Connection"),
@@ -57,6 +59,15 @@ def read_wishes(content: Content) -> Wishes:
         idempotency_key=_idempotency_key(_text(content, "Idempotency-Key")),
         send_at=_moment(_text(content, "Send-At")),
     )
+
+
+def _refuse_unknown(content: Content) -> None:
+    """A wish whose name has a slip in it would be lost, and the message leave otherwise than was meant."""
+    known = {f"{_PREFIX}{name}".lower().encode() for name in _NAMES}
+    for name, _ in content.fields:
+        if name.startswith(_ANY) and name not in known:
+            given = name.decode("ascii")[len(_PREFIX) :].title()
+            raise _fault(given, "header_unknown", f"is not known; there are {', '.join(_NAMES)}")
 
 
 def _text(content: Content, name: str) -> str | None:
