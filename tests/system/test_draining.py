@@ -8,6 +8,7 @@ from collections import Counter
 
 import pytest
 
+from system.databases import sqlite_first
 from system.killing import terminated
 from system.processes import descendants, parent_of
 from system.product import GRACE, Product, until
@@ -98,11 +99,7 @@ def test_children_die_with_a_killed_up_and_the_next_one_carries_on():
         product.until_state(product.api.send()["id"], "accepted")
 
 
-@pytest.mark.parametrize(
-    "database",
-    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.needs("pg_ctlcluster")])],
-    indirect=True,
-)
+@sqlite_first
 @pytest.mark.timeout(300)
 def test_five_sigterms_of_the_courier_leave_nothing_in_doubt_and_lose_nothing(database):
     print(terminated(database, times=5, longest=4, seed=5, within=60))  # noqa: T201  shown with -rP

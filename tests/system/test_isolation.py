@@ -4,9 +4,8 @@ import contextlib
 import random
 import time
 
-import pytest
-
 from scripted.sink import Answer, SinkServer
+from system.databases import sqlite_first
 from system.product import Product, until
 from system.upstream import CHUNKING, Upstream
 
@@ -66,11 +65,7 @@ def seconds_to_the_next_hop(product, upstream):
     return sorted(entry["at"] - accepted[entry["recipients"][0]] for entry in upstream.entries())
 
 
-@pytest.mark.parametrize(
-    "database",
-    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.needs("pg_ctlcluster")])],
-    indirect=True,
-)
+@sqlite_first
 def test_u28_stuck_lanes_with_a_queue_and_all_their_sessions_slow_no_other(database):
     with contextlib.ExitStack() as things:
         product = things.enter_context(Product(database=database))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from system.databases import sqlite_first
 from system.killing import killed
 
 
@@ -14,6 +15,7 @@ def check(told):
     assert told["manners"]["pipelining"].keys() == told["manners"]["plain"].keys() == {"DATA"}
 
 
+@sqlite_first
 @pytest.mark.timeout(300)
 def test_nothing_is_lost_and_nothing_doubled_without_doubt_by_twenty_kills(database):
     told = killed(database, kills=20, messages=700, seed=20, within=120)

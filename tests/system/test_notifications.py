@@ -5,9 +5,8 @@ import smtplib
 import time
 from email import message_from_bytes
 
-import pytest
-
 from scripted.sink import Answer, SinkServer
+from system.databases import sqlite_first
 from system.product import Product, until
 
 COUNT = 40
@@ -60,9 +59,7 @@ def test_the_parameters_of_dsn_come_back_as_they_were_given(product):
     assert parts[2].get_payload(0).get_payload() == "Good day\r\n"
 
 
-@pytest.mark.parametrize(
-    "database", ["sqlite", pytest.param("postgresql", marks=pytest.mark.needs("pg_ctlcluster"))]
-)
+@sqlite_first
 def test_each_refusal_comes_back_once_though_the_courier_is_killed(database):
     with SinkServer(hooks={"rcpt": unknown}).in_thread() as sink, Product(database=database) as product:
         product.api.connect(sink)

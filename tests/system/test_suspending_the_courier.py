@@ -17,6 +17,7 @@ import psycopg
 import pytest
 
 from scripted.sink import Answer, SinkServer
+from system.databases import sqlite_first
 from system.killing import Fate, judge
 from system.processes import parent_of
 from system.product import COMMAND, Product, until
@@ -174,11 +175,7 @@ def moment(value):
     return value.timestamp()
 
 
-@pytest.mark.parametrize(
-    "database",
-    ["sqlite", pytest.param("postgresql", marks=[pytest.mark.slow, pytest.mark.needs("pg_ctlcluster")])],
-    indirect=True,
-)
+@sqlite_first
 @pytest.mark.timeout(240)
 def test_l04_a_suspended_courier_sends_and_writes_nothing_once_its_lanes_are_taken(database):
     with servers() as sinks, Product(database=database, VAGUEMESTRE_DOUBT_DELAY="2") as product:
