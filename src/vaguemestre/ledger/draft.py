@@ -28,6 +28,7 @@ from vaguemestre.mail.header import raw_value
 from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.state import OnDoubt
+from vaguemestre.policy.routing import is_allowed
 
 FARTHEST = timedelta(days=366)  # of send_at
 TAGS = 20
@@ -173,8 +174,7 @@ def _sender_faults(key: ApiKey | None, from_: NamedMailbox | None) -> list[Inval
         # It would leave as whatever connection carries it: a way around the key's limit.
         message = f"This key only sends as {', '.join(key.senders)}: name one of them as From."
         return [Invalid(_FROM, "sender_not_named", message)]
-    allowed = {from_.mailbox.key, f"*@{from_.mailbox.domain_ascii}"}
-    if allowed & set(key.senders):
+    if is_allowed(from_.mailbox, key.senders):
         return []
     message = f"This key may not send as {from_.mailbox}."
     return [Invalid(_FROM, "sender_not_allowed", message, {"address": from_.mailbox.address})]

@@ -12,7 +12,7 @@ The reverse-path is the carrying connection's sender, or stays null (RFC 5321 §
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
@@ -87,7 +87,7 @@ class ConnectionFacts:
 
     def permits(self, sender: Mailbox) -> bool:
         """Whether a From may leave through this connection as it is."""
-        return sender.key == self.sender.key or self.holds(sender) or self.holds_domain(sender)
+        return sender.key == self.sender.key or is_allowed(sender, self.allowed_senders)
 
     def holds(self, sender: Mailbox) -> bool:
         """Whether the allowed senders hold it exactly. An address `*@...` is no pattern here."""
@@ -148,6 +148,11 @@ class Request:
     stream_connection: int | None = None
     stream_reply_to: str = ""
     null_reverse_path: bool = False
+
+
+def is_allowed(sender: Mailbox, allowed: Collection[str]) -> bool:
+    """Whether allowed senders, as `parse_allowed_sender` returns them, hold an address or its domain."""
+    return sender.key in allowed or f"*@{sender.domain_ascii}" in allowed
 
 
 def parse_allowed_sender(text: str, field: str = "allowed_senders") -> str:

@@ -17,6 +17,7 @@ from vaguemestre.ledger.parcels import Parcel, Piece
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.policy.routing import is_allowed
 
 
 @dataclass(frozen=True)
@@ -37,7 +38,7 @@ class Submitter:
         """Whether the key allows that reverse-path; the null one is everybody's (RFC 5321 §4.5.5)."""
         if self.key is None or not self.key.senders or sender is None:
             return True
-        return bool({sender.key, f"*@{sender.domain_ascii}"} & set(self.key.senders))
+        return is_allowed(sender, self.key.senders)
 
 
 @dataclass(frozen=True)
