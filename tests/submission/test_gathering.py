@@ -40,7 +40,7 @@ def doubled(items):
 
 async def test_a_lone_item_goes_at_once():
     threads, told = Threads(), []
-    gatherer = Gatherer(threads, doubled, most=10)
+    gatherer = Gatherer(threads, doubled, str, most=10)
     gatherer.add(1, told.append)
     await turn()
     assert [items for items, _ in threads.calls] == [[1]]
@@ -52,9 +52,46 @@ async def test_a_lone_item_goes_at_once():
     assert [items for items, _ in threads.calls] == [[1], [3]]
 
 
+async def test_a_group_that_fails_is_told_so_and_holds_up_no_other():
+    threads, told = Threads(), []
+
+    def broken_once(items):
+        if 1 in items:
+            raise RuntimeError("the database's thread is gone")
+        return doubled(items)
+
+    gatherer = Gatherer(threads, broken_once, str, most=2, patience=0)
+    for number in (1, 2, 3):
+        gatherer.add(number, told.append)
+    await turn()
+    threads.calls[0][1].set()
+    await turn()
+    threads.calls[1][1].set()
+    await turn()
+    assert [items for items, _ in threads.calls] == [[1], [2, 3]]
+    assert told == ["the database's thread is gone", 4, 6]
+
+
+async def test_one_that_cannot_be_told_keeps_no_other_from_its_answer():
+    threads, told, faults = Threads(), [], []
+    asyncio.get_running_loop().set_exception_handler(
+        lambda _loop, context: faults.append(context["exception"])
+    )
+    gatherer = Gatherer(threads, doubled, str, most=3, patience=0)
+    for number in (1, 2, 3, 4):
+        gatherer.add(number, told.append if number != 2 else lambda _answer: 1 / 0)
+    await turn()
+    for call in range(2):
+        threads.calls[call][1].set()
+        await turn()
+    assert [items for items, _ in threads.calls] == [[1], [2, 3, 4]]
+    assert told == [2, 6, 8]
+    assert [type(fault) for fault in faults] == [ZeroDivisionError]
+
+
 async def test_what_comes_during_a_flight_is_the_next_group():
     threads, told = Threads(), []
-    gatherer = Gatherer(threads, doubled, most=3, patience=0)
+    gatherer = Gatherer(threads, doubled, str, most=3, patience=0)
     for number in range(6):
         gatherer.add(number, told.append)
     await turn()
@@ -67,7 +104,7 @@ async def test_what_comes_during_a_flight_is_the_next_group():
 
 async def test_a_group_waits_for_its_like_and_no_longer():
     threads, told = Threads(), []
-    gatherer = Gatherer(threads, doubled, most=10, patience=0.05)
+    gatherer = Gatherer(threads, doubled, str, most=10, patience=0.05)
     for number in range(3):
         gatherer.add(number, told.append)
     await turn()
@@ -89,7 +126,7 @@ async def test_a_group_waits_for_its_like_and_no_longer():
 
 async def test_each_thread_has_a_group():
     threads, told = Threads(2), []
-    gatherer = Gatherer(threads, doubled, most=10)
+    gatherer = Gatherer(threads, doubled, str, most=10)
     for number in range(4):
         gatherer.add(number, told.append)
     await turn()

@@ -5,8 +5,8 @@ are likely to come again at once, as kept and busy ones do. So the next group wa
 seconds at most, since a large one costs less than two small ones. A lone session never waits, nor does what
 comes to a ledger that has been idle.
 
-Promises: each item is answered once, in the group that it went with; `work` is called in the ledger's
-threads, as often at a time as there are threads. Fails as `work` does, which answers for everything.
+Promises: each item is answered once, in the group that it went with, whatever becomes of the group or of who
+is told; `work` is called in the ledger's threads, as often at a time as there are threads.
 
 Lives on one event loop and is touched from nowhere else.
 """
@@ -32,7 +32,8 @@ class Gatherer[Item, Answer]:
     """Collects items, has them worked on in groups, tells each its answer.
 
     Args:
-        work: a group's items, to as many answers in the same order; it never raises.
+        work: a group's items, to as many answers in the same order.
+        failed: what all of a group are told where it raises.
         most: items of a group.
     """
 
@@ -40,12 +41,14 @@ class Gatherer[Item, Answer]:
         self,
         threads: LedgerThreads,
         work: Callable[[Sequence[Item]], Sequence[Answer]],
+        failed: Callable[[Exception], Answer],
         *,
         most: int,
         patience: float = PATIENCE,
     ) -> None:
         self._threads = threads
         self._work = work
+        self._failed = failed
         self._most = most
         self._patience = patience
         self._loop = asyncio.get_running_loop()
@@ -83,12 +86,19 @@ class Gatherer[Item, Answer]:
             self._timer = None
 
     async def _fly(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
-        answers = await self._threads.run(self._work, [one.item for one in group])
+        answers = await self._answers(group)
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
         self._flights.discard(asyncio.current_task())
         for one, answer in zip(group, answers, strict=True):
-            one.tell(answer)
-        self._consider()
+            self._loop.call_soon(one.tell, answer)  # each by itself: a fault with one is no other's
+        self._loop.call_soon(self._consider)
+
+    async def _answers(self, group: Sequence[_Waiting[Item, Answer]]) -> Sequence[Answer]:
+        """Of `work`; without any, sessions would wait for ever and the next group for its thread."""
+        try:
+            return await self._threads.run(self._work, [one.item for one in group])
+        except Exception as error:  # noqa: BLE001  whatever it is, each is told
+            return [self._failed(error)] * len(group)
 
     def __repr__(self) -> str:
         return f"<Gatherer {len(self._waiting)} waiting, {len(self._flights)} groups under way>"

@@ -47,10 +47,10 @@ class House:
         self.threads = threads
         self.clock = clock
         self.messages: Gatherer[Turn[Handover], Answer] = Gatherer(
-            threads, partial(intake.record_all, clock), most=GROUP
+            threads, partial(intake.record_all, clock), intake.trouble, most=GROUP
         )
         self.parcels: Gatherer[Turn[Piece], int | Answer] = Gatherer(
-            threads, partial(intake.store_all, clock), most=PIECES, patience=0.0
+            threads, partial(intake.store_all, clock), intake.trouble, most=PIECES, patience=0.0
         )
         self.guests: set[Guest] = set()
         self.draining = False

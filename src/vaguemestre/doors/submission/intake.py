@@ -78,7 +78,7 @@ def store_all(clock: Callable[[], datetime], turns: Sequence[Turn[Piece]]) -> li
     try:
         stored = iter(parcels.add_all(pieces, clock()) if pieces else ())
     except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
-        return [_trouble(error)] * len(turns)
+        return [trouble(error)] * len(turns)
     return [(next(stored) if waits else None) or answers.NOT_RECORDED for waits in there]
 
 
@@ -113,7 +113,7 @@ def _together(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
         return _committed(turns, now)
     except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
         if len(turns) == 1 or isinstance(error, AWAY):
-            return [_trouble(error)] * len(turns)
+            return [trouble(error)] * len(turns)
         return [reply for turn in turns for reply in _together([turn], now)]
 
 
@@ -177,7 +177,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
     except Refusal as refused:
         return answers.refusal(*refused.errors)
     except Exception as error:  # noqa: BLE001  whatever it is, the submitter keeps the message
-        return _trouble(error)
+        return trouble(error)
     return answers.queued(str(body["id"]))
 
 
@@ -217,7 +217,8 @@ def _fingerprint(handover: Handover) -> bytes:
     return hashlib.sha256("\n".join(words).encode()).digest()
 
 
-def _trouble(error: Exception) -> Answer:
+def trouble(error: Exception) -> Answer:
+    """What to tell a submitter whose message could not be recorded; it still has it."""
     _log_trouble("recording_failed", error)
     return answers.DISK_FULL if _disk_full(error) else answers.NOT_RECORDED
 
