@@ -221,6 +221,16 @@ def test_a_batch_answers_each_in_order(api, office):
     ]
 
 
+@pytest.mark.parametrize("half", ["\0", "\ud800"], ids=["NUL", "half of a pair"])
+def test_what_no_database_keeps_is_a_fault_of_its_own_message_in_a_batch(api, office, half):
+    response = api.post("/messages/batch", {"messages": [TO, TO | {"subject": f"a{half}"}, TO]})
+    assert response.status_code == 202
+    results = response.json()["results"]
+    assert [result.get("status", 202) for result in results] == [202, 422, 202]
+    assert [fault["field"] for fault in results[1]["errors"]] == ["subject"]
+    assert Message.objects.count() == 2
+
+
 def test_a_batch_of_1000_is_taken_and_1001_refused(api, office):
     assert len(api.post("/messages/batch", {"messages": [TO] * 1000}).json()["results"]) == 1000
     assert Message.objects.count() == 1000

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
+from vaguemestre.doors.api.body import refuse_unstorable
 from vaguemestre.doors.api.posted_message import submission_of
 from vaguemestre.doors.api.problems import problem_of
 from vaguemestre.ledger.accept import commit
@@ -37,6 +38,7 @@ def _drafts(batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime) -
         if position % _SLICE == _SLICE - 1:
             time.sleep(_PAUSE)
         try:
+            refuse_unstorable(values)
             yield draft(submission_of(values, key), now)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error

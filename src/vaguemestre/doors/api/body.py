@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from email.message import EmailMessage
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -30,13 +30,9 @@ type JsonObject = dict[str, Any]
 
 def posted(request: HttpRequest, limit: int = SMALL) -> JsonObject:
     """The JSON object of a request."""
-    raw = raw_body(request, "application/json", limit)
-    values = _parsed(raw)
-    if not isinstance(values, dict):
-        raise Rejected(400, "A JSON object is needed.")
-    _refuse_deep(values)
-    if _SUSPECT.search(raw):
-        _refuse_unstorable(values)
+    values, suspect = _object(request, limit)
+    if suspect:
+        refuse_unstorable(values)
     return values
 
 
@@ -80,6 +76,21 @@ def _content_type(given: str) -> tuple[str, str]:
         return header.get_content_type().lower(), str(header.get_content_charset(""))
     except (ValueError, IndexError, AttributeError, LookupError):
         return "", ""
+
+
+def posted_messages(request: HttpRequest) -> JsonObject:
+    """The same of many messages, of which each is yet to answer for itself (`refuse_unstorable`)."""
+    return _object(request, settings.ENVIRONMENT.max_message_bytes * 2)[0]
+
+
+def _object(request: HttpRequest, limit: int) -> tuple[JsonObject, bool]:
+    """The object, and whether there may be a text in it that no database can keep."""
+    raw = raw_body(request, "application/json", limit)
+    values = _parsed(raw)
+    if not isinstance(values, dict):
+        raise Rejected(400, "A JSON object is needed.")
+    _refuse_deep(values)
+    return values, _SUSPECT.search(raw) is not None
 
 
 def _parsed(raw: bytes) -> object:
@@ -142,7 +153,8 @@ def _inside(outer: object) -> Iterable[object]:
     return outer if isinstance(outer, list) else ()
 
 
-def _refuse_unstorable(values: JsonObject) -> None:
+def refuse_unstorable(values: Mapping[str, object]) -> None:
+    """Refuse a text with a NUL or half of a surrogate pair, at its path."""
     for path, text in _strings(values, ""):
         if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
             message = "There is a NUL or half a character in it; remove it."

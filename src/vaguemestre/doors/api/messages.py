@@ -14,7 +14,7 @@ from ninja import Field, Query, Router, Schema
 
 from vaguemestre.doors.api.auth import actor, has_scope, submitter
 from vaguemestre.doors.api.batch import BATCH_LIMIT, accept_batch
-from vaguemestre.doors.api.body import posted, posted_if_any, posted_message, raw_body
+from vaguemestre.doors.api.body import posted, posted_if_any, posted_message, posted_messages, raw_body
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import MOST, USUAL, position
@@ -31,6 +31,7 @@ from vaguemestre.mail.envelope import RECIPIENT_LIMIT, UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.routing import is_allowed
 
 router = Router(tags=["Messages"])
 RAW = "message/rfc822"
@@ -86,7 +87,7 @@ def send_message(request: HttpRequest) -> Answer:
 )
 def send_messages(request: HttpRequest) -> Answer:
     """Hand up to 1000 messages over in one transaction; one result or problem each, in order."""
-    values = posted_message(request)
+    values = posted_messages(request)
     known_only(values, "messages")
     batch = objects(values, "messages", BATCH_LIMIT, least=1)
     return Answer({"results": accept_batch(batch, submitter(request), timezone.now())}, 202)
@@ -223,7 +224,7 @@ def _permitted_path(key: ApiKey, path: Mailbox | None) -> None:
     """The reverse-path, as the header's From, must be one that the key may use."""
     if path is None or path == UNNAMED or not key.senders:
         return
-    if not {path.key, f"*@{path.domain_ascii}"} & set(key.senders):
+    if not is_allowed(path, key.senders):
         raise Refusal(Invalid("from", "sender_not_allowed", f"This key may not send as {path}."))
 
 
