@@ -89,11 +89,13 @@ class Worker:
 
     async def _hear(self) -> None:
         """Have every ring wake the worker; a bell that fell down costs a second, not more."""
+        told = ""
         while True:
             try:
                 await wake.listen(self.engine.wake)
             except Exception as error:  # noqa: BLE001  whatever it is, looks go on
-                log.warning("bell_silent", error=str(error))
+                if told != (told := str(error)):  # once, and not at every try
+                    log.warning("bell_silent", error=told)
             await asyncio.sleep(BELL_REST)
 
     def _rest(self) -> float:
