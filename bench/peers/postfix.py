@@ -77,24 +77,26 @@ class Postfix:
 
     @contextmanager
     def sending(self, port, messages):
-        with tempfile.TemporaryDirectory(prefix="vgm-bench-postfix-", ignore_cleanup_errors=True) as name:
-            home = Path(name)
-            own_port = free_port()
-            _configure(home, own_port, port, SENDING, senders="1")
-            with _running(home, own_port) as master:
-                _hand_over(own_port, messages)
-                _let_go(home)
-                yield master
+        with _instance(port, SENDING, senders="1") as (home, own_port, master):
+            _hand_over(own_port, messages)
+            _let_go(home)
+            yield master
 
     @contextmanager
     def relaying(self, port, _messages):
-        with tempfile.TemporaryDirectory(prefix="vgm-bench-postfix-", ignore_cleanup_errors=True) as name:
-            home = Path(name)
-            own_port = free_port()
-            _configure(home, own_port, port, RELAYING, senders="-")
-            with _running(home, own_port) as master:
-                yield own_port, master
-                until(lambda: not _queued(home), 20, what="an empty queue of Postfix")
+        with _instance(port, RELAYING, senders="-") as (home, own_port, master):
+            yield own_port, master
+            until(lambda: not _queued(home), 20, what="an empty queue of Postfix")
+
+
+@contextmanager
+def _instance(port, settings, senders):
+    """One of its own that passes on to the port: its folder, the port it listens on, its master."""
+    with tempfile.TemporaryDirectory(prefix="vgm-bench-postfix-", ignore_cleanup_errors=True) as name:
+        home, own_port = Path(name), free_port()
+        _configure(home, own_port, port, settings, senders=senders)
+        with _running(home, own_port) as master:
+            yield home, own_port, master
 
 
 def _queued(home):
