@@ -56,6 +56,7 @@ async def test_what_is_accepted_wakes_it(office, sink):
         message = await office.post()
         await office.ask(wake.ring)
         await office.until(message, "accepted", within=3)
+        assert len(sink.accepted) == 1
 
 
 async def test_a_ring_that_is_lost_costs_a_look_and_not_more(office, sink):
@@ -65,6 +66,7 @@ async def test_a_ring_that_is_lost_costs_a_look_and_not_more(office, sink):
             take_the_bell_away()
         message = await office.post()
         await office.until(message, "accepted", within=3)
+        assert len(sink.accepted) == 1
 
 
 async def test_what_becomes_due_before_the_next_look_leaves_at_its_time(office, sink):
@@ -74,6 +76,7 @@ async def test_what_becomes_due_before_the_next_look_leaves_at_its_time(office, 
         message = await office.post(send_at=due_at)
         await office.ask(wake.ring)
         await office.until(message, "accepted", within=4)
+        assert len(sink.accepted) == 1
         assert timedelta(0) <= office.clock() - due_at < timedelta(seconds=2)
 
 
@@ -87,6 +90,7 @@ async def test_what_goes_into_the_next_transaction_waits_for_no_look(office, sin
         message = await office.post("a@example.com", "b@example.com", "c@example.com")
         await office.ask(wake.ring)
         await office.until(message, "accepted", within=4)
+        assert [len(message.recipients) for message in sink.accepted] == [2, 1]
 
 
 async def test_a_connection_that_is_activated_wakes_it_for_what_was_held(office, sink):
@@ -96,6 +100,7 @@ async def test_a_connection_that_is_activated_wakes_it_for_what_was_held(office,
         await office.until(message, "held", within=1)
         await office.ask(connections.activate, str(only.uid), "test", office.clock())
         await office.until(message, "accepted", within=4)
+        assert len(sink.accepted) == 1
 
 
 async def test_what_a_person_releases_wakes_it(office, sink):
@@ -104,6 +109,7 @@ async def test_what_a_person_releases_wakes_it(office, sink):
         message = await office.post(send_at=office.clock() + timedelta(days=1))
         await office.ask(messages.release, str(message.uid), "test", office.clock())
         await office.until(message, "accepted", within=3)
+        assert len(sink.accepted) == 1
 
 
 async def test_without_work_it_asks_a_few_things_a_second(office, sink):
@@ -135,3 +141,4 @@ async def test_at_a_steady_rate_each_leaves_before_the_next_look(office, sink):
             await office.ask(wake.ring)
             await asyncio.sleep(0.02)
         await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == 40, within=2)
+        assert len(sink.accepted) == 40

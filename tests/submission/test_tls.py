@@ -116,6 +116,8 @@ def test_stopping_is_not_broken_off_by_a_handshake_whose_peer_is_gone():
             far.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
             far.close()
             Handshake(plug).drain()
+            with pytest.raises(OSError, match="not connected"):
+                plug.shutdown(socket.SHUT_RDWR)  # what stopping must bear
         Handshake(plug).drain()
 
 

@@ -102,10 +102,14 @@ def test_children_die_with_a_killed_up_and_the_next_one_carries_on():
 @sqlite_first
 @pytest.mark.timeout(300)
 def test_five_sigterms_of_the_courier_leave_nothing_in_doubt_and_lose_nothing(database):
-    print(terminated(database, times=5, longest=4, seed=5, within=60))  # noqa: T201  shown with -rP
+    told = terminated(database, times=5, longest=4, seed=5, within=60)
+    print(told)  # noqa: T201  shown with -rP
+    assert (told["states"], told["doubts"]) == ({"accepted": told["messages"]}, 0)
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_fifty_sigterms_of_the_courier_leave_nothing_in_doubt_and_lose_nothing(database):
-    print(terminated(database, times=50, longest=15, seed=50, within=300))  # noqa: T201  shown with -rP
+    told = terminated(database, times=50, longest=15, seed=50, within=300)
+    print(told)  # noqa: T201  shown with -rP
+    assert (told["states"], told["doubts"]) == ({"accepted": told["messages"]}, 0)
