@@ -43,9 +43,9 @@ async def listen(heard: Callable[[], None]) -> None:
         OSError: it does not, or no more.
     """
     if on_postgresql():
-        from vaguemestre.ledger import notifications  # noqa: PLC0415  a start on SQLite is quicker without psycopg
+        from vaguemestre.ledger import channel  # noqa: PLC0415  a start on SQLite is quicker without psycopg
 
-        await notifications.listen(CHANNEL, heard)
+        await channel.listen(CHANNEL, heard)
     else:
         await _listen_beside(_database(), heard)
 

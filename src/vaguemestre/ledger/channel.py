@@ -1,4 +1,4 @@
-"""PostgreSQL's notifications on a connection of their own, without a thread and without polling.
+"""A channel of PostgreSQL (LISTEN), on a connection of its own, without a thread and without polling.
 
 Fails by OSError: the connection could not be made, or broke.
 """
