@@ -15,6 +15,7 @@ from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 
 from vaguemestre.ledger.arrivals import Handover as Handover  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.arrivals import Parcel as Parcel  # noqa: PLC0414  for models
+from vaguemestre.ledger.authorization import Authorization as Authorization  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.identity import new_id
