@@ -244,13 +244,19 @@ def test_the_actor_of_a_change_is_the_key(api, office):
 
 
 def test_settings_are_read_and_changed(api):
-    assert api.get("/settings").json() == {"default_mode": "override"}
-    assert api.patch("/settings", {"default_mode": "fallback"}).json() == {"default_mode": "fallback"}
+    initial = {"default_mode": "override", "renew_verifications": True}
+    assert api.get("/settings").json() == initial
+    changed = {"default_mode": "fallback"}
+    assert api.patch("/settings", changed).json() == initial | changed
+    changed |= {"renew_verifications": False}
+    assert api.patch("/settings", {"renew_verifications": False}).json() == initial | changed
     for values in (
         {"default_mode": "x"},
         {"default_mode": []},
         {"default_mode": None},
         {"default_mode": {}},
+        {"renew_verifications": "off"},
+        {"renew_verifications": None},
         {"x": 1},
     ):
         response = api.patch("/settings", values)

@@ -152,10 +152,15 @@ def test_a_key_may_want_no_reports(command):
 
 
 def test_the_mode_of_the_default_is_a_setting(command):
-    assert command("setting", "list", "--json").json == {"default_mode": "override"}
-    assert command("setting", "set", "default_mode", "fallback", "--json").json == {
-        "default_mode": "fallback"
-    }
+    initial = {"default_mode": "override", "renew_verifications": True}
+    assert command("setting", "list", "--json").json == initial
+    changed = initial | {"default_mode": "fallback"}
+    assert command("setting", "set", "default_mode", "fallback", "--json").json == changed
+    changed |= {"renew_verifications": False}
+    assert command("setting", "set", "renew_verifications", "off", "--json").json == changed
+    assert command("setting", "set", "renew_verifications", "perhaps").refusals == [
+        "renew_verifications: This is either true or false."
+    ]
     assert command("setting", "set", "default_mode", "sometimes").refusals == [
         "default_mode: Choose override or fallback."
     ]

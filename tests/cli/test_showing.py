@@ -207,7 +207,7 @@ def test_a_connection_that_nothing_waits_for_goes_without_a_further_word(command
 
 
 def test_settings_are_listed_under_the_names_that_set_takes(command):
-    assert command("setting", "list").output == "default_mode  override\n"
+    assert command("setting", "list").output == "default_mode  override\nrenew_verifications  on\n"
 
 
 def test_an_empty_list_of_source_addresses_says_so(command):

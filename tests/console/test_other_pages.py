@@ -130,11 +130,11 @@ def test_revoking_is_confirmed_on_a_page_of_its_own(page):
 def test_the_meaning_of_the_default_is_chosen_and_explained(page):
     answer = page.get("/settings/")
     assert "Il passe avant tout" in text(answer)
-    assert [a["value"] for _tag, a in tags(answer) if "checked" in a] == ["override"]
+    assert [a["value"] for _tag, a in tags(answer) if "checked" in a] == ["override", "on"]
 
     page.post("/settings/", {"default_mode": "fallback"})
 
-    assert instance.settings()["default_mode"] == "fallback"
+    assert instance.settings() == {"default_mode": "fallback", "renew_verifications": False}
     assert page.post("/settings/", {"default_mode": "nonsense"}).status_code == 422
     assert instance.settings()["default_mode"] == "fallback"
 

@@ -16,9 +16,19 @@ pytestmark = pytest.mark.django_db
 
 
 def test_override_is_the_initial_mode_and_fallback_can_be_chosen():
-    assert instance.settings() == {"default_mode": "override"}
-    assert instance.change_settings({"default_mode": "fallback"}, ACTOR, NOW) == {"default_mode": "fallback"}
+    assert instance.settings()["default_mode"] == "override"
+    assert instance.change_settings({"default_mode": "fallback"}, ACTOR, NOW)["default_mode"] == "fallback"
     assert Version.objects.get(kind="setting").changes == {"default_mode": ["override", "fallback"]}
+
+
+def test_verifications_are_renewed_unless_the_operator_says_otherwise_and_no_route_depends_on_it():
+    epoch = instance.epoch()
+    assert instance.settings()["renew_verifications"] is True
+    assert (
+        instance.change_settings({"renew_verifications": False}, ACTOR, NOW)["renew_verifications"] is False
+    )
+    assert Version.objects.get(kind="setting").changes == {"renew_verifications": [True, False]}
+    assert instance.epoch() == epoch
 
 
 @pytest.mark.parametrize(
@@ -28,13 +38,15 @@ def test_override_is_the_initial_mode_and_fallback_can_be_chosen():
         {"default_mode": None},
         {"default_mode": []},
         {"default_mode": {}},
+        {"renew_verifications": "yes"},
+        {"renew_verifications": None},
         {"x": 1},
     ],
 )
 def test_a_setting_that_makes_no_sense_is_refused(values):
     with pytest.raises(Refusal):
         instance.change_settings(values, ACTOR, NOW)
-    assert instance.settings() == {"default_mode": "override"}
+    assert instance.settings() == {"default_mode": "override", "renew_verifications": True}
 
 
 def test_the_ruling_names_the_rule_that_decides_now():

@@ -12,7 +12,8 @@ from vaguemestre.cli.output import show
 from vaguemestre.ledger import instance
 from vaguemestre.policy.routing import Mode
 
-SETTINGS = {"default_mode": tuple(Mode)}
+_SWITCH = {"on": True, "off": False}
+SETTINGS: Mapping[str, tuple[str, ...]] = {"default_mode": tuple(Mode), "renew_verifications": tuple(_SWITCH)}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -32,11 +33,16 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _set(arguments: argparse.Namespace) -> None:
-    values = {arguments.name: arguments.value}
+    switches = tuple(_SWITCH) == SETTINGS[arguments.name]
+    values = {arguments.name: _SWITCH.get(arguments.value) if switches else arguments.value}
     found = instance.change_settings(values, actor(), timezone.now())
     show(arguments, found, _text(found))
 
 
 def _text(found: Mapping[str, object]) -> str:
     """One setting a line, under the names that `set` takes."""
-    return "\n".join(f"{name}  {value}" for name, value in found.items())
+    return "\n".join(f"{name}  {_word(value)}" for name, value in found.items())
+
+
+def _word(value: object) -> str:
+    return next((word for word, meant in _SWITCH.items() if meant is value), str(value))

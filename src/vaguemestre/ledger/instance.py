@@ -26,6 +26,7 @@ from vaguemestre.policy.routing import Configuration, ConnectionFacts, Mode
 
 CONFIGURATION_LOCK = 0x5667_0001  # advisory: changes of the configuration are one at a time
 
+_SETTINGS = ("default_mode", "renew_verifications")
 _EPOCH = "SELECT routing_epoch FROM ledger_instance"
 
 
@@ -95,7 +96,7 @@ def ruling() -> Ruling:
 
 def settings() -> dict[str, object]:
     """The instance's visible settings."""
-    return {"default_mode": Instance.objects.values_list("default_mode", flat=True).get()}
+    return dict(Instance.objects.values(*_SETTINGS).get())
 
 
 def change_settings(values: Mapping[str, object], actor: str, now: datetime) -> dict[str, object]:
@@ -104,20 +105,28 @@ def change_settings(values: Mapping[str, object], actor: str, now: datetime) -> 
     Raises:
         Refusal: an unknown setting, or a value that it does not take.
     """
-    unknown = [name for name in values if name != "default_mode"]
-    if unknown:
-        raise Refusal(Invalid(unknown[0], "unknown_field", f"There is no setting {unknown[0]}."))
-    mode = values.get("default_mode", settings()["default_mode"])
-    if not isinstance(mode, str) or mode not in {*Mode}:
-        raise Refusal(Invalid("default_mode", "mode_unknown", "Choose override or fallback."))
+    faults = [fault for name, value in values.items() if (fault := _setting_fault(name, value)) is not None]
+    if faults:
+        raise Refusal(*faults)
     with writing():
         lock(CONFIGURATION_LOCK)
-        changes = journal.difference(settings(), {"default_mode": str(mode)})
+        before = settings()
+        changes = journal.difference(before, before | dict(values))
         if changes:
-            Instance.objects.update(default_mode=str(mode))
-            bump()
+            Instance.objects.update(**{name: values[name] for name in changes})
             journal.record("setting", "instance", "changed", actor, now, changes)
+        if "default_mode" in changes:
+            bump()
     return settings()
+
+
+def _setting_fault(name: str, value: object) -> Invalid | None:
+    if name not in _SETTINGS:
+        return Invalid(name, "unknown_field", f"There is no setting {name}.")
+    if name == "default_mode":
+        known = isinstance(value, str) and value in {*Mode}
+        return None if known else Invalid(name, "mode_unknown", "Choose override or fallback.")
+    return None if isinstance(value, bool) else Invalid(name, "not_boolean", "This is either true or false.")
 
 
 def new_setup_token() -> str | None:

@@ -20,6 +20,7 @@ from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: P
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
+from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
@@ -36,6 +37,7 @@ class Instance(models.Model):
     id = models.SmallIntegerField(primary_key=True, default=1)
     routing_epoch = models.BigIntegerField(default=1)
     default_mode = models.TextField(default="override")
+    renew_verifications = models.BooleanField(default=True)  # once a day, by the courier
     source_addresses_seeded = models.BooleanField(default=False)
     canary = models.BinaryField(default=b"")  # encrypted by the vault: tells a wrong key at start
     setup_digest = models.TextField(default="", blank=True)  # of the first administrator's one-time link
@@ -82,6 +84,7 @@ class Connection(models.Model):
     broken_running = models.IntegerField(default=0)
     version = models.IntegerField(default=1)
     fingerprint = models.TextField(default="")  # HMAC of every bound value, secret included
+    mechanism = models.TextField(default="", blank=True)  # of SASL, as these settings were verified with
     created_at = models.DateTimeField()
     updated_at = models.DateTimeField()
     deleted_at = models.DateTimeField(null=True)
@@ -119,8 +122,9 @@ class Secret(models.Model):
 class Lane(models.Model):
     """The lease of a connection's deliveries: one courier at a time, told apart by the epoch.
 
-    With it, what the courier learned of the server (`manner`, for one version of the settings) and what it is
-    doing now (`activity`: {"sessions", "in_flight", "window", "waiting", "at"}), for people.
+    With it, what was learned of the server (`manner`, for one version of the settings; when its certificate
+    ends) and what the courier does now, for people (`activity`: {"sessions", "in_flight", "window",
+    "waiting", "at"}).
     """
 
     connection = models.OneToOneField(Connection, models.CASCADE, primary_key=True)
@@ -132,6 +136,7 @@ class Lane(models.Model):
     manner_at = models.DateTimeField(null=True)
     manner_version = models.IntegerField(default=0)
     activity = models.JSONField(default=dict)
+    certificate_ends_at = models.DateTimeField(null=True)  # as last seen; None where its end does not matter
 
     class Meta:
         constraints = [CheckConstraint(condition=Q(manner__in=_values(Manner)), name="lane_manner")]
@@ -158,21 +163,6 @@ class Courier(models.Model):
 
     holder = models.TextField(primary_key=True)
     beat_at = models.DateTimeField()
-
-
-class Verification(models.Model):
-    """What a verification found, kept under the fingerprint of all values it was made with."""
-
-    fingerprint = models.TextField(db_index=True)
-    connection = models.ForeignKey(Connection, models.CASCADE, null=True)
-    at = models.DateTimeField()
-    ok = models.BooleanField()
-    steps = models.JSONField()
-    findings = models.JSONField()
-    seen_address = models.TextField(default="", blank=True)
-
-    class Meta:
-        indexes = [Index(fields=["connection", "-at"], name="verification_latest")]
 
 
 class Stream(models.Model):

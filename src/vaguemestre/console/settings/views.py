@@ -1,4 +1,4 @@
-"""What the default sender means: overriding everything, or standing in where nothing else matches."""
+"""What holds for the whole installation: what the default sender means, whether verifications are renewed."""
 
 from __future__ import annotations
 
@@ -17,18 +17,30 @@ from vaguemestre.ledger.wording import describe
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
-    """The one visible setting."""
+    """The settings."""
     if request.method != "POST":
         return _page(request)
     try:
-        values = {"default_mode": request.POST.get("default_mode", "")}
-        instance.change_settings(values, actor(request), timezone.now())
+        values = {
+            "default_mode": request.POST.get("default_mode", ""),
+            "renew_verifications": request.POST.get("renew_verifications") == "on",
+        }
+        before = instance.settings()["default_mode"]
+        after = instance.change_settings(values, actor(request), timezone.now())["default_mode"]
     except Refusal as refusal:
         return _page(request, " ".join(describe(fault) for fault in refusal.errors), status=422)
-    messages.success(request, _("Saved. Waiting messages are routed anew."))
+    messages.success(
+        request, _("Saved.") if before == after else _("Saved. Waiting messages are routed anew.")
+    )
     return redirect("settings:index")
 
 
 def _page(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
-    context = {"mode": instance.settings()["default_mode"], "ruling": instance.ruling(), "error": error}
+    found = instance.settings()
+    context = {
+        "mode": found["default_mode"],
+        "renews": found["renew_verifications"],
+        "ruling": instance.ruling(),
+        "error": error,
+    }
     return render(request, "console/settings/index.html", context, status=status)

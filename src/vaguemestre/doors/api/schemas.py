@@ -251,6 +251,10 @@ _PROBLEM = _object(
     optional=("code",),
 )
 _SOURCE_ADDRESS = {"address": TEXT, "label": TEXT}
+_SETTINGS: dict[str, JsonSchema] = {
+    "default_mode": _one_of("override", "fallback"),
+    "renew_verifications": {"type": "boolean"},
+}
 
 SCHEMAS: dict[str, JsonSchema] = {
     "Problem": _PROBLEM,
@@ -271,8 +275,8 @@ SCHEMAS: dict[str, JsonSchema] = {
             "seen_address": MAYBE_TEXT,
         }
     ),
-    "Settings": _object({"default_mode": _one_of("override", "fallback")}),
-    "SettingsChanges": _input({"default_mode": _one_of("override", "fallback")}),
+    "Settings": _object(_SETTINGS),
+    "SettingsChanges": _input(_SETTINGS),
     "SourceAddresses": _object(
         {"items": _array(_object(_SOURCE_ADDRESS | {"last_seen_at": MAYBE_TIME})), "observed": _array(TEXT)}
     ),
