@@ -108,8 +108,8 @@ class Request:
 
     method: str
     address: Address
-    headers: Mapping[str, str] = field(default_factory=dict)
-    body: bytes = b""
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)  # it may hold a secret
+    body: bytes = field(default=b"", repr=False)  # as well
 
     def wire(self) -> bytes:
         """The request as octets.
@@ -139,7 +139,7 @@ class Answer:
 
     status: int
     headers: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True)

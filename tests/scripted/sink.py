@@ -35,7 +35,7 @@ import random
 import ssl
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self, TextIO
@@ -55,6 +55,7 @@ class SinkServer:
     Attributes:
         encryption: `none`, `ssl` or `starttls`.
         login, password: the only credentials taken; AUTH is announced when a login is set.
+        tokens: access tokens of OAuth 2.0 that are taken as well, by XOAUTH2 and OAUTHBEARER.
         mechanisms: what AUTH announces.
         require_auth: MAIL before AUTH is answered 530.
         keywords: further EHLO lines; CHUNKING among them allows BDAT.
@@ -75,6 +76,7 @@ class SinkServer:
     context: ssl.SSLContext | None = None
     login: str = ""
     password: str = ""
+    tokens: Collection[str] = ()
     mechanisms: str = "PLAIN LOGIN"
     require_auth: bool = False
     keywords: tuple[str, ...] = ("PIPELINING", "SIZE 52428800", "8BITMIME", "SMTPUTF8", "ENHANCEDSTATUSCODES")

@@ -24,6 +24,7 @@ _PATH = re.compile(r"""(?:FROM|TO):<((?:"(?:[^"\\]|\\.)*"|[^">])*)>(?: (.*))?"""
 _CHUNK = re.compile(r"(\d{1,20})(?: (LAST))?", re.IGNORECASE)
 # RFC 2920 section 3.1, RFC 3207 section 4.2, RFC 4954 section 4: the reply is waited for before more is written.
 _LAST_OF_A_GROUP = frozenset(("EHLO", "HELO", "STARTTLS", "AUTH", "DATA", "NOOP", "QUIT"))
+_WITH_TOKEN = {"XOAUTH2": "", "OAUTHBEARER": "AQ=="}  # and how a client answers the reason of a refusal
 _NEEDS = {"SIZE": "SIZE", "BODY": "8BITMIME", "SMTPUTF8": "SMTPUTF8"}
 
 
@@ -196,7 +197,13 @@ class Session:
         except (binascii.Error, ValueError):
             await self._answer(Answer("501 5.5.2 cannot decode"))
             return
-        right = (login, password) == (self._sink.login, self._sink.password)
+        right = login == self._sink.login and password in {self._sink.password, *self._sink.tokens}
+        if mechanism.upper() in _WITH_TOKEN and not right:
+            # RFC 7628 section 3.2.2, and as Google documents XOAUTH2: why, then an answer, then 535.
+            blob = base64.b64encode(b'{"status":"401","schemes":"bearer","scope":"mail.send"}').decode()
+            await self._answer(Answer(f"334 {blob}"))
+            if await self._line() != _WITH_TOKEN[mechanism.upper()]:
+                self._fault(f"answer to the reason of {mechanism}")
         usual = "235 2.7.0 welcome" if right else "535 5.7.8 bad credentials"
         answer = self._chosen("auth", usual, mechanism)
         if answer.reply.startswith("235"):
@@ -204,6 +211,13 @@ class Session:
         await self._answer(answer)
 
     async def _credentials(self, mechanism: str, initial: str) -> tuple[str, str]:
+        if mechanism in _WITH_TOKEN:
+            said = base64.b64decode(initial or await self._challenge(""), validate=True).decode().split("\1")
+            token = next(part for part in said if part.startswith("auth=Bearer ")).removeprefix(
+                "auth=Bearer "
+            )
+            name = said[0].removeprefix("user=").removeprefix("n,a=").removesuffix(",")
+            return name, token
         if mechanism == "PLAIN":
             blob = initial or await self._challenge("")
             _, login, password = base64.b64decode(blob, validate=True).split(b"\0")

@@ -136,6 +136,7 @@ async def test_u23_xoauth2_answers_the_json_with_an_empty_line_and_the_535_decid
         "AUTH XOAUTH2 ***",
         "(empty)",
     ]
+    assert failed.transcript[-1].detail == "status 401, scope https://mail.google.com/, schemes bearer mac"
 
 
 async def test_u23_oauthbearer_answers_the_json_with_a_control_a(network):

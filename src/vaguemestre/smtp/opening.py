@@ -232,7 +232,8 @@ async def _sign_in(session: Session) -> None:
         if response is None:
             await session.exchange(Phase.AUTH, wire.line("*"))
             raise session.failed(session.trouble(Phase.AUTH, Cause.MALFORMED, raw.reply, mechanism.facts))
-        raw = await session.exchange(Phase.AUTH, wire.line(response), RESPONSE if response else "(empty)")
+        shown = RESPONSE if response else "(empty)"
+        raw = await session.exchange(Phase.AUTH, wire.line(response), shown, detail=sasl.told(mechanism))
     if raw.code != 235:
         raise session.failed(session.trouble(Phase.AUTH, Cause.REPLY, raw.reply, mechanism.facts))
 

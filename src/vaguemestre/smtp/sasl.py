@@ -133,6 +133,13 @@ def _reason(challenge: bytes) -> dict[str, str]:
     return {f"oauth_{key}": printable(str(word), _TOLD) for key, word in found.items() if word}
 
 
+def told(mechanism: Mechanism) -> str:
+    """What a server said of a refusal in its challenge, as the transcript shows it: "status 401, scope …"."""
+    facts = mechanism.facts
+    known = {name: facts.get(f"oauth_{name}") for name in ("status", "scope", "schemes")}
+    return ", ".join(f"{name} {word}" for name, word in known.items() if word)
+
+
 def _decoded(text: bytes) -> bytes | None:
     try:
         return base64.b64decode(text.strip(), validate=True)

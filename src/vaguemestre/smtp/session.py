@@ -234,13 +234,16 @@ class Session:
             self.record(Step(phase, sent, trouble.reply, trouble.cause))
             raise self.broken(trouble)
 
-    async def exchange(self, phase: Phase, line: bytes, shown: str = "") -> wire.RawReply:
+    async def exchange(
+        self, phase: Phase, line: bytes, shown: str = "", *, detail: str = ""
+    ) -> wire.RawReply:
         """Write a command, read its reply.
 
         Args:
             phase: its timeout is the deadline, and it stands in step and trouble.
             line: the command with its CRLF.
             shown: what the transcript shows instead, where the line holds a secret.
+            detail: of the step.
 
         Raises:
             SessionFailed: no valid reply in time; the session is closed.
@@ -248,10 +251,15 @@ class Session:
         sent = shown or line[:-2].decode("utf-8")
         self.check_quiet(phase, sent)
         self.link.write(line)
-        return await self.receive(phase, sent)
+        return await self.receive(phase, sent, detail=detail)
 
     async def receive(
-        self, phase: Phase, sent: str, explain: Callable[[Exception], Cause] | None = None
+        self,
+        phase: Phase,
+        sent: str,
+        explain: Callable[[Exception], Cause] | None = None,
+        *,
+        detail: str = "",
     ) -> wire.RawReply:
         """Read one reply, as `exchange` does; `explain` names the cause of a failure its own way."""
         started = self.network.monotonic()
@@ -269,7 +277,7 @@ class Session:
         if raw.code == 421:
             self.poison()
         self.heard_at = self.network.monotonic()
-        self.record(Step(phase, sent, raw.reply, None, self.heard_at - started))
+        self.record(Step(phase, sent, raw.reply, None, self.heard_at - started, detail))
         return raw
 
     async def _reply_in_time(self, phase: Phase) -> wire.RawReply:
