@@ -264,7 +264,7 @@ def test_settings_are_read_and_changed(api):
 
 
 def test_source_addresses_are_replaced_as_a_list(api):
-    assert api.get("/source-addresses").json() == {"items": [], "observed": []}
+    assert api.get("/source-addresses").json() == {"items": [], "observed": [], "sightings": []}
     items = [{"address": "192.0.2.1", "label": "Office"}, {"address": "2001:db8::1"}]
     put = api.put("/source-addresses", {"items": items}).json()
     assert [(item["address"], item["label"]) for item in put["items"]] == [

@@ -65,7 +65,7 @@ def test_the_ruling_names_the_rule_that_decides_now():
 
 
 def test_the_list_is_empty_at_first():
-    assert source_addresses.resource() == {"items": [], "observed": []}
+    assert source_addresses.resource() == {"items": [], "observed": [], "sightings": []}
 
 
 def test_the_environment_seeds_the_list_once_and_then_it_is_the_operators():
@@ -81,9 +81,10 @@ def test_replacing_keeps_the_order_and_the_canonical_form():
     items = [{"address": "2001:DB8::0:1", "label": "Office"}, {"address": "192.0.2.1"}]
     source_addresses.replace(items, ACTOR, NOW)
     source_addresses.replace(items[::-1], ACTOR, later(days=1))
+    undated = {"valid_from": None, "valid_until": None, "last_seen_at": None}
     assert source_addresses.resource()["items"] == [
-        {"address": "192.0.2.1", "label": "", "last_seen_at": None},
-        {"address": "2001:db8::1", "label": "Office", "last_seen_at": None},
+        {"address": "192.0.2.1", "label": "", **undated},
+        {"address": "2001:db8::1", "label": "Office", **undated},
     ]
     latest = Version.objects.filter(kind="source_addresses").latest("number")
     assert latest.changes == {"addresses": [["2001:db8::1", "192.0.2.1"], ["192.0.2.1", "2001:db8::1"]]}
@@ -101,6 +102,12 @@ def test_replacing_keeps_the_order_and_the_canonical_form():
         ([{"address": "192.0.2.1", "colour": "red"}], "items[0]"),
         ([{"address": "192.0.2.1", "label": "a\nb"}], "items[0].label"),
         ([{"address": "192.0.2.1", "label": ["x"]}], "items[0].label"),
+        ([{"address": "192.0.2.1", "valid_from": "1 May"}], "items[0].valid_from"),
+        ([{"address": "192.0.2.1", "valid_until": "20261231"}], "items[0].valid_until"),
+        (
+            [{"address": "192.0.2.1", "valid_from": "2027-01-02", "valid_until": "2027-01-01"}],
+            "items[0].valid_until",
+        ),
         ([{"address": "192.0.2.1"}, {"address": "192.0.2.1"}], "items[1].address"),
         ([{"address": "2001:db8::1"}, {"address": "2001:DB8:0::1"}], "items[1].address"),
         ([{"address": f"192.0.2.{n}"} for n in range(101)], "items"),

@@ -25,6 +25,9 @@ _WHAT = {
     AlertKind.IN_DOUBT_WAITS: gettext_noop(
         "A message may have arrived or not; whether it is sent again is for a person to say."
     ),
+    AlertKind.ADDRESS_UNLISTED: gettext_noop(
+        "A server saw “%(connection)s” come from %(addresses)s, which is not on the published list."
+    ),
 }
 _REMEDY = {
     AlertKind.CONNECTION_LOCKED: gettext_noop(
@@ -48,6 +51,10 @@ _REMEDY = {
     AlertKind.IN_DOUBT_WAITS: gettext_noop(
         "Open the message, ask the recipient, and say that it arrived or have it sent again."
     ),
+    AlertKind.ADDRESS_UNLISTED: gettext_noop(
+        "If the address is yours, add it to the list and give it to the mail administrator. If not, ask"
+        " whoever looks after your network which way the traffic takes."
+    ),
 }
 
 
@@ -64,6 +71,7 @@ class Alert:
         message: the public id of the message it is about.
         backup: the name of the connection that stands in.
         facts: a certificate's.
+        addresses: that a server saw, and that are not on the list.
     """
 
     kind: AlertKind
@@ -74,13 +82,19 @@ class Alert:
     message: str = ""
     backup: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    addresses: tuple[str, ...] = ()
 
 
 def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
     """What is the matter, and what to do, about the connection of that name."""
+    named = {
+        "connection": connection,
+        "backup": alert.backup,
+        "addresses": ", ".join(alert.addresses),
+    }
     with override(language):
         sentences = [
-            gettext(_WHAT[alert.kind]) % {"connection": connection, "backup": alert.backup},
+            gettext(_WHAT[alert.kind]) % named,
             wording.reason_text(alert.reason) if alert.reason else "",
             wording.health_text(alert.why) if alert.why else "",
             _certificate(alert.facts),

@@ -159,6 +159,8 @@ async def _request(to: Destination, alert: Alert, at: datetime) -> Request:
 
 def _page(alert: Alert, named: Named | None) -> str:
     """Of the console, where something can be done."""
+    if alert.kind is AlertKind.ADDRESS_UNLISTED:
+        return "/source-addresses/"
     if alert.message:
         return f"/messages/{alert.message}/"
     return "/messages/?state=held" if named is None else f"/connections/{named.uid}/"

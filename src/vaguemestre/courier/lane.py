@@ -18,6 +18,7 @@ import structlog
 from vaguemestre.courier.attempt import Attempt, judged, poisoned, report, unopened
 from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.origin import Origin
 from vaguemestre.courier.supply import Supply
 from vaguemestre.courier.telling import tell, tell_health
 from vaguemestre.courier.tokens import open_signed_in
@@ -65,6 +66,7 @@ class Lane:
         self._carrying: dict[asyncio.Task[None], Session | None] = {}
         self._unrecorded = 0
         self._supply = Supply(self)
+        self._origin = Origin(engine, facts.connection_id)
 
     def __repr__(self) -> str:
         state = self.facts.health.state.name
@@ -219,6 +221,7 @@ class Lane:
         try:
             return await self._open()
         except SessionFailed as failed:
+            self._origin.seen(failed.trouble.facts.get("seen_address"))
             tried = unopened(first.claim, failed.trouble, failed.transcript)
             self.settle(report(self, first, tried, judged(self, first, tried)))
         except asyncio.CancelledError:
@@ -233,6 +236,7 @@ class Lane:
         session = await open_signed_in(
             self.facts.connection_id, hop, engine.tokens, engine.network, engine.timeouts
         )
+        self._origin.seen(session.seen_address)
         if self.hop is hop:
             self.hop = session.hop  # with the token that was taken, where it signs in with one
         return session

@@ -1,6 +1,6 @@
-"""What the worker looks after besides its lanes: backups, what waits for people, reports by mail.
+"""What the worker looks after besides its lanes: backups, what waits for people, addresses, reports by mail.
 
-The first two end in alerts that do not depend on mail. What was told once is not told again by the same
+All but the last end in alerts that do not depend on mail. What was told once is not told again by the same
 courier until something newer waits.
 """
 
@@ -12,7 +12,7 @@ import structlog
 
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import backups, dsn, unattended
+from vaguemestre.ledger import backups, dsn, sightings, unattended
 from vaguemestre.policy.alerting import AlertKind
 
 ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
@@ -54,6 +54,12 @@ class Watch:
         if doubt is not None and doubt.delivery > self._doubt:
             self._doubt = doubt.delivery
             alert = Alert(AlertKind.IN_DOUBT_WAITS, doubt.connection_id, message=doubt.message)
+            self._engine.alerts.tell(alert)
+
+    async def addresses(self, now: datetime) -> None:
+        """Tell where servers saw us come from, if that is not on the list."""
+        for alarm in await self._engine.threads.run(sightings.take_alarms, now):
+            alert = Alert(AlertKind.ADDRESS_UNLISTED, alarm.connection_id, addresses=alarm.addresses)
             self._engine.alerts.tell(alert)
 
     async def notifications(self, now: datetime) -> None:

@@ -120,6 +120,7 @@ class Worker:
             await self._watch.notifications(now)
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
+            await self._watch.addresses(now)
         if self._is_due("sweep", SWEEP_EVERY):
             await run(retention.sweep, now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):

@@ -19,6 +19,8 @@ from vaguemestre.ledger.authorization import Authorization as Authorization  # n
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.origins import SourceAddress as SourceAddress  # noqa: PLC0414  for models
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
 from vaguemestre.mail.account import AuthKind, Encryption
@@ -180,15 +182,6 @@ class Stream(models.Model):
 
     class Meta:
         constraints = [CheckConstraint(condition=Q(on_doubt__in=_values(OnDoubt)), name="stream_on_doubt")]
-
-
-class SourceAddress(models.Model):
-    """An address that mail leaves from, for the whitelist page."""
-
-    address = models.TextField(unique=True)
-    label = models.TextField(default="", blank=True)
-    position = models.IntegerField()
-    last_seen_at = models.DateTimeField(null=True)
 
 
 class ApiKey(models.Model):

@@ -6,19 +6,22 @@ Empty until the operator sets them: addresses of somebody else's servers must ne
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import date, datetime
 from ipaddress import ip_address
 from typing import Any
 
-from vaguemestre.ledger import journal
+from django.utils import timezone
+
+from vaguemestre.ledger import journal, sightings
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK
-from vaguemestre.ledger.models import Instance, SourceAddress, Verification
+from vaguemestre.ledger.models import Instance, Sighting, SourceAddress, Verification
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import display_name
 
 MOST = 100
+FIELDS = ("address", "label", "valid_from", "valid_until")
 
 
 def listed() -> list[SourceAddress]:
@@ -28,18 +31,41 @@ def listed() -> list[SourceAddress]:
 
 def observed() -> list[str]:
     """Addresses that servers said they saw us come from, the latest first."""
-    seen = (
-        Verification.objects.exclude(seen_address="").order_by("-at").values_list("seen_address", flat=True)
-    )
-    return list(dict.fromkeys(seen[:MOST]))
+    tried = Verification.objects.filter(connection=None).exclude(seen_address="")
+    seen = [*sightings.all_of().values_list("last_seen_at", "address")[:MOST]]
+    seen += tried.values_list("at", "seen_address").order_by("-at")[:MOST]
+    return list(dict.fromkeys(address for _at, address in sorted(seen, reverse=True)))
 
 
 def resource() -> dict[str, Any]:
-    """The list as the API shows it."""
+    """The list as the API shows it, and what servers saw."""
+    seen = list(sightings.all_of())
+    last = {one.address: one.last_seen_at for one in reversed(seen)}
     items = [
-        {"address": row.address, "label": row.label, "last_seen_at": row.last_seen_at} for row in listed()
+        {
+            "address": row.address,
+            "label": row.label,
+            "valid_from": row.valid_from,
+            "valid_until": row.valid_until,
+            "last_seen_at": last.get(row.address),
+        }
+        for row in listed()
     ]
-    return {"items": items, "observed": observed()}
+    return {"items": items, "observed": observed(), "sightings": _sightings(seen)}
+
+
+def _sightings(seen: Iterable[Sighting]) -> list[dict[str, Any]]:
+    entries, today = sightings.entries(), timezone.now().date()
+    return [
+        {
+            "connection": str(one.connection.uid),
+            "address": one.address,
+            "standing": sightings.standing_of(one, entries, today).value,
+            "first_seen_at": one.first_seen_at,
+            "last_seen_at": one.last_seen_at,
+        }
+        for one in seen
+    ]
 
 
 def replace(items: Iterable[Mapping[str, object]], actor: str, now: datetime) -> list[SourceAddress]:
@@ -55,6 +81,7 @@ def replace(items: Iterable[Mapping[str, object]], actor: str, now: datetime) ->
         before = [row.address for row in listed()]
         SourceAddress.objects.all().delete()
         SourceAddress.objects.bulk_create(rows)
+        Sighting.objects.filter(address__in=[row.address for row in rows]).update(alarmed_at=None)
         Instance.objects.update(source_addresses_seeded=True)
         changes = {"addresses": [before, [row.address for row in rows]]}
         journal.record("source_addresses", "instance", "replaced", actor, now, changes)
@@ -69,21 +96,49 @@ def seed(addresses: Iterable[str], now: datetime) -> None:
 
 
 def _row(item: Mapping[str, object], position: int) -> SourceAddress:
-    field = f"items[{position}].address"
-    if not isinstance(item, Mapping) or not item.keys() <= {"address", "label", "last_seen_at"}:
-        message = "An object with address and label is needed."
-        raise Refusal(Invalid(f"items[{position}]", "not_object", message))
-    if not isinstance(item.get("label") or "", str):
-        raise Refusal(Invalid(f"items[{position}].label", "not_text", "Text is needed here."))
+    within = f"items[{position}]"
+    if not isinstance(item, Mapping) or not item.keys() <= {*FIELDS, "last_seen_at"}:
+        message = "An object with address, label, valid_from and valid_until is needed."
+        raise Refusal(Invalid(within, "not_object", message))
     try:
-        address = str(ip_address(str(item.get("address", ""))))
-    except ValueError:
-        raise Refusal(Invalid(field, "ip_syntax", "This is not an IP address.")) from None
-    try:
-        label = display_name(str(item.get("label") or ""), f"items[{position}].label")
+        row = SourceAddress(
+            address=_address(item.get("address"), f"{within}.address"),
+            label=_label(item.get("label"), f"{within}.label"),
+            valid_from=_day(item.get("valid_from"), f"{within}.valid_from"),
+            valid_until=_day(item.get("valid_until"), f"{within}.valid_until"),
+            position=position,
+        )
     except Invalid as fault:
         raise Refusal(fault) from None
-    return SourceAddress(address=address, label=label, position=position)
+    if row.valid_from and row.valid_until and row.valid_until < row.valid_from:
+        message = "The last day lies before the first."
+        raise Refusal(Invalid(f"{within}.valid_until", "days_order", message))
+    return row
+
+
+def _address(value: object, field: str) -> str:
+    try:
+        return str(ip_address(str(value or "")))
+    except ValueError:
+        raise Invalid(field, "ip_syntax", "This is not an IP address.") from None
+
+
+def _label(value: object, field: str) -> str:
+    if not isinstance(value or "", str):
+        raise Invalid(field, "not_text", "Text is needed here.")
+    return display_name(str(value or ""), field)
+
+
+def _day(value: object, field: str) -> date | None:
+    """A day as `2026-12-31`, or None."""
+    if value is None or value == "":
+        return None
+    if isinstance(value, date):
+        return value
+    try:
+        return date.fromisoformat(value if isinstance(value, str) and len(value) == 10 else "")
+    except ValueError:
+        raise Invalid(field, "day_syntax", "Write the day like 2026-12-31.") from None
 
 
 def _refuse_doubles(rows: list[SourceAddress]) -> None:

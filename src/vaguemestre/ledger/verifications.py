@@ -10,6 +10,7 @@ from typing import Any
 
 from django.db.models import QuerySet
 
+from vaguemestre.ledger import sightings
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.health import health_columns, health_of
 from vaguemestre.ledger.models import Connection, Verification
@@ -59,6 +60,8 @@ def keep(  # noqa: PLR0913  the columns of one row, each by its name
             findings=list(findings),
             seen_address=seen_address or "",
         )
+        if connection is not None and seen_address:
+            sightings.note(connection.pk, seen_address, now)
         Verification.objects.filter(connection=None, at__lt=now - KEPT_UNSAVED).delete()
         if ok:
             _unlock(saved)

@@ -27,6 +27,7 @@ class AlertKind(StrEnum):
     BACKUP_IN_USE = "backup_in_use"
     MESSAGE_HELD = "message_held"
     IN_DOUBT_WAITS = "in_doubt_waits_for_person"
+    ADDRESS_UNLISTED = "source_address_unlisted"
 
 
 # Of a connection's health; one that follows another makes it old.

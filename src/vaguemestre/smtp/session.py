@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ipaddress
 from collections.abc import Callable, Mapping
 from enum import StrEnum
 
@@ -119,8 +120,10 @@ class Session:
 
     @property
     def seen_address(self) -> str | None:
-        """Where the server sees us come from, if it says so."""
-        return self.capabilities.seen_address
+        """Where the server sees us come from, if it says so and does not mean itself."""
+        seen = self.capabilities.seen_address
+        itself = seen == self.peer and not ipaddress.ip_address(self.peer).is_loopback
+        return None if itself else seen
 
     @property
     def transcript(self) -> Transcript:
@@ -141,6 +144,7 @@ class Session:
     def facts(self) -> dict[str, str]:
         """For `Trouble.facts`."""
         found = {"host": self.hop.host, "port": str(self.hop.port), "peer": self.peer}
+        found |= {"seen_address": self.seen_address or ""}
         if self.tls is not None:
             found |= {"tls": self.tls.version}
         return {name: text for name, text in found.items() if text}

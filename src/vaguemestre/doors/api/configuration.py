@@ -52,8 +52,8 @@ def replace_source_addresses(request: HttpRequest) -> Answer:
     items = objects(values, "items", source_addresses.MOST)
     for position, item in enumerate(items):
         within = f"items[{position}]."
-        known_only(item, "address", "label", "last_seen_at", within=within)
-        text(item, "address", within)
-        text(item, "label", within)
+        known_only(item, *source_addresses.FIELDS, "last_seen_at", within=within)
+        for name in source_addresses.FIELDS:
+            text(item, name, within)
     source_addresses.replace(items, actor(request), timezone.now())
     return Answer(source_addresses.resource())

@@ -12,6 +12,7 @@ from typing import Any
 from vaguemestre.mail.manner import Manner
 from vaguemestre.policy.lane_outlook import LaneCode
 from vaguemestre.policy.outlook import OutlookCode
+from vaguemestre.policy.whitelist import Standing
 
 type JsonSchema = dict[str, Any]
 
@@ -23,6 +24,7 @@ MAYBE_COUNT: JsonSchema = {"type": ["integer", "null"]}
 ID: JsonSchema = {"type": "string", "format": "uuid"}
 MAYBE_ID: JsonSchema = {"type": ["string", "null"], "format": "uuid"}
 TIME: JsonSchema = {"type": "string", "format": "date-time"}
+MAYBE_DAY: JsonSchema = {"type": ["string", "null"], "format": "date"}
 MAYBE_TIME: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
 ANY_OBJECT: JsonSchema = {"type": "object"}
 STATES = ["queued", "claimed", "held", "in_doubt", "accepted", "refused", "expired", "cancelled"]
@@ -250,7 +252,7 @@ _PROBLEM = _object(
     },
     optional=("code",),
 )
-_SOURCE_ADDRESS = {"address": TEXT, "label": TEXT}
+_SOURCE_ADDRESS = {"address": TEXT, "label": TEXT, "valid_from": MAYBE_DAY, "valid_until": MAYBE_DAY}
 _SETTINGS: dict[str, JsonSchema] = {
     "default_mode": _one_of("override", "fallback"),
     "renew_verifications": {"type": "boolean"},
@@ -278,7 +280,20 @@ SCHEMAS: dict[str, JsonSchema] = {
     "Settings": _object(_SETTINGS),
     "SettingsChanges": _input(_SETTINGS),
     "SourceAddresses": _object(
-        {"items": _array(_object(_SOURCE_ADDRESS | {"last_seen_at": MAYBE_TIME})), "observed": _array(TEXT)}
+        {
+            "items": _array(_object(_SOURCE_ADDRESS | {"last_seen_at": MAYBE_TIME})),
+            "observed": _array(TEXT),
+            "sightings": _array(_ref("Sighting")),
+        }
+    ),
+    "Sighting": _object(
+        {
+            "connection": ID,
+            "address": TEXT,
+            "standing": _one_of(*Standing),
+            "first_seen_at": TIME,
+            "last_seen_at": TIME,
+        }
     ),
     "NewSourceAddresses": _input(
         {"items": _array(_input(_SOURCE_ADDRESS, "address"), maxItems=100)}, "items"
