@@ -11,6 +11,7 @@ from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.secret import Shape
 from vaguemestre.policy.diagnosis import (
     DialogueFacts,
     Finding,
@@ -22,7 +23,7 @@ from vaguemestre.policy.diagnosis import (
 )
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
-OFFERED = Offered(size=35_882_577, eight_bit=True, smtputf8=False, mechanisms=("PLAIN", "LOGIN"))
+OFFERED = Offered(size=35_882_577, eight_bit=True, smtputf8=True, mechanisms=("PLAIN", "LOGIN"))
 WELL = DialogueFacts(
     trouble=None,
     host="smtp.example.org",
@@ -104,7 +105,7 @@ GOLDEN = [
     (
         "u22",
         said(Phase.AUTH, "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled"),
-        "microsoft_password_off",
+        "microsoft_tenant_or_mailbox_off",
         "you",
     ),
     (
@@ -140,8 +141,50 @@ GOLDEN = [
     (
         "u22",
         said(Phase.AUTH, "432 4.3.2 Concurrent connections limit exceeded"),
-        "too_many_connections",
+        "microsoft_too_many_connections",
         "you",
+    ),
+    (
+        "u22",
+        said(Phase.AUTH, "535 5.7.139 Authentication unsuccessful, basic authentication is disabled."),
+        "microsoft_password_off",
+        "you",
+    ),
+    (
+        "u22",
+        said(Phase.AUTH, "535 5.7.139 user is locked by your organization's security defaults policy."),
+        "microsoft_sign_in_policy",
+        "you",
+    ),
+    (
+        "u22",
+        said(Phase.AUTH, "502 5.7.0 Your SMTP account is not yet activated"),
+        "account_suspended",
+        "provider",
+    ),
+    (
+        "u22",
+        said(Phase.MAIL, "550 5.1.8 Access denied, bad outbound sender"),
+        "account_suspended",
+        "provider",
+    ),
+    (
+        "u24",
+        said(Phase.MAIL, "450 4.1.8 <a@b.example>: Sender address rejected: Domain not found"),
+        "sender_domain_unknown",
+        "dns_host",
+    ),
+    (
+        "u08",
+        said(Phase.GREETING, "554 5.7.1 Client host [192.0.2.7] blocked using zen.example"),
+        "address_on_blocklist",
+        "operator",
+    ),
+    (
+        "u08",
+        said(Phase.MAIL, "450 4.7.25 Client host rejected: cannot find your hostname, [192.0.2.7]"),
+        "address_without_name",
+        "operator",
     ),
     ("u22", said(Phase.AUTH, "525 5.7.1 Unauthorized IP address"), "address_not_listed", "provider"),
     ("u24", said(Phase.MAIL, "450 4.3.0 later"), "temporarily_refused", "provider"),
@@ -152,6 +195,7 @@ GOLDEN = [
     ("u24", said(Phase.MAIL, "552 5.3.4 Too big"), "message_too_large", "you"),
     ("u24", said(Phase.MAIL, "555 5.5.4 no such parameter"), "command_refused", "provider"),
     ("u24", said(Phase.MAIL, "450 Mail send limit exceeded"), "rate_limited", "provider"),
+    ("u24", said(Phase.MAIL, "550 5.4.5 Daily user sending limit exceeded."), "daily_limit", "provider"),
     ("u24", said(Phase.MAIL, "553 5.6.7 ASCII only"), "smtputf8_not_offered", "provider"),
     (
         "u24",
@@ -185,7 +229,8 @@ def test_every_trouble_there_is_has_a_finding():
             replies = [None] if cause is not Cause.REPLY else [Reply(code, "") for code in range(200, 600)]
             for reply in replies:
                 first, *rest = diagnose(replace(WELL, trouble=Trouble(phase, cause, reply)))
-                assert (first.code is FindingCode.OK) == (phase in {Phase.RSET, Phase.QUIT})
+                over = phase in {Phase.RSET, Phase.QUIT}
+                assert first.severity is (Severity.INFO if over else Severity.ERROR)
                 assert all(finding.severity is Severity.WARNING for finding in rest)
 
 
@@ -262,9 +307,9 @@ BEYOND_ASCII = Mailbox.parse("büro@example.org")
     ],
 )
 def test_a_sender_beyond_ascii_needs_a_server_with_smtputf8(trouble):
-    assert found(trouble, sender=BEYOND_ASCII).code is FindingCode.SENDER_NEEDS_SMTPUTF8
-    offered = replace(OFFERED, smtputf8=True)
-    assert found(None, sender=BEYOND_ASCII, offered=offered).code is FindingCode.OK
+    offered = replace(OFFERED, smtputf8=False)
+    assert found(trouble, sender=BEYOND_ASCII, offered=offered).code is FindingCode.SENDER_NEEDS_SMTPUTF8
+    assert found(None, sender=BEYOND_ASCII).code is FindingCode.OK
 
 
 def test_what_fails_before_the_sender_counts_is_told_first():
@@ -272,8 +317,8 @@ def test_what_fails_before_the_sender_counts_is_told_first():
     assert found(trouble, sender=BEYOND_ASCII).code is FindingCode.AUTH_REFUSED
 
 
-def warnings(**changes) -> list[str]:
-    return [finding.code.value for finding in diagnose(replace(WELL, **changes))[1:]]
+def codes(**changes) -> list[str]:
+    return [finding.code.value for finding in diagnose(replace(WELL, **changes))]
 
 
 @pytest.mark.parametrize(
@@ -281,26 +326,105 @@ def warnings(**changes) -> list[str]:
     [
         ({"tls_expires_at": NOW + timedelta(days=21)}, []),
         ({"tls_expires_at": NOW + timedelta(days=20, hours=23)}, ["certificate_expires_soon"]),
+        ({"tls_issuer": "CN=Zscaler Intermediate Root CA,O=Zscaler Inc."}, ["trusted_interception"]),
         ({"offered": replace(OFFERED, size=10 * 1024 * 1024)}, []),
         ({"offered": replace(OFFERED, size=10 * 1024 * 1024 - 1)}, ["small_size_limit"]),
         ({"offered": replace(OFFERED, size=0)}, []),
         ({"offered": replace(OFFERED, size=None)}, []),
         ({"offered": replace(OFFERED, eight_bit=False)}, ["no_eight_bit"]),
+        ({"offered": replace(OFFERED, smtputf8=False)}, ["no_smtputf8"]),
+        ({"offered": Offered(size=1)}, ["small_size_limit", "no_eight_bit", "no_smtputf8"]),
         ({"login": "", "has_secret": False}, ["no_credentials_but_offered"]),
         ({"has_secret": False}, ["no_credentials_but_offered"]),
         ({"login": "", "has_secret": False, "offered": replace(OFFERED, mechanisms=())}, []),
         ({"login": "", "has_secret": False, "offered": None, "tls_expires_at": None}, []),
         ({"login": "office"}, []),
-        ({"login": "office", "trouble": said(Phase.AUTH, "535 5.7.8 no")}, ["login_without_domain"]),
     ],
 )
-def test_what_works_and_may_not_tomorrow_is_a_warning(changes, expected):
-    assert warnings(**changes) == expected
+def test_what_works_and_may_not_tomorrow_is_told_before_that_it_works(changes, expected):
+    assert codes(**changes) == [*expected, "ok"]
+
+
+def test_behind_an_error_only_what_somebody_must_see_to_is_told():
+    refused = said(Phase.AUTH, "535 5.7.8 no")
+    soon = NOW + timedelta(days=3)
+    told = codes(trouble=refused, offered=Offered(size=1), tls_expires_at=soon)
+    assert told == ["auth_refused", "certificate_expires_soon", "small_size_limit"]
 
 
 def test_a_certificate_that_ends_soon_says_in_how_many_days():
-    facts = diagnose(replace(WELL, tls_expires_at=NOW + timedelta(days=3, hours=1)))[1].facts
+    facts = found(None, tls_expires_at=NOW + timedelta(days=3, hours=1)).facts
     assert (facts["days"], facts["expires_at"]) == ("3", "2026-11-27T13:00:00+00:00")
+
+
+REFUSED = said(Phase.AUTH, "535 5.7.8 Bad credentials")
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"secret_shape": Shape.BLANK_EDGE}, ["password_blank_edge"]),
+        ({"secret_shape": Shape.GROUPED}, ["app_password_spaces"]),
+        ({"login": "Office"}, ["login_without_domain"]),
+        ({"login": "apikey"}, ["auth_refused", "login_without_domain"]),
+        ({"login": "office", "secret_shape": Shape.BLANK_EDGE}, ["password_blank_edge"]),
+    ],
+)
+def test_a_refused_password_is_explained_by_its_form_and_by_the_login(changes, expected):
+    assert codes(trouble=REFUSED, **changes) == expected
+    assert "password" not in codes(**changes)[0]
+    assert found(said(Phase.AUTH, "534 5.7.9 Application-specific password required"), **changes).code == (
+        "google_app_password"
+    )
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [
+        ("401", "oauth2_token_refused"),
+        ("invalid_token", "oauth2_token_refused"),
+        ("403", "oauth2_scope_missing"),
+        ("insufficient_scope", "oauth2_scope_missing"),
+        ("", "oauth2_token_refused"),
+    ],
+)
+def test_a_refused_token_is_told_apart_from_one_that_may_too_little(status, expected):
+    trouble = replace(REFUSED, facts={"oauth": "XOAUTH2", "oauth_status": status})
+    assert found(trouble).code == expected
+
+
+@pytest.mark.parametrize(
+    ("cause", "host", "issuer", "expected"),
+    [
+        (Cause.CERTIFICATE_AUTHORITY, "smtp.example.org", "CN=FG100F,O=Fortinet", "Fortinet FortiGate"),
+        (Cause.CERTIFICATE_SELF_SIGNED, "smtp.example.org", "CN=Avast Web/Mail Shield Root", "Avast"),
+        (Cause.CERTIFICATE_AUTHORITY, "smtp.gmail.com", "CN=Corporate Root 3", ""),
+        (Cause.CERTIFICATE_AUTHORITY, "smtp.example.org", "CN=Corporate Root 3", None),
+        (Cause.CERTIFICATE_AUTHORITY, "smtp.example.org", "CN=Preset Resetting CA", None),
+        (Cause.CERTIFICATE_EXPIRED, "smtp.gmail.com", "CN=WR2,O=Google Trust Services", None),
+        (Cause.CERTIFICATE_NAME, "smtp.gmail.com", "CN=WR2,O=Google Trust Services", None),
+    ],
+)
+def test_a_certificate_from_in_between_is_known_by_its_issuer_or_by_the_provider(
+    cause, host, issuer, expected
+):
+    finding = found(Trouble(Phase.TLS, cause, facts={"issuer": issuer}), host=host)
+    assert (finding.code is FindingCode.CERTIFICATE_INTERCEPTED) is (expected is not None)
+    assert finding.facts.get("product", "") == (expected or "")
+
+
+@pytest.mark.parametrize(
+    ("line", "seen", "expected"),
+    [
+        ("554 5.7.1 Client host [192.0.2.7] rejected: Access denied", "198.51.100.1", "192.0.2.7"),
+        ("525 5.7.1 Unauthorized IP address", "198.51.100.1", "198.51.100.1"),
+        ("525 5.7.1 Unauthorized IP address", "", None),
+        ("554 5.7.1 Client host [IPv6:2001:db8::7] rejected: Access denied", "", "2001:db8::7"),
+        ("554 5.7.1 Client host [999.0.2.7] rejected: Access denied", "", None),
+    ],
+)
+def test_an_address_that_is_on_no_list_is_told_as_the_server_saw_it(line, seen, expected):
+    assert found(said(Phase.MAIL, line), seen_address=seen).facts.get("seen_address") == expected
 
 
 def test_somebody_must_act_on_every_code():

@@ -118,10 +118,20 @@ def test_a_server_that_says_nothing(network):
     decisive(scripted("@close", network), FindingCode.SILENT)
 
 
-@pytest.mark.parametrize("banner", ["HTTP/1.1 400 Bad Request", "* OK [CAPABILITY IMAP4rev1] secret-inside"])
-def test_what_is_not_smtp_is_not_repeated(network, banner):
+@pytest.mark.parametrize(
+    ("banner", "kind"),
+    [
+        ("HTTP/1.1 400 Bad Request", "web"),
+        ("<html>secret-inside", "web"),
+        ("* OK [CAPABILITY IMAP4rev1] secret-inside", "imap"),
+        ("+OK POP3 secret-inside", "pop"),
+        ("SSH-2.0-secret-inside", "ssh"),
+        ("secret-inside", None),
+    ],
+)
+def test_what_is_not_smtp_is_named_by_its_kind_and_not_repeated(network, banner, kind):
     found = scripted(f"S: {banner}\n@close any", network)
-    decisive(found, FindingCode.NOT_SMTP)
+    assert decisive(found, FindingCode.NOT_SMTP).facts.get("speaks") == kind
     assert banner[:8] not in repr(found)
     assert "secret-inside" not in repr(found)
 
@@ -269,7 +279,7 @@ def test_no_way_of_signing_in_in_common(network):
         (
             "auth",
             "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant",
-            FindingCode.MICROSOFT_PASSWORD_OFF,
+            FindingCode.MICROSOFT_TENANT_OR_MAILBOX_OFF,
         ),
         ("auth", "534 5.7.9 Application-specific password required", FindingCode.GOOGLE_APP_PASSWORD),
         ("auth", "454 4.7.0 temporary authentication failure", FindingCode.AUTH_TEMPORARILY_UNAVAILABLE),
@@ -306,5 +316,5 @@ def test_a_certificate_that_ends_soon_is_a_warning_and_it_works(network):
         with sink.in_thread():
             found = outcome(draft_to(sink, "ssl"), loopback_network(pem))
     assert found.ok
-    assert [finding.code for finding in found.findings] == ["ok", "certificate_expires_soon"]
-    assert found.findings[1].facts["days"] == "5"
+    assert [finding.code for finding in found.findings] == ["certificate_expires_soon", "ok"]
+    assert found.findings[0].facts["days"] == "5"

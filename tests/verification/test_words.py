@@ -41,6 +41,8 @@ FURTHER = {
     },
     FindingCode.SMALL_SIZE_LIMIT: {"host": "mail.example.net", "size": "5242880"},
     FindingCode.NO_EIGHT_BIT: {"host": "mail.example.net"},
+    FindingCode.NO_SMTPUTF8: {"host": "mail.example.net"},
+    FindingCode.TRUSTED_INTERCEPTION: {"host": "mail.example.net", "product": "Zscaler", "issuer": ""},
     FindingCode.LOGIN_WITHOUT_DOMAIN: {"login": "office", "sender": "office@example.org"},
     FindingCode.NO_CREDENTIALS_BUT_OFFERED: {"host": "mail.example.net", "offered": "PLAIN LOGIN"},
 }
@@ -144,6 +146,34 @@ def test_providers_are_told_what_is_theirs():
 )
 def test_a_provider_is_known_by_the_end_of_its_servers_name(host, provider):
     assert provider_of(host) is provider
+
+
+@pytest.mark.parametrize(
+    ("speaks", "told"), [("imap", "(IMAP)"), ("pop", "(POP)"), ("ssh", "(SSH)"), ("web", "(HTTP)")]
+)
+def test_what_is_no_mail_server_is_named_by_its_kind(speaks, told):
+    assert words(finding(FindingCode.NOT_SMTP, speaks=speaks))["why"].endswith(f"{told}.")
+    assert told not in words(finding(FindingCode.AUTH_REFUSED, speaks=speaks))["why"]
+
+
+@pytest.mark.parametrize("port", ["110", "143", "993", "995"])
+def test_a_port_for_reading_mail_is_told_where_it_may_not_be_dialled(port):
+    told = words(finding(FindingCode.ADDRESS_NOT_PERMITTED, port=port))["remedy"]
+    assert f"Port {port} is for reading mail; sending goes through 465 or 587." in told
+    assert "is for" not in words(finding(FindingCode.ADDRESS_NOT_PERMITTED))["remedy"]
+    assert "websites" in words(finding(FindingCode.ADDRESS_NOT_PERMITTED, port="443"))["remedy"]
+
+
+def test_the_address_that_a_server_saw_is_told():
+    told = words(finding(FindingCode.ADDRESS_NOT_LISTED, seen_address="203.0.113.7"))["why"]
+    assert told.endswith("The address it saw: 203.0.113.7.")
+    assert "saw" not in words(finding(FindingCode.ADDRESS_NOT_LISTED))["why"]
+
+
+def test_a_certificate_from_in_between_is_told_with_who_made_it():
+    facts = {"product": "Zscaler", "issuer": "CN=Zscaler Root CA,O=Zscaler Inc."}
+    told = words(finding(FindingCode.CERTIFICATE_INTERCEPTED, **facts))["why"]
+    assert told.endswith("The certificate is by Zscaler. It was issued by: Zscaler Inc., Zscaler Root CA.")
 
 
 def test_port_25_without_an_answer_is_told_to_be_closed_in_many_networks():

@@ -17,7 +17,7 @@ from vaguemestre.verification.probe import TIMEOUTS, WITHIN, Outcome, verify
 NOW = dt.datetime(2026, 11, 24, 12, 0, tzinfo=dt.UTC)
 FINGERPRINT = "f" * 64
 GREETED = "S: 220 mx.example.org ESMTP\nC: EHLO client.example.org"
-WELCOMED = f"{GREETED}\nS- 250-mx.example.org\\r\\n250 8BITMIME\\r\\n"
+WELCOMED = f"{GREETED}\nS- 250-mx.example.org\\r\\n250-SMTPUTF8\\r\\n250 8BITMIME\\r\\n"
 FORMS_OF_THE_PASSWORD = (
     PASSWORD,
     b64encode(PASSWORD.encode()).decode(),

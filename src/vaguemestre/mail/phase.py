@@ -75,7 +75,7 @@ class Trouble:
         cause: what; `Cause.REPLY` exactly when the server's answer is the fault.
         reply: the server's answer, where there was one.
         facts: for people, text to text: `host`, `port`, `addresses`, `issuer`, `names`, `expired_at` (ISO),
-            `offered`. Made safe; never a secret.
+            `offered`, `speaks` (what is no SMTP server: web, ssh, imap or pop). Made safe; never a secret.
     """
 
     phase: Phase

@@ -1,8 +1,9 @@
 """What a dialogue with a server means for the person who set it up.
 
 `diagnose` promises at least one finding for every dialogue, the decisive one first: what went wrong if
-something did, else `ok`; behind it what works today and may not tomorrow. A dialogue has one trouble at most,
-for it ends there. An answer to RSET or QUIT decides nothing: all that matters was said before.
+something did, and behind it what may go wrong next. Of a dialogue that went well it is what works today and
+may not tomorrow; `ok` closes that list. A dialogue has one trouble at most, for it ends there. An answer to
+RSET or QUIT decides nothing: all that matters was said before.
 
 For an address that our own guard refuses the finding is always the same, with nothing in it but what was
 typed (L10). What answered in place of an SMTP server is never repeated.
@@ -10,85 +11,31 @@ typed (L10). What answered in place of an SMTP server is never repeated.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import datetime, timedelta
-
 from vaguemestre.mail.account import Encryption
-from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
-from vaguemestre.policy import wording
+from vaguemestre.policy import signing_in, wording
+from vaguemestre.policy.cautions import cautions, login_hint, remarks
+from vaguemestre.policy.dialogue import DialogueFacts, Offered
 from vaguemestre.policy.finding import Finding, FindingCode, Severity, Who
+from vaguemestre.policy.interception import interceptor, vouched_by_the_public
 from vaguemestre.policy.wording import Access
 
 __all__ = ["DialogueFacts", "Finding", "FindingCode", "Offered", "Severity", "Who", "diagnose"]
 
-EXPIRES_SOON = timedelta(days=21)
-SMALL_SIZE = 10 * 1024 * 1024  # octets; an ordinary attachment
 STARTTLS_PORTS = frozenset({25, 587, 2525, 2587})
 
 _AFTER = frozenset({Phase.RSET, Phase.QUIT})
 _TRANSACTION = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 
 
-@dataclass(frozen=True)
-class Offered:
-    """What the server announced, after TLS where there is TLS.
-
-    Attributes:
-        size: octets of content it takes; None where it does not say.
-        eight_bit: whether 8BITMIME is offered.
-        smtputf8: whether SMTPUTF8 is offered.
-        mechanisms: of AUTH.
-    """
-
-    size: int | None = None
-    eight_bit: bool = False
-    smtputf8: bool = False
-    mechanisms: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class DialogueFacts:
-    """A dialogue that was tried, and how it ended.
-
-    Attributes:
-        trouble: what ended it; None if nothing went wrong.
-        host: as typed and canonical.
-        port: 1 to 65535.
-        encryption: as chosen.
-        sender: the connection's.
-        now: aware.
-        login: "" for none.
-        has_secret: whether there was a password or token to sign in with.
-        offered: None if the dialogue did not get so far.
-        tls_expires_at: the end of the server's certificate, aware; None without TLS.
-    """
-
-    trouble: Trouble | None
-    host: str
-    port: int
-    encryption: Encryption
-    sender: Mailbox
-    now: datetime
-    login: str = ""
-    has_secret: bool = False
-    offered: Offered | None = None
-    tls_expires_at: datetime | None = None
-
-
 def diagnose(facts: DialogueFacts) -> tuple[Finding, ...]:
     """The findings, the decisive one first."""
     error = _error(facts)
-    decisive = error or Finding.of(FindingCode.OK, None, _target(facts))
-    warnings = (
-        _login_without_domain(facts, decisive.code),
-        _expires_soon(facts),
-        _no_credentials(facts),
-        _small_size(facts),
-        _no_eight_bit(facts),
-    )
-    return (decisive, *(warning for warning in warnings if warning is not None))
+    if error is None:
+        return (*cautions(facts), *remarks(facts), Finding.of(FindingCode.OK, None, _target(facts)))
+    hint = login_hint(facts) if error.code is FindingCode.AUTH_REFUSED else None
+    return (error, *((hint,) if hint else ()), *cautions(facts))
 
 
 def _error(facts: DialogueFacts) -> Finding | None:
@@ -97,16 +44,16 @@ def _error(facts: DialogueFacts) -> Finding | None:
         return _found(facts, trouble)
     # The sender's need is known before the server refuses it at MAIL, and says more than that refusal.
     if facts.sender.needs_smtputf8 and facts.offered is not None and not facts.offered.smtputf8:
-        return Finding.of(FindingCode.SENDER_NEEDS_SMTPUTF8, Phase.MAIL, _target(facts))
+        return Finding.decisive(FindingCode.SENDER_NEEDS_SMTPUTF8, Phase.MAIL, _target(facts))
     return None if trouble is None or trouble.phase in _AFTER else _found(facts, trouble)
 
 
 def _found(facts: DialogueFacts, trouble: Trouble) -> Finding:
     if trouble.cause is Cause.REPLY and trouble.reply is not None:
-        code = _by_reply(facts, trouble.phase, trouble.reply)
+        code = _by_reply(facts, trouble, trouble.reply)
     else:
         code = _by_cause(facts, trouble)
-    return Finding.of(code, trouble.phase, _told(facts, trouble, code))
+    return Finding.decisive(code, trouble.phase, _told(facts, trouble, code))
 
 
 def _target(facts: DialogueFacts) -> dict[str, str]:
@@ -127,7 +74,21 @@ def _told(facts: DialogueFacts, trouble: Trouble, code: FindingCode) -> dict[str
         told |= {"code": str(trouble.reply.code), "said": trouble.reply.text}
     if trouble.reply is not None and trouble.reply.enhanced is not None:
         told["enhanced"] = str(trouble.reply.enhanced)
-    return told | _suggestion(facts, code)
+    return told | _suggestion(facts, code) | _seen(facts, trouble, code) | _between(trouble, code)
+
+
+def _seen(facts: DialogueFacts, trouble: Trouble, code: FindingCode) -> dict[str, str]:
+    """The address that the server saw, where the address is what it refuses."""
+    if code not in _OF_OUR_ADDRESS:
+        return {}
+    seen = "" if trouble.reply is None else wording.address_in(trouble.reply)
+    address = seen or facts.seen_address
+    return {"seen_address": address} if address else {}
+
+
+def _between(trouble: Trouble, code: FindingCode) -> dict[str, str]:
+    product = _product(trouble) if code is FindingCode.CERTIFICATE_INTERCEPTED else ""
+    return {"product": product} if product else {}
 
 
 def _suggestion(facts: DialogueFacts, code: FindingCode) -> dict[str, str]:
@@ -143,6 +104,10 @@ def _suggestion(facts: DialogueFacts, code: FindingCode) -> dict[str, str]:
     return {"port_25": "yes", "suggested_port": "587"} if blocked else {}
 
 
+_OF_OUR_ADDRESS = frozenset(
+    {FindingCode.ADDRESS_NOT_LISTED, FindingCode.ADDRESS_ON_BLOCKLIST, FindingCode.ADDRESS_WITHOUT_NAME}
+)
+_UNTRUSTED = frozenset({Cause.CERTIFICATE_AUTHORITY, Cause.CERTIFICATE_SELF_SIGNED, Cause.CERTIFICATE_OTHER})
 _PLAIN = {
     Cause.HOST_UNKNOWN: FindingCode.HOST_UNKNOWN,
     Cause.LOOKUP_FAILED: FindingCode.LOOKUP_FAILED,
@@ -157,6 +122,7 @@ _PLAIN = {
     Cause.CERTIFICATE_NAME: FindingCode.CERTIFICATE_WRONG_NAME,
     Cause.CERTIFICATE_AUTHORITY: FindingCode.CERTIFICATE_UNKNOWN_AUTHORITY,
     Cause.CERTIFICATE_SELF_SIGNED: FindingCode.CERTIFICATE_SELF_SIGNED,
+    Cause.CERTIFICATE_OTHER: FindingCode.CERTIFICATE_OTHER,
     Cause.NO_MECHANISM: FindingCode.NO_MECHANISM,
     Cause.TOO_LARGE: FindingCode.MESSAGE_TOO_LARGE,
     Cause.MALFORMED: FindingCode.PROTOCOL_BROKEN,
@@ -181,17 +147,24 @@ def _by_cause(facts: DialogueFacts, trouble: Trouble) -> FindingCode:
         return FindingCode.AUTH_NEEDS_TLS if at_auth else FindingCode.ADDRESS_NOT_PERMITTED
     if trouble.cause is Cause.NOT_OFFERED:
         return FindingCode.AUTH_NOT_OFFERED if at_auth else FindingCode.STARTTLS_NOT_OFFERED
-    return _by_handshake(trouble) or _PLAIN.get(trouble.cause, FindingCode.PROTOCOL_BROKEN)
+    return _by_handshake(facts, trouble) or _PLAIN.get(trouble.cause, FindingCode.PROTOCOL_BROKEN)
 
 
-def _by_handshake(trouble: Trouble) -> FindingCode | None:
+def _by_handshake(facts: DialogueFacts, trouble: Trouble) -> FindingCode | None:
     if trouble.cause is Cause.TLS_NOT_SPOKEN:
         implicit = trouble.phase is Phase.TLS
         return FindingCode.SSL_ON_STARTTLS_PORT if implicit else FindingCode.TLS_FAILED
     if trouble.cause is Cause.CERTIFICATE_OTHER:
         pinned = "pinned" in trouble.facts
-        return FindingCode.CERTIFICATE_CHANGED if pinned else FindingCode.CERTIFICATE_OTHER
+        if pinned:
+            return FindingCode.CERTIFICATE_CHANGED
+    if trouble.cause in _UNTRUSTED and (_product(trouble) or vouched_by_the_public(facts.host)):
+        return FindingCode.CERTIFICATE_INTERCEPTED
     return None
+
+
+def _product(trouble: Trouble) -> str:
+    return interceptor(f"{trouble.facts.get('issuer', '')} {trouble.facts.get('subject', '')}")
 
 
 def _broken_off(facts: DialogueFacts, trouble: Trouble) -> FindingCode:
@@ -208,19 +181,44 @@ def _beyond_ascii(facts: DialogueFacts) -> FindingCode:
     return FindingCode.SENDER_NEEDS_SMTPUTF8 if own else FindingCode.SMTPUTF8_NOT_OFFERED
 
 
-def _by_reply(facts: DialogueFacts, phase: Phase, reply: Reply) -> FindingCode:
+def _by_reply(facts: DialogueFacts, trouble: Trouble, reply: Reply) -> FindingCode:
+    phase = trouble.phase
     if not (reply.transient or reply.permanent):
         return FindingCode.PROTOCOL_BROKEN
-    if wording.limit_reached(reply):
-        parallel = wording.too_many_connections(reply)
-        return FindingCode.TOO_MANY_CONNECTIONS if parallel else FindingCode.RATE_LIMITED
-    if reply.code == 421:
-        return FindingCode.GREETING_BUSY if phase is Phase.GREETING else FindingCode.SERVICE_CLOSING
+    anywhere = _closed(phase, reply) or _shut_out(phase, reply)
+    if anywhere is not None:
+        return anywhere
     if phase is Phase.STARTTLS:
         return FindingCode.STARTTLS_REFUSED
     if phase is Phase.AUTH:
-        return _at_auth(reply)
+        return signing_in.refused(facts, trouble, reply)
     return _at_transaction(facts, phase, reply) if phase in _TRANSACTION else _at_start(phase, reply)
+
+
+def _closed(phase: Phase, reply: Reply) -> FindingCode | None:
+    """What a server may say at any phase of itself, or of a limit."""
+    if wording.limit_reached(reply):
+        return _limit(reply)
+    if reply.code != 421:
+        return None
+    return FindingCode.GREETING_BUSY if phase is Phase.GREETING else FindingCode.SERVICE_CLOSING
+
+
+def _limit(reply: Reply) -> FindingCode:
+    if wording.too_many_connections(reply):
+        microsofts = (reply.code, wording.detail(reply)) == (432, (3, 2))
+        return FindingCode.MICROSOFT_TOO_MANY_CONNECTIONS if microsofts else FindingCode.TOO_MANY_CONNECTIONS
+    return FindingCode.DAILY_LIMIT if wording.daily_limit(reply) else FindingCode.RATE_LIMITED
+
+
+def _shut_out(phase: Phase, reply: Reply) -> FindingCode | None:
+    """What a server may hold against our address or the account, at any phase."""
+    if wording.on_blocklist(reply):
+        return FindingCode.ADDRESS_ON_BLOCKLIST
+    if wording.without_name(reply):
+        return FindingCode.ADDRESS_WITHOUT_NAME
+    ours = phase in {Phase.AUTH, Phase.MAIL}  # at RCPT it is the recipient's
+    return FindingCode.ACCOUNT_SUSPENDED if ours and wording.account_suspended(reply) else None
 
 
 def _at_start(phase: Phase, reply: Reply) -> FindingCode:
@@ -229,28 +227,6 @@ def _at_start(phase: Phase, reply: Reply) -> FindingCode:
     if phase is Phase.GREETING:
         return FindingCode.GREETING_REJECTED if reply.permanent else FindingCode.GREETING_BUSY
     return FindingCode.EHLO_REFUSED if reply.permanent else FindingCode.TEMPORARILY_REFUSED
-
-
-def _at_auth(reply: Reply) -> FindingCode:
-    known = _known_at_auth(reply)
-    if known is not None:
-        return known
-    if reply.transient:
-        return FindingCode.AUTH_TEMPORARILY_UNAVAILABLE
-    if reply.code in {500, 502, 503}:
-        return FindingCode.AUTH_NOT_OFFERED  # the command is unknown here, or not enabled
-    return FindingCode.NO_MECHANISM if reply.code in {504, 534} else FindingCode.AUTH_REFUSED
-
-
-def _known_at_auth(reply: Reply) -> FindingCode | None:
-    access = wording.access(reply)
-    if access is Access.ADDRESS_NOT_LISTED:
-        return FindingCode.ADDRESS_NOT_LISTED
-    if access is Access.ENCRYPTION_REQUIRED or reply.code == 538 or wording.detail(reply) == (7, 11):
-        return FindingCode.AUTH_NEEDS_TLS
-    if wording.password_off(reply):
-        return FindingCode.MICROSOFT_PASSWORD_OFF
-    return FindingCode.GOOGLE_APP_PASSWORD if wording.app_password_needed(reply) else None
 
 
 _ACCESS = {
@@ -264,6 +240,8 @@ _ACCESS = {
 
 
 def _at_transaction(facts: DialogueFacts, phase: Phase, reply: Reply) -> FindingCode:
+    if phase is Phase.MAIL and wording.sender_domain_unknown(reply):
+        return FindingCode.SENDER_DOMAIN_UNKNOWN
     access = wording.access(reply)
     if access is not None:
         return _ACCESS[access]
@@ -275,44 +253,3 @@ def _at_transaction(facts: DialogueFacts, phase: Phase, reply: Reply) -> Finding
         return FindingCode.MESSAGE_TOO_LARGE
     at_mail = phase is Phase.MAIL and reply.code not in {503, 555}
     return FindingCode.SENDER_REFUSED if at_mail else FindingCode.COMMAND_REFUSED
-
-
-def _login_without_domain(facts: DialogueFacts, decisive: FindingCode) -> Finding | None:
-    # Many a login is no address; only a refused one is worth the hint.
-    if decisive is not FindingCode.AUTH_REFUSED or not facts.login or "@" in facts.login:
-        return None
-    return Finding.of(
-        FindingCode.LOGIN_WITHOUT_DOMAIN,
-        Phase.AUTH,
-        {"login": facts.login, "sender": facts.sender.address},
-    )
-
-
-def _expires_soon(facts: DialogueFacts) -> Finding | None:
-    ends = facts.tls_expires_at
-    if ends is None or ends - facts.now >= EXPIRES_SOON:
-        return None
-    days = max((ends - facts.now).days, 0)
-    told = {"host": facts.host, "expires_at": ends.isoformat(), "days": str(days)}
-    return Finding.of(FindingCode.CERTIFICATE_EXPIRES_SOON, None, told)
-
-
-def _no_credentials(facts: DialogueFacts) -> Finding | None:
-    signs_in = bool(facts.login) and facts.has_secret
-    if signs_in or facts.offered is None or not facts.offered.mechanisms:
-        return None
-    told = {"host": facts.host, "offered": " ".join(facts.offered.mechanisms)}
-    return Finding.of(FindingCode.NO_CREDENTIALS_BUT_OFFERED, None, told)
-
-
-def _small_size(facts: DialogueFacts) -> Finding | None:
-    size = None if facts.offered is None else facts.offered.size
-    if not size or size >= SMALL_SIZE:  # RFC 1870 §4: 0 is no limit
-        return None
-    return Finding.of(FindingCode.SMALL_SIZE_LIMIT, None, {"host": facts.host, "size": str(size)})
-
-
-def _no_eight_bit(facts: DialogueFacts) -> Finding | None:
-    if facts.offered is None or facts.offered.eight_bit:
-        return None
-    return Finding.of(FindingCode.NO_EIGHT_BIT, None, {"host": facts.host})

@@ -58,6 +58,7 @@ class FindingCode(StrEnum):
     CERTIFICATE_UNKNOWN_AUTHORITY = "certificate_unknown_authority"
     CERTIFICATE_SELF_SIGNED = "certificate_self_signed"
     CERTIFICATE_CHANGED = "certificate_changed"  # not the pinned one
+    CERTIFICATE_INTERCEPTED = "certificate_intercepted"  # by something between here and the server
     CERTIFICATE_OTHER = "certificate_other"
     TLS_FAILED = "tls_failed"
     TLS_TOO_OLD = "tls_too_old"
@@ -65,20 +66,34 @@ class FindingCode(StrEnum):
     AUTH_NOT_OFFERED = "auth_not_offered"
     NO_MECHANISM = "no_mechanism"
     AUTH_REFUSED = "auth_refused"
+    LOGIN_WITHOUT_DOMAIN = "login_without_domain"
+    PASSWORD_BLANK_EDGE = "password_blank_edge"  # noqa: S105  a code, no secret
+    APP_PASSWORD_SPACES = "app_password_spaces"  # noqa: S105  a code, no secret
     AUTH_TEMPORARILY_UNAVAILABLE = "auth_temporarily_unavailable"
     MICROSOFT_PASSWORD_OFF = "microsoft_password_off"  # noqa: S105  a code, no secret
+    MICROSOFT_TENANT_OR_MAILBOX_OFF = "microsoft_tenant_or_mailbox_off"
+    MICROSOFT_SIGN_IN_POLICY = "microsoft_sign_in_policy"
     GOOGLE_APP_PASSWORD = "google_app_password"  # noqa: S105  a code, no secret
+    OAUTH2_TOKEN_REFUSED = "oauth2_token_refused"  # noqa: S105  a code, no secret
+    OAUTH2_SCOPE_MISSING = "oauth2_scope_missing"
+    OAUTH2_CONSENT_WITHDRAWN = "oauth2_consent_withdrawn"
+    ACCOUNT_SUSPENDED = "account_suspended"
     AUTH_NEEDS_TLS = "auth_needs_tls"
     AUTHENTICATION_REQUIRED = "authentication_required"
     # being let through
     SENDER_REFUSED = "sender_refused"
+    SENDER_DOMAIN_UNKNOWN = "sender_domain_unknown"
     SENDER_NEEDS_SMTPUTF8 = "sender_needs_smtputf8"
     SMTPUTF8_NOT_OFFERED = "smtputf8_not_offered"
     MESSAGE_TOO_LARGE = "message_too_large"
     ADDRESS_NOT_LISTED = "address_not_listed"
+    ADDRESS_ON_BLOCKLIST = "address_on_blocklist"
+    ADDRESS_WITHOUT_NAME = "address_without_name"
     RELAY_DENIED = "relay_denied"
     TOO_MANY_CONNECTIONS = "too_many_connections"
+    MICROSOFT_TOO_MANY_CONNECTIONS = "microsoft_too_many_connections"
     RATE_LIMITED = "rate_limited"
+    DAILY_LIMIT = "daily_limit"
     SERVICE_CLOSING = "service_closing"
     TEMPORARILY_REFUSED = "temporarily_refused"
     COMMAND_REFUSED = "command_refused"
@@ -87,23 +102,24 @@ class FindingCode(StrEnum):
     PROTOCOL_BROKEN = "protocol_broken"
     OUT_OF_TIME = "out_of_time"
     INTERRUPTED = "interrupted"
-    # warnings
+    # it works, and
     CERTIFICATE_EXPIRES_SOON = "certificate_expires_soon"
+    TRUSTED_INTERCEPTION = "trusted_interception"
     SMALL_SIZE_LIMIT = "small_size_limit"
     NO_EIGHT_BIT = "no_eight_bit"
-    LOGIN_WITHOUT_DOMAIN = "login_without_domain"
+    NO_SMTPUTF8 = "no_smtputf8"
     NO_CREDENTIALS_BUT_OFFERED = "no_credentials_but_offered"
 
 
 WARNINGS = frozenset(
     {
         FindingCode.CERTIFICATE_EXPIRES_SOON,
+        FindingCode.TRUSTED_INTERCEPTION,
         FindingCode.SMALL_SIZE_LIMIT,
-        FindingCode.NO_EIGHT_BIT,
-        FindingCode.LOGIN_WITHOUT_DOMAIN,
         FindingCode.NO_CREDENTIALS_BUT_OFFERED,
     }
 )
+REMARKS = frozenset({FindingCode.OK, FindingCode.NO_EIGHT_BIT, FindingCode.NO_SMTPUTF8})
 _YOURS = frozenset(
     {
         FindingCode.OK,
@@ -120,7 +136,15 @@ _YOURS = frozenset(
         FindingCode.CERTIFICATE_CHANGED,
         FindingCode.AUTH_NOT_OFFERED,
         FindingCode.AUTH_REFUSED,
+        FindingCode.LOGIN_WITHOUT_DOMAIN,
+        FindingCode.PASSWORD_BLANK_EDGE,
+        FindingCode.APP_PASSWORD_SPACES,
         FindingCode.MICROSOFT_PASSWORD_OFF,
+        FindingCode.MICROSOFT_TENANT_OR_MAILBOX_OFF,
+        FindingCode.MICROSOFT_SIGN_IN_POLICY,
+        FindingCode.OAUTH2_TOKEN_REFUSED,
+        FindingCode.OAUTH2_SCOPE_MISSING,
+        FindingCode.OAUTH2_CONSENT_WITHDRAWN,
         FindingCode.GOOGLE_APP_PASSWORD,
         FindingCode.AUTH_NEEDS_TLS,
         FindingCode.AUTHENTICATION_REQUIRED,
@@ -128,12 +152,17 @@ _YOURS = frozenset(
         FindingCode.SENDER_NEEDS_SMTPUTF8,
         FindingCode.MESSAGE_TOO_LARGE,
         FindingCode.TOO_MANY_CONNECTIONS,
-        FindingCode.LOGIN_WITHOUT_DOMAIN,
+        FindingCode.MICROSOFT_TOO_MANY_CONNECTIONS,
         FindingCode.NO_CREDENTIALS_BUT_OFFERED,
     }
 )
 _OTHERS = {
     FindingCode.LOOKUP_FAILED: Who.DNS_HOST,
+    FindingCode.SENDER_DOMAIN_UNKNOWN: Who.DNS_HOST,
+    FindingCode.CERTIFICATE_INTERCEPTED: Who.OPERATOR,
+    FindingCode.TRUSTED_INTERCEPTION: Who.OPERATOR,
+    FindingCode.ADDRESS_ON_BLOCKLIST: Who.OPERATOR,
+    FindingCode.ADDRESS_WITHOUT_NAME: Who.OPERATOR,
     FindingCode.ADDRESS_NOT_PERMITTED: Who.OPERATOR,
     FindingCode.NO_ANSWER: Who.OPERATOR,
     FindingCode.INTERRUPTED: Who.OPERATOR,
@@ -159,6 +188,11 @@ class Finding:
     facts: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
+    def decisive(cls, code: FindingCode, phase: Phase | None, facts: Mapping[str, str]) -> Finding:
+        """What ended a dialogue is an error, though the same code may be a hint elsewhere."""
+        return cls(code, Severity.ERROR, phase, who_acts(code), facts)
+
+    @classmethod
     def of(cls, code: FindingCode, phase: Phase | None, facts: Mapping[str, str]) -> Finding:
         """A finding with the severity of its code and who must act on it."""
         return cls(code, severity_of(code), phase, who_acts(code), facts)
@@ -176,7 +210,7 @@ class Finding:
 
 def severity_of(code: FindingCode) -> Severity:
     """How bad a finding of that code is."""
-    if code is FindingCode.OK:
+    if code in REMARKS:
         return Severity.INFO
     return Severity.WARNING if code in WARNINGS else Severity.ERROR
 

@@ -9,6 +9,7 @@ code.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from enum import StrEnum
 
@@ -75,6 +76,31 @@ _NOT_A_COMMAND = any_of("command", "syntax", r"recogni[sz]ed", "implement", "seq
 _GREYLIST = any_of("gr[ea]y[- ]?list", "(?:post|sql)grey", r"\btriplet\b")
 _LOGINS = any_of(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
 
+_DAILY = any_of(r"dail", r"\bday\b", "24.?h", "submissionquota", "tenant external recipient")
+_DAILY_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
+_AUTH_DISABLED = any_of(r"smtp ?client ?auth\w* is disabled", "smtp_auth_disabled")
+_SIGN_IN_POLICY = any_of("security defaults", "did not meet the criteria", "conditional access")
+_BLOCKLIST = any_of(
+    "blocked (?:using|by|due to)",
+    r"\b(?:black|block|deny)[ -]?list",
+    r"\b(?:rbl|dnsbl)s?\b",
+    "spamhaus|spamcop|barracudacentral|sorbs|uceprotect|abusix|proofpoint.com/dnsbl",
+)
+_NO_NAME = any_of("cannot find your (?:reverse )?host", r"reverse.?(?:dns|host|lookup|name)", r"\bptr\b")
+_NO_DOMAIN = any_of(
+    "domain (?:name )?(?:not found|of sender|does not (?:exist|resolve))",
+    "sender.{0,20}domain.{0,30}(?:exist|resolve)",
+)
+_SUSPENDED = any_of(
+    "bad outbound sender",
+    r"account\b.{0,40}(?:suspend|disabled|blocked|locked|deactivated|not (?:yet )?(?:activated|active))",
+    "(?:suspended|disabled|deactivated).{0,20}account",
+)
+_ADDRESS = re.compile(
+    r"(?<![\d.])\d{1,3}(?:\.\d{1,3}){3}(?![\d.])|(?<=\[)(?:IPv6:)?[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(?=\])"
+)
+
+_BASIC_OFF = any_of("basic authentication is (?:not supported|disabled)")
 _APP_PASSWORD = any_of("application-specific", "app password", "gsmtp")
 
 # Details of x.6 about addresses and headers beyond ASCII: RFC 6531 §3.5.
@@ -107,7 +133,7 @@ _ACCESS_TEXT = {
     Access.ENCRYPTION_REQUIRED: any_of(
         "starttls", "must (?:use|issue).{0,12}(?:tls|ssl)", "encryption (?:is )?(?:required|needed)"
     ),
-    Access.PASSWORD_OFF: any_of("basic authentication is (?:not supported|disabled)"),
+    Access.PASSWORD_OFF: _BASIC_OFF,
     Access.SENDER: any_of(
         "send ?as ?denied",
         "permissions? to send as",
@@ -185,6 +211,12 @@ def too_many_connections(reply: Reply) -> bool:
     return limit_reached(reply) and bool(_CONNECTIONS.search(reply.text) or reply.code == 432)
 
 
+def daily_limit(reply: Reply) -> bool:
+    """Whether the limit that was reached is counted over a day."""
+    spent = (reply.code, detail(reply)) == (554, (2, 0)) or detail(reply) in _DAILY_STATUS
+    return limit_reached(reply) and (spent or bool(_DAILY.search(reply.text)))
+
+
 def too_many_logins(reply: Reply) -> bool:
     """Whether the limit that was reached is one of sign-ins; servers count them over a quarter of an hour."""
     return limit_reached(reply) and bool(_LOGINS.search(reply.text))
@@ -214,6 +246,49 @@ def password_off(reply: Reply) -> bool:
     if detail(reply) == (7, 139):
         return "incorrect" not in reply.text.lower()
     return access(reply) is Access.PASSWORD_OFF
+
+
+def submission_disabled(reply: Reply) -> bool:
+    """Whether Microsoft says that a tenant or a mailbox may not sign in to send ("authenticated SMTP")."""
+    told = bool(_AUTH_DISABLED.search(reply.text))
+    unsaid = detail(reply) == (7, 139) and not (_BASIC_OFF.search(reply.text) or sign_in_policy(reply))
+    return password_off(reply) and (told or unsaid)
+
+
+def sign_in_policy(reply: Reply) -> bool:
+    """Whether Microsoft's rules for signing in (security defaults, conditional access) are in the way."""
+    return detail(reply) == (7, 139) and bool(_SIGN_IN_POLICY.search(reply.text))
+
+
+def on_blocklist(reply: Reply) -> bool:
+    """Whether our address is refused because a list of spammers' addresses has it."""
+    return (reply.transient or reply.permanent) and bool(_BLOCKLIST.search(reply.text))
+
+
+def without_name(reply: Reply) -> bool:
+    """Whether our address is refused because DNS has no name for it, or another one (RFC 8601, x.7.25)."""
+    told = detail(reply) == (7, 25) or bool(_NO_NAME.search(reply.text))
+    return (reply.transient or reply.permanent) and told
+
+
+def sender_domain_unknown(reply: Reply) -> bool:
+    """Whether the sender is refused because DNS does not know its domain."""
+    return (reply.transient or reply.permanent) and bool(_NO_DOMAIN.search(reply.text))
+
+
+def account_suspended(reply: Reply) -> bool:
+    """Whether the provider has closed the account for sending, or not opened it yet."""
+    return (reply.transient or reply.permanent) and bool(_SUSPENDED.search(reply.text))
+
+
+def address_in(reply: Reply) -> str:
+    """The address that the server says we come from; "" if it names none."""
+    for found in _ADDRESS.finditer(reply.text):
+        try:
+            return str(ipaddress.ip_address(found[0].removeprefix("IPv6:")))
+        except ValueError:
+            continue
+    return ""
 
 
 def app_password_needed(reply: Reply) -> bool:

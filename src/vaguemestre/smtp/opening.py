@@ -29,6 +29,8 @@ from vaguemestre.smtp.timeouts import Timeouts
 TLS_PORTS = frozenset({465, 2465})  # where servers want TLS at once and say nothing before it
 _COMMAND_LINE = 512  # octets, RFC 5321 §4.5.3.1.4: a longer initial response waits for its 334
 _INSPECTION = 5.0  # seconds at most to read a certificate that was refused
+# How what is no SMTP server begins to speak.
+_TONGUES = {b"HTTP/": "web", b"<": "web", b"SSH-": "ssh", b"* ": "imap", b"+OK": "pop", b"-ERR": "pop"}
 _CERTIFICATE = frozenset(cause for cause in Cause if cause.value.startswith("certificate_"))
 
 
@@ -129,13 +131,23 @@ def _resolve_cause(error: Exception) -> Cause:
 
 
 async def _greet(session: Session) -> None:
-    raw = await session.receive(Phase.GREETING, "", lambda error: _greeting_cause(session, error))
+    raw = await session.receive(Phase.GREETING, "", lambda error: _no_greeting(session, error))
     if raw.code != 220:
         raise session.failed(session.trouble(Phase.GREETING, Cause.REPLY, raw.reply))
 
 
+def _no_greeting(session: Session, error: Exception) -> tuple[Cause, dict[str, str]]:
+    """Why there is no greeting. A server's bytes are not repeated, only what kind it is: it may be anything
+    (SSRF).
+    """
+    cause = _greeting_cause(session, error)
+    if cause is not Cause.NOT_SMTP or not isinstance(error, wire.MalformedReply):
+        return cause, {}
+    kind = next((kind for start, kind in _TONGUES.items() if error.start.startswith(start)), "")
+    return cause, {"speaks": kind} if kind else {}
+
+
 def _greeting_cause(session: Session, error: Exception) -> Cause:
-    """Why there is no greeting. A server's bytes are not repeated: it may be anything (SSRF)."""
     plain = session.tls is None
     if isinstance(error, wire.MalformedReply):
         if plain and error.start[:2] in {b"\x15\x03", b"\x16\x03"}:  # a record of TLS

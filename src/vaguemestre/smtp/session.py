@@ -261,18 +261,18 @@ class Session:
         self,
         phase: Phase,
         sent: str,
-        explain: Callable[[Exception], Cause] | None = None,
+        explain: Callable[[Exception], tuple[Cause, dict[str, str]]] | None = None,
         *,
         detail: str = "",
     ) -> wire.RawReply:
-        """Read one reply, as `exchange` does; `explain` names the cause of a failure its own way."""
+        """Read one reply, as `exchange` does; `explain` names the cause of a failure, and its facts."""
         started = self.network.monotonic()
         try:
             raw = self._parser.next_reply() or await self._reply_in_time(phase)
         except (TimeoutError, LinkLost, wire.MalformedReply) as error:
-            cause = (explain or cause_of)(error)
+            cause, facts = explain(error) if explain else (cause_of(error), {})
             self.record(Step(phase, sent, None, cause, self.network.monotonic() - started))
-            raise self.broken(self.trouble(phase, cause)) from None
+            raise self.broken(self.trouble(phase, cause, None, facts)) from None
         except BaseException:
             # Cancelled between a command and its reply: whoever spoke next would read the wrong one.
             self.abort()

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.phase import Phase, Trouble
+from vaguemestre.mail.secret import Shape
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.policy.diagnosis import DialogueFacts, Offered, diagnose
 from vaguemestre.policy.finding import Finding, Severity
@@ -73,8 +75,11 @@ def _facts(session: Session, steps: Transcript, trouble: Trouble | None, now: da
         now=now,
         login=hop.login,
         has_secret=hop.secret is not None,
+        secret_shape=hop.secret.shape if hop.secret and hop.auth is AuthKind.PASSWORD else Shape.ORDINARY,
         offered=_offered(session.capabilities) if _introduced(steps) else None,
         tls_expires_at=datetime.fromisoformat(tls.expires_at) if tls is not None and tls.expires_at else None,
+        tls_issuer="" if tls is None else tls.issuer,
+        seen_address=session.seen_address or "",
     )
 
 

@@ -15,7 +15,7 @@ from django.template.defaultfilters import filesizeformat
 from django.utils import formats, timezone
 from django.utils.translation import gettext, gettext_noop
 
-from vaguemestre.policy.finding import Finding, FindingCode, Who
+from vaguemestre.policy.finding import REMARKS, Finding, FindingCode, Who
 from vaguemestre.verification.ladder import step_failed, step_text
 from vaguemestre.verification.texts.cautions import CAUTIONS
 from vaguemestre.verification.texts.details import behind_remedy, behind_why
@@ -39,7 +39,6 @@ _WHO = {
     Who.DNS_HOST: gettext_noop("For whoever looks after the domain name to do"),
     Who.OPERATOR: gettext_noop("For whoever runs this installation to do"),
 }
-_NOTHING_TO_DO = frozenset({FindingCode.OK, FindingCode.NO_EIGHT_BIT})
 _DATES = ("expired_at", "expires_at", "valid_from")
 _ENCRYPTIONS = {"ssl": "SSL", "starttls": "TLS"}  # as the form calls them
 _ORGANISATION = re.compile(r"(?:^|,)(O|CN)=((?:\\.|[^,\\])+)")  # of RFC 4514
@@ -76,7 +75,7 @@ def stored_words(stored: Mapping[str, Any]) -> dict[str, Any]:
         "what": _sentences([text.what], shown),
         "why": _sentences([text.why, *behind_why(code, facts)], shown),
         "remedy": _sentences([text.remedy, *behind_remedy(code, facts)], shown),
-        "who_text": "" if code in _NOTHING_TO_DO else gettext(_WHO[who]),
+        "who_text": "" if code in REMARKS else gettext(_WHO[who]),
     }
 
 

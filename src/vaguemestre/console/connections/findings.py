@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaguemestre.policy.finding import Finding, FindingCode, Severity
-from vaguemestre.verification.wording import stored_words, words
+from vaguemestre.verification.wording import stored_words
 
 TONES = {
     Severity.ERROR.value: ("bad", "stop"),
@@ -30,13 +30,17 @@ class FindingTold:
 
 
 def told(findings: Iterable[Finding]) -> list[FindingTold]:
-    """The findings in the reader's language, the decisive one first."""
-    return [_told(words(finding)) for finding in findings]
+    """The findings in the reader's language; that it works comes before what may not tomorrow."""
+    return told_again(finding.as_json() for finding in findings)
 
 
 def told_again(kept: Iterable[Mapping[str, Any]]) -> list[FindingTold]:
-    """The findings of an earlier verification, as the ledger kept them."""
-    return [_told(stored_words(finding)) for finding in kept]
+    """The same for the findings of an earlier verification, as the ledger kept them."""
+    return [_told(stored_words(finding)) for finding in sorted(kept, key=_not_ok)]
+
+
+def _not_ok(finding: Mapping[str, Any]) -> bool:
+    return finding.get("code") != FindingCode.OK
 
 
 def _told(texts: Mapping[str, Any]) -> FindingTold:

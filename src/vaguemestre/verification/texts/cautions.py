@@ -19,6 +19,17 @@ CAUTIONS = {
             "now, remind yours."
         ),
     ),
+    FindingCode.TRUSTED_INTERCEPTION: Text(
+        gettext_noop("The exchange with %(host)s is opened on the way (%(product)s)"),
+        gettext_noop(
+            "The certificate is not the server’s but that of a program or a device in between, which this "
+            "installation was told to trust. It can read the password and every message."
+        ),
+        gettext_noop(
+            "If that is not on purpose, whoever runs this installation should exempt this server from the "
+            "inspection."
+        ),
+    ),
     FindingCode.SMALL_SIZE_LIMIT: Text(
         gettext_noop("%(host)s takes messages up to %(size)s"),
         gettext_noop("A larger one is refused, and an attachment grows by a third on its way."),
@@ -32,10 +43,13 @@ CAUTIONS = {
         ),
         gettext_noop("There is nothing you must do."),
     ),
-    FindingCode.LOGIN_WITHOUT_DOMAIN: Text(
-        gettext_noop("The login “%(login)s” is not a complete address"),
-        gettext_noop("Most providers want the whole address as login."),
-        gettext_noop("Try %(sender)s under “SMTP login”, if that is the account."),
+    FindingCode.NO_SMTPUTF8: Text(
+        gettext_noop("%(host)s takes no addresses with letters such as é before the @"),
+        gettext_noop(
+            "It does not offer SMTPUTF8. Such addresses are rare still, and a domain with such letters is no "
+            "matter."
+        ),
+        gettext_noop("There is nothing you must do."),
     ),
     FindingCode.NO_CREDENTIALS_BUT_OFFERED: Text(
         gettext_noop("No login is filled in, though %(host)s takes one"),

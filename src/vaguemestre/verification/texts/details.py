@@ -36,6 +36,14 @@ _ISSUER = gettext_noop("It was issued by: %(issuer)s.")
 _START = gettext_noop("Start of its validity: %(valid_from)s.")
 _END = gettext_noop("End of its validity: %(expired_at)s.")
 _FINGERPRINT = gettext_noop("Its fingerprint (SHA-256): %(fingerprint)s.")
+_SPEAKS = {
+    "web": gettext_noop("It answers like a website (HTTP)."),
+    "ssh": gettext_noop("It greets like a server for remote logins (SSH)."),
+    "imap": gettext_noop("It greets like a server for reading mail (IMAP)."),
+    "pop": gettext_noop("It greets like a server for reading mail (POP)."),
+}
+_PRODUCT = gettext_noop("The certificate is by %(product)s.")
+_SEEN = gettext_noop("The address it saw: %(seen_address)s.")
 _OFFERED = gettext_noop("The server offers: %(offered)s.")
 _SAID = gettext_noop("The server’s answer: %(code)s %(said)s")
 
@@ -46,10 +54,18 @@ _OF_CODE = {
     FindingCode.CERTIFICATE_UNKNOWN_AUTHORITY: (_ISSUER, _NAMES),
     FindingCode.CERTIFICATE_SELF_SIGNED: (_FINGERPRINT,),
     FindingCode.CERTIFICATE_CHANGED: (_FINGERPRINT, _ISSUER),
+    FindingCode.CERTIFICATE_INTERCEPTED: (_PRODUCT, _ISSUER),
+    FindingCode.ADDRESS_NOT_LISTED: (_SEEN,),
+    FindingCode.ADDRESS_ON_BLOCKLIST: (_SEEN,),
+    FindingCode.ADDRESS_WITHOUT_NAME: (_SEEN,),
     FindingCode.CERTIFICATE_OTHER: (_NAMES, _ISSUER, _END),
     FindingCode.NO_MECHANISM: (_OFFERED,),
 }
 
+_READING = frozenset({"110", "143", "993", "995"})
+_READING_PORT = gettext_noop("Port %(port)s is for reading mail; sending goes through 465 or 587.")
+_WEB = frozenset({"80", "443"})
+_WEB_PORT = gettext_noop("Port %(port)s is for websites; sending mail goes through 465 or 587.")
 _PORT_25 = gettext_noop("Many networks let nothing out on port 25: try 587 with TLS, or 465 with SSL.")
 _AT_PROVIDER = {
     (FindingCode.AUTH_REFUSED, Provider.GOOGLE): gettext_noop(
@@ -74,14 +90,14 @@ _AT_PROVIDER = {
     (FindingCode.ADDRESS_NOT_LISTED, Provider.MICROSOFT): gettext_noop(
         "In the Exchange admin center: Mail flow, Connectors, one from your organization’s email server."
     ),
-    (FindingCode.TOO_MANY_CONNECTIONS, Provider.MICROSOFT): gettext_noop(
-        "Microsoft 365 allows 3 sessions at a time."
-    ),
-    (FindingCode.RATE_LIMITED, Provider.GOOGLE): gettext_noop(
+    (FindingCode.DAILY_LIMIT, Provider.GOOGLE): gettext_noop(
         "Google allows about 2,000 messages a day and account, Google’s relay 10,000."
     ),
+    (FindingCode.DAILY_LIMIT, Provider.MICROSOFT): gettext_noop(
+        "Microsoft 365 allows 10,000 recipients a day."
+    ),
     (FindingCode.RATE_LIMITED, Provider.MICROSOFT): gettext_noop(
-        "Microsoft 365 allows 30 messages a minute and 10,000 recipients a day."
+        "Microsoft 365 allows 30 messages a minute."
     ),
 }
 
@@ -93,11 +109,20 @@ def provider_of(host: str) -> Provider | None:
 
 def behind_why(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
     """Message ids that go behind `why`; some have facts in them that are not there."""
-    return (*_OF_CODE.get(code, ()), *((_SAID,) if facts.get("said") else ()))
+    speaks = _SPEAKS.get(facts.get("speaks", "")) if code is FindingCode.NOT_SMTP else None
+    return (*_OF_CODE.get(code, ()), *((speaks,) if speaks else ()), *((_SAID,) if facts.get("said") else ()))
 
 
 def behind_remedy(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
     """Message ids that go behind `remedy`."""
     provider = provider_of(facts.get("host", ""))
     own = None if provider is None else _AT_PROVIDER.get((code, provider))
-    return (*((_PORT_25,) if "port_25" in facts else ()), *((own,) if own else ()))
+    return (*_about_port(code, facts), *((own,) if own else ()))
+
+
+def _about_port(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
+    """What the port that was typed tells by itself."""
+    if code is not FindingCode.ADDRESS_NOT_PERMITTED:
+        return (_PORT_25,) if "port_25" in facts else ()
+    reading = facts.get("port") in _READING
+    return (_READING_PORT,) if reading else (_WEB_PORT,) if facts.get("port") in _WEB else ()

@@ -121,6 +121,17 @@ ENCRYPTION = {
             "fingerprint under “Pinned certificate” (Advanced); if not, change nothing and tell them."
         ),
     ),
+    FindingCode.CERTIFICATE_INTERCEPTED: Text(
+        gettext_noop("Something between here and %(host)s shows its own certificate"),
+        gettext_noop(
+            "An antivirus program, a firewall or a proxy on this installation’s network opens the encrypted "
+            "exchange to look inside. Neither login nor password was sent."
+        ),
+        gettext_noop(
+            "Whoever runs this installation should exempt %(host)s, port %(port)s, from that inspection. If "
+            "nobody knows of one, do not go on: somebody may be listening."
+        ),
+    ),
     FindingCode.CERTIFICATE_OTHER: Text(
         gettext_noop("The certificate of %(host)s cannot be trusted"),
         gettext_noop(

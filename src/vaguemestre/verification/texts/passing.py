@@ -19,6 +19,17 @@ PASSING = {
             "this account to send as %(sender)s."
         ),
     ),
+    FindingCode.SENDER_DOMAIN_UNKNOWN: Text(
+        gettext_noop("The domain of %(sender)s is not found"),
+        gettext_noop(
+            "The server looked up the part behind the @ in the internet’s directory of names (DNS), and it "
+            "is not there, or has no mail server."
+        ),
+        gettext_noop(
+            "Check “Sender email” letter by letter. If it is right, whoever looks after that domain name has "
+            "to publish it: an MX record, or at least an address."
+        ),
+    ),
     FindingCode.SENDER_NEEDS_SMTPUTF8: Text(
         gettext_noop("%(host)s does not take the address %(sender)s"),
         gettext_noop(
@@ -60,6 +71,28 @@ PASSING = {
             "them to let these addresses in. Then verify again."
         ),
     ),
+    FindingCode.ADDRESS_ON_BLOCKLIST: Text(
+        gettext_noop("%(host)s finds our address on a blocklist"),
+        gettext_noop(
+            "There are public lists of addresses that spam came from, and ours, or that of a whole network, "
+            "is on one. Your login has nothing to do with it."
+        ),
+        gettext_noop(
+            "The server’s answer mostly names the list: whoever runs this installation asks there to be "
+            "removed, after looking for the cause. Many servers check no list on port 587 or 465."
+        ),
+    ),
+    FindingCode.ADDRESS_WITHOUT_NAME: Text(
+        gettext_noop("%(host)s wants our address to have a name"),
+        gettext_noop(
+            "Addresses of mail servers have a name in the internet’s directory (reverse DNS, PTR) that leads "
+            "back to them. Ours has none, or another."
+        ),
+        gettext_noop(
+            "Whoever runs this installation asks its hosting or internet provider to set the reverse DNS of "
+            "the address. Ports 587 and 465, with a login, seldom ask for it."
+        ),
+    ),
     FindingCode.RELAY_DENIED: Text(
         gettext_noop("%(host)s does not carry our mail to others"),
         gettext_noop(
@@ -82,10 +115,33 @@ PASSING = {
             "Verify again in a minute. If it comes back, put a smaller number in “Sessions at once” (Limits)."
         ),
     ),
+    FindingCode.MICROSOFT_TOO_MANY_CONNECTIONS: Text(
+        gettext_noop("This mailbox has too many sessions open at Microsoft"),
+        gettext_noop(
+            "Microsoft 365 allows 3 at the same time for a mailbox, and they are taken, by Vaguemestre or by "
+            "another program."
+        ),
+        gettext_noop(
+            "Put 3 or less in “Sessions at once” (Limits), less if other programs use the mailbox too. Then "
+            "verify again in a minute."
+        ),
+    ),
+    FindingCode.DAILY_LIMIT: Text(
+        gettext_noop("The account has sent all it may at %(host)s today"),
+        gettext_noop(
+            "The provider counts messages or recipients over a day, and the count is used up. Your settings "
+            "are right."
+        ),
+        gettext_noop(
+            "Wait: no message is lost meanwhile, and it clears within 24 hours. If it happens often, enter "
+            "the provider’s figure under “Limits”, or ask for a higher one."
+        ),
+    ),
     FindingCode.RATE_LIMITED: Text(
         gettext_noop("The account has reached a limit of %(host)s"),
         gettext_noop(
-            "The provider counts messages or logins over an hour or a day, and the count is used up for now."
+            "The provider counts messages or logins over a minute or an hour, and the count is used up for "
+            "now."
         ),
         gettext_noop(
             "Wait: it clears by itself, and no message is lost meanwhile. If it happens often, enter the "

@@ -40,6 +40,33 @@ SIGNING_IN = {
             "settings."
         ),
     ),
+    FindingCode.LOGIN_WITHOUT_DOMAIN: Text(
+        gettext_noop("The login “%(login)s” is not a complete address"),
+        gettext_noop("The server refused it, and most providers want the whole address as login."),
+        gettext_noop(
+            "Try %(sender)s under “SMTP login”, if that is the account. If it is refused as well, type the "
+            "password again."
+        ),
+    ),
+    FindingCode.PASSWORD_BLANK_EDGE: Text(
+        gettext_noop("The password begins or ends with a blank"),
+        gettext_noop(
+            "%(host)s refuses the login or the password. A password that was copied often brings a blank or "
+            "a line break along, which nobody sees."
+        ),
+        gettext_noop(
+            "Empty “SMTP password” and type it, or copy it again without what stands before and after it. "
+            "Then verify again."
+        ),
+    ),
+    FindingCode.APP_PASSWORD_SPACES: Text(
+        gettext_noop("The app password was typed with its spaces"),
+        gettext_noop(
+            "%(host)s refuses the login or the password. Four groups of four letters are an app password as "
+            "its page shows it: the spaces are there for reading only."
+        ),
+        gettext_noop("Type the sixteen letters under “SMTP password” without any space, and verify again."),
+    ),
     FindingCode.AUTH_TEMPORARILY_UNAVAILABLE: Text(
         gettext_noop("%(host)s cannot check the login just now"),
         gettext_noop(
@@ -51,15 +78,37 @@ SIGNING_IN = {
         ),
     ),
     FindingCode.MICROSOFT_PASSWORD_OFF: Text(
-        gettext_noop("Microsoft does not take a password for this mailbox"),
+        gettext_noop("Microsoft takes no password for sending any more"),
         gettext_noop(
-            "Signing in with a password (“authenticated SMTP”) is switched off for this mailbox or for your"
-            " whole organisation. Login and password may be right all the same."
+            "Your organisation has switched off signing in with a password (“basic authentication”), or "
+            "Microsoft did. Login and password may be right all the same: no other password will help."
+        ),
+        gettext_noop(
+            "Switch this connection to OAuth2, which takes your administrator’s consent once. Until "
+            "Microsoft ends it for good, an administrator of Exchange Online can allow passwords again."
+        ),
+    ),
+    FindingCode.MICROSOFT_TENANT_OR_MAILBOX_OFF: Text(
+        gettext_noop("Microsoft 365 lets no application send from this mailbox"),
+        gettext_noop(
+            "“Authenticated SMTP” is switched off for this mailbox or for your whole organisation. Login and "
+            "password may be right all the same."
         ),
         gettext_noop(
             "Ask your Microsoft 365 administrator to tick “Authenticated SMTP” for this mailbox: admin "
-            "center, Active users, the user, Mail, Manage email apps. The “security defaults” block it as "
-            "well. Microsoft is retiring passwords for sending: plan for OAuth2."
+            "center, Active users, the user, Mail, Manage email apps. It takes up to an hour to count. "
+            "Microsoft is retiring passwords for sending: plan for OAuth2."
+        ),
+    ),
+    FindingCode.MICROSOFT_SIGN_IN_POLICY: Text(
+        gettext_noop("A rule of your organisation at Microsoft blocks this sign-in"),
+        gettext_noop(
+            "The “security defaults” or a rule for “conditional access” forbid programs that sign in with a "
+            "password alone. Login and password may be right all the same."
+        ),
+        gettext_noop(
+            "Ask your Microsoft 365 administrator: Entra admin center, Sign-in logs, says which rule it was. "
+            "Better than an exception is OAuth2 for this connection."
         ),
     ),
     FindingCode.GOOGLE_APP_PASSWORD: Text(
@@ -71,6 +120,50 @@ SIGNING_IN = {
             "Turn on 2-Step Verification for the account, create an app password at "
             "https://myaccount.google.com/apppasswords and paste it under “SMTP password”. If that page is "
             "closed to you, ask your Google Workspace administrator."
+        ),
+    ),
+    FindingCode.OAUTH2_TOKEN_REFUSED: Text(
+        gettext_noop("%(host)s does not accept the token (OAuth2)"),
+        gettext_noop(
+            "The token was issued, and the mail server will not have it: it is for another mailbox or "
+            "organisation, or that mailbox may not send this way."
+        ),
+        gettext_noop(
+            "Check that “SMTP login” is the address of the mailbox that the consent was given for, and that "
+            "its administrator allows sending by applications. Then connect again."
+        ),
+    ),
+    FindingCode.OAUTH2_SCOPE_MISSING: Text(
+        gettext_noop("The token does not allow sending mail (OAuth2)"),
+        gettext_noop(
+            "Whoever gave the consent gave it for something else, or the application was registered without "
+            "the permission to send by SMTP."
+        ),
+        gettext_noop(
+            "Add the permission to the registered application: SMTP.SendAsApp or SMTP.Send at Microsoft, "
+            "https://mail.google.com/ at Google. Then connect again, so that the consent covers it."
+        ),
+    ),
+    FindingCode.OAUTH2_CONSENT_WITHDRAWN: Text(
+        gettext_noop("The consent for this connection is no longer valid (OAuth2)"),
+        gettext_noop(
+            "The provider issues no new token: the consent was withdrawn or has run out, or the account’s "
+            "password was changed."
+        ),
+        gettext_noop(
+            "Connect again on the connection’s page and give the consent once more, as the person whose "
+            "mailbox it is or as an administrator."
+        ),
+    ),
+    FindingCode.ACCOUNT_SUSPENDED: Text(
+        gettext_noop("The account at %(host)s may not send at the moment"),
+        gettext_noop(
+            "The provider has closed it for sending, or not opened it yet: after unusual mail from it, an "
+            "unpaid bill, or before a new account is checked."
+        ),
+        gettext_noop(
+            "Look at the provider’s console for a message, or ask its support to open the account. If mail "
+            "was sent that you do not know, change the password first."
         ),
     ),
     FindingCode.AUTH_NEEDS_TLS: Text(

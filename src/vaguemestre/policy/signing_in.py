@@ -1,0 +1,67 @@
+"""Why a server refuses to sign us in: the most telling of its words, the login and the password tell.
+
+`refused` promises a finding for every 4yz and 5yz to AUTH. A password's form explains a refusal only where
+the server names no other reason.
+"""
+
+from __future__ import annotations
+
+from vaguemestre.mail.phase import Trouble
+from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.secret import Shape
+from vaguemestre.policy import wording
+from vaguemestre.policy.dialogue import DialogueFacts
+from vaguemestre.policy.finding import FindingCode
+from vaguemestre.policy.wording import Access
+
+_SHAPES = {
+    Shape.BLANK_EDGE: FindingCode.PASSWORD_BLANK_EDGE,
+    Shape.GROUPED: FindingCode.APP_PASSWORD_SPACES,
+}
+# RFC 7628 §3.2.2 as far as servers keep to it: Google and Microsoft tell an HTTP status in place of a word.
+_SCOPE_STATUS = frozenset({"insufficient_scope", "403"})
+
+
+def refused(facts: DialogueFacts, trouble: Trouble, reply: Reply) -> FindingCode:
+    """The finding about a reply to AUTH."""
+    known = _known(reply)
+    if known is not None:
+        return known
+    if reply.transient:
+        return FindingCode.AUTH_TEMPORARILY_UNAVAILABLE
+    if reply.code in {500, 502, 503}:
+        return FindingCode.AUTH_NOT_OFFERED  # the command is unknown here, or not enabled
+    if reply.code in {504, 534}:
+        return FindingCode.NO_MECHANISM
+    return _token(trouble) if "oauth" in trouble.facts else _password(facts)
+
+
+def _known(reply: Reply) -> FindingCode | None:
+    access = wording.access(reply)
+    if access is Access.ADDRESS_NOT_LISTED:
+        return FindingCode.ADDRESS_NOT_LISTED
+    if access is Access.ENCRYPTION_REQUIRED or reply.code == 538 or wording.detail(reply) == (7, 11):
+        return FindingCode.AUTH_NEEDS_TLS
+    if wording.password_off(reply):
+        return _microsoft(reply)
+    return FindingCode.GOOGLE_APP_PASSWORD if wording.app_password_needed(reply) else None
+
+
+def _microsoft(reply: Reply) -> FindingCode:
+    if wording.sign_in_policy(reply):
+        return FindingCode.MICROSOFT_SIGN_IN_POLICY
+    off = wording.submission_disabled(reply)
+    return FindingCode.MICROSOFT_TENANT_OR_MAILBOX_OFF if off else FindingCode.MICROSOFT_PASSWORD_OFF
+
+
+def _token(trouble: Trouble) -> FindingCode:
+    narrow = trouble.facts.get("oauth_status") in _SCOPE_STATUS
+    return FindingCode.OAUTH2_SCOPE_MISSING if narrow else FindingCode.OAUTH2_TOKEN_REFUSED
+
+
+def _password(facts: DialogueFacts) -> FindingCode:
+    shape = _SHAPES.get(facts.secret_shape)
+    if shape is not None:
+        return shape
+    cut_off = facts.login.casefold() == facts.sender.local.casefold()
+    return FindingCode.LOGIN_WITHOUT_DOMAIN if cut_off else FindingCode.AUTH_REFUSED
