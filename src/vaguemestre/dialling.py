@@ -8,6 +8,7 @@ from __future__ import annotations
 from vaguemestre.egress import USUAL_PORTS, Guard, parse_networks, parse_ports
 from vaguemestre.environment import Environment
 from vaguemestre.http_transport import USUAL_HTTP_PORTS, HttpTransport
+from vaguemestre.providers.discovery import Discovery
 from vaguemestre.smtp.network import Network
 
 
@@ -25,3 +26,9 @@ def http_from(environment: Environment) -> HttpTransport:
     ports = USUAL_HTTP_PORTS if alerts is None else USUAL_HTTP_PORTS | {alerts.port}
     guard = Guard(parse_networks(environment.egress_allow), ports)
     return HttpTransport(guard, roots="" if roots is None else str(roots))
+
+
+def discovery_from(environment: Environment) -> Discovery:
+    """How this installation finds out how an address's mail is sent; web servers only where it is allowed."""
+    transport = http_from(environment) if environment.autoconfig else None
+    return Discovery(environment.resolvers, transport)

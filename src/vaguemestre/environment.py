@@ -12,16 +12,18 @@ import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import ip_address, ip_network
 from itertools import combinations
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
 
+from vaguemestre import spelling
 from vaguemestre.egress import parse_networks, parse_ports
 from vaguemestre.http_transport import Address
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 from vaguemestre.pem import has_certificates, has_key
+from vaguemestre.spelling import Network
 from vaguemestre.variables import PREFIX, unknown
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
@@ -36,8 +38,6 @@ _PRIVATE = tuple(
         "fc00::/7", "fe80::/10", "::1/128",
     )
 )  # fmt: skip
-
-type Network = IPv4Network | IPv6Network
 
 
 @dataclass(frozen=True)
@@ -76,6 +76,8 @@ class Environment:
     source_addresses: tuple[str, ...]
     language: str
     alert_url: Address | None
+    autoconfig: bool
+    resolvers: tuple[tuple[str, int], ...]
     max_message_bytes: int
     extra_roots: Path | None
     retry_delays: tuple[float, ...]
@@ -149,15 +151,31 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         source_addresses=_source_addresses(read),
         language=_language(read),
         alert_url=read.parsed(f"{PREFIX}ALERT_URL", "", _address, None, _ALERT_HINT),
+        autoconfig=read.parsed(f"{PREFIX}AUTOCONFIG", "no", spelling.yes, False, "Give yes or no."),
+        resolvers=read.parsed(
+            f"{PREFIX}RESOLVERS",
+            "",
+            spelling.resolvers,
+            (),
+            "Give IP addresses of DNS servers, such as 9.9.9.9.",
+        ),
         max_message_bytes=read.parsed(
-            f"{PREFIX}MAX_MESSAGE_BYTES", "26214400", _positive, 26214400, "Give a number of bytes above 0."
+            f"{PREFIX}MAX_MESSAGE_BYTES",
+            "26214400",
+            spelling.positive,
+            26214400,
+            "Give a number of bytes above 0.",
         ),
         extra_roots=_roots(read),
         retry_delays=read.parsed(
-            f"{PREFIX}RETRY_DELAYS", "", _seconds, (), "Give seconds separated by commas, such as 60,300,900."
+            f"{PREFIX}RETRY_DELAYS",
+            "",
+            spelling.seconds,
+            (),
+            "Give seconds separated by commas, such as 60,300,900.",
         ),
         doubt_delay=read.parsed(
-            f"{PREFIX}DOUBT_DELAY", "600", _second, 600.0, "Give a number of seconds above 0."
+            f"{PREFIX}DOUBT_DELAY", "600", spelling.second, 600.0, "Give a number of seconds above 0."
         ),
     )
     _meeting_binds(read, found)
@@ -291,7 +309,7 @@ def _trust(read: _Reader) -> tuple[Network, ...]:
     """Networks that may submit without AUTH: never wider than the private ranges."""
     hint = "Give private networks separated by commas, such as 192.168.1.0/24."
     none: tuple[Network, ...] = ()
-    networks = read.parsed(f"{PREFIX}SUBMISSION_TRUST", "", _networks, none, hint)
+    networks = read.parsed(f"{PREFIX}SUBMISSION_TRUST", "", spelling.networks, none, hint)
     if not all(map(is_private, networks)):
         read.problem(f"{PREFIX}SUBMISSION_TRUST", hint)
         return ()
@@ -304,10 +322,6 @@ def is_private(network: Network) -> bool:
         network.version == whole.version and network.subnet_of(whole)  # type: ignore[arg-type]  # the same kind
         for whole in _PRIVATE
     )
-
-
-def _networks(text: str) -> tuple[Network, ...]:
-    return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
 
 
 def _egress(read: _Reader, name: str, parse: Callable[[str, str], object]) -> str:
@@ -323,20 +337,12 @@ def _egress(read: _Reader, name: str, parse: Callable[[str, str], object]) -> st
 
 def _source_addresses(read: _Reader) -> tuple[str, ...]:
     parts = [part for part in re.split(r"[,\s]+", read.text(f"{PREFIX}SOURCE_ADDRESSES")) if part]
-    wrong = [part for part in parts if not _is_address(part)]
+    wrong = [part for part in parts if not spelling.is_address(part)]
     if wrong:
         hint = "Give IP addresses separated by commas; none is " + ", ".join(wrong) + "."
         read.problem(f"{PREFIX}SOURCE_ADDRESSES", hint)
         return ()
     return tuple(str(ip_address(part)) for part in parts)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _language(read: _Reader) -> str:
@@ -377,21 +383,3 @@ def _stored(path: Path) -> str:
         return path.read_text(errors="replace").strip()
     except OSError:
         return ""
-
-
-def _positive(text: str) -> int:
-    number = int(text)
-    if number <= 0:
-        raise ValueError(text)
-    return number
-
-
-def _second(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < 10**9:
-        raise ValueError(text)
-    return seconds
-
-
-def _seconds(text: str) -> tuple[float, ...]:
-    return tuple(_second(part) for part in text.split(",") if part.strip())

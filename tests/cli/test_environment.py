@@ -157,3 +157,18 @@ def test_files_of_the_environment_that_are_no_text_are_no_traceback(tmp_path):
     (tmp_path / "vault.key").write_bytes(b"\xff" * 40)
     assert ours(DATA_DIR=str(tmp_path)) == ["VAGUEMESTRE_VAULT_KEYS: Each key is 32 random bytes in base64."]
     assert read_environment({"VAGUEMESTRE_DATA_DIR": str(tmp_path)}).language == "en"
+
+
+def test_resolvers_are_addresses_with_a_port_of_their_own_where_said():
+    found = read_environment({"VAGUEMESTRE_RESOLVERS": "192.0.2.53, 2001:db8::53#5353"})
+    assert (found.resolvers, found.problems) == ((("192.0.2.53", 53), ("2001:db8::53", 5353)), ())
+    for wrong in ("dns.example.org", "192.0.2.53:53", "192.0.2.53#0"):
+        assert ours(RESOLVERS=wrong) == [
+            "VAGUEMESTRE_RESOLVERS: Give IP addresses of DNS servers, such as 9.9.9.9."
+        ]
+
+
+def test_a_web_server_is_asked_for_its_document_only_where_the_operator_says_yes():
+    assert read_environment({}).autoconfig is False
+    assert read_environment({"VAGUEMESTRE_AUTOCONFIG": "yes"}).autoconfig is True
+    assert ours(AUTOCONFIG="1") == ["VAGUEMESTRE_AUTOCONFIG: Give yes or no."]

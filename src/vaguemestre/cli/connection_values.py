@@ -8,6 +8,7 @@ from typing import Any
 
 from vaguemestre.cli.arguments import offer_password, password
 from vaguemestre.cli.failure import Failed
+from vaguemestre.providers.preset import preset
 
 _TEXTS = {
     "sender_email": "the address that recipients see",
@@ -30,6 +31,11 @@ _LIMITS = {
 
 def declare(parser: argparse.ArgumentParser) -> None:
     """One option for each value, the password's two ways in, and the switches."""
+    parser.add_argument(
+        "--provider",
+        metavar="KEY",
+        help="fill server, port, encryption and limits as it needs them (`vaguemestre provider list`)",
+    )
     for name, summary in _TEXTS.items():
         parser.add_argument(_option(name), help=summary)
     for name, summary in _LIMITS.items():
@@ -56,6 +62,9 @@ def typed(arguments: argparse.Namespace, *, new: bool) -> dict[str, Any]:
     if arguments.allowed_sender is not None:
         values["allowed_senders"] = [entry for entry in arguments.allowed_sender if entry]
     limits = {name: getattr(arguments, name) for name in _LIMITS if getattr(arguments, name) is not None}
+    if arguments.provider:
+        filled = preset(arguments.provider).values()
+        values, limits = filled | values, filled["limits"] | limits
     if limits:
         values["limits"] = limits
     if arguments.pinned_certificate is not None:

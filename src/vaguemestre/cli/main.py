@@ -53,6 +53,7 @@ FAMILIES: Mapping[str, Family] = {
     "setting": Family("setting", Needs.LEDGER, "list and set the instance's settings"),
     "key": Family("key", Needs.LEDGER, "API keys"),
     "connection": Family("connection", Needs.LEDGER, "connections: the accounts that mail is sent through"),
+    "provider": Family("provider", Needs.DJANGO, "providers that are known, and recognising one"),
     "stream": Family("stream", Needs.LEDGER, "streams: purposes of communication"),
     "source-address": Family("source_address", Needs.LEDGER, "the addresses for a mail server's whitelist"),
     "send": Family("send", Needs.LEDGER, "send a message"),

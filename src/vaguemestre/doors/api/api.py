@@ -14,6 +14,8 @@ from vaguemestre.doors.api import (
     connections,
     keys,
     messages,
+    provider_schemas,
+    providers,
     routes,
     schemas,
     streams,
@@ -33,7 +35,7 @@ class DocumentedApi(NinjaAPI):
     ) -> OpenAPISchema:
         """The OpenAPI document."""
         document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
-        document["components"]["schemas"] = schemas.SCHEMAS
+        document["components"]["schemas"] = schemas.SCHEMAS | provider_schemas.SCHEMAS
         return document
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  ninja's signature
@@ -54,6 +56,7 @@ api = DocumentedApi(
 for router in (
     # Before the connections: their {connection} would take the word `verify` for a name.
     verification.router,
+    providers.router,
     connections.router,
     configuration.router,
     streams.router,

@@ -6,56 +6,32 @@ line, the ledger, so that request schemas name the fields and their types and le
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
+from vaguemestre.doors.api.shapes import (
+    ANY_OBJECT,
+    COUNT,
+    FLAG,
+    ID,
+    MAYBE_COUNT,
+    MAYBE_DAY,
+    MAYBE_ID,
+    MAYBE_TEXT,
+    MAYBE_TIME,
+    TEXT,
+    TIME,
+    JsonSchema,
+)
+from vaguemestre.doors.api.shapes import array as _array
+from vaguemestre.doors.api.shapes import input_of as _input
+from vaguemestre.doors.api.shapes import object_of as _object
+from vaguemestre.doors.api.shapes import one_of as _one_of
+from vaguemestre.doors.api.shapes import page as _page
+from vaguemestre.doors.api.shapes import ref as _ref
 from vaguemestre.mail.manner import Manner
 from vaguemestre.policy.lane_outlook import LaneCode
 from vaguemestre.policy.outlook import OutlookCode
 from vaguemestre.policy.whitelist import Standing
 
-type JsonSchema = dict[str, Any]
-
-TEXT: JsonSchema = {"type": "string"}
-FLAG: JsonSchema = {"type": "boolean"}
-COUNT: JsonSchema = {"type": "integer"}
-MAYBE_TEXT: JsonSchema = {"type": ["string", "null"]}
-MAYBE_COUNT: JsonSchema = {"type": ["integer", "null"]}
-ID: JsonSchema = {"type": "string", "format": "uuid"}
-MAYBE_ID: JsonSchema = {"type": ["string", "null"], "format": "uuid"}
-TIME: JsonSchema = {"type": "string", "format": "date-time"}
-MAYBE_DAY: JsonSchema = {"type": ["string", "null"], "format": "date"}
-MAYBE_TIME: JsonSchema = {"type": ["string", "null"], "format": "date-time"}
-ANY_OBJECT: JsonSchema = {"type": "object"}
 STATES = ["queued", "claimed", "held", "in_doubt", "accepted", "refused", "expired", "cancelled"]
-
-
-def _ref(name: str) -> JsonSchema:
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def _array(items: JsonSchema, **more: Any) -> JsonSchema:
-    return {"type": "array", "items": items, **more}
-
-
-def _one_of(*values: str) -> JsonSchema:
-    return {"type": "string", "enum": list(values)}
-
-
-def _object(fields: Mapping[str, JsonSchema], *, optional: tuple[str, ...] = ()) -> JsonSchema:
-    required = [name for name in fields if name not in optional]
-    return {"type": "object", "properties": dict(fields), "required": required}
-
-
-def _input(fields: Mapping[str, JsonSchema], *required: str) -> JsonSchema:
-    """A body that is posted: no other fields."""
-    schema: JsonSchema = {"type": "object", "properties": dict(fields), "additionalProperties": False}
-    return schema | ({"required": list(required)} if required else {})
-
-
-def _page(name: str) -> JsonSchema:
-    return _object({"items": _array(_ref(name)), "next": MAYBE_TEXT})
-
 
 LIMITS = dict.fromkeys(("max_sessions", "per_minute", "per_day", "max_recipients"), MAYBE_COUNT)
 _CONNECTION_INPUT: dict[str, JsonSchema] = {

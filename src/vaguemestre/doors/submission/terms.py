@@ -12,7 +12,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from vaguemestre.doors.submission.limits import Limits
-from vaguemestre.environment import Network
+from vaguemestre.spelling import Network
 
 
 @dataclass(frozen=True)

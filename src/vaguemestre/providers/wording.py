@@ -1,0 +1,74 @@
+"""What is said about providers: why one is proposed, what it allows, its hints; in the reader's language."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django.utils import translation
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
+
+from vaguemestre.providers.preset import Hint, Preset, Server
+from vaguemestre.providers.recognition import Proposal, Why
+
+_WHY = {
+    Why.DOMAIN: gettext_noop("because mailboxes at %(evidence)s are kept by %(provider)s"),
+    Why.MX: gettext_noop("because the mail of this domain is received by %(provider)s (%(evidence)s)"),
+    Why.SRV: gettext_noop("because the domain publishes it for mail programs (%(evidence)s)"),
+    Why.AUTOCONFIG: gettext_noop(
+        "because the domain’s own document for mail programs says so (%(evidence)s)"
+    ),
+}
+
+
+def why_text(proposal: Proposal) -> str:
+    """What a proposal rests on, as the end of a sentence."""
+    provider = proposal.preset.label if proposal.preset else proposal.server.host
+    return _(_WHY[proposal.why]) % {"evidence": proposal.evidence, "provider": provider}
+
+
+def hint_text(hint: Hint | None) -> str:
+    """A hint of the data."""
+    return "" if hint is None else hint.text(translation.get_language() or "en")
+
+
+def preset_resource(preset: Preset) -> dict[str, Any]:
+    """A provider as API, command line and console show it."""
+    return {
+        "key": preset.key,
+        "label": preset.label,
+        "countries": list(preset.countries),
+        **_server(preset.server),
+        "servers": [_server(server) for server in preset.servers],
+        "auth": [kind.value for kind in preset.auth],
+        "login_hint": hint_text(preset.login),
+        "password_hint": hint_text(preset.password),
+        "note": hint_text(preset.note),
+        "docs_url": preset.docs,
+        "limits": dict(preset.limits),
+        "spf_include": preset.spf_include,
+        "dkim_selectors": list(preset.dkim_selectors),
+        "checked_on": preset.checked_on.isoformat(),
+        "source": preset.source,
+    }
+
+
+def proposal_resource(proposal: Proposal | None) -> dict[str, Any]:
+    """What was recognised: the settings, why, and the provider where it is known."""
+    if proposal is None:
+        return {"found": False, "why": None, "text": "", "evidence": "", "provider": None} | dict.fromkeys(
+            ("host", "port", "encryption", "login")
+        )
+    return {
+        "found": True,
+        "why": proposal.why.value,
+        "text": why_text(proposal),
+        "evidence": proposal.evidence,
+        "provider": preset_resource(proposal.preset) if proposal.preset else None,
+        **_server(proposal.server),
+        "login": proposal.login.value if proposal.login else None,
+    }
+
+
+def _server(server: Server) -> dict[str, Any]:
+    return {"host": server.host, "port": server.port, "encryption": server.encryption.value}
