@@ -382,3 +382,27 @@ def test_a_failed_verification_is_told_in_words_with_the_connection(api):
     (told,) = api.get(f"/connections/{office.uid}").json()["verification"]["findings"]
     assert told["code"] == "auth_refused"
     assert all(told[name] for name in ("what", "why", "remedy"))
+
+
+def test_what_a_connections_server_saw_is_listed_with_its_standing(api, office):
+    api.put("/source-addresses", {"items": [{"address": "203.0.113.1", "valid_until": "2999-12-31"}]})
+    verifications.keep(
+        "f", office, ok=True, steps=[], findings=[], seen_address="203.0.113.9", now=timezone.now()
+    )
+    shown = api.get("/source-addresses").json()
+    assert shown["items"][0]["valid_until"] == "2999-12-31"
+    (seen,) = shown["sightings"]
+    assert (seen["connection"], seen["address"], seen["standing"]) == (
+        str(office.uid),
+        "203.0.113.9",
+        "unlisted",
+    )
+
+
+def test_source_addresses_are_exported_in_the_form_that_is_asked_for(api):
+    api.put("/source-addresses", {"items": [{"address": "203.0.113.1"}]})
+    assert api.get("/source-addresses/export").json() == {"format": "plain", "text": "203.0.113.1"}
+    spf = api.get("/source-addresses/export", query={"format": "spf"}).json()
+    assert spf == {"format": "spf", "text": "ip4:203.0.113.1"}
+    wrong = api.get("/source-addresses/export", query={"format": "bind"})
+    assert (wrong.status_code, fields_of(wrong)) == (422, ["format"])

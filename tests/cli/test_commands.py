@@ -286,3 +286,21 @@ def test_i11_a_subject_that_steers_a_terminal_is_shown_inert(command, tmp_path):
     for shown in (command("message", "list"), command("message", "show", sent.json["id"])):
         assert not set(shown.output) & {"\x1b", "\x07", "\u202e"}
         assert "]0;x" in shown.output
+
+
+def test_an_announced_address_keeps_its_days_and_the_list_is_exported(command):
+    command("source-address", "set", "192.0.2.7")
+    said = command("source-address", "announce", "192.0.2.8", "--from", "2999-01-01", "--label", "Lyon")
+    assert said.output == "192.0.2.7\n192.0.2.8  from 2999-01-01\n"
+    assert command("source-address", "announce", "192.0.2.7", "--until", "tomorrow").refusals == [
+        "items[0].valid_until: Write the day like 2026-12-31."
+    ]
+    said = command("source-address", "announce", "192.0.2.7", "--until", "2998-12-31", "--json")
+    assert [item["valid_until"] for item in said.json["items"]] == ["2998-12-31", None]
+    assert command("source-address", "export").output == "192.0.2.7\n"
+    assert "mynetworks = " in command("source-address", "export", "postfix").output
+    assert command("source-address", "export", "spf", "--json").json == {
+        "format": "spf",
+        "text": "ip4:192.0.2.7",
+    }
+    assert command("source-address", "seen").output == "None.\n"

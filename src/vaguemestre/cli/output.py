@@ -6,7 +6,7 @@ import argparse
 import json
 import re
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 # Control characters but the line feed, and marks that turn the direction of writing.
@@ -69,7 +69,7 @@ def _cell(value: object) -> str:
 
 def _plain(value: object) -> str:
     match value:
-        case datetime():
+        case date():  # a datetime is one
             return value.isoformat()
         case UUID():
             return str(value)

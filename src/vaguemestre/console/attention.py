@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from django.http import HttpRequest
 from django.utils import timezone
 
-from vaguemestre.ledger import backups, messages
+from vaguemestre.ledger import backups, messages, sightings
 from vaguemestre.ledger.backups import Pair
-from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.models import Connection, Sighting
 
 
 @dataclass(frozen=True)
@@ -21,15 +21,17 @@ class Attention:
         in_doubt: deliveries that nobody will try again unless a person says so.
         locked: connections that send nothing until a person mends them.
         backups: connections out of order for which another one stands in.
+        unlisted: addresses that servers saw and that are not on the published list.
     """
 
     held: int
     in_doubt: int
     locked: tuple[Connection, ...]
     backups: tuple[Pair, ...]
+    unlisted: tuple[Sighting, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.held or self.in_doubt or self.locked or self.backups)
+        return bool(self.held or self.in_doubt or self.locked or self.backups or self.unlisted)
 
 
 def attention(request: HttpRequest) -> dict[str, object]:
@@ -39,5 +41,6 @@ def attention(request: HttpRequest) -> dict[str, object]:
         return {}
     waiting = messages.waiting_for_people()
     locked = tuple(Connection.objects.filter(active=True, health="locked").order_by("name_key"))
-    standing_in = tuple(backups.in_use(timezone.now()))
-    return {"attention": Attention(waiting["held"], waiting["in_doubt"], locked, standing_in)}
+    now = timezone.now()
+    standing_in, unlisted = tuple(backups.in_use(now)), tuple(sightings.unlisted(now))
+    return {"attention": Attention(waiting["held"], waiting["in_doubt"], locked, standing_in, unlisted)}

@@ -19,6 +19,7 @@ from vaguemestre.ledger.models import Instance, Sighting, SourceAddress, Verific
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import display_name
+from vaguemestre.policy.export import Form, exported
 
 MOST = 100
 FIELDS = ("address", "label", "valid_from", "valid_until")
@@ -58,7 +59,9 @@ def _sightings(seen: Iterable[Sighting]) -> list[dict[str, Any]]:
     entries, today = sightings.entries(), timezone.now().date()
     return [
         {
+            "id": one.pk,
             "connection": str(one.connection.uid),
+            "connection_name": one.connection.name,
             "address": one.address,
             "standing": sightings.standing_of(one, entries, today).value,
             "first_seen_at": one.first_seen_at,
@@ -66,6 +69,33 @@ def _sightings(seen: Iterable[Sighting]) -> list[dict[str, Any]]:
         }
         for one in seen
     ]
+
+
+def export(form: str, today: date) -> dict[str, str]:
+    """The list in that form, as of that day.
+
+    Raises:
+        Refusal: there is no such form.
+    """
+    if form not in {*Form}:
+        message = f"Choose one of {', '.join(Form)}."
+        raise Refusal(Invalid("format", "form_unknown", message))
+    return {"format": form, "text": exported(Form(form), sightings.entries(), today)}
+
+
+def announce(address: str, changes: Mapping[str, object], actor: str, now: datetime) -> list[SourceAddress]:
+    """Give an address of the list other days or another label, or add it with them.
+
+    Raises:
+        Refusal: as `replace` does.
+    """
+    items: list[dict[str, object]] = [{name: getattr(row, name) for name in FIELDS} for row in listed()]
+    named = next((item for item in items if item["address"] == address), None)
+    if named is None:
+        named = {"address": address}
+        items.append(named)
+    named.update(changes)
+    return replace(items, actor, now)
 
 
 def replace(items: Iterable[Mapping[str, object]], actor: str, now: datetime) -> list[SourceAddress]:

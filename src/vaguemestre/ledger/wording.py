@@ -232,6 +232,8 @@ _REFUSALS = {
     "backup_itself": gettext_noop("A connection cannot stand in for itself."),
     "limit_range": gettext_noop("A limit is a whole number above 0, or empty for none."),
     "ip_syntax": gettext_noop("This is not an IP address."),
+    "day_syntax": gettext_noop("Write the day like 2026-12-31."),
+    "days_order": gettext_noop("The last day lies before the first."),
     "address_twice": gettext_noop("This address is in the list twice."),
     "certificate_syntax": gettext_noop("Give a SHA-256 fingerprint or a certificate in PEM."),
     "connection_unknown": gettext_noop("There is no such connection any more."),

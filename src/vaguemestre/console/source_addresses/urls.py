@@ -10,4 +10,6 @@ app_name = "source_addresses"
 urlpatterns = [
     path("", views.index, name="index"),
     path("edit/", views.edit, name="edit"),
+    path("export/<slug:form>/", views.export, name="export"),
+    path("forget/<int:number>/", views.forget, name="forget"),
 ]

@@ -9,6 +9,7 @@ from ninja import Router
 from vaguemestre.doors.api.auth import actor
 from vaguemestre.doors.api.body import posted
 from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.schemas import EXPORT_FORM
 from vaguemestre.doors.api.typed import known_only, objects, text
 from vaguemestre.ledger import instance, source_addresses
 
@@ -35,6 +36,19 @@ def change_settings(request: HttpRequest) -> Answer:
 def get_source_addresses(_request: HttpRequest) -> Answer:
     """The addresses that mail leaves from, and those that servers saw."""
     return Answer(source_addresses.resource())
+
+
+@endpoint(
+    router.get,
+    "/source-addresses/export",
+    "exportSourceAddresses",
+    scopes=CONNECTIONS,
+    gives="SourceAddressExport",
+    documented={"parameters": [EXPORT_FORM]},
+)
+def export_source_addresses(request: HttpRequest) -> Answer:
+    """The list of today, in the form that its reader wants."""
+    return Answer(source_addresses.export(request.GET.get("format", "plain"), timezone.now().date()))
 
 
 @endpoint(

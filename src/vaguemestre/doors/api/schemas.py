@@ -27,6 +27,7 @@ from vaguemestre.doors.api.shapes import one_of as _one_of
 from vaguemestre.doors.api.shapes import page as _page
 from vaguemestre.doors.api.shapes import ref as _ref
 from vaguemestre.mail.manner import Manner
+from vaguemestre.policy.export import Form
 from vaguemestre.policy.lane_outlook import LaneCode
 from vaguemestre.policy.outlook import OutlookCode
 from vaguemestre.policy.whitelist import Standing
@@ -262,9 +263,12 @@ SCHEMAS: dict[str, JsonSchema] = {
             "sightings": _array(_ref("Sighting")),
         }
     ),
+    "SourceAddressExport": _object({"format": _one_of(*Form), "text": TEXT}),
     "Sighting": _object(
         {
+            "id": COUNT,
             "connection": ID,
+            "connection_name": TEXT,
             "address": TEXT,
             "standing": _one_of(*Standing),
             "first_seen_at": TIME,
@@ -311,6 +315,13 @@ SCHEMAS: dict[str, JsonSchema] = {
     "CreatedKey": _object(_KEY | {"key": TEXT}),
 }
 
+EXPORT_FORM: JsonSchema = {
+    "in": "query",
+    "name": "format",
+    "description": "In whose words.",
+    "required": False,
+    "schema": {**_one_of(*Form), "default": "plain"},
+}
 IDEMPOTENCY_KEY: JsonSchema = {
     "in": "header",
     "name": "Idempotency-Key",

@@ -1,6 +1,6 @@
-// Buttons that copy: `data-copy` names the element whose `data-line` parts are copied, one a line.
+// Buttons that copy: `data-copy` names the element whose `data-line` parts are copied, one a line; all of a `pre`.
 function textOf(source) {
-  const lines = source.matches("[data-line]") ? [source] : [...source.querySelectorAll("[data-line]")];
+  const lines = source.matches("pre, [data-line]") ? [source] : [...source.querySelectorAll("[data-line]")];
   return lines.map((line) => line.textContent.trim()).join("\n");
 }
 
