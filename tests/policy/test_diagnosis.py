@@ -53,6 +53,7 @@ GOLDEN = [
     ("u03", Trouble(Phase.CONNECT, Cause.CONNECTION_REFUSED), "refused", "you"),
     ("u04", Trouble(Phase.CONNECT, Cause.TIMEOUT), "no_answer", "operator"),
     ("u04", Trouble(Phase.CONNECT, Cause.UNREACHABLE), "no_answer", "operator"),
+    ("u04", Trouble(Phase.CONNECT, Cause.SOURCE_ADDRESS), "source_address_unusable", "operator"),
     ("l11", Trouble(Phase.CONNECT, Cause.NOT_PERMITTED), "address_not_permitted", "operator"),
     ("l11", Trouble(Phase.RESOLVE, Cause.NOT_PERMITTED), "address_not_permitted", "operator"),
     ("u05", Trouble(Phase.GREETING, Cause.LOST), "connection_lost", "provider"),

@@ -25,6 +25,7 @@ def said(phase, line, **facts):
         (happened(Phase.RESOLVE, Cause.TIMEOUT), 5, Why.LOOKUP_FAILED),
         (happened(Phase.CONNECT, Cause.CONNECTION_REFUSED), 5, Why.CONNECTION_REFUSED),
         (happened(Phase.CONNECT, Cause.TIMEOUT), 5, Why.NO_ANSWER),
+        (happened(Phase.CONNECT, Cause.SOURCE_ADDRESS), 5, Why.SOURCE_ADDRESS),
         (happened(Phase.CONNECT, Cause.LOST), 5, Why.SERVER_UNAVAILABLE),
         (happened(Phase.GREETING, Cause.NOT_SMTP), 5, Why.NOT_SMTP),
         (happened(Phase.GREETING, Cause.TLS_EXPECTED), 5, Why.TLS_EXPECTED),

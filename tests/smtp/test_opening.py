@@ -114,11 +114,13 @@ async def test_the_source_address_is_bound(network):
         session = await open_session(hop_to(sink, source_address="127.0.0.9"), network, SHORT)
         assert session.seen_address == "127.0.0.9"
         await session.quit()
-        trouble = await failure(hop_to(sink, source_address="192.0.2.1"), network)
-        assert (trouble.phase, trouble.cause) == (Phase.CONNECT, Cause.UNREACHABLE)
-        for wrong in ("::1", "no address"):
+        for wrong in ("192.0.2.1", "::1"):
             trouble = await failure(hop_to(sink, source_address=wrong), network)
-            assert (trouble.phase, trouble.cause) == (Phase.CONNECT, Cause.UNREACHABLE)
+            assert (trouble.phase, trouble.cause) == (Phase.CONNECT, Cause.SOURCE_ADDRESS)
+            assert trouble.facts["source_address"] == wrong
+        assert sink.sessions == 1
+        trouble = await failure(hop_to(sink, source_address="no address"), network)
+        assert (trouble.phase, trouble.cause) == (Phase.CONNECT, Cause.UNREACHABLE)
 
 
 # U05-U11

@@ -114,6 +114,19 @@ def test_no_answer(network):
         decisive(outcome(draft_to(server), network, timeouts=QUICK), FindingCode.NO_ANSWER)
 
 
+def test_a_local_address_that_this_machine_does_not_have(network):
+    with SinkServer().in_thread() as sink:
+        found = outcome(draft_to(sink, source_address="192.0.2.9"), network)
+        finding = decisive(found, FindingCode.SOURCE_ADDRESS_UNUSABLE)
+        assert finding.facts["source_address"] == "192.0.2.9"
+        assert sink.sessions == 0
+
+
+def test_the_local_address_that_a_connection_is_bound_to_is_what_its_server_sees(network):
+    with SinkServer().in_thread() as sink:
+        assert outcome(draft_to(sink, source_address="127.0.0.2"), network).seen_address == "127.0.0.2"
+
+
 def test_a_server_that_says_nothing(network):
     decisive(scripted("@close", network), FindingCode.SILENT)
 

@@ -34,6 +34,7 @@ TARGET = {
 }
 FURTHER = {
     FindingCode.ADDRESS_NOT_PERMITTED: {"host": "mail.example.net", "port": "587"},
+    FindingCode.SOURCE_ADDRESS_UNUSABLE: TARGET | {"source_address": "192.0.2.9"},
     FindingCode.CERTIFICATE_EXPIRES_SOON: {
         "host": "mail.example.net",
         "expires_at": "2026-12-01T12:00:00+00:00",

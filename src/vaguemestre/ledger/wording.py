@@ -71,6 +71,7 @@ _WHYS = {
     "lookup_failed": gettext_noop("The server's name cannot be looked up for now (DNS)."),
     "connection_refused": gettext_noop("Nothing answers on that port of the server."),
     "no_answer": gettext_noop("The server does not answer."),
+    "source_address": gettext_noop("The server cannot be dialled from the local address that is set."),
     "not_smtp": gettext_noop("What answers there is not an SMTP server; check server and port."),
     "turned_away": gettext_noop("The server turns us away before it takes any mail."),
     "no_dialogue": gettext_noop("The server was reached, and the dialogue broke before it began."),

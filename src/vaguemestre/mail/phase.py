@@ -45,6 +45,7 @@ class Cause(StrEnum):
     NOT_PERMITTED = "not_permitted"  # our own guard (L10); nothing was dialled
     CONNECTION_REFUSED = "connection_refused"
     UNREACHABLE = "unreachable"
+    SOURCE_ADDRESS = "source_address"  # this machine cannot dial that server from the address that is set
     NOT_SMTP = "not_smtp"  # the greeting is another protocol's
     TLS_FAILED = "tls_failed"  # a handshake that failed otherwise than below
     TLS_NOT_SPOKEN = "tls_not_spoken"  # the answer to a handshake was not TLS

@@ -113,6 +113,7 @@ _PLAIN = {
     Cause.LOOKUP_FAILED: FindingCode.LOOKUP_FAILED,
     Cause.CONNECTION_REFUSED: FindingCode.REFUSED,
     Cause.UNREACHABLE: FindingCode.NO_ANSWER,
+    Cause.SOURCE_ADDRESS: FindingCode.SOURCE_ADDRESS_UNUSABLE,
     Cause.NOT_SMTP: FindingCode.NOT_SMTP,
     Cause.TLS_EXPECTED: FindingCode.STARTTLS_ON_SSL_PORT,
     Cause.TLS_FAILED: FindingCode.TLS_FAILED,

@@ -41,6 +41,7 @@ class FindingCode(StrEnum):
     ADDRESS_NOT_PERMITTED = "address_not_permitted"
     REFUSED = "refused"
     NO_ANSWER = "no_answer"
+    SOURCE_ADDRESS_UNUSABLE = "source_address_unusable"
     SILENT = "silent"
     NOT_SMTP = "not_smtp"
     GREETING_BUSY = "greeting_busy"
@@ -165,6 +166,7 @@ _OTHERS = {
     FindingCode.ADDRESS_WITHOUT_NAME: Who.OPERATOR,
     FindingCode.ADDRESS_NOT_PERMITTED: Who.OPERATOR,
     FindingCode.NO_ANSWER: Who.OPERATOR,
+    FindingCode.SOURCE_ADDRESS_UNUSABLE: Who.OPERATOR,
     FindingCode.INTERRUPTED: Who.OPERATOR,
 }
 

@@ -62,6 +62,7 @@ class Why(StrEnum):
     LOOKUP_FAILED = "lookup_failed"
     CONNECTION_REFUSED = "connection_refused"
     NO_ANSWER = "no_answer"
+    SOURCE_ADDRESS = "source_address"
     NOT_SMTP = "not_smtp"
     TURNED_AWAY = "turned_away"  # at the greeting or at EHLO
     NO_DIALOGUE = "no_dialogue"  # reached, and lost, late or malformed before there was one

@@ -67,6 +67,7 @@ _UNREACHED = frozenset(
         Cause.NOT_PERMITTED,
         Cause.CONNECTION_REFUSED,
         Cause.UNREACHABLE,
+        Cause.SOURCE_ADDRESS,
         Cause.NOT_SMTP,
     }
 )

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import ipaddress
 import re
 import ssl
@@ -148,11 +149,19 @@ class Network:
 
 
 # The cause that says most about what to do comes first.
-_TELLING = (Cause.CONNECTION_REFUSED, Cause.LOST, Cause.TIMEOUT, Cause.UNREACHABLE)
+_TELLING = (
+    Cause.CONNECTION_REFUSED,
+    Cause.LOST,
+    Cause.TIMEOUT,
+    Cause.SOURCE_ADDRESS,
+    Cause.UNREACHABLE,
+)
 
 
 def _dial_cause(error: Exception) -> Cause:
     match error:
+        case _SourceUnusable():
+            return Cause.SOURCE_ADDRESS
         case ConnectionRefusedError():
             return Cause.CONNECTION_REFUSED
         case ConnectionResetError() | ConnectionAbortedError():
@@ -163,15 +172,24 @@ def _dial_cause(error: Exception) -> Cause:
             return Cause.UNREACHABLE
 
 
+class _SourceUnusable(OSError):
+    """The local address that was asked for is not this machine's, or of the other family."""
+
+
 async def _connect(address: IPAddress, port: int, source: str) -> Link:
     local = None
     if source:
         if ipaddress.ip_address(source).version != address.version:
-            raise OSError("no route from this source address")
+            raise _SourceUnusable
         local = (source, 0)
-    _, link = await asyncio.get_running_loop().create_connection(
-        lambda: Link((str(address), port)), str(address), port, local_addr=local
-    )
+    try:
+        _, link = await asyncio.get_running_loop().create_connection(
+            lambda: Link((str(address), port)), str(address), port, local_addr=local
+        )
+    except OSError as error:
+        if source and error.errno == errno.EADDRNOTAVAIL:
+            raise _SourceUnusable from None
+        raise
     return link
 
 

@@ -115,6 +115,8 @@ async def _reach(session: Session) -> None:
 def _unreached(session: Session, step: Step, cause: Cause) -> SessionFailed:
     session.record(step)
     facts = {"addresses": step.detail} if step.detail else {}
+    if cause is Cause.SOURCE_ADDRESS:
+        facts["source_address"] = session.hop.source_address
     return session.failed(session.trouble(step.phase, cause, None, facts))
 
 

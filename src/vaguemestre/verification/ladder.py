@@ -72,6 +72,7 @@ _BY_CAUSE = {
     Cause.NOT_PERMITTED: _NOT_PERMITTED,
     Cause.CONNECTION_REFUSED: gettext_noop("Connection refused, port %(port)s"),
     Cause.UNREACHABLE: _NOT_REACHED,
+    Cause.SOURCE_ADDRESS: gettext_noop("No way out from the local address"),
     Cause.NOT_SMTP: gettext_noop("It does not speak SMTP"),
     Cause.TLS_EXPECTED: gettext_noop("It wants encryption at once"),
     Cause.NO_MECHANISM: gettext_noop("No common way to sign in"),

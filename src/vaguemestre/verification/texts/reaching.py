@@ -67,6 +67,17 @@ REACHING = {
             " of the page “Source IP addresses (whitelist)”."
         ),
     ),
+    FindingCode.SOURCE_ADDRESS_UNUSABLE: Text(
+        gettext_noop("%(host)s cannot be dialled from %(source_address)s"),
+        gettext_noop(
+            "The connection is told to leave from that local address. Either this machine does not have it, "
+            "or the server has no address of the same family, IPv4 or IPv6."
+        ),
+        gettext_noop(
+            "Under “Advanced”, empty “Local IP address”, or give one that the machine has; whoever runs this "
+            "installation knows which."
+        ),
+    ),
     FindingCode.SILENT: Text(
         gettext_noop("%(host)s takes the call, then says nothing"),
         gettext_noop(
