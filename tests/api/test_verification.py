@@ -49,7 +49,9 @@ def typed(server):
 
 def test_typed_values_are_verified_before_anything_is_saved(api, typed):
     body = api.post("/connections/verify", typed).json()
-    assert list(body) == ["ok", "steps", "findings", "capabilities", "tls", "seen_address"]
+    assert list(body) == [
+        "ok", "steps", "findings", "capabilities", "tls", "seen_address", "mechanism", "presented",
+    ]  # fmt: skip
     assert body["ok"] is True
     assert [step["phase"] for step in body["steps"]][-2:] == ["rset", "quit"]
     assert {"phase", "sent", "reply", "error", "elapsed_ms"} <= set(body["steps"][0])

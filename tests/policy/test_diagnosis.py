@@ -207,7 +207,7 @@ GOLDEN = [
     ("u24", said(Phase.RCPT, "554 5.7.1 Relay access denied"), "relay_denied", "provider"),
     ("u25", Trouble(Phase.MAIL, Cause.LOST), "connection_lost", "provider"),
     ("u25", said(Phase.MAIL, "354 go on"), "protocol_broken", "provider"),
-    ("u26", said(Phase.RCPT, "550 5.1.1 unknown"), "command_refused", "provider"),
+    ("u26", said(Phase.RCPT, "554 5.7.1 <a@example.net>: Relay access denied"), "relay_denied", "provider"),
     ("d04", Trouble(Phase.CONTENT, Cause.DIED), "interrupted", "operator"),
     ("d12", said(Phase.QUIT, "421 bye"), "ok", "you"),
     ("d12", Trouble(Phase.RSET, Cause.LOST), "ok", "you"),
@@ -231,8 +231,31 @@ def test_every_trouble_there_is_has_a_finding():
             for reply in replies:
                 first, *rest = diagnose(replace(WELL, trouble=Trouble(phase, cause, reply)))
                 over = phase in {Phase.RSET, Phase.QUIT}
+                if first.code is FindingCode.RECIPIENT_REFUSED:  # which blames no connection
+                    assert (phase, rest.pop().code) == (Phase.RCPT, FindingCode.OK)
+                    continue
                 assert first.severity is (Severity.INFO if over else Severity.ERROR)
                 assert all(finding.severity is Severity.WARNING for finding in rest)
+
+
+@pytest.mark.parametrize("reply", ["550 5.1.1 unknown", "450 4.2.0 Greylisted", "451 try again"])
+def test_a_recipient_that_is_refused_blames_no_connection(reply):
+    trouble = replace(said(Phase.RCPT, reply), facts={"recipient": "me@example.org"})
+    first, second = diagnose(replace(WELL, trouble=trouble))
+    assert (first.code, first.severity) == (FindingCode.RECIPIENT_REFUSED, Severity.WARNING)
+    assert second.code is FindingCode.OK
+    assert first.facts["recipient"] == "me@example.org"
+    assert first.facts["said"] == reply[4:]
+
+
+@pytest.mark.parametrize(
+    ("address", "silent", "other"), [("2001:db8::25", "IPv6", "IPv4"), ("192.0.2.25", "IPv4", "IPv6")]
+)
+def test_a_family_that_does_not_answer_is_a_warning(address, silent, other):
+    first, second = diagnose(replace(WELL, silent_address=address))
+    assert (first.code, second.code) == (FindingCode.FAMILY_SILENT, FindingCode.OK)
+    assert first.severity is Severity.WARNING
+    assert (first.facts["family"], first.facts["other"]) == (silent, other)
 
 
 def test_a_dialogue_without_fault_has_one_finding():

@@ -9,6 +9,7 @@ from scripted.sink import SinkServer
 from smtp.one import transact
 from vaguemestre.mail.account import Encryption
 from vaguemestre.smtp.opening import open_session
+from vaguemestre.smtp.question import ask
 
 CONTENT = b"Subject: hello\r\n\r\n.leading dot\r\n..two\r\nlast line\r\n"
 
@@ -41,7 +42,7 @@ async def test_the_transcript_tells_each_step_and_no_secret(network):
         assert session.tls is not None
         assert session.tls.version == "TLSv1.3"
         assert "localhost" in session.tls.names
-        await session.probe_sender()
+        await ask(session)
         await session.quit()
     assert [(step.phase.value, step.sent) for step in seen] == [
         ("resolve", "resolve localhost"),

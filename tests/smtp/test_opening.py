@@ -21,6 +21,7 @@ from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.opening import open_session
+from vaguemestre.smtp.question import ask
 from vaguemestre.smtp.session import SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
 
@@ -472,7 +473,7 @@ async def test_u21_235_and_then_the_end_is_noticed(network):
     async with ScriptedServer(announced("PLAIN") + f"C: AUTH PLAIN {PLAIN}\nS: 235 in\n@drop") as server:
         session = await open_session(hop_to(server, password=PASSWORD), network, SHORT)
         with pytest.raises(SessionFailed) as failed:
-            await session.probe_sender()
+            await ask(session)
         assert failed.value.trouble.cause is Cause.LOST
         assert not session.reusable
 
@@ -554,7 +555,7 @@ async def test_the_probe_tells_that_the_sender_is_refused(network):
     async with ScriptedServer(script) as server:
         session = await open_session(hop_to(server), network, SHORT)
         with pytest.raises(SessionFailed) as failed:
-            await session.probe_sender()
+            await ask(session)
         trouble = failed.value.trouble
         assert (trouble.phase, trouble.cause) == (Phase.MAIL, Cause.REPLY)
         assert session.reusable

@@ -9,7 +9,7 @@ import pytest
 
 from scripted.client import PASSWORD
 from scripted.sink import Answer, SinkServer
-from vaguemestre.ledger import connections, verifications
+from vaguemestre.ledger import connections, lanes, verifications
 from vaguemestre.ledger.models import Connection, Verification
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.verifications import VerificationKind
@@ -171,12 +171,68 @@ def test_no_password_leaves_without_tls_however_the_server_answers(network):
         assert b"AUTH" not in sink.heard
 
 
+# What it fixes for deliveries
+
+
+def test_the_mechanism_that_was_verified_is_the_one_that_deliveries_sign_in_with(network, sink):
+    connection = connections.create(typed(sink), "test", NOW).connection
+    assert lanes.hop_of(connection.pk).mechanism == ""
+    assert verified(connections.saved_draft(connection), network).ok
+    connection.refresh_from_db()
+    assert (connection.mechanism, lanes.hop_of(connection.pk).mechanism) == ("PLAIN", "PLAIN")
+    (facts,) = lanes.survey(NOW)
+    assert facts.mechanism == "PLAIN"
+    assert facts.certificate_ends_at > NOW
+
+
+def test_a_verification_before_the_save_fixes_it_too_and_other_settings_forget_it(network, sink):
+    verified(connections.draft(typed(sink)), network)
+    connection = connections.create(typed(sink), "test", NOW).connection
+    assert connection.mechanism == "PLAIN"
+    uid = str(connection.uid)
+    assert connections.edit(uid, {"name": "Main office"}, "test", NOW).connection.mechanism == "PLAIN"
+    changed = {"sender_email": "sales@example.org"}
+    assert connections.edit(uid, changed, "test", NOW).connection.mechanism == ""
+    before = {"sender_email": "office@example.org"}
+    assert connections.edit(uid, before, "test", NOW).connection.mechanism == "PLAIN"
+
+
+def test_a_person_who_verifies_has_the_mechanism_chosen_anew(network, sink):
+    connection = connections.create(typed(sink), "test", NOW).connection
+    Connection.objects.update(mechanism="CRAM-MD5")
+    connection.refresh_from_db()
+    assert verified(connections.saved_draft(connection), network).ok
+    connection.refresh_from_db()
+    assert connection.mechanism == "PLAIN"
+
+
+def test_a_failed_verification_changes_no_mechanism(network, sink):
+    connection = connections.create(typed(sink), "test", NOW).connection
+    verified(connections.saved_draft(connection), network)
+    sink.hooks["auth"] = lambda _: Answer("535 5.7.8 no")
+    connection.refresh_from_db()
+    assert not verified(connections.saved_draft(connection), network).ok
+    connection.refresh_from_db()
+    assert connection.mechanism == "PLAIN"
+
+
+def test_what_was_found_is_forgotten_after_three_months_but_not_the_last(network, sink):
+    connection = connections.create(typed(sink), "test", NOW).connection
+    for days in (0, 1, 100):
+        verified(connections.saved_draft(connection), network, NOW + dt.timedelta(days=days))
+    assert Verification.objects.count() == 1
+    assert verifications.state_of(connection).at == NOW + dt.timedelta(days=100)
+
+
 # The answer of the API
 
 
 def test_the_body_has_the_names_of_the_interface(network, sink):
     body = as_json(verified(connections.draft(typed(sink)), network), words)
-    assert list(body) == ["ok", "steps", "findings", "capabilities", "tls", "seen_address"]
+    assert list(body) == [
+        "ok", "steps", "findings", "capabilities", "tls", "seen_address", "mechanism", "presented",
+    ]  # fmt: skip
+    assert (body["mechanism"], body["presented"]) == ("PLAIN", None)
     assert body["ok"] is True
     assert body["steps"][0].keys() >= {"phase", "sent", "reply", "error", "elapsed_ms"}
     assert body["findings"][0].keys() == {

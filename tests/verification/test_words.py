@@ -45,6 +45,13 @@ FURTHER = {
     FindingCode.NO_SMTPUTF8: {"host": "mail.example.net"},
     FindingCode.TRUSTED_INTERCEPTION: {"host": "mail.example.net", "product": "Zscaler", "issuer": ""},
     FindingCode.LOGIN_WITHOUT_DOMAIN: {"login": "office", "sender": "office@example.org"},
+    FindingCode.FAMILY_SILENT: {
+        "host": "mail.example.net",
+        "family": "IPv6",
+        "other": "IPv4",
+        "address": "2001:db8::25",
+    },
+    FindingCode.RECIPIENT_REFUSED: TARGET | {"recipient": "me@example.org"},
     FindingCode.NO_CREDENTIALS_BUT_OFFERED: {"host": "mail.example.net", "offered": "PLAIN LOGIN"},
 }
 

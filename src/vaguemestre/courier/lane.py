@@ -104,7 +104,8 @@ class Lane:
         A health that was learned here and recorded later than that is newer than the ledger's.
         """
         self.looked_at = asked_at
-        hop = await _hop(self.engine, facts) if facts.version != self.facts.version else self.hop
+        same = (facts.version, facts.mechanism) == (self.facts.version, self.facts.mechanism)
+        hop = self.hop if same else await _hop(self.engine, facts)
         if self._health_known_at > asked_at:
             facts = replace(facts, health=self.facts.health)
         tell_health(self.engine.alerts, facts.connection_id, self.facts.health, facts.health)
@@ -239,7 +240,14 @@ class Lane:
         self._origin.seen(session.seen_address)
         if self.hop is hop:
             self.hop = session.hop  # with the token that was taken, where it signs in with one
+        self._notice_certificate(session)
         return session
+
+    def _notice_certificate(self, session: Session) -> None:
+        ends_at = session.certificate_ends_at
+        if ends_at != self.facts.certificate_ends_at:
+            self.facts = replace(self.facts, certificate_ends_at=ends_at)
+            self.engine.later(lanes.keep_certificate, self.lease, ends_at)
 
     def _close(self, sessions: Iterable[Session]) -> None:
         for session in sessions:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import fields, hops, journal, sightings, vault
+from vaguemestre.ledger import fields, hops, journal, sightings, vault, verifications
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.health import health_of, store_health
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
@@ -223,13 +223,14 @@ def _refingerprint(connection: Connection, now: datetime, *, new_secret: bool) -
     connection.fingerprint = current
     if new_secret or connection.health_why not in ABOUT_SIGN_IN:
         store_health(connection, unlocked(health_of(connection)))
-    connection.save()
     counting = Verification.objects.filter(
         fingerprint=current, connection=None, at__gte=now - VERIFICATION_COUNTS
     )
     for address in counting.exclude(seen_address="").values_list("seen_address", flat=True):
         sightings.note(connection.pk, address, now)
     counting.update(connection=connection)
+    verifications.settle_mechanism(connection)
+    connection.save()
 
 
 def _current_fingerprint(connection: Connection) -> str:

@@ -33,6 +33,7 @@ def hop(connection: Connection, secret: Secret | None) -> NextHop:
         auth=AuthKind(connection.auth),
         login=connection.login,
         secret=secret,
+        mechanism=connection.mechanism,
         pinned_certificate=connection.pinned_certificate,
         source_address=connection.source_address,
         ehlo_name=ehlo_name(),

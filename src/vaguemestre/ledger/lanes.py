@@ -22,7 +22,7 @@ from vaguemestre.smtp.hop import NextHop
 _SURVEY = """
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
        c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
-       l.manner_version, i.routing_epoch,
+       l.manner_version, l.certificate_ends_at, c.mechanism, i.routing_epoch,
        (
          SELECT d.next_attempt_at FROM ledger_delivery d
          WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(until)s
@@ -50,6 +50,8 @@ class LaneFacts:
         next_at: when the next one will be, as far as the look went ahead.
         routing_epoch: of the installation.
         max_sessions: at once; None where the connection says nothing.
+        mechanism: of SASL, that its settings were verified with.
+        certificate_ends_at: the server's, as last seen.
         ladder: how its server is spoken to, as learned for these settings.
     """
 
@@ -61,6 +63,8 @@ class LaneFacts:
     ladder: Ladder
     next_at: datetime | None = None
     routing_epoch: int = 0
+    mechanism: str = ""
+    certificate_ends_at: datetime | None = None
 
 
 def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
@@ -84,6 +88,13 @@ def keep_ladder(lease: Lease, version: int, ladder: Ladder) -> None:
     """Remember the manner that a server takes, for that version of the connection's settings."""
     Lane.objects.filter(connection_id=lease.connection_id, epoch=lease.epoch).update(
         manner=ladder.manner.value, manner_why=ladder.why, manner_at=ladder.at, manner_version=version
+    )
+
+
+def keep_certificate(lease: Lease, ends_at: datetime | None) -> None:
+    """Remember when the certificate ends that a session was shown; None where that does not matter."""
+    Lane.objects.filter(connection_id=lease.connection_id, epoch=lease.epoch).update(
+        certificate_ends_at=ends_at
     )
 
 
@@ -115,6 +126,7 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
     ladder = Ladder(Manner(row["manner"]), row["manner_why"], learned_at)
     ladder = remembered(ladder, row["manner_version"], row["version"], now)
     first_at = None if row["first_at"] is None else moment(row["first_at"])
+    ends_at = row["certificate_ends_at"]
     due = first_at is not None and first_at <= now
     return LaneFacts(
         connection_id=row["id"],
@@ -125,4 +137,6 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
         ladder=ladder,
         next_at=None if due else first_at,
         routing_epoch=row["routing_epoch"],
+        mechanism=row["mechanism"],
+        certificate_ends_at=None if ends_at is None else moment(ends_at),
     )

@@ -7,7 +7,7 @@ verification needs, without saving anything.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from vaguemestre.ledger import fields, hops, vault
@@ -59,9 +59,11 @@ def draft(values: fields.Values, uid: str | None = None) -> Draft:
 
 
 def saved_draft(connection: Connection) -> Draft:
-    """A saved connection as something to verify."""
+    """A saved connection as something to verify: how to sign in is then chosen anew."""
     secret = vault.secret_of(connection)
-    return Draft(hops.hop(connection, secret), hops.fingerprint(connection, secret), connection)
+    return Draft(
+        replace(hops.hop(connection, secret), mechanism=""), hops.fingerprint(connection, secret), connection
+    )
 
 
 def checked(

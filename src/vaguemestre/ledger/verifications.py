@@ -13,10 +13,11 @@ from django.db.models import QuerySet
 from vaguemestre.ledger import sightings
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.health import health_columns, health_of
-from vaguemestre.ledger.models import Connection, Verification
+from vaguemestre.ledger.models import Connection, Lane, Verification
 from vaguemestre.policy.health import unlocked
 
 KEPT_UNSAVED = timedelta(days=1)
+KEPT = timedelta(days=90)
 
 
 class VerificationKind(StrEnum):
@@ -37,17 +38,28 @@ class VerificationState:
     findings: tuple[dict[str, Any], ...] = ()
 
 
-def keep(  # noqa: PLR0913  the columns of one row, each by its name
-    fingerprint: str,
-    connection: Connection | None,
-    *,
-    ok: bool,
-    steps: Sequence[dict[str, Any]],
-    findings: Sequence[dict[str, Any]],
-    seen_address: str | None,
-    now: datetime,
-) -> None:
-    """Keep what a verification found. Only a successful one of the saved settings unlocks the connection."""
+@dataclass(frozen=True)
+class Record:
+    """What is kept of a verification.
+
+    Attributes:
+        seen_address: where the server saw us come from; "" if it did not say.
+        mechanism: how it signed in; "" if it did not.
+        certificate_ends_at: when the server's certificate ends; None where that does not matter.
+    """
+
+    ok: bool
+    steps: Sequence[dict[str, Any]]
+    findings: Sequence[dict[str, Any]]
+    seen_address: str = ""
+    mechanism: str = ""
+    certificate_ends_at: datetime | None = None
+
+
+def keep(fingerprint: str, connection: Connection | None, record: Record, now: datetime) -> None:
+    """Keep what a verification found. Only a successful one of the saved settings unlocks the connection, and
+    fixes the mechanism that it signs in with from then on.
+    """
     with writing():
         # As it is saved now: the settings may have changed while they were verified.
         saved = Connection.objects.filter(pk=connection.pk if connection else 0, fingerprint=fingerprint)
@@ -55,21 +67,39 @@ def keep(  # noqa: PLR0913  the columns of one row, each by its name
             fingerprint=fingerprint,
             connection=saved.first(),
             at=now,
-            ok=ok,
-            steps=list(steps),
-            findings=list(findings),
-            seen_address=seen_address or "",
+            ok=record.ok,
+            steps=list(record.steps),
+            findings=list(record.findings),
+            seen_address=record.seen_address,
+            mechanism=record.mechanism,
+            certificate_ends_at=record.certificate_ends_at,
         )
-        if connection is not None and seen_address:
-            sightings.note(connection.pk, seen_address, now)
-        Verification.objects.filter(connection=None, at__lt=now - KEPT_UNSAVED).delete()
-        if ok:
-            _unlock(saved)
+        if connection is not None and record.seen_address:
+            sightings.note(connection.pk, record.seen_address, now)
+        _forget(connection, now)
+        if record.ok:
+            Lane.objects.filter(connection__in=saved).update(certificate_ends_at=record.certificate_ends_at)
+            _unlock(saved, record.mechanism)
 
 
-def _unlock(saved: QuerySet[Connection]) -> None:
+def _forget(connection: Connection | None, now: datetime) -> None:
+    """What was never saved is forgotten after a day, what was renewed since then after three months."""
+    Verification.objects.filter(connection=None, at__lt=now - KEPT_UNSAVED).delete()
+    if connection is not None:
+        Verification.objects.filter(connection=connection, at__lt=now - KEPT).delete()
+
+
+def _unlock(saved: QuerySet[Connection], mechanism: str) -> None:
     for connection in saved.select_for_update(no_key=True):
-        saved.filter(pk=connection.pk).update(**health_columns(unlocked(health_of(connection))))
+        columns = health_columns(unlocked(health_of(connection)))
+        saved.filter(pk=connection.pk).update(mechanism=mechanism, **columns)
+
+
+def settle_mechanism(connection: Connection) -> None:
+    """The mechanism that its settings, as they are now, were verified with; the caller saves it."""
+    same = Verification.objects.filter(connection=connection, fingerprint=connection.fingerprint, ok=True)
+    latest = same.order_by("-at", "-id").first()
+    connection.mechanism = "" if latest is None else latest.mechanism
 
 
 def state_of(connection: Connection) -> VerificationState:

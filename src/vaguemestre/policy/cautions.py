@@ -18,7 +18,13 @@ SMALL_SIZE = 10 * 1024 * 1024  # octets; an ordinary attachment
 
 def cautions(facts: DialogueFacts) -> tuple[Finding, ...]:
     """What deserves somebody's attention."""
-    found = (_expires_soon(facts), _intercepted(facts), _no_credentials(facts), _small_size(facts))
+    found = (
+        _expires_soon(facts),
+        _intercepted(facts),
+        _no_credentials(facts),
+        _small_size(facts),
+        _family_silent(facts),
+    )
     return tuple(finding for finding in found if finding is not None)
 
 
@@ -70,3 +76,11 @@ def _small_size(facts: DialogueFacts) -> Finding | None:
     if not size or size >= SMALL_SIZE:  # RFC 1870 §4: 0 is no limit
         return None
     return Finding.of(FindingCode.SMALL_SIZE_LIMIT, None, {"host": facts.host, "size": str(size)})
+
+
+def _family_silent(facts: DialogueFacts) -> Finding | None:
+    if facts.silent_address is None:
+        return None
+    silent, other = ("IPv6", "IPv4") if ":" in facts.silent_address else ("IPv4", "IPv6")
+    told = {"host": facts.host, "address": facts.silent_address, "family": silent, "other": other}
+    return Finding.of(FindingCode.FAMILY_SILENT, Phase.CONNECT, told)

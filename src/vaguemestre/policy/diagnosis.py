@@ -26,16 +26,30 @@ __all__ = ["DialogueFacts", "Finding", "FindingCode", "Offered", "Severity", "Wh
 STARTTLS_PORTS = frozenset({25, 587, 2525, 2587})
 
 _AFTER = frozenset({Phase.RSET, Phase.QUIT})
+_ABOUT_RECIPIENT = frozenset({FindingCode.COMMAND_REFUSED, FindingCode.TEMPORARILY_REFUSED})
 _TRANSACTION = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 
 
 def diagnose(facts: DialogueFacts) -> tuple[Finding, ...]:
     """The findings, the decisive one first."""
-    error = _error(facts)
+    refused = _recipient_refused(facts)
+    error = None if refused else _error(facts)
     if error is None:
-        return (*cautions(facts), *remarks(facts), Finding.of(FindingCode.OK, None, _target(facts)))
+        fine = Finding.of(FindingCode.OK, None, _target(facts))
+        return (*((refused,) if refused else ()), *cautions(facts), *remarks(facts), fine)
     hint = login_hint(facts) if error.code is FindingCode.AUTH_REFUSED else None
     return (error, *((hint,) if hint else ()), *cautions(facts))
+
+
+def _recipient_refused(facts: DialogueFacts) -> Finding | None:
+    """A server that takes our mail may still not take it for that address: that blames no connection."""
+    trouble = facts.trouble
+    if trouble is None or trouble.phase is not Phase.RCPT or trouble.reply is None:
+        return None
+    if _by_reply(facts, trouble, trouble.reply) not in _ABOUT_RECIPIENT:
+        return None
+    code = FindingCode.RECIPIENT_REFUSED
+    return Finding.of(code, Phase.RCPT, _told(facts, trouble, code))
 
 
 def _error(facts: DialogueFacts) -> Finding | None:

@@ -46,6 +46,7 @@ class DialogueFacts:
         tls_expires_at: the end of the server's certificate, aware; None without TLS.
         tls_issuer: who issued it; "" without TLS.
         seen_address: where the server saw us come from; "" if it did not say.
+        silent_address: one of the server's other address family, that did not answer.
     """
 
     trouble: Trouble | None
@@ -59,5 +60,6 @@ class DialogueFacts:
     secret_shape: Shape = Shape.ORDINARY
     offered: Offered | None = None
     tls_expires_at: datetime | None = None
+    silent_address: str | None = None
     tls_issuer: str = ""
     seen_address: str = ""

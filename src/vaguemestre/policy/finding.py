@@ -109,6 +109,8 @@ class FindingCode(StrEnum):
     SMALL_SIZE_LIMIT = "small_size_limit"
     NO_EIGHT_BIT = "no_eight_bit"
     NO_SMTPUTF8 = "no_smtputf8"
+    FAMILY_SILENT = "family_silent"
+    RECIPIENT_REFUSED = "recipient_refused"
     NO_CREDENTIALS_BUT_OFFERED = "no_credentials_but_offered"
 
 
@@ -117,6 +119,8 @@ WARNINGS = frozenset(
         FindingCode.CERTIFICATE_EXPIRES_SOON,
         FindingCode.TRUSTED_INTERCEPTION,
         FindingCode.SMALL_SIZE_LIMIT,
+        FindingCode.FAMILY_SILENT,
+        FindingCode.RECIPIENT_REFUSED,
         FindingCode.NO_CREDENTIALS_BUT_OFFERED,
     }
 )
@@ -168,6 +172,7 @@ _OTHERS = {
     FindingCode.NO_ANSWER: Who.OPERATOR,
     FindingCode.SOURCE_ADDRESS_UNUSABLE: Who.OPERATOR,
     FindingCode.INTERRUPTED: Who.OPERATOR,
+    FindingCode.FAMILY_SILENT: Who.OPERATOR,
 }
 
 

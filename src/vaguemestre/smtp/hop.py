@@ -25,6 +25,7 @@ class NextHop:
         auth: NONE sends no AUTH at all.
         login: user name for SASL.
         secret: the password; never in a transcript.
+        mechanism: of SASL, the only one to sign in with; "" lets the session choose.
         pinned_certificate: SHA-256 of the leaf (hex) or a PEM authority; "" pins nothing.
         source_address: local address to bind; "" lets the system choose.
         ehlo_name: what we call ourselves, RFC 5321 §4.1.1.1.
@@ -37,6 +38,7 @@ class NextHop:
     auth: AuthKind = AuthKind.NONE
     login: str = ""
     secret: Secret | None = None
+    mechanism: str = ""
     pinned_certificate: str = ""
     source_address: str = ""
     ehlo_name: str = "localhost"

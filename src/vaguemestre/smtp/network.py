@@ -16,21 +16,20 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
-import re
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from vaguemestre.egress import Guard, IPAddress, Lookup, NotPermitted, system_lookup
 from vaguemestre.mail.phase import Cause
-from vaguemestre.smtp.certificate import Certificate, Tls
+from vaguemestre.smtp.certificate import Certificate, Tls, leaf_pinned
 from vaguemestre.smtp.link import Link
+from vaguemestre.smtp.race import first_link
 
 _SHUTDOWN = 1.0  # seconds to wait for the other side's close_notify
 _HANDSHAKE = 3600.0  # asyncio's own limit, out of the way of the session's
-_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 # X509_V_ERR_*, openssl/x509_vfy.h
 _VERIFY_CAUSES = {
@@ -101,7 +100,7 @@ class Network:
     async def dial(
         self, addresses: tuple[IPAddress, ...], port: int, *, source: str = "", within: float
     ) -> Link:
-        """A link to the first address that answers, each having its share of the seconds `within`.
+        """A link to the first address that answers within so many seconds (see `race`).
 
         Raises:
             DialFailed: none answered.
@@ -109,15 +108,25 @@ class Network:
         """
         if not all(self.guard.permits(address, port) for address in addresses):
             raise NotPermitted
-        end, causes = self.monotonic() + within, [Cause.UNREACHABLE]
-        for position, address in enumerate(addresses):
-            share = (end - self.monotonic()) / (len(addresses) - position)
-            try:
-                async with asyncio.timeout(share):
-                    return await _connect(address, port, source)
-            except (OSError, ValueError) as error:  # TimeoutError is an OSError
-                causes.append(_dial_cause(error))
+        end = asyncio.get_running_loop().time() + within
+        try:
+            return await first_link([partial(_connect, address, port, source, end) for address in addresses])
+        except ExceptionGroup as failed:
+            causes = [_dial_cause(error) for error in failed.exceptions]
         raise DialFailed(min(causes, key=_TELLING.index))
+
+    async def answers(self, address: IPAddress, port: int, *, within: float) -> Cause | None:
+        """Whether an address takes a dial: None, or why it does not. The link is closed at once.
+
+        Raises:
+            NotPermitted: the guard does not permit it.
+        """
+        try:
+            link = await self.dial((address,), port, within=within)
+        except DialFailed as failed:
+            return failed.cause
+        link.abort()
+        return None
 
     async def start_tls(self, link: Link, host: str, pin: str = "") -> Tls:
         """TLS on a link, with the server's certificate checked for `host`, a name or an address.
@@ -129,21 +138,25 @@ class Network:
             # Clear text before our first octet of TLS: the server talks plainly.
             link.abort()
             raise TlsFailed(Cause.TLS_NOT_SPOKEN)
-        pin = _normal(pin)
-        tls = await _handshake(link, _context(self.roots, pin), host)
-        if _FINGERPRINT.fullmatch(pin) and tls.certificate.fingerprint != pin:
+        leaf = leaf_pinned(pin)
+        tls = await _handshake(link, _unchecked() if leaf else _context(self.roots, pin), host)
+        if leaf and tls.certificate.fingerprint != leaf:
+            presented = _presented(link.transport)
             link.abort()
-            raise TlsFailed(Cause.CERTIFICATE_OTHER, tls.certificate, {"pinned": pin})
+            raise TlsFailed(Cause.CERTIFICATE_OTHER, presented, {"pinned": leaf})
         return tls
 
     async def read_certificate(self, link: Link, host: str) -> Certificate:
-        """The server's certificate, unchecked, for showing it. The link is closed; nothing is written to it.
+        """The server's certificate and its authority, unchecked, for showing them.
+
+        The link is closed; nothing is written to it.
 
         Raises:
             TlsFailed: no handshake, no certificate.
         """
         try:
-            return (await _handshake(link, _unchecked(), host)).certificate
+            await _handshake(link, _unchecked(), host)
+            return _presented(link.transport)
         finally:
             link.abort()
 
@@ -176,16 +189,17 @@ class _SourceUnusable(OSError):
     """The local address that was asked for is not this machine's, or of the other family."""
 
 
-async def _connect(address: IPAddress, port: int, source: str) -> Link:
+async def _connect(address: IPAddress, port: int, source: str, end: float) -> Link:
     local = None
     if source:
         if ipaddress.ip_address(source).version != address.version:
             raise _SourceUnusable
         local = (source, 0)
     try:
-        _, link = await asyncio.get_running_loop().create_connection(
-            lambda: Link((str(address), port)), str(address), port, local_addr=local
-        )
+        async with asyncio.timeout_at(end):
+            _, link = await asyncio.get_running_loop().create_connection(
+                lambda: Link((str(address), port)), str(address), port, local_addr=local
+            )
     except OSError as error:
         if source and error.errno == errno.EADDRNOTAVAIL:
             raise _SourceUnusable from None
@@ -228,6 +242,10 @@ def _seen(transport: asyncio.Transport) -> Tls:
     )
 
 
+def _presented(transport: asyncio.Transport) -> Certificate:
+    return Certificate.presented(transport.get_extra_info("ssl_object").get_unverified_chain())
+
+
 def _tls_cause(error: OSError) -> Cause:
     if isinstance(error, ssl.SSLCertVerificationError):
         return _VERIFY_CAUSES.get(error.verify_code, Cause.CERTIFICATE_OTHER)
@@ -243,8 +261,6 @@ def _tls_cause(error: OSError) -> Cause:
 @lru_cache(maxsize=64)
 def _context(roots: str, pin: str) -> ssl.SSLContext:
     """The rules of a handshake; kept, since reading the system's authorities takes tens of milliseconds."""
-    if _FINGERPRINT.fullmatch(pin):
-        return _unchecked()
     context = _strict()
     if pin:
         with _broken_pem():
@@ -255,11 +271,6 @@ def _context(roots: str, pin: str) -> ssl.SSLContext:
         with _broken_pem():
             context.load_verify_locations(cafile=roots)
     return context
-
-
-def _normal(pin: str) -> str:
-    """Fingerprints are written with colons and in capitals as well."""
-    return pin if "BEGIN CERTIFICATE" in pin else pin.replace(":", "").strip().lower()
 
 
 @contextlib.contextmanager

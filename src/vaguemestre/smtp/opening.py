@@ -92,7 +92,7 @@ async def _reach(session: Session) -> None:
     sent, started = f"resolve {hop.host}", network.monotonic()
     try:
         async with asyncio.timeout(session.timeouts.resolve):
-            addresses = await network.resolve(hop.host, hop.port)
+            addresses = session.addresses = await network.resolve(hop.host, hop.port)
     except (NotPermitted, HostUnknown, LookupFailed, TimeoutError) as error:
         cause, elapsed = _resolve_cause(error), network.monotonic() - started
         raise _unreached(session, Step(Phase.RESOLVE, sent, None, cause, elapsed), cause) from None
@@ -217,6 +217,7 @@ async def _certificate_facts(session: Session, failure: TlsFailed) -> dict[str, 
         with contextlib.suppress(SessionFailed, TlsFailed, DialFailed, TimeoutError, LinkLost):
             async with asyncio.timeout(min(_INSPECTION, session.timeouts.tls)):
                 certificate = await _inspect(session)
+    session.presented = certificate
     return {} if certificate is None else certificate.facts()
 
 
@@ -250,6 +251,7 @@ async def _sign_in(session: Session) -> None:
         raw = await session.exchange(Phase.AUTH, wire.line(response), shown, detail=sasl.told(mechanism))
     if raw.code != 235:
         raise session.failed(session.trouble(Phase.AUTH, Cause.REPLY, raw.reply, mechanism.facts))
+    session.mechanism = mechanism.name
 
 
 async def _auth(session: Session, mechanism: sasl.Mechanism) -> wire.RawReply:
@@ -281,5 +283,8 @@ def _mechanism(session: Session) -> sasl.Mechanism:
 
 def _no_way(session: Session, cause: Cause) -> SessionFailed:
     session.record(Step(Phase.AUTH, "AUTH", error=cause))
-    facts = {"offered": " ".join(session.capabilities.auth)[:500]}
+    offered, fixed = session.capabilities.auth, session.hop.mechanism
+    facts = {"offered": " ".join(offered)[:500]}
+    if fixed and fixed not in offered:
+        facts |= {"fixed": fixed}
     return session.failed(session.trouble(Phase.AUTH, cause, None, facts))

@@ -152,7 +152,11 @@ def _encoded(text: str) -> str:
 
 
 def choose(offered: tuple[str, ...], hop: NextHop) -> Mechanism | None:
-    """The mechanism to sign in with, of those the server offers; None if there is none in common."""
+    """The mechanism to sign in with, of those the server offers; None if there is none in common.
+
+    One that is fixed (`hop.mechanism`) is the only one: who strips it from the offer gains nothing.
+    """
+    offered = tuple(name for name in offered if hop.mechanism in {"", name})
     secret = hop.secret or Secret("")
     if hop.auth is AuthKind.OAUTH2:
         return _with_token(offered, hop, secret.reveal())

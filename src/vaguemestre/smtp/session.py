@@ -13,14 +13,16 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from enum import StrEnum
 
+from vaguemestre.egress import IPAddress
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Step, Transcript
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.capabilities import Capabilities
-from vaguemestre.smtp.certificate import Tls
+from vaguemestre.smtp.certificate import Certificate, Tls, leaf_pinned
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.link import Link, LinkLost
 from vaguemestre.smtp.network import Network
@@ -67,6 +69,9 @@ class Session:
         hop: what it was opened for.
         capabilities: as announced last, after TLS.
         tls: how it is protected; None in clear.
+        presented: the certificate that was refused, as far as it could be read.
+        mechanism: how it signed in; "" where it did not.
+        addresses: those that the name has and that may be dialled.
         transactions: how many were begun.
         state: what it is doing.
         steps: where steps are recorded: those of the opening, then of the transaction at hand.
@@ -86,6 +91,9 @@ class Session:
         self.timeouts = timeouts
         self.capabilities = Capabilities()
         self.tls: Tls | None = None
+        self.presented: Certificate | None = None
+        self.mechanism = ""
+        self.addresses: tuple[IPAddress, ...] = ()
         self.transactions = 0
         self.state = State.OPENING
         self._observe = observe
@@ -124,6 +132,13 @@ class Session:
         seen = self.capabilities.seen_address
         itself = seen == self.peer and not ipaddress.ip_address(self.peer).is_loopback
         return None if itself else seen
+
+    @property
+    def certificate_ends_at(self) -> datetime | None:
+        """When the server's certificate ends; None where it has none, or is pinned and may end."""
+        if self.tls is None or not self.tls.expires_at or leaf_pinned(self.hop.pinned_certificate):
+            return None
+        return datetime.fromisoformat(self.tls.expires_at)
 
     @property
     def transcript(self) -> Transcript:
@@ -335,20 +350,6 @@ class Session:
             raise self.broken(self.trouble(Phase.CONTENT, Cause.TIMEOUT)) from None
 
     # Commands outside of transactions
-
-    async def probe_sender(self) -> None:
-        """Ask whether the server takes mail from the hop's sender: MAIL, then RSET; no mail is sent.
-
-        Raises:
-            SessionFailed: it does not, or the dialogue broke.
-        """
-        sender = self.hop.sender
-        if sender.needs_smtputf8 and not self.capabilities.smtputf8:
-            raise self.failed(self.trouble(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED))
-        raw = await self.exchange(Phase.MAIL, wire.mail_from(sender, smtputf8=sender.needs_smtputf8))
-        if not raw.reply.positive:
-            raise self.failed(self.trouble(Phase.MAIL, Cause.REPLY, raw.reply))
-        await self.reset()
 
     async def reset(self) -> None:
         """RSET; whatever is answered instead of 250 poisons the session, and nothing is raised for it."""

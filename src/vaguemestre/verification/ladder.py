@@ -6,6 +6,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.transcript import Step
+from vaguemestre.verification.climb import ALSO
 
 _DONE = {
     Phase.RESOLVE: gettext_noop("Address found"),
@@ -81,6 +82,9 @@ _BY_CAUSE = {
     Cause.MALFORMED: _SENSELESS,
     Cause.UNDUE: _SENSELESS,
 }
+_ALSO_ANSWERS = gettext_noop("Its %(family)s address answers too")
+_ALSO_SILENT = gettext_noop("Its %(family)s address does not answer")
+_NO_WAY_THERE = gettext_noop("No %(family)s from here; it is not needed")
 _NOT_TRUSTED = gettext_noop("Certificate not trusted")
 _HANDSHAKE = "TLS handshake"  # what `smtp.opening` writes into the step
 _GO_ON = frozenset({Phase.AUTH, Phase.DATA})  # where 3yz is an answer that was asked for
@@ -88,6 +92,8 @@ _GO_ON = frozenset({Phase.AUTH, Phase.DATA})  # where 3yz is an answer that was 
 
 def step_failed(step: Step) -> bool:
     """Whether the step ended otherwise than it should: an error, or an answer that is a no."""
+    if step.sent.startswith(ALSO):
+        return step.error not in {None, Cause.UNREACHABLE}
     if step.error is not None or step.reply is None:
         return step.error is not None
     return not (step.reply.positive or (step.reply.intermediate and step.phase in _GO_ON))
@@ -95,8 +101,14 @@ def step_failed(step: Step) -> bool:
 
 def step_text(step: Step) -> str:
     """A short label, such as "Server reached, port 587"."""
-    message = _by_error(step, step.error) if step.error is not None else _by_reply(step)
+    message = _message(step)
     return gettext(message) % _facts(step) if "%(" in message else gettext(message)
+
+
+def _message(step: Step) -> str:
+    if step.sent.startswith(ALSO):
+        return {None: _ALSO_ANSWERS, Cause.UNREACHABLE: _NO_WAY_THERE}.get(step.error, _ALSO_SILENT)
+    return _by_reply(step) if step.error is None else _by_error(step, step.error)
 
 
 def _by_error(step: Step, cause: Cause) -> str:
@@ -126,4 +138,8 @@ def _facts(step: Step) -> dict[str, str]:
     The name of a later version is shown as OpenSSL has it.
     """
     version = step.detail.split(" ")[0]
-    return {"port": step.sent.rpartition(" ")[2], "version": version.replace("TLSv", "TLS ")}
+    return {
+        "port": step.sent.rpartition(" ")[2],
+        "version": version.replace("TLSv", "TLS "),
+        "family": "IPv6" if ":" in step.detail else "IPv4",
+    }

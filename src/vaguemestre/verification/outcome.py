@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vaguemestre.ledger.verifications import Record
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.secret import Shape
@@ -14,8 +15,8 @@ from vaguemestre.mail.transcript import Transcript
 from vaguemestre.policy.diagnosis import DialogueFacts, Offered, diagnose
 from vaguemestre.policy.finding import Finding, Severity
 from vaguemestre.smtp.capabilities import Capabilities
-from vaguemestre.smtp.certificate import Tls
-from vaguemestre.smtp.session import Session
+from vaguemestre.smtp.certificate import Certificate, Tls
+from vaguemestre.verification.climb import Climb
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,9 @@ class Outcome:
         capabilities: what the server announced last; empty if it did not get so far.
         tls: how the session was protected; None if it was not.
         seen_address: where the server saw us come from, if it said so.
+        mechanism: how the session signed in; "" where it did not.
+        certificate_ends_at: the server's; None where there is none whose end matters.
+        presented: the server's certificate where it was refused, as something to pin; None else.
     """
 
     ok: bool
@@ -37,11 +41,15 @@ class Outcome:
     capabilities: dict[str, Any]
     tls: dict[str, Any] | None
     seen_address: str | None
+    mechanism: str = ""
+    certificate_ends_at: datetime | None = None
+    presented: Certificate | None = None
 
 
-def outcome_of(session: Session, steps: Transcript, trouble: Trouble | None, now: datetime) -> Outcome:
-    """What a dialogue that is over found; `trouble` is what ended it, None if nothing did."""
-    findings = diagnose(_facts(session, steps, trouble, now))
+def outcome_of(climb: Climb, trouble: Trouble | None, now: datetime) -> Outcome:
+    """What a climb that is over found; `trouble` is what ended it, None if nothing did."""
+    session, steps = climb.session, climb.transcript
+    findings = diagnose(_facts(climb, trouble, now))
     return Outcome(
         ok=all(finding.severity is not Severity.ERROR for finding in findings),
         steps=steps,
@@ -49,6 +57,21 @@ def outcome_of(session: Session, steps: Transcript, trouble: Trouble | None, now
         capabilities=_capabilities(session.capabilities),
         tls=None if session.tls is None else _tls(session.tls),
         seen_address=session.seen_address,
+        mechanism=session.mechanism,
+        certificate_ends_at=session.certificate_ends_at,
+        presented=session.presented,
+    )
+
+
+def record_of(outcome: Outcome) -> Record:
+    """What the ledger keeps of it."""
+    return Record(
+        ok=outcome.ok,
+        steps=[step.as_json() for step in outcome.steps],
+        findings=[finding.as_json() for finding in outcome.findings],
+        seen_address=outcome.seen_address or "",
+        mechanism=outcome.mechanism,
+        certificate_ends_at=outcome.certificate_ends_at,
     )
 
 
@@ -61,11 +84,28 @@ def as_json(outcome: Outcome, words: Callable[[Finding], dict[str, Any]]) -> dic
         "capabilities": outcome.capabilities,
         "tls": outcome.tls,
         "seen_address": outcome.seen_address,
+        "mechanism": outcome.mechanism or None,
+        "presented": None if outcome.presented is None else _presented(outcome.presented),
     }
 
 
-def _facts(session: Session, steps: Transcript, trouble: Trouble | None, now: datetime) -> DialogueFacts:
-    hop, tls = session.hop, session.tls
+def _presented(certificate: Certificate) -> dict[str, Any]:
+    """A certificate that was refused: what to pin is its fingerprint, or the PEM of its authority."""
+    authority = certificate.authority
+    return {
+        "subject": certificate.subject,
+        "names": list(certificate.names),
+        "issuer": certificate.issuer,
+        "valid_from": certificate.not_before or None,
+        "expires_at": certificate.not_after or None,
+        "fingerprint": certificate.fingerprint,
+        "authority": None if authority is None else _presented(authority) | {"pem": authority.pem},
+    }
+
+
+def _facts(climb: Climb, trouble: Trouble | None, now: datetime) -> DialogueFacts:
+    session, silent = climb.session, climb.silent
+    hop = session.hop
     return DialogueFacts(
         trouble=trouble,
         host=hop.host,
@@ -76,10 +116,11 @@ def _facts(session: Session, steps: Transcript, trouble: Trouble | None, now: da
         login=hop.login,
         has_secret=hop.secret is not None,
         secret_shape=hop.secret.shape if hop.secret and hop.auth is AuthKind.PASSWORD else Shape.ORDINARY,
-        offered=_offered(session.capabilities) if _introduced(steps) else None,
-        tls_expires_at=datetime.fromisoformat(tls.expires_at) if tls is not None and tls.expires_at else None,
-        tls_issuer="" if tls is None else tls.issuer,
+        offered=_offered(session.capabilities) if _introduced(climb.transcript) else None,
+        tls_expires_at=session.certificate_ends_at,
+        tls_issuer="" if session.tls is None else session.tls.issuer,
         seen_address=session.seen_address or "",
+        silent_address=None if silent is None else str(silent.address),
     )
 
 

@@ -1,9 +1,9 @@
 """Verify: the session that a courier would use, read aloud (L9).
 
 `verify` dials what was typed, signs in, asks whether the sender is taken (MAIL, then RSET: no recipient is
-named, no mail leaves) and says goodbye. It promises each step as it happens, an answer within 15 s whatever
-the server does, and findings that somebody can act on. What it found is kept under the fingerprint of the
-values; a verification that nobody waited for is not.
+named but the reader's own, and no mail leaves) and says goodbye (see `climb`). It promises each step as it
+happens, an answer within 15 s whatever the server does, and findings that somebody can act on. What it found
+is kept under the fingerprint of the values; a verification that nobody waited for is not.
 
 The generator is synchronous, since Django under WSGI buffers asynchronous ones; the dialogue runs in a
 thread with an event loop of its own, which ends with the generator. It fails with `Busy`, at once, where too
@@ -26,14 +26,14 @@ from django.conf import settings
 from vaguemestre.dialling import network_from
 from vaguemestre.ledger import verifications
 from vaguemestre.ledger.connections import Draft
-from vaguemestre.mail.phase import Cause, Phase, Trouble
+from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.phase import Trouble
 from vaguemestre.mail.transcript import Step
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.network import Network
-from vaguemestre.smtp.opening import bring_up
-from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
-from vaguemestre.verification.outcome import Outcome, as_json, outcome_of
+from vaguemestre.verification.climb import Climb
+from vaguemestre.verification.outcome import Outcome, as_json, outcome_of, record_of
 
 __all__ = ["AT_ONCE", "TIMEOUTS", "WITHIN", "Busy", "Outcome", "as_json", "verify"]
 
@@ -42,7 +42,6 @@ __all__ = ["AT_ONCE", "TIMEOUTS", "WITHIN", "Busy", "Outcome", "as_json", "verif
 AT_ONCE = 8
 WITHIN = 14.0  # seconds for the whole dialogue; the second that is left is for recording and showing
 TIMEOUTS = replace(Timeouts(), resolve=8.0, connect=10.0, rset=2.0, quit=2.0)
-_SPARE = 0.5  # seconds beyond the dialogue's own deadlines
 _FAREWELL = 2.0  # seconds to wait for an abandoned dialogue to close its socket
 
 _places = threading.BoundedSemaphore(AT_ONCE)
@@ -55,13 +54,14 @@ class Busy(Exception):
         super().__init__("Several verifications are running already. Try again in a few seconds.")
 
 
-def verify(
+def verify(  # noqa: PLR0913  what a test sets, each by its name
     draft: Draft,
     now: datetime,
     *,
     network: Network | None = None,
     timeouts: Timeouts = TIMEOUTS,
     within: float = WITHIN,
+    recipient: Mailbox | None = None,
 ) -> Generator[Step | Outcome, None, None]:
     """Each step as it happens, then the outcome, which is kept by then.
 
@@ -73,6 +73,7 @@ def verify(
         network: how to get there; as the environment says by default.
         timeouts: of each phase, none longer than what is left of `within`.
         within: seconds for the whole dialogue.
+        recipient: the reader's own address, to be asked for at RCPT; no mail is sent to it.
 
     Raises:
         Busy: too many run at once.
@@ -81,7 +82,7 @@ def verify(
     if not _places.acquire(blocking=False):
         raise Busy
     try:
-        dialogue = _Dialogue(draft.hop, network, timeouts, within)
+        dialogue = _Dialogue(draft.hop, network, timeouts, within, recipient)
         dialogue.start()
     except BaseException:
         _places.release()
@@ -95,33 +96,23 @@ def verify(
 def _told(dialogue: _Dialogue, draft: Draft, now: datetime) -> Generator[Step | Outcome, None, None]:
     try:
         yield from dialogue.steps()
-        outcome = outcome_of(dialogue.session, dialogue.transcript, dialogue.trouble(), now)
+        outcome = outcome_of(dialogue.climb, dialogue.trouble(), now)
     finally:
         dialogue.abandon()
-    verifications.keep(
-        draft.fingerprint,
-        draft.connection,
-        ok=outcome.ok,
-        steps=[step.as_json() for step in outcome.steps],
-        findings=[finding.as_json() for finding in outcome.findings],
-        seen_address=outcome.seen_address,
-        now=now,
-    )
+    verifications.keep(draft.fingerprint, draft.connection, record_of(outcome), now)
     yield outcome
 
 
 class _Dialogue:
-    """One dialogue, in its own thread and event loop. Holds one of the places until its thread ends."""
+    """One climb, in its own thread and event loop. Holds one of the places until its thread ends."""
 
-    def __init__(self, hop: NextHop, network: Network, timeouts: Timeouts, within: float) -> None:
-        self.session = Session(hop, network, timeouts.at_most(within), self._record)
-        self.transcript: tuple[Step, ...] = ()
-        self._timeouts = timeouts
-        self._within = within
-        self._end = network.monotonic() + within
+    def __init__(
+        self, hop: NextHop, network: Network, timeouts: Timeouts, within: float, recipient: Mailbox | None
+    ) -> None:
         self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()  # None: it is over
+        self.climb = Climb(hop, network, timeouts, within, observe=self._news.put, recipient=recipient)
         self._loop = asyncio.new_event_loop()
-        self._task = self._loop.create_task(self._speak())
+        self._task = self._loop.create_task(self.climb.run())
         self._thread = threading.Thread(target=self._serve, name="verification", daemon=True)
 
     def start(self) -> None:
@@ -153,40 +144,3 @@ class _Dialogue:
 
     async def _wait(self) -> None:
         await asyncio.wait({self._task})
-
-    def _record(self, step: Step) -> None:
-        self.transcript = (*self.transcript, step)
-        self._share_what_is_left()
-        self._news.put(step)
-
-    def _share_what_is_left(self) -> None:
-        """Let no later phase outlast the whole. Two of them take their time twice: a certificate that is
-        refused is read again, and after QUIT the link is closed.
-        """
-        left = max(self._end - self.session.network.monotonic(), 0.0)
-        short = self._timeouts.at_most(left)
-        self.session.timeouts = replace(short, tls=min(short.tls, left / 2), quit=min(short.quit, left / 2))
-
-    async def _speak(self) -> Trouble | None:
-        try:
-            trouble = await self._climb()
-            if trouble is not None:
-                self.session.mute()
-            await self.session.quit()
-        finally:
-            self.session.abort()
-        return trouble
-
-    async def _climb(self) -> Trouble | None:
-        """The ladder, up to the sender."""
-        try:
-            async with asyncio.timeout(self._within + _SPARE):
-                await bring_up(self.session)
-                await self.session.probe_sender()
-        except SessionFailed as failure:
-            return failure.trouble
-        except TimeoutError:
-            # The phases' deadlines come first; this one holds where one of them should not.
-            phase = self.transcript[-1].phase if self.transcript else Phase.RESOLVE
-            return self.session.trouble(phase, Cause.TIMEOUT)
-        return None

@@ -232,7 +232,7 @@ _PROBLEM = _object(
 _SOURCE_ADDRESS = {"address": TEXT, "label": TEXT, "valid_from": MAYBE_DAY, "valid_until": MAYBE_DAY}
 _SETTINGS: dict[str, JsonSchema] = {
     "default_mode": _one_of("override", "fallback"),
-    "renew_verifications": {"type": "boolean"},
+    "renew_verifications": FLAG,
 }
 
 SCHEMAS: dict[str, JsonSchema] = {
@@ -252,6 +252,8 @@ SCHEMAS: dict[str, JsonSchema] = {
             "capabilities": ANY_OBJECT,
             "tls": {"type": ["object", "null"]},
             "seen_address": MAYBE_TEXT,
+            "mechanism": MAYBE_TEXT,
+            "presented": {"type": ["object", "null"]},
         }
     ),
     "Settings": _object(_SETTINGS),

@@ -51,6 +51,28 @@ CAUTIONS = {
         ),
         gettext_noop("There is nothing you must do."),
     ),
+    FindingCode.FAMILY_SILENT: Text(
+        gettext_noop("%(host)s does not answer at its %(family)s address"),
+        gettext_noop(
+            "By %(other)s all is well, and that is how mail leaves. The address %(address)s is announced for "
+            "it as well, and nothing answers there: each new session loses a moment finding out."
+        ),
+        gettext_noop(
+            "Either %(family)s is blocked on this network, or the server’s entry in the DNS is out of date: "
+            "tell its provider. Nothing is urgent."
+        ),
+    ),
+    FindingCode.RECIPIENT_REFUSED: Text(
+        gettext_noop("%(host)s does not take mail for %(recipient)s"),
+        gettext_noop(
+            "Login and sender are in order; it is this recipient that it refuses. Others may well be "
+            "accepted."
+        ),
+        gettext_noop(
+            "Check the address. If it is right, ask your provider why; many servers make an unknown sender "
+            "wait a few minutes, and then a second try succeeds."
+        ),
+    ),
     FindingCode.NO_CREDENTIALS_BUT_OFFERED: Text(
         gettext_noop("No login is filled in, though %(host)s takes one"),
         gettext_noop(

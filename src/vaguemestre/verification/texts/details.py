@@ -45,6 +45,10 @@ _SPEAKS = {
 _PRODUCT = gettext_noop("The certificate is by %(product)s.")
 _SEEN = gettext_noop("The address it saw: %(seen_address)s.")
 _OFFERED = gettext_noop("The server offers: %(offered)s.")
+_FIXED = gettext_noop(
+    "So far it was signed in with %(fixed)s, which the server no longer offers. If your provider changed "
+    "that, verify the connection: how to sign in is then chosen anew."
+)
 _SAID = gettext_noop("The server’s answer: %(code)s %(said)s")
 
 _OF_CODE = {
@@ -59,7 +63,7 @@ _OF_CODE = {
     FindingCode.ADDRESS_ON_BLOCKLIST: (_SEEN,),
     FindingCode.ADDRESS_WITHOUT_NAME: (_SEEN,),
     FindingCode.CERTIFICATE_OTHER: (_NAMES, _ISSUER, _END),
-    FindingCode.NO_MECHANISM: (_OFFERED,),
+    FindingCode.NO_MECHANISM: (_OFFERED, _FIXED),
 }
 
 _READING = frozenset({"110", "143", "993", "995"})
