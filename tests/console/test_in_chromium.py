@@ -3,6 +3,7 @@
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from console.conftest import PASSWORD
 from console.kit import connect, hand_over
+from scripted.dns import DnsServer
 from scripted.sink import SinkServer
 from vaguemestre.ledger import instance, keys, leases
 from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Event, Message, User, Verification
@@ -462,3 +464,25 @@ def test_axe_finds_nothing(signed_in, axe, scheme):
             ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ').slice(0, 400)))"
         )
         assert found == [], address
+
+
+def test_a_chosen_provider_fills_the_form_and_an_address_proposes_one(signed_in, settings):
+    with DnsServer({("exemple.fr", "MX"): ["10 aspmx.l.google.com."]}) as dns:
+        settings.ENVIRONMENT = replace(settings.ENVIRONMENT, resolvers=((dns.address, dns.port),))
+        signed_in.goto("/connections/new/")
+        signed_in.select_option("#id_provider", "microsoft365")
+        expect(signed_in.locator("#id_host")).to_have_value("smtp.office365.com")
+        expect(signed_in.locator("#id_port")).to_have_value("587")
+        expect(signed_in.locator("#id_per_minute")).to_be_visible()
+        expect(signed_in.locator("#id_per_minute")).to_have_value("30")
+        signed_in.fill("#id_sender_email", "lea@exemple.fr")
+        signed_in.keyboard.press("Tab")
+        expect(signed_in.get_by_text("reçus par Gmail, Google Workspace")).to_be_visible()
+        signed_in.get_by_role("button", name="Prendre ces réglages").click()
+    expect(signed_in.locator("#id_host")).to_have_value("smtp.gmail.com")
+    expect(signed_in.get_by_role("radio", name="SSL")).to_be_checked()
+    expect(signed_in.locator("#id_port")).to_have_value("465")
+    expect(signed_in.locator("#id_login")).to_have_value("lea@exemple.fr")
+    expect(signed_in.locator("#provider-password")).to_contain_text("mot de passe d’application")
+    signed_in.get_by_text("TLS", exact=True).click()
+    expect(signed_in.locator("#id_port")).to_have_value("587")

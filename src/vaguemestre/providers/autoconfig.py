@@ -12,8 +12,7 @@ from xml.parsers import expat
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.host import canonical_host, valid_port
-from vaguemestre.providers.preset import Server
-from vaguemestre.providers.recognition import Login
+from vaguemestre.providers.preset import Login, Server
 
 DEPTH = 16
 MOST = 8  # outgoing servers of one document

@@ -11,6 +11,7 @@ import tomllib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import date
+from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -30,6 +31,17 @@ class Server:
     host: str
     port: int
     encryption: Encryption
+
+
+class Login(StrEnum):
+    """What of the sender's address is the login."""
+
+    ADDRESS = "address"
+    LOCAL_PART = "local_part"
+
+    def of(self, address: str) -> str:
+        """The login of an address as typed."""
+        return address if self is Login.ADDRESS else address.rpartition("@")[0]
 
 
 @dataclass(frozen=True)
@@ -52,6 +64,7 @@ class Preset:
     Attributes:
         servers: the first is the one to fill in; the others serve as well.
         login, password: hints for what to type.
+        login_is: what of the address is the login, where that is so.
         note: what is peculiar here, if anything.
         limits: any of `LIMITS`; recipients for `per_day`.
         spf_include: what a domain's SPF record includes to let this provider send; "" where not known.
@@ -72,6 +85,7 @@ class Preset:
     checked_on: date
     source: str
     note: Hint | None = None
+    login_is: Login | None = None
     limits: Mapping[str, int] = field(default_factory=dict)
     spf_include: str = ""
     dkim_selectors: tuple[str, ...] = ()
@@ -152,6 +166,7 @@ def _preset(key: str, table: Mapping[str, Any], hints: Mapping[str, Hint]) -> Pr
         login=hints[table["login"]],
         password=hints[table["password"]],
         note=hints[table["note"]] if "note" in table else None,
+        login_is=Login(table["login"]) if table["login"] in {*Login} else None,
         limits=_limits(table.get("limits", {})),
         **rest,
     )

@@ -14,7 +14,7 @@ from enum import StrEnum
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.host import canonical_host
-from vaguemestre.providers.preset import Preset, Server, preset_of_host, presets
+from vaguemestre.providers.preset import Login, Preset, Server, preset_of_host, presets
 
 
 class Why(StrEnum):
@@ -24,13 +24,6 @@ class Why(StrEnum):
     MX = "mx"
     SRV = "srv"
     AUTOCONFIG = "autoconfig"
-
-
-class Login(StrEnum):
-    """What of the address is the login."""
-
-    ADDRESS = "address"
-    LOCAL_PART = "local_part"
 
 
 @dataclass(frozen=True)

@@ -21,6 +21,7 @@ from vaguemestre.console.connections.findings import told_again
 from vaguemestre.console.connections.forms import USUAL_PORTS, ConnectionForm, successor_of
 from vaguemestre.console.connections.lane import lane_told
 from vaguemestre.console.connections.listing import tell_demoted
+from vaguemestre.console.connections.provider_choice import provider_told
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, verifications
 from vaguemestre.ledger.connections import Saved
@@ -84,6 +85,7 @@ def form_page(
         "lane": lane_told(connection, timezone.now()) if connection else None,
         "mode": instance.settings()["default_mode"],
         "usual_ports": USUAL_PORTS,
+        **provider_told(form),
         **more,
     }
     return render(request, "console/connections/form.html", context, status=status)

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from vaguemestre.console.connections import departure, editing, lane, listing, verifying
+from vaguemestre.console.connections import departure, editing, lane, listing, providing, verifying
 
 app_name = "connections"
 urlpatterns = [
     path("", listing.index, name="index"),
     path("new/", editing.new, name="new"),
     path("verify/", verifying.verify, name="verify"),
+    path("provider/", providing.choose, name="provider"),
+    path("provider/fill/", providing.fill, name="fill"),
+    path("provider/propose/", providing.propose, name="propose"),
     path("<uuid:uid>/", editing.edit, name="edit"),
     path("<uuid:uid>/lane/", lane.lane, name="lane"),
     path("<uuid:uid>/active/", listing.switch, name="switch"),

@@ -2,11 +2,13 @@
 import { showTimes } from "./times.js";
 import { offerCopies } from "./copying.js";
 import { enhanceConnection } from "./connection.js";
+import { enhanceProvider } from "./provider.js";
 import { enhanceAddresses } from "./addresses.js";
 import { submitOnce } from "./submitting.js";
 
 showTimes();
 offerCopies();
 enhanceConnection();
+enhanceProvider();
 enhanceAddresses();
 submitOnce();
