@@ -13,7 +13,7 @@ from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.session import Session
 
 IDLE_LIMIT = 30.0  # seconds; servers close after 60 or more (Postfix: 300 s, many relays 60 s)
-TRANSACTION_LIMIT = 100  # of one session; usual servers take 100 or more
+TRANSACTION_LIMIT = 500  # of one session, as Exim has it; a server that wants fewer says so by 421
 
 
 @dataclass
