@@ -107,14 +107,25 @@ def _stored(parameters: Mapping[str, Any]) -> Row:
 def stored(value: object) -> Any:
     """A value as the models' fields store it."""
     if isinstance(value, datetime):
-        return connection.ops.adapt_datetimefield_value(value)
+        return _stored_time(connection.vendor, value)
     if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
         return value.hex
     return value
 
 
+@lru_cache(maxsize=4096)
+def _stored_time(_vendor: str, at: datetime) -> Any:
+    """The rows of a group hold the same few times over and over, and the ORM's form of one is dear."""
+    return connection.ops.adapt_datetimefield_value(at)
+
+
 def insert(
-    table: str, columns: Sequence[str], values: Sequence[Sequence[Any]], new: Mapping[str, str] | None = None
+    table: str,
+    columns: Sequence[str],
+    values: Sequence[Sequence[Any]],
+    new: Mapping[str, str] | None = None,
+    *,
+    known: str = "",
 ) -> None:
     """Rows into a table: of each the values of some columns, as `stored` gives them, and the same for others.
 
@@ -123,11 +134,12 @@ def insert(
         columns: what a row of `values` holds.
         values: row by row.
         new: what all rows have in further columns, as literals.
+        known: the unique column by which a row that is there already is passed over.
     """
     literals = tuple((new or {}).items())
     with _binding() as cursor:
         for piece in chunked(values, _ROWS):
-            statement = _inserting(table, tuple(columns), literals, len(piece))
+            statement = _inserting(table, tuple(columns), literals, len(piece), known)
             cursor.execute(statement, [value for row in piece for value in row])
 
 
@@ -145,11 +157,14 @@ def _binding() -> Iterator[Any]:
 
 
 @lru_cache(maxsize=1_024)
-def _inserting(table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int) -> str:
+def _inserting(
+    table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int, known: str
+) -> str:
     """One statement for all rows: half the time of one for each, and the driver is left once."""
     names = ", ".join((*columns, *(name for name, _ in new)))
     row = ", ".join((*["%s"] * len(columns), *(literal for _, literal in new)))
-    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}"  # noqa: S608  our own names
+    passing = f" ON CONFLICT ({known}) DO NOTHING" if known else ""
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}{passing}"  # noqa: S608  our own names
 
 
 def moment(value: object) -> datetime:
@@ -213,15 +228,7 @@ def _in_json(value: object) -> str:
     match value:
         case UUID():
             return value.hex
-        case datetime():
-            return _time_in_json(value)
     return str(stored(value))
-
-
-@lru_cache(maxsize=4096)
-def _time_in_json(at: datetime) -> str:
-    """The rows of a group hold the same few times over and over, and the ORM's form of one is dear."""
-    return str(stored(at))
 
 
 def lease_time(fallback: datetime) -> datetime:

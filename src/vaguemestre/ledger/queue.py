@@ -33,10 +33,12 @@ from vaguemestre.ledger.database import (
     execute,
     for_share,
     for_update,
+    insert,
     keep_index_order,
     provisional,
     recordset,
     rows,
+    stored,
     writing,
 )
 from vaguemestre.ledger.ending import Ending, endings
@@ -98,18 +100,11 @@ FROM {done}
 WHERE d.id = done.delivery AND d.attempt = done.attempt AND d.state = 'claimed' AND d.lane_epoch = %(epoch)s
 RETURNING id, notify
 """
-_ATTEMPTS = """
-INSERT INTO ledger_attempt (uid, message_id, connection_id, connection_version, lane_epoch, started_at,
-                            staged_at, ended_at, peer, tls, steps)
-SELECT uid, message_id, %(connection)s, connection_version, %(epoch)s, started_at, staged_at, ended_at, peer,
-       tls, steps
-FROM {tried} WHERE true
-ON CONFLICT (uid) DO NOTHING
-"""
-_EVENTS = """
-INSERT INTO ledger_event (delivery_id, at, state, attempt, detail)
-SELECT delivery, at, state, attempt, detail FROM {happened}
-"""
+_TRIED = (
+    "uid", "message_id", "connection_id", "connection_version", "lane_epoch", "started_at", "staged_at",
+    "ended_at", "peer", "tls", "steps",
+)  # fmt: skip
+_HAPPENED = ("delivery_id", "at", "state", "attempt", "detail")
 
 
 @dataclass(frozen=True)
@@ -335,43 +330,36 @@ def _done(report: Report, ending: Ending) -> Row:
 
 def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:
     tried = [
-        {
-            "uid": report.claim.attempt,
-            "message_id": report.claim.message_id,
-            "connection_version": report.connection_version,
-            "started_at": report.started_at,
-            "staged_at": report.staged_at,
-            "ended_at": report.ended_at,
-            "peer": report.peer,
-            "tls": report.tls,
-            "steps": report.steps,
-        }
+        (
+            stored(report.claim.attempt),
+            report.claim.message_id,
+            lease.connection_id,
+            report.connection_version,
+            lease.epoch,
+            stored(report.started_at),
+            stored(report.staged_at),
+            stored(report.ended_at),
+            report.peer,
+            report.tls,
+            json.dumps(report.steps),
+        )
         for report in reports
     ]
-    source = recordset(
-        "tried",
-        uid="uuid", message_id="bigint", connection_version="int", started_at="timestamptz",
-        staged_at="timestamptz", ended_at="timestamptz", peer="text", tls="text", steps="jsonb",
-    )  # fmt: skip
-    parameters = {"connection": lease.connection_id, "epoch": lease.epoch}
-    execute(_ATTEMPTS.format(tried=source), parameters | {"tried": as_json(tried)})
+    insert("ledger_attempt", _TRIED, tried, known="uid")
 
 
 def _keep_events(ended: Iterable[tuple[Report, Ending]]) -> None:
     happened = [
-        {
-            "delivery": ending.delivery,
-            "at": report.ended_at,
-            "state": ending.state.value,
-            "attempt": report.claim.attempt,
-            "detail": _words(ending),
-        }
+        (
+            ending.delivery,
+            stored(report.ended_at),
+            ending.state.value,
+            stored(report.claim.attempt),
+            json.dumps(_words(ending)),
+        )
         for report, ending in ended
     ]
-    source = recordset(
-        "happened", delivery="bigint", at="timestamptz", state="text", attempt="uuid", detail="jsonb"
-    )
-    execute(_EVENTS.format(happened=source), {"happened": as_json(happened)})
+    insert("ledger_event", _HAPPENED, happened)
 
 
 def _words(ending: Ending) -> dict[str, Any]:
