@@ -23,8 +23,9 @@ from vaguemestre.http_transport import Address
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 from vaguemestre.pem import has_certificates, has_key
+from vaguemestre.signing import SigningKey
 from vaguemestre.spelling import Network
-from vaguemestre.variables import PREFIX, unknown
+from vaguemestre.variables import PREFIX, dotenv, unknown
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
@@ -76,6 +77,7 @@ class Environment:
     source_addresses: tuple[str, ...]
     language: str
     alert_url: Address | None
+    alert_key: SigningKey | None
     autoconfig: bool
     resolvers: tuple[tuple[str, int], ...]
     max_message_bytes: int
@@ -132,8 +134,9 @@ class _Reader:
 def read_environment(process: Mapping[str, str]) -> Environment:
     """The environment as a value; what is wrong with it is in `problems`, all of it."""
     data_dir = Path(process.get(f"{PREFIX}DATA_DIR") or "data").absolute()
-    read = _Reader({**_dotenv(data_dir / ".env"), **process})
+    read = _Reader({**dotenv(data_dir / ".env"), **process})
     web = _bind(read, "WEB_BIND", "127.0.0.1:8587")
+    secret_key = _secret_key(read, data_dir)
     found = Environment(
         data_dir=data_dir,
         database_url=_database_url(read, data_dir),
@@ -144,7 +147,7 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         submission_certificate=_path(read, "SUBMISSION_CERTIFICATE"),
         submission_key=_path(read, "SUBMISSION_KEY"),
         submission_trust=_trust(read),
-        secret_key=_secret_key(read, data_dir),
+        secret_key=secret_key,
         vault_keys=_vault_keys(read, data_dir),
         egress_allow=_egress(read, "EGRESS_ALLOW", parse_networks),
         egress_ports=_egress(read, "EGRESS_PORTS", parse_ports),
@@ -159,6 +162,7 @@ def read_environment(process: Mapping[str, str]) -> Environment:
             (),
             "Give IP addresses of DNS servers, such as 9.9.9.9.",
         ),
+        alert_key=_alert_key(read, secret_key),
         max_message_bytes=read.parsed(
             f"{PREFIX}MAX_MESSAGE_BYTES",
             "26214400",
@@ -182,16 +186,6 @@ def read_environment(process: Mapping[str, str]) -> Environment:
     _certificate(read, found)
     _unknown(read)
     return replace(found, problems=tuple(read.problems))
-
-
-def _dotenv(path: Path) -> dict[str, str]:
-    """`NAME=value` lines; blank lines and `#` comments are passed over, quotes around a value removed."""
-    try:
-        lines = path.read_text(errors="replace").splitlines()
-    except OSError:
-        return {}
-    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
-    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}
 
 
 def _bind(read: _Reader, name: str, default: str) -> Bind:
@@ -359,6 +353,18 @@ def _secret_key(read: _Reader, data_dir: Path) -> Secret | None:
         read.problem(f"{PREFIX}SECRET_KEY", "Give at least 32 random characters.")
         return None
     return Secret(text) if text else None
+
+
+def _alert_key(read: _Reader, secret_key: Secret | None) -> SigningKey | None:
+    """The operator's, else one that follows from the secret key; None where there is neither."""
+    text = read.secret(f"{PREFIX}ALERT_SECRET")
+    if not text:
+        return None if secret_key is None else SigningKey.derived(secret_key)
+    try:
+        return SigningKey.parse(text)
+    except ValueError:
+        read.problem(f"{PREFIX}ALERT_SECRET", "Give whsec_ and base64 of 24 to 64 random bytes.")
+        return None
 
 
 def _vault_keys(read: _Reader, data_dir: Path) -> tuple[Secret, ...]:

@@ -1,10 +1,14 @@
-"""Names of variables that look like ours and are none: a slip of the keyboard does not pass in silence."""
+"""Variables as they are written: the lines of a file, and names that look like ours and are none.
+
+A slip of the keyboard does not pass in silence.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
 from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
 
 PREFIX = "VAGUEMESTRE_"
 # Names of ours that no operator sets: between `up` and its children, and of the test run.
@@ -29,3 +33,13 @@ def _meant(name: str, known: Collection[str]) -> str:
     if name.removeprefix(PREFIX) in known:
         return name.removeprefix(PREFIX)
     return next(iter(difflib.get_close_matches(name, known, 1, 0.85)), "")
+
+
+def dotenv(path: Path) -> dict[str, str]:
+    """`NAME=value` lines; blank lines and `#` comments are passed over, quotes around a value removed."""
+    try:
+        lines = path.read_text(errors="replace").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.split("=", 1) for line in lines if "=" in line and not line.lstrip().startswith("#"))
+    return {name.strip(): value.strip().strip("\"'") for name, value in pairs}

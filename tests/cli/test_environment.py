@@ -4,6 +4,8 @@ import pytest
 
 from scripted.certificates import self_signed, the_authority, the_certificate
 from vaguemestre.environment import read_environment
+from vaguemestre.mail.secret import Secret
+from vaguemestre.signing import SigningKey
 
 CERTIFICATE = "VAGUEMESTRE_SUBMISSION_CERTIFICATE"
 KEY = "VAGUEMESTRE_SUBMISSION_KEY"
@@ -115,6 +117,17 @@ def test_an_address_of_the_web_that_is_none_is_named(name, text):
 def test_a_database_address_that_cannot_be_taken_apart_is_named_without_its_password(url):
     assert problems(DATABASE_URL=url) == [
         "DATABASE_URL: It cannot be read: write # and / of the password as %23 and %2F, and the port as a number."
+    ]
+
+
+def test_the_key_of_alerts_is_the_operators_or_follows_from_the_secret_key(tmp_path):
+    key = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+    given = {"VAGUEMESTRE_DATA_DIR": str(tmp_path), "VAGUEMESTRE_SECRET_KEY": "k" * 32}
+    assert read_environment(given | {"VAGUEMESTRE_ALERT_SECRET": key}).alert_key.written == key
+    assert read_environment(given).alert_key == SigningKey.derived(Secret("k" * 32))
+    assert read_environment({"VAGUEMESTRE_DATA_DIR": str(tmp_path)}).alert_key is None
+    assert ours(ALERT_SECRET="kanarienvogel") == [
+        "VAGUEMESTRE_ALERT_SECRET: Give whsec_ and base64 of 24 to 64 random bytes."
     ]
 
 

@@ -18,7 +18,9 @@ from vaguemestre.egress import Guard, parse_networks
 from vaguemestre.http_transport import Address, HttpTransport
 from vaguemestre.ledger import lookup
 from vaguemestre.ledger.lookup import Named
+from vaguemestre.mail.secret import Secret
 from vaguemestre.policy.alerting import AlertKind
+from vaguemestre.signing import SigningKey
 
 pytestmark = pytest.mark.any_database
 
@@ -33,10 +35,10 @@ async def named(connection_id):
     return NAMES.get(connection_id)
 
 
-def alerts_to(server, *, guard=LOOPBACK, language="en", find=named, **values) -> Alerts:
+def alerts_to(server, *, guard=LOOPBACK, language="en", find=named, key=None, **values) -> Alerts:
     address = Address.parse(f"http://alerts.example.org:{server.port}/hook?key=kanarienvogel")
     http = HttpTransport(guard, lookup_here)
-    to = Destination(address, http, find, "https://mail.example.org", language)
+    to = Destination(address, http, find, "https://mail.example.org", language, key)
     return Alerts(to, **({"pauses": (0.05, 0.05)} | values))
 
 
@@ -79,6 +81,26 @@ async def test_an_alert_says_what_is_the_matter_and_what_to_do():
         "at": "2026-11-24T12:00:00+00:00",
         "url": "https://mail.example.org/connections/0190/",
     }
+
+
+async def test_every_try_is_signed_for_its_time_under_one_id():
+    key = SigningKey.derived(Secret("k" * 48))
+    times = iter(datetime(2026, 11, 24, 12, 0, second, tzinfo=UTC) for second in range(9))
+    async with WebServer(UNAVAILABLE, ACCEPTED) as server:
+        alerts = alerts_to(server, now=lambda: next(times), key=key)
+        alerts.tell(LOCKED)
+        await server.arrived(2)
+        await alerts.close()
+    heads = [
+        dict(line.split(": ", 1) for line in head.splitlines()[1:] if line) for head, _ in server.requests
+    ]
+    first, second = heads
+    assert first["webhook-id"] == second["webhook-id"]
+    assert first["webhook-id"].startswith("alert_")
+    assert int(second["webhook-timestamp"]) == int(first["webhook-timestamp"]) + 1
+    for head, (_, body) in zip(heads, server.requests, strict=True):
+        at = datetime.fromtimestamp(int(head["webhook-timestamp"]), UTC)
+        assert head["webhook-signature"] == key.headers(head["webhook-id"], at, body)["webhook-signature"]
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ FAMILIES: Mapping[str, Family] = {
         "migrate", Needs.ENVIRONMENT, "create or update the database, and keys for an empty one"
     ),
     "check": Family("check", Needs.DJANGO, "tell every error of configuration, keys and database at once"),
+    "alert": Family("alert", Needs.ENVIRONMENT, "the key that alerts are signed with"),
     "admin": Family("admin", Needs.LEDGER, "create an administrator, set a password"),
     "setting": Family("setting", Needs.LEDGER, "list and set the instance's settings"),
     "key": Family("key", Needs.LEDGER, "API keys"),

@@ -1,4 +1,5 @@
-"""Alerts that do not depend on mail: to the log, and as JSON to the operator's URL (`VAGUEMESTRE_ALERT_URL`).
+"""Alerts that do not depend on mail: to the log, and as JSON to the operator's URL (`VAGUEMESTRE_ALERT_URL`),
+signed as Standard Webhooks has it (`signing`).
 
 `tell` never waits and never fails: the lane that calls it goes on. At most one alert of a kind and connection
 goes out in an hour; what comes in between is held back, the latest of it, and goes out when the hour is over,
@@ -15,6 +16,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from uuid import uuid4
 
 import structlog
 from django.db import DatabaseError
@@ -24,6 +26,7 @@ from vaguemestre.http_transport import Address, HttpFailed, HttpTransport, Reque
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.lookup import Named
 from vaguemestre.policy.alerting import TROUBLES, AlertKind
+from vaguemestre.signing import SigningKey
 
 QUIET = 3600.0  # seconds between two alerts of a kind and connection
 AT_ONCE = 4  # requests under way
@@ -48,6 +51,7 @@ class Destination:
         named: the public id and the name of a connection; None where it is gone.
         base_url: of the console, without a slash at the end.
         language: of the texts.
+        key: signs what is posted; without one it goes out unsigned.
     """
 
     address: Address
@@ -55,6 +59,7 @@ class Destination:
     named: Callable[[int], Awaitable[Named | None]]
     base_url: str
     language: str = "en"
+    key: SigningKey | None = None
 
 
 @dataclass
@@ -121,16 +126,21 @@ class Alerts:
             task.add_done_callback(self._tasks.discard)
 
     async def _post(self, to: Destination, alert: Alert, at: datetime) -> None:
-        request = await _request(to, alert, at)
+        message, body = f"alert_{uuid4().hex}", await _body(to, alert, at)
         for pause in (*self.pauses, None):
             async with self._turns:
-                why = await _try(to, request)
+                why = await _try(to, self._request(to, message, body))
             if not why:
                 return
             log.warning("alert_not_taken", kind=alert.kind.value, host=to.address.host, why=why)
             if pause is not None:
                 await asyncio.sleep(pause)
         log.error("alert_given_up", kind=alert.kind.value, connection=alert.connection_id)
+
+    def _request(self, to: Destination, message: str, body: bytes) -> Request:
+        """Signed with the time of this try, under the id that all tries have in common."""
+        signature = {} if to.key is None else to.key.headers(message, self.now(), body)
+        return Request("POST", to.address, {"Content-Type": "application/json", **signature}, body)
 
 
 async def _try(to: Destination, request: Request) -> str:
@@ -142,7 +152,7 @@ async def _try(to: Destination, request: Request) -> str:
     return "" if 200 <= answer.status < 300 else f"status {answer.status}"
 
 
-async def _request(to: Destination, alert: Alert, at: datetime) -> Request:
+async def _body(to: Destination, alert: Alert, at: datetime) -> bytes:
     named = await _named(to, alert.connection_id)
     what, remedy = worded(alert, "" if named is None else named.name, to.language)
     told = {
@@ -153,8 +163,7 @@ async def _request(to: Destination, alert: Alert, at: datetime) -> Request:
         "at": at.isoformat(),
         "url": to.base_url + _page(alert, named),
     }
-    body = json.dumps(told, ensure_ascii=False).encode()
-    return Request("POST", to.address, {"Content-Type": "application/json"}, body)
+    return json.dumps(told, ensure_ascii=False).encode()
 
 
 def _page(alert: Alert, named: Named | None) -> str:

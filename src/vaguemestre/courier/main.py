@@ -56,7 +56,9 @@ def _alerts(environment: Environment, threads: LedgerThreads) -> Alerts:
         return await threads.run(lookup.named, connection_id)
 
     http = http_from(environment)
-    return Alerts(Destination(url, http, named, environment.base_url, environment.language))
+    return Alerts(
+        Destination(url, http, named, environment.base_url, environment.language, environment.alert_key)
+    )
 
 
 def _outcomes(environment: Environment) -> Outcomes | None:
