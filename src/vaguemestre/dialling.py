@@ -21,9 +21,10 @@ def network_from(environment: Environment) -> Network:
 
 
 def http_from(environment: Environment) -> HttpTransport:
-    """How this installation reaches web servers: the guard's networks, and the port of the operator's URL."""
+    """How this installation reaches web servers: the guard's networks, the usual ports and the operator's."""
     alerts, roots = environment.alert_url, environment.extra_roots
-    ports = USUAL_HTTP_PORTS if alerts is None else USUAL_HTTP_PORTS | {alerts.port}
+    ports = USUAL_HTTP_PORTS | parse_ports(environment.egress_ports)
+    ports |= frozenset() if alerts is None else {alerts.port}
     guard = Guard(parse_networks(environment.egress_allow), ports)
     return HttpTransport(guard, roots="" if roots is None else str(roots))
 

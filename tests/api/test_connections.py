@@ -50,7 +50,7 @@ def test_a_connection_is_created_read_and_listed(api):
         ({"encryption": "opportunistic"}, "encryption"),
         ({"encryption": []}, "encryption"),
         ({"encryption": "none", "login": "a", "password": "b"}, "encryption"),
-        ({"auth": "oauth2"}, "auth"),
+        ({"auth": "kerberos"}, "auth"),
         ({"auth": {}}, "auth"),
         ({"login": "a"}, "password"),
         ({"password": "a"}, "login"),

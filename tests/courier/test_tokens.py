@@ -8,12 +8,14 @@ import pytest
 
 from scripted.client import PASSWORD, SENDER, SHORT, hop_to, loopback_network
 from scripted.server import ScriptedServer
-from vaguemestre.courier.tokens import NoTokens, TokensAway, open_signed_in, token_refused
+from vaguemestre.courier.tokens import NoTokens, open_signed_in, token_refused
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.secret import Secret
+from vaguemestre.policy.judgement import HealthChange, Why
 from vaguemestre.policy.verdict import Case, judge
+from vaguemestre.providers.oauth2.grants import Refusal, TokenAway, TokenRefused
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.session import SessionFailed
 
@@ -35,23 +37,39 @@ def signing_in(token: str, answer: str) -> str:
 
 
 class Source:
-    """Gives one token, and remembers what was asked."""
+    """Gives one token where another was refused, and remembers what was asked."""
 
-    def __init__(self, token: str | None) -> None:
+    def __init__(self, token: str | None, first: str | None = None) -> None:
         self.token = token
+        self.first = first
         self.asked = []
 
-    async def fresh(self, connection_id, refused):
-        self.asked.append((connection_id, None if refused is None else refused.reveal()))
-        return None if self.token is None else Secret(self.token)
+    async def current(self, connection_id, hop):
+        self.asked.append((connection_id, "current"))
+        return hop.secret if self.first is None else Secret(self.first)
+
+    async def fresh(self, connection_id, hop):
+        self.asked.append((connection_id, hop.secret.reveal()))
+        if self.token is None:
+            raise TokenRefused(Refusal.CONSENT_WITHDRAWN, "revoked")
+        return Secret(self.token)
 
 
 class Away(Source):
-    """Has none for now."""
+    """Has no other for now."""
 
-    async def fresh(self, connection_id, refused):
-        await super().fresh(connection_id, refused)
-        raise TokensAway
+    async def fresh(self, *_):
+        raise TokenAway("timeout")
+
+
+class Gone(Source):
+    """Has none at all, for now or until somebody connects the account."""
+
+    def __init__(self, raised):
+        self.raised = raised
+
+    async def current(self, *_):
+        raise self.raised
 
 
 async def sign_in(server, tokens, token=OLD):
@@ -76,7 +94,7 @@ async def failure(script, tokens, token=OLD):
 async def test_u23_a_refused_token_is_refreshed_once_and_the_new_one_kept():
     source = Source(NEW)
     session = await opened(f"{signing_in(OLD, '535 no')}----\n{signing_in(NEW, '235 in')}", source)
-    assert source.asked == [(7, OLD)]
+    assert source.asked == [(7, "current"), (7, OLD)]
     assert session.hop.secret.reveal() == NEW
 
 
@@ -84,13 +102,26 @@ async def test_u23_a_second_refusal_is_final():
     source = Source(NEW)
     trouble = await failure(f"{signing_in(OLD, '535 no')}----\n{signing_in(NEW, '535 5.7.8 never')}", source)
     assert (trouble.reply.text, trouble.facts["oauth_status"]) == ("5.7.8 never", "401")
-    assert source.asked == [(7, OLD)]
+    assert source.asked == [(7, "current"), (7, OLD)]
+    assert judge(Case(trouble)).why is Why.TOKEN_REFUSED
 
 
-@pytest.mark.parametrize("source", [Source(None), NoTokens()])
-async def test_u23_without_another_token_the_refusal_stands_after_one_attempt(source):
-    trouble = await failure(signing_in(OLD, "535 5.7.3 no"), source)
-    assert (trouble.phase, trouble.reply.code) == (Phase.AUTH, 535)
+async def test_u23_a_consent_that_is_gone_is_told_in_place_of_the_refusal():
+    trouble = await failure(signing_in(OLD, "535 5.7.3 no"), Source(None))
+    assert (trouble.cause, trouble.reply, trouble.facts["oauth_said"]) == (Cause.NO_TOKEN, None, "revoked")
+    judged = judge(Case(trouble))
+    assert (judged.row, judged.connection, judged.why) == (8, HealthChange.LOCK, Why.CONSENT_WITHDRAWN)
+
+
+async def test_without_a_source_no_server_is_dialled_and_the_connection_locks():
+    for source, why in (
+        (NoTokens(), Why.NOT_CONNECTED),
+        (Gone(TokenRefused(Refusal.SCOPE_MISSING)), Why.SCOPE_MISSING),
+    ):
+        with pytest.raises(SessionFailed) as failed:
+            await open_signed_in(7, NOWHERE, source, loopback_network(), SHORT)
+        judged = judge(Case(failed.value.trouble))
+        assert (judged.row, judged.connection, judged.why) == (8, HealthChange.LOCK, why)
 
 
 async def test_u23_a_source_that_is_away_is_no_refusal():
@@ -98,21 +129,22 @@ async def test_u23_a_source_that_is_away_is_no_refusal():
     assert (trouble.phase, trouble.cause, trouble.reply) == (Phase.AUTH, Cause.TIMEOUT, None)
     assert judge(Case(trouble)).row == 7
     with pytest.raises(SessionFailed) as failed:
-        await open_signed_in(7, NOWHERE, Away(NEW), loopback_network(), SHORT)
-    assert failed.value.trouble.cause is Cause.TIMEOUT
+        await open_signed_in(7, NOWHERE, Gone(TokenAway("timeout")), loopback_network(), SHORT)
+    judged = judge(Case(failed.value.trouble))
+    assert (judged.row, judged.connection, judged.why) == (7, HealthChange.THROTTLE, Why.TOKEN_UNAVAILABLE)
 
 
-async def test_a_connection_without_a_token_asks_before_it_dials():
-    source = Source(NEW)
+async def test_a_connection_asks_for_its_token_before_it_dials():
+    source = Source(None, first=NEW)
     session = await opened(signing_in(NEW, "235 in"), source, token="")
-    assert source.asked == [(7, None)]
+    assert source.asked == [(7, "current")]
     assert session.hop.secret.reveal() == NEW
 
 
 async def test_a_token_is_not_refreshed_for_what_passes():
     source = Source(NEW)
     assert (await failure(signing_in(OLD, "454 4.7.0 later"), source)).reply.code == 454
-    assert source.asked == []
+    assert source.asked == [(7, "current")]
 
 
 async def test_a_password_is_never_refreshed():

@@ -65,7 +65,7 @@ BAD = [
     ("encryption", None, "encryption_unknown"),
     ("encryption", "opportunistic", "encryption_unknown"),
     ("encryption", ["ssl"], "not_text"),
-    ("auth", "oauth2", "auth_unknown"),
+    ("auth", "kerberos", "auth_unknown"),
     ("auth", "kerberos", "auth_unknown"),
     ("auth", {}, "not_text"),
     ("login", "x" * 321, "too_long"),

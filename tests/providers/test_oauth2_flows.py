@@ -122,7 +122,7 @@ async def test_a_service_account_signs_for_a_person_of_its_domain(server, key):
     other = Credentials(pem(rsa.generate_private_key(65537, 2048)))
     with pytest.raises(TokenRefused) as refused:
         await obtain(HTTP, robot, other, now())
-    assert (refused.value.why, refused.value.said) == (Refusal.TOKEN_REFUSED, "Invalid JWT Signature.")
+    assert (refused.value.why, refused.value.said) == (Refusal.APPLICATION_REFUSED, "Invalid JWT Signature.")
     with pytest.raises(TokenRefused) as refused:  # a domain that did not delegate it
         await obtain(
             HTTP, replace(robot, scope="https://www.example.com/calendar"), Credentials(pem(key)), now()
@@ -139,7 +139,10 @@ def test_only_an_rsa_key_of_2048_bits_can_sign():
 async def test_a_wrong_client_secret_is_a_refusal_in_which_no_secret_is_repeated(server):
     with pytest.raises(TokenRefused) as refused:
         await obtain(HTTP, account(server), secret("wrong-secret-9Z"), now())
-    assert (refused.value.why, refused.value.said) == (Refusal.TOKEN_REFUSED, "The secret *** is not right.")
+    assert (refused.value.why, refused.value.said) == (
+        Refusal.APPLICATION_REFUSED,
+        "The secret *** is not right.",
+    )
     assert "wrong-secret-9Z" not in repr(
         (token_request(account(server), secret("wrong-secret-9Z"), now()), secret())
     )
@@ -173,7 +176,7 @@ async def test_an_endpoint_that_nobody_may_or_can_dial_is_away():
     ("status", "body", "meaning"),
     [
         (400, {"error": "invalid_scope"}, Refusal.SCOPE_MISSING),
-        (400, {"error": "unauthorized_client"}, Refusal.TOKEN_REFUSED),
+        (400, {"error": "unauthorized_client"}, Refusal.APPLICATION_REFUSED),
         (
             400,
             {"error": "interaction_required", "error_description": "AADSTS50076"},

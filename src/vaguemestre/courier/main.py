@@ -9,7 +9,7 @@ import structlog
 import uvloop
 
 from vaguemestre.courier.alerts import Alerts, Destination
-from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.engine import Engine, system_now
 from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.courier.worker import serve
 from vaguemestre.dialling import http_from, network_from
@@ -17,6 +17,7 @@ from vaguemestre.environment import Environment
 from vaguemestre.ledger import lookup
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.schedule import RetrySchedule
+from vaguemestre.token_source import TokenSource
 
 log = structlog.get_logger("courier")
 
@@ -37,6 +38,7 @@ async def _run(environment: Environment) -> None:
         schedule=schedule(environment),
         together=environment.on_sqlite,
         alerts=_alerts(environment, threads),
+        tokens=TokenSource(http_from(environment), threads, system_now),
         outcomes=_outcomes(environment),
     )
     try:

@@ -1,12 +1,14 @@
-"""Sessions that sign in with a token of OAuth 2.0: asked for where there is none, refreshed once where the
+"""Sessions that sign in with a token of OAuth 2.0: asked for before one is dialled, refreshed once where the
 server refuses it (fault U23).
 
-A second refusal is the connection's fault as a refused password is (row 8): a person has to connect it anew.
-A source of tokens that is away for now is none: row 7. Where tokens come from is `Tokens`' business.
+A second refusal is the connection's fault as a refused password is (row 8), and so is a provider that gives
+no token: a person has to connect it anew. A source of tokens that is away for now is none: row 7. Where
+tokens come from is `Tokens`' business.
 """
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import Protocol
 
@@ -15,28 +17,36 @@ from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.secret import Secret
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.policy import wording
+from vaguemestre.providers.oauth2.grants import Refusal, TokenAway, TokenRefused
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
-
-
-class TokensAway(Exception):
-    """No token can be had for now; the account may be in order."""
+from vaguemestre.token_source import token_away, token_not_given
 
 
 class Tokens(Protocol):
-    """Where access tokens come from."""
+    """Where access tokens come from (`token_source`)."""
 
-    async def fresh(self, connection_id: int, refused: Secret | None) -> Secret | None:
-        """Another access token than the refused one; None where a person has to connect the account anew.
+    async def current(self, connection_id: int, hop: NextHop) -> Secret:
+        """The access token to sign in with now: `hop.secret` itself while that is the one.
+
+        Raises:
+            TokenRefused: a person has to connect the account anew.
+            TokenAway: ask later.
+        """
+        ...
+
+    async def fresh(self, connection_id: int, hop: NextHop) -> Secret:
+        """Another access token than `hop.secret`, which the server refused.
 
         Sessions of one connection may ask at once for the same refused token: it is refreshed once, and who
         comes later is given what that brought.
 
         Raises:
-            TokensAway: ask later.
+            TokenRefused: a person has to connect the account anew.
+            TokenAway: ask later.
         """
         ...
 
@@ -44,9 +54,13 @@ class Tokens(Protocol):
 class NoTokens:
     """For an installation without any."""
 
-    async def fresh(self, connection_id: int, refused: Secret | None) -> Secret | None:  # noqa: ARG002
-        """None."""
-        return None
+    async def current(self, connection_id: int, hop: NextHop) -> Secret:  # noqa: ARG002
+        """Raises TokenRefused."""
+        raise TokenRefused(Refusal.NOT_CONNECTED)
+
+    async def fresh(self, connection_id: int, hop: NextHop) -> Secret:  # noqa: ARG002
+        """Raises TokenRefused."""
+        raise TokenRefused(Refusal.NOT_CONNECTED)
 
 
 async def open_signed_in(
@@ -59,17 +73,13 @@ async def open_signed_in(
     """
     if hop.auth is not AuthKind.OAUTH2:
         return await open_session(hop, network, timeouts)
-    if not hop.secret:
-        hop = await _with_another(connection_id, hop, tokens) or hop
-        return await open_session(hop, network, timeouts)
+    hop = replace(hop, secret=await _token(tokens.current(connection_id, hop), hop))
     try:
         return await open_session(hop, network, timeouts)
     except SessionFailed as failed:
         if not token_refused(failed.trouble):
             raise
-        renewed = await _with_another(connection_id, hop, tokens, failed.transcript)
-        if renewed is None:
-            raise
+        renewed = await _another(tokens.fresh(connection_id, hop), hop, failed)
     return await open_session(renewed, network, timeouts)
 
 
@@ -82,12 +92,20 @@ def token_refused(trouble: Trouble) -> bool:
     return reply.permanent and about_us and not wording.limit_reached(reply)
 
 
-async def _with_another(
-    connection_id: int, hop: NextHop, tokens: Tokens, transcript: Transcript = ()
-) -> NextHop | None:
+async def _token(asked: Awaitable[Secret], hop: NextHop, transcript: Transcript = ()) -> Secret:
     try:
-        secret = await tokens.fresh(connection_id, hop.secret)
-    except TokensAway:
-        trouble = Trouble(Phase.AUTH, Cause.TIMEOUT, None, {"host": hop.host, "oauth": "no_token_for_now"})
-        raise SessionFailed(trouble, transcript) from None
-    return replace(hop, secret=secret) if secret else None
+        return await asked
+    except TokenAway as away:
+        raise SessionFailed(token_away(hop, away), transcript) from None
+    except TokenRefused as refused:
+        raise SessionFailed(token_not_given(hop, refused), transcript) from None
+
+
+async def _another(asked: Awaitable[Secret], hop: NextHop, failed: SessionFailed) -> NextHop:
+    """The hop with another token. Where nobody can set one up, the server's own refusal says more."""
+    try:
+        return replace(hop, secret=await _token(asked, hop, failed.transcript))
+    except SessionFailed as untold:
+        if untold.trouble.facts.get("oauth") == Refusal.NOT_CONNECTED:
+            raise failed from None
+        raise

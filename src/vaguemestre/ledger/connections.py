@@ -11,12 +11,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import fields, hops, journal, sightings, vault, verifications
+from vaguemestre.ledger import fields, journal, oauth2, sightings, vault, verifications
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.health import health_of, store_health
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
 from vaguemestre.ledger.lookup import all_connections, find, locked
 from vaguemestre.ledger.models import Connection, Lane, Stream, Verification
+from vaguemestre.ledger.oauth2_typed import Typed
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.succession import LeaveNone, NoChoice, Promote, Successor, hand_over, settle_default
 from vaguemestre.ledger.typed import (
@@ -26,9 +27,11 @@ from vaguemestre.ledger.typed import (
     draft,
     name_taken,
     saved_draft,
+    saved_fingerprint,
     vault_has,
 )
 from vaguemestre.mail.account import AuthKind
+from vaguemestre.mail.secret import Secret
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState, paused, resumed, unlocked
 from vaguemestre.policy.unopened import ABOUT_SIGN_IN
@@ -122,6 +125,7 @@ def delete(uid: str, actor: str, now: datetime, successor: Successor | None = No
             hand_over(connection, successor or NoChoice(), actor, now)
         Connection.objects.filter(backup=connection).update(backup=None)
         vault.destroy(connection)
+        oauth2.forget(connection)
         Connection.objects.filter(pk=connection.pk).update(
             deleted_at=now, active=False, is_default=False, updated_at=now
         )
@@ -173,14 +177,13 @@ def _save(
             successor = LeaveNone()  # saying "not the default any more" is itself the choice of nobody
         demoted = settle_default(existing, state, successor, actor, now)
         connection = _write(existing, state, now)
-        if secret is not None:
-            vault.store(connection, secret, now)
-        elif connection.auth == AuthKind.NONE or values.get("clear_password"):
-            vault.destroy(connection)
+        renewed = _keep_secrets(
+            connection, state["oauth2"], secret, clear=bool(values.get("clear_password")), now=now
+        )
         forgotten = existing is not None and connection.auth == AuthKind.NONE
-        _refingerprint(connection, now, new_secret=secret is not None or forgotten)
+        _refingerprint(connection, now, new_secret=renewed or forgotten)
         changes = journal.difference(before, _snapshot(connection))
-        if secret is not None:
+        if renewed:
             changes["password"] = ["", "changed"]
         if any(field in changes for field in ROUTING):
             bump()
@@ -188,6 +191,21 @@ def _save(
             action = "created" if existing is None else "changed"
             journal.record("connection", str(connection.uid), action, actor, now, changes)
     return Saved(connection, demoted, unverified=not _verified(connection))
+
+
+def _keep_secrets(
+    connection: Connection, typed: Typed, secret: Secret | None, *, clear: bool, now: datetime
+) -> bool:
+    """Store what was typed, destroy what has no use any more; whether there is another secret now."""
+    if connection.auth == AuthKind.OAUTH2 and typed.account is not None:
+        oauth2.keep(connection, typed.account, typed.kept, now)
+        return typed.kept is not None and not typed.kept.empty
+    oauth2.forget(connection)
+    if secret is not None:
+        vault.store(connection, secret, now)
+    elif connection.auth != AuthKind.PASSWORD or clear:
+        vault.destroy(connection)
+    return secret is not None
 
 
 def _refuse_while_in_use(connection: Connection) -> None:
@@ -235,7 +253,7 @@ def _refingerprint(connection: Connection, now: datetime, *, new_secret: bool) -
 
 def _current_fingerprint(connection: Connection) -> str:
     try:
-        return hops.fingerprint(connection, vault.secret_of(connection))
+        return saved_fingerprint(connection)
     except vault.Unreadable:
         # Of no verification. What cannot be read is never used, but must not keep the rest from being edited.
         return ""

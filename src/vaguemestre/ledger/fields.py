@@ -97,15 +97,19 @@ def is_loopback(host: str) -> bool:
 
 
 def _text(limit: int) -> Callable[[object, str], str]:
-    def read(value: object, field: str) -> str:
-        text = _string(value, field)
-        if len(text) > limit:
-            raise Invalid(
-                field, "too_long", f"This is too long: at most {limit} characters.", {"limit": limit}
-            )
-        return text
+    return lambda value, field: text_of(value, field, limit)
 
-    return read
+
+def text_of(value: object, field: str, limit: int) -> str:
+    """A text of at most so many characters, none of them a control character.
+
+    Raises:
+        Invalid: it is none.
+    """
+    text = _string(value, field)
+    if len(text) > limit:
+        raise Invalid(field, "too_long", f"This is too long: at most {limit} characters.", {"limit": limit})
+    return text
 
 
 def _string(value: object, field: str) -> str:
@@ -163,8 +167,8 @@ def _whole(value: object) -> int:
 
 def _auth(value: object, field: str) -> Clean:
     text = _string(value, field)
-    if text not in {AuthKind.NONE, AuthKind.PASSWORD}:
-        raise Invalid(field, "auth_unknown", "Choose none or password.")
+    if text not in {*AuthKind}:
+        raise Invalid(field, "auth_unknown", "Choose none, password or oauth2.")
     return {"auth": text}
 
 
@@ -200,6 +204,11 @@ def _limit(value: object, field: str) -> int | None:
     if not 1 <= number <= 10**9:
         raise Invalid(field, "limit_range", "A limit is a whole number above 0, or empty for none.")
     return number
+
+
+def _as_it_is(value: object, field: str) -> Clean:
+    """Judged elsewhere: `oauth2_typed`."""
+    return {field: value}
 
 
 def _source_address(value: object, field: str) -> Clean:
@@ -248,6 +257,7 @@ _PARSERS: dict[str, Callable[[object, str], Clean]] = {
     "login": _plain(LOGIN_LIMIT),
     "password": _plain(PASSWORD_LIMIT),
     "clear_password": _flag,
+    "oauth2": _as_it_is,
     "active": _flag,
     "is_default": _flag,
     "allowed_senders": _allowed_senders,

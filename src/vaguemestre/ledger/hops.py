@@ -40,7 +40,7 @@ def hop(connection: Connection, secret: Secret | None) -> NextHop:
     )
 
 
-def fingerprint(connection: Connection, secret: Secret | None) -> str:
+def fingerprint(connection: Connection, secret: Secret | None, further: tuple[str, ...] = ()) -> str:
     """Of everything that a verification tests: another value, another fingerprint."""
     fields = (
         connection.host,
@@ -52,4 +52,4 @@ def fingerprint(connection: Connection, secret: Secret | None) -> str:
         connection.source_address,
         connection.sender_ascii,
     )
-    return vault.fingerprint(fields, secret)
+    return vault.fingerprint((*fields, *further), secret)

@@ -11,6 +11,7 @@ from vaguemestre.ledger import hops, vault
 from vaguemestre.ledger.database import as_json, execute, in_index_order, moment, recordset, rows
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Connection, Lane
+from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState
@@ -75,13 +76,14 @@ def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
 
 
 def hop_of(connection_id: int) -> NextHop:
-    """Where a connection's sessions dial, with its secret.
+    """Where a connection's sessions dial, with its secret; a token is asked for when one dials.
 
     Raises:
         vault.KeyMissing, vault.Unreadable: the secret cannot be had; nothing may be dialled.
     """
     connection = Connection.objects.get(pk=connection_id)
-    return hops.hop(connection, vault.secret_of(connection))
+    secret = vault.secret_of(connection)
+    return hops.hop(connection, None if connection.auth == AuthKind.OAUTH2 else secret)
 
 
 def keep_ladder(lease: Lease, version: int, ladder: Ladder) -> None:

@@ -10,16 +10,19 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vaguemestre.ledger import fields, hops, vault
+from vaguemestre.ledger import fields, hops, oauth2, oauth2_typed, vault
 from vaguemestre.ledger.lookup import find
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.oauth2 import Kept
+from vaguemestre.ledger.oauth2_typed import BOUND, Typed
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
+from vaguemestre.providers.oauth2.account import Account
+from vaguemestre.providers.oauth2.grants import Credentials
 from vaguemestre.smtp.hop import NextHop
 
-BOUND = ("host", "port", "encryption", "pinned_certificate", "auth", "login")  # L8
 _DEFAULTS: dict[str, Any] = {
     "name": "", "name_key": "", "sender_email": "", "sender_ascii": "", "sender_name": "", "reply_to": "",
     "host": "", "auth": AuthKind.NONE.value, "login": "", "active": True, "is_default": False,
@@ -36,11 +39,15 @@ class Draft:
         hop: where to dial and how; with the typed secret, or the stored one where it is still bound (L8).
         fingerprint: of all that, for `verifications.keep`.
         connection: the saved connection that the values belong to, if any.
+        account: of OAuth 2.0; None without one.
+        credentials: of it as typed; None where those count that are stored with the connection.
     """
 
     hop: NextHop
     fingerprint: str
     connection: Connection | None
+    account: Account | None = None
+    credentials: Credentials | None = None
 
 
 def draft(values: fields.Values, uid: str | None = None) -> Draft:
@@ -54,16 +61,45 @@ def draft(values: fields.Values, uid: str | None = None) -> Draft:
     if faults:
         raise Refusal(*faults)
     connection = Connection(**columns(state))
+    if connection.auth == AuthKind.OAUTH2:
+        return _draft_with_token(connection, existing, state["oauth2"])
     used = secret if secret is not None else _kept_secret(existing, state)
     return Draft(hops.hop(connection, used), hops.fingerprint(connection, used), existing)
 
 
 def saved_draft(connection: Connection) -> Draft:
     """A saved connection as something to verify: how to sign in is then chosen anew."""
-    secret = vault.secret_of(connection)
-    return Draft(
-        replace(hops.hop(connection, secret), mechanism=""), hops.fingerprint(connection, secret), connection
-    )
+    account = oauth2.account_of(connection) if connection.auth == AuthKind.OAUTH2 else None
+    secret = None if connection.auth == AuthKind.OAUTH2 else vault.secret_of(connection)
+    hop = replace(hops.hop(connection, secret), mechanism="")
+    return Draft(hop, saved_fingerprint(connection), connection, account)
+
+
+def saved_fingerprint(connection: Connection) -> str:
+    """Of a connection as it is saved.
+
+    Raises:
+        vault.KeyMissing, vault.Unreadable: its secret cannot be had.
+    """
+    stored = vault.secret_of(connection)
+    if connection.auth != AuthKind.OAUTH2:
+        return hops.fingerprint(connection, stored)
+    further, secret = oauth2.identity(oauth2.account_of(connection), oauth2.kept_of(connection))
+    return hops.fingerprint(connection, secret, further)
+
+
+def _draft_with_token(connection: Connection, existing: Connection | None, typed: Typed) -> Draft:
+    """Something to verify that signs in with a token, which is asked for then."""
+    kept = typed.kept
+    if kept is not None and kept.credentials.refresh_token:
+        message = "Save this first, then verify it: a trial could use the consent up."
+        raise Refusal(Invalid("oauth2", "oauth2_save_first", message))
+    if kept is None:
+        kept = oauth2.kept_of(existing) if existing is not None and typed.account is not None else Kept()
+    further, secret = oauth2.identity(typed.account, kept)
+    fingerprint = hops.fingerprint(connection, secret, further)
+    credentials = None if typed.kept is None else typed.kept.credentials
+    return Draft(hops.hop(connection, None), fingerprint, existing, typed.account, credentials)
 
 
 def checked(
@@ -81,15 +117,30 @@ def checked(
     password = str(clean.pop("password", ""))
     state.pop("password", None)
     clear = bool(state.pop("clear_password", False))
+    given = state.pop("oauth2", None)
     if "auth" not in values:
         state["auth"] = _auth_kind(state, password, existing, clear=clear)
+        if given is not None or (existing is not None and existing.auth == AuthKind.OAUTH2 and not password):
+            state["auth"] = AuthKind.OAUTH2.value
     _resolve_backup(existing, state, faults)
     if not state["active"] and values.get("is_default") is not True:
         state["is_default"] = False  # who follows is settled by the caller's choice of a successor
     if not faulty & {"encryption", "host", "active", "is_default"}:
         faults += fields.cross_check(state)
     if not faulty & {*BOUND, "password"}:
-        faults += _password_faults(existing, state, password, clear=clear)
+        by_token = state["auth"] == AuthKind.OAUTH2
+        faults += (
+            _faults_beside_a_token(state, password)
+            if by_token
+            else _password_faults(existing, state, password, clear=clear)
+        )
+    state["oauth2"] = Typed()
+    if state["auth"] == AuthKind.OAUTH2 and not faulty & {*BOUND, "sender_email"}:
+        state["oauth2"], more = oauth2_typed.checked(existing, given, state, clear=clear)
+        faults += more
+    elif given is not None:
+        message = "There is an account of OAuth2, but another kind of authentication: leave out one of them."
+        faults.append(Invalid("oauth2", "oauth2_contradicts", message))
     return state, Secret(password) if password else None, faults
 
 
@@ -102,7 +153,8 @@ def _password_faults(
     existing: Connection | None, state: fields.Clean, password: str, *, clear: bool
 ) -> list[Invalid]:
     has_secret = existing is not None and vault_has(existing) and not clear
-    if has_secret and not password and _moved(existing, state):
+    ends = existing is not None and existing.auth == AuthKind.OAUTH2 and state["auth"] == AuthKind.NONE
+    if has_secret and not password and not ends and _moved(existing, state):
         message = "The server, port, encryption, login or certificate changed: type the password again."
         return [Invalid("password", "password_again", message)]
     if state["auth"] == AuthKind.NONE:
@@ -116,6 +168,17 @@ def _password_faults(
     return []
 
 
+def _faults_beside_a_token(state: fields.Clean, password: str) -> list[Invalid]:
+    faults = []
+    if password:
+        message = "With OAuth2 there is no password: leave it empty."
+        faults.append(Invalid("password", "oauth2_no_password", message))
+    if not state["login"]:
+        message = "OAuth2 needs the address of the mailbox as login."
+        faults.append(Invalid("login", "oauth2_login_missing", message))
+    return faults
+
+
 def _moved(existing: Connection | None, state: fields.Clean) -> bool:
     """Whether a value changed that the stored secret is bound to (L8)."""
     return existing is not None and any(getattr(existing, field) != state[field] for field in BOUND)
@@ -123,7 +186,7 @@ def _moved(existing: Connection | None, state: fields.Clean) -> bool:
 
 def vault_has(connection: Connection) -> bool:
     """Whether a secret is stored for the connection."""
-    return hasattr(connection, "secret") and connection.secret is not None
+    return vault.has(connection)
 
 
 def _kept_secret(existing: Connection | None, state: fields.Clean) -> Secret | None:

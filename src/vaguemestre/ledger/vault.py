@@ -1,9 +1,10 @@
 """Secrets at rest (L8): AES-256-GCM under a key outside the database, bound to where they may go.
 
 The associated data is the length-prefixed list of a connection's id, host, port, encryption, pinned
-certificate, kind of auth and login: a row edited by hand, an import or a bug that points the secret elsewhere
-makes it unreadable rather than leaked. A sealed secret names its key, so that keys rotate; the canary in the
-instance row tells at start that a key is missing.
+certificate, kind of auth and login, with OAuth 2.0 also of whom tokens are asked of and for what: a row
+edited by hand, an import or a bug that points the secret elsewhere makes it unreadable rather than leaked. A
+sealed secret names its key, so that keys rotate; the canary in the instance row tells at start that a key is
+missing.
 
 Fails with `KeyMissing` (no key can read it) or `Unreadable` (its binding was changed).
 """
@@ -25,6 +26,7 @@ from django.conf import settings
 from vaguemestre.ledger import models
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.secret import Secret
 
 _NONCE = 12  # bytes, NIST SP 800-38D §8.2
@@ -50,7 +52,15 @@ def binding(connection: models.Connection) -> bytes:
         str(connection.auth),
         connection.login,
     )
-    return length_prefixed(fields)
+    return length_prefixed((*fields, *_authorization(connection)))
+
+
+def _authorization(connection: models.Connection) -> tuple[str, ...]:
+    """Of an account of OAuth 2.0; nothing of a password."""
+    row = getattr(connection, "authorization", None) if connection.auth == AuthKind.OAUTH2 else None
+    if row is None:
+        return ()
+    return (row.token_endpoint, row.tenant, row.client_id, row.grant, row.scope, row.issuer)
 
 
 def length_prefixed(fields: Iterable[str]) -> bytes:
@@ -95,6 +105,11 @@ def secret_of(connection: models.Connection) -> Secret | None:
     """A connection's secret, None where it has none."""
     row = models.Secret.objects.filter(connection=connection).first()
     return None if row is None else unseal(bytes(row.sealed), binding(connection))
+
+
+def has(connection: models.Connection) -> bool:
+    """Whether a secret is stored for the connection."""
+    return getattr(connection, "secret", None) is not None
 
 
 def unreadable() -> list[models.Connection]:

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
+from vaguemestre.ledger.oauth2_wording import OAUTH2_REFUSALS
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.errors import Invalid
 
@@ -109,6 +110,22 @@ _WHYS = {
     "token_refused": gettext_noop(
         "The server refuses the account's authorisation. The connection is locked; connect the account anew."
     ),
+    "not_connected": gettext_noop(
+        "Nobody has connected the account (OAuth2) yet. The connection is locked; open its page and connect"
+        " it."
+    ),
+    "consent_withdrawn": gettext_noop(
+        "The consent for this account (OAuth2) is no longer valid. The connection is locked; connect it"
+        " again."
+    ),
+    "scope_missing": gettext_noop(
+        "The token (OAuth2) does not allow sending mail. The connection is locked; add the permission and"
+        " connect the account again."
+    ),
+    "application_refused": gettext_noop(
+        "The provider refuses the registered application (OAuth2): its secret has run out or is wrong. The"
+        " connection is locked; give it another one and connect the account again."
+    ),
     "sign_in_not_offered": gettext_noop(
         "The server takes no login on this port. The connection is locked; choose TLS or SSL, or leave login"
         " and password empty."
@@ -194,6 +211,7 @@ _DOUBTS = {
 # The texts of refusals stand where they are raised, in `mail`, `policy` and `ledger`; repeated here for those
 # that the console shows, so that they can be translated. A code that is not here is shown as it was raised.
 _REFUSALS = {
+    **OAUTH2_REFUSALS,
     "address_empty": gettext_noop("An address is needed, such as name@example.org."),
     "address_blank": gettext_noop("There is a blank before or after the address; remove it."),
     "address_syntax": gettext_noop("This is not an email address; write it like name@example.org."),

@@ -59,6 +59,7 @@ class Cause(StrEnum):
     CERTIFICATE_OTHER = "certificate_other"
     NOT_OFFERED = "not_offered"  # STARTTLS or AUTH was needed and is not announced
     NO_MECHANISM = "no_mechanism"  # AUTH is announced without a mechanism that we speak
+    NO_TOKEN = "no_token"  # noqa: S105  OAuth 2.0: the provider gives no access token
     SMTPUTF8_NOT_OFFERED = "smtputf8_not_offered"
     BDAT_REFUSED = "bdat_refused"  # the server announces CHUNKING and does not take BDAT (RFC 3030)
     BARE_LINE_ENDING = "bare_line_ending"  # a bare CR or LF in the content; its end was not sent

@@ -82,6 +82,10 @@ class Why(StrEnum):
     SIGN_IN_REFUSED = "sign_in_refused"
     TOKEN_UNAVAILABLE = "token_unavailable"  # noqa: S105  a code, no secret
     TOKEN_REFUSED = "token_refused"  # noqa: S105  a code, no secret
+    NOT_CONNECTED = "not_connected"  # OAuth 2.0: nobody has agreed yet
+    CONSENT_WITHDRAWN = "consent_withdrawn"
+    SCOPE_MISSING = "scope_missing"
+    APPLICATION_REFUSED = "application_refused"
     SIGN_IN_NOT_OFFERED = "sign_in_not_offered"
     NO_MECHANISM = "no_mechanism"
     SIGN_IN_IN_CLEAR = "sign_in_in_clear"

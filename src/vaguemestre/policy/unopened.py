@@ -39,6 +39,13 @@ _NO_SIGN_IN = {
     Cause.NO_MECHANISM: Why.NO_MECHANISM,
     Cause.NOT_PERMITTED: Why.SIGN_IN_IN_CLEAR,
 }
+# By what the token's provider said: `providers.oauth2.grants.Refusal`.
+_NO_TOKEN = {
+    "oauth2_not_connected": Why.NOT_CONNECTED,
+    "oauth2_consent_withdrawn": Why.CONSENT_WITHDRAWN,
+    "oauth2_scope_missing": Why.SCOPE_MISSING,
+    "oauth2_application_refused": Why.APPLICATION_REFUSED,
+}
 _ACCESS = {
     Access.ENCRYPTION_REQUIRED: Why.ENCRYPTION_REQUIRED,
     Access.PASSWORD_OFF: Why.PASSWORD_OFF,
@@ -59,6 +66,7 @@ ABOUT_SIGN_IN = frozenset(
         Why.APP_PASSWORD_NEEDED,
         Why.PASSWORD_OFF,
         *_NO_SIGN_IN.values(),
+        *_NO_TOKEN.values(),
     }
 )
 # What never passes by itself: row 6.
@@ -94,6 +102,8 @@ def why_not_yet_signed_in(trouble: Trouble) -> Why:
 
 def why_not_signed_in(trouble: Trouble, reply: Reply | None) -> Why:
     """There is no way to sign in, or it was refused."""
+    if trouble.cause is Cause.NO_TOKEN:
+        return _NO_TOKEN.get(trouble.facts.get("oauth", ""), Why.APPLICATION_REFUSED)
     if reply is None:
         return _NO_SIGN_IN.get(trouble.cause, Why.SIGN_IN_REFUSED)
     if wording.password_off(reply):

@@ -85,7 +85,7 @@ _UNSECURED = frozenset(
         Cause.CERTIFICATE_OTHER,
     }
 )
-_NO_SIGN_IN = frozenset({Cause.NOT_OFFERED, Cause.NO_MECHANISM, Cause.NOT_PERMITTED})
+_NO_SIGN_IN = frozenset({Cause.NOT_OFFERED, Cause.NO_MECHANISM, Cause.NOT_PERMITTED, Cause.NO_TOKEN})
 
 
 def judge(case: Case) -> Judgement:

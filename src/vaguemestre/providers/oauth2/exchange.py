@@ -35,7 +35,7 @@ async def obtain(http: HttpTransport, account: Account, credentials: Credentials
     try:
         request = token_request(account, credentials, now)
     except BadKey:
-        raise TokenRefused(Refusal.TOKEN_REFUSED, "the private key cannot sign") from None
+        raise TokenRefused(Refusal.APPLICATION_REFUSED, "the private key cannot sign") from None
     return await _ask(http, request, account, credentials, now)
 
 

@@ -35,9 +35,10 @@ _VISIBLE = re.compile(r"[\x20-\x7e]+")  # RFC 6749 appendix A.17
 class Refusal(StrEnum):
     """Why there is no token until a person acts."""
 
-    CONSENT_WITHDRAWN = "oauth2_consent_withdrawn"  # or never given: somebody has to agree (again)
+    NOT_CONNECTED = "oauth2_not_connected"  # nobody has agreed yet, or the account is not set up
+    CONSENT_WITHDRAWN = "oauth2_consent_withdrawn"
     SCOPE_MISSING = "oauth2_scope_missing"
-    TOKEN_REFUSED = "oauth2_token_refused"  # noqa: S105  a code, no secret
+    APPLICATION_REFUSED = "oauth2_application_refused"
 
 
 class TokenRefused(Exception):
@@ -118,7 +119,7 @@ def token_request(account: Account, credentials: Credentials, now: datetime) -> 
     if account.grant is Grant.CLIENT_CREDENTIALS:
         return _request(account, {"grant_type": "client_credentials", "scope": account.scope, **own})
     if not credentials.refresh_token:
-        raise TokenRefused(Refusal.CONSENT_WITHDRAWN)
+        raise TokenRefused(Refusal.NOT_CONNECTED)
     refresh = {"grant_type": "refresh_token", "refresh_token": credentials.refresh_token.reveal()}
     return _request(account, {**refresh, "scope": account.scope, **own})
 
@@ -233,7 +234,7 @@ def _why(grant: Grant, error: str) -> Refusal:
         return Refusal.CONSENT_WITHDRAWN
     # So Google answers where the domain has not delegated the scope to the service account.
     delegation = grant is Grant.JWT_BEARER and error in {"unauthorized_client", "access_denied"}
-    return Refusal.SCOPE_MISSING if delegation else Refusal.TOKEN_REFUSED
+    return Refusal.SCOPE_MISSING if delegation else Refusal.APPLICATION_REFUSED
 
 
 def _object(body: bytes) -> dict[str, Any]:

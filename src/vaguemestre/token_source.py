@@ -1,0 +1,105 @@
+"""Access tokens for whoever signs in: the one at hand, or a fresh one of the provider's token endpoint.
+
+The ledger decides who asks (`ledger.tokens`); this asks, over the one HTTP transport. A token that still
+holds serves on while its provider is away. Nothing is asked twice for one caller.
+
+Fails as `providers.oauth2.grants` does: `TokenRefused` where a person has to act, `TokenAway` where it may be
+tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from datetime import datetime
+
+from vaguemestre.http_transport import HttpTransport
+from vaguemestre.ledger import tokens, vault
+from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.ledger.tokens import Ask, Held
+from vaguemestre.mail.phase import Cause, Phase, Trouble
+from vaguemestre.mail.secret import Secret
+from vaguemestre.providers.oauth2.exchange import WITHIN, obtain
+from vaguemestre.providers.oauth2.grants import Refusal, TokenAway, TokenRefused
+from vaguemestre.smtp.hop import NextHop
+
+_AWAY = "no_token_for_now"
+_PAUSE = 0.1  # seconds between two looks while somebody else asks
+
+
+class TokenSource:
+    """See the module."""
+
+    def __init__(self, http: HttpTransport, threads: LedgerThreads, now: Callable[[], datetime]) -> None:
+        self._http = http
+        self._threads = threads
+        self._now = now
+
+    async def current(self, connection_id: int, hop: NextHop) -> Secret:
+        """The access token to sign in with now: `hop.secret` itself while that is the one.
+
+        Raises:
+            TokenRefused, TokenAway.
+        """
+        access = (await self.held(connection_id, hop)).access
+        same = hop.secret is not None and hop.secret.reveal() == access.reveal()
+        return hop.secret if same and hop.secret is not None else access
+
+    async def fresh(self, connection_id: int, hop: NextHop) -> Secret:
+        """Another access token than `hop.secret`, which the server refused.
+
+        Sessions that ask at once for the same refused token share what one of them brings.
+
+        Raises:
+            TokenRefused, TokenAway.
+        """
+        return (await self.held(connection_id, hop, refused=hop.secret)).access
+
+    async def held(self, connection_id: int, hop: NextHop, refused: Secret | None = None) -> Held:
+        """The token at hand, with what is known of it.
+
+        Raises:
+            TokenRefused, TokenAway.
+        """
+        try:
+            async with asyncio.timeout(WITHIN + 1):
+                while True:
+                    found = await self._threads.run(tokens.look, connection_id, hop, refused, self._now())
+                    if isinstance(found, Ask):
+                        return await self._asked(found)
+                    if isinstance(found, Held):
+                        return found
+                    await asyncio.sleep(_PAUSE)
+        except TimeoutError:
+            raise TokenAway("busy") from None
+        except (vault.KeyMissing, vault.Unreadable):
+            raise TokenRefused(Refusal.NOT_CONNECTED) from None
+
+    async def _asked(self, ask: Ask) -> Held:
+        try:
+            token = await obtain(self._http, ask.account, ask.credentials, self._now())
+        except TokenAway:
+            if ask.meanwhile is not None:
+                return ask.meanwhile  # the right is kept for its time: the next try is then
+            await self._threads.run(tokens.give_up, ask)
+            raise
+        except TokenRefused:
+            await self._threads.run(tokens.give_up, ask)
+            raise
+        if not await self._threads.run(tokens.settle, ask, token, self._now()):
+            raise TokenAway("changed")  # somebody connected the account anew meanwhile
+        return Held(token.access, token.scope, token.expires_at)
+
+
+def token_away(hop: NextHop, away: TokenAway) -> Trouble:
+    """No session, for want of a token for now (row 7)."""
+    return Trouble(Phase.AUTH, Cause.TIMEOUT, None, _facts(hop, _AWAY, str(away)))
+
+
+def token_not_given(hop: NextHop, refused: TokenRefused) -> Trouble:
+    """No session, for its provider gives no token (row 8)."""
+    return Trouble(Phase.AUTH, Cause.NO_TOKEN, None, _facts(hop, refused.why.value, refused.said))
+
+
+def _facts(hop: NextHop, oauth: str, said: str) -> dict[str, str]:
+    return {"host": hop.host, "oauth": oauth, **({"oauth_said": said} if said else {})}
