@@ -23,11 +23,11 @@ from upstream_fault import (
 
 from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
-from vaguemestre.courier.tokens import TokensAway
 from vaguemestre.ledger import connections, vault
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.secret import Secret
+from vaguemestre.providers.oauth2.grants import Refusal, TokenAway, TokenRefused
 
 pytestmark = pytest.mark.any_database
 
@@ -227,6 +227,9 @@ OLD, NEW = "old-token-0123456789", "new-token-0123456789"
 REFUSED_TOKEN = (
     "The server refuses the account's authorisation. The connection is locked; connect the account anew."
 )
+WITHDRAWN = (
+    "The consent for this account (OAuth2) is no longer valid. The connection is locked; connect it again."
+)
 NO_TOKEN = "No access token can be had for now; the provider's service for them does not answer."
 TOKENS = [
     form
@@ -236,16 +239,19 @@ TOKENS = [
 
 
 class Source:
-    """Gives one token, or none, or is away; remembers which were refused."""
+    """Has the old token at hand, gives one for it, or raises; remembers which were refused."""
 
     def __init__(self, answer):
         self.answer, self.asked = answer, []
 
-    async def fresh(self, _, refused):
-        self.asked.append(None if refused is None else refused.reveal())
-        if self.answer is TokensAway:
-            raise TokensAway
-        return None if self.answer is None else Secret(self.answer)
+    async def current(self, _, hop):
+        return hop.secret or Secret(OLD)
+
+    async def fresh(self, _, hop):
+        self.asked.append(hop.secret.reveal())
+        if isinstance(self.answer, Exception):
+            raise self.answer
+        return Secret(self.answer)
 
 
 def bearing(token, answer):
@@ -254,16 +260,16 @@ def bearing(token, answer):
     return f"{greeted('AUTH LOGIN XOAUTH2')}C: AUTH XOAUTH2 {blob}\n{challenge}S: {answer}\n"
 
 
-def with_token(connection, now):
-    """The connection's secret is the old token."""
+def with_token(connection):
+    """The connection signs in with tokens."""
     with writing():
         Connection.objects.filter(pk=connection.pk).update(auth="oauth2", version=2)
-        vault.store(Connection.objects.get(pk=connection.pk), Secret(OLD), now)
+        vault.destroy(connection)
 
 
 async def bearer(office, fault):
     """Make the connection one that signs in with a token, and post through it."""
-    await office.ask(with_token, fault.connection, office.clock())
+    await office.ask(with_token, fault.connection)
     fault.message = await fault.post()
 
 
@@ -283,12 +289,9 @@ async def test_u23_a_token_that_ran_out_is_refreshed_once_and_kept(office):
     assert len(server.contents) == 2
 
 
-@pytest.mark.parametrize("answer", [NEW, None])
-async def test_u23_a_token_that_stays_refused_locks_until_the_account_is_connected_anew(office, answer):
-    source = Source(answer)
-    tries = [bearing(OLD, "535 5.7.8 expired") + BYE]
-    if answer is not None:
-        tries.append(bearing(NEW, "535 5.7.8 expired") + BYE)
+async def test_u23_a_token_that_stays_refused_locks_until_the_account_is_connected_anew(office):
+    source = Source(NEW)
+    tries = [bearing(token, "535 5.7.8 expired") + BYE for token in (OLD, NEW)]
     async with (
         ScriptedServer("\n----\n".join(tries)) as server,
         facing(office, server, None, connect=SIGNED_IN, engine={"tokens": source}, unsaid=TOKENS) as fault,
@@ -300,8 +303,21 @@ async def test_u23_a_token_that_stays_refused_locks_until_the_account_is_connect
     assert source.asked == [OLD]
 
 
+async def test_u23_a_consent_that_is_withdrawn_locks_and_says_to_connect_again(office):
+    source = Source(TokenRefused(Refusal.CONSENT_WITHDRAWN, "AADSTS50173"))
+    async with (
+        ScriptedServer(bearing(OLD, "535 5.7.8 expired") + BYE) as server,
+        facing(office, server, None, connect=SIGNED_IN, engine={"tokens": source}, unsaid=TOKENS) as fault,
+    ):
+        await bearer(office, fault)
+        assert await fault.end() == locked(WITHDRAWN)
+        assert (await fault.health())[:2] == ("locked", WITHDRAWN)
+        assert (await office.delivery(fault.message)).trouble["facts"]["oauth_said"] == "AADSTS50173"
+    assert source.asked == [OLD]
+
+
 async def test_u23_a_source_of_tokens_that_is_away_only_makes_mail_wait(office):
-    source = Source(TokensAway)
+    source = Source(TokenAway("timeout"))
     script = (
         f"{bearing(OLD, '535 5.7.8 expired')}{BYE}\n----\n{bearing(OLD, '535 5.7.8 expired')}{BYE}\n----\n"
     )
