@@ -297,9 +297,7 @@ def test_a_bad_source_address_is_refused_at_its_place(api, body, field):
 
 
 def test_observed_addresses_are_what_servers_saw(api, office):
-    verifications.keep(
-        "f", None, ok=True, steps=[], findings=[], seen_address="192.0.2.9", now=timezone.now()
-    )
+    verifications.keep("f", None, verifications.Record(ok=True, seen_address="192.0.2.9"), timezone.now())
     assert api.get("/source-addresses").json()["observed"] == ["192.0.2.9"]
 
 
@@ -376,9 +374,8 @@ def test_a_failed_verification_is_told_in_words_with_the_connection(api):
     office = Connection.objects.get(uid=api.post("/connections", OFFICE).json()["id"])
     finding = {"code": "auth_refused", "severity": "error", "phase": "auth", "who": "you", "facts": {}}
     verifications.keep(
-        office.fingerprint, office, ok=False, steps=[], findings=[finding], seen_address=None,
-        now=timezone.now(),
-    )  # fmt: skip
+        office.fingerprint, office, verifications.Record(ok=False, findings=[finding]), timezone.now()
+    )
     (told,) = api.get(f"/connections/{office.uid}").json()["verification"]["findings"]
     assert told["code"] == "auth_refused"
     assert all(told[name] for name in ("what", "why", "remedy"))
@@ -386,9 +383,7 @@ def test_a_failed_verification_is_told_in_words_with_the_connection(api):
 
 def test_what_a_connections_server_saw_is_listed_with_its_standing(api, office):
     api.put("/source-addresses", {"items": [{"address": "203.0.113.1", "valid_until": "2999-12-31"}]})
-    verifications.keep(
-        "f", office, ok=True, steps=[], findings=[], seen_address="203.0.113.9", now=timezone.now()
-    )
+    verifications.keep("f", office, verifications.Record(ok=True, seen_address="203.0.113.9"), timezone.now())
     shown = api.get("/source-addresses").json()
     assert shown["items"][0]["valid_until"] == "2999-12-31"
     (seen,) = shown["sightings"]

@@ -15,9 +15,7 @@ def listed(page):
 
 
 def keep(connection, *, ok, at):
-    verifications.keep(
-        connection.fingerprint, connection, ok=ok, steps=[], findings=[], seen_address=None, now=at
-    )
+    verifications.keep(connection.fingerprint, connection, verifications.Record(ok=ok), at)
 
 
 def test_an_empty_list_invites_to_the_first_connection(page):

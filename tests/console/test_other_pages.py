@@ -64,13 +64,7 @@ def test_an_address_that_a_server_saw_and_that_is_not_listed_is_told(page):
     from vaguemestre.ledger import verifications
 
     verifications.keep(
-        office.fingerprint,
-        office,
-        ok=True,
-        steps=[],
-        findings=[],
-        seen_address="203.0.113.7",
-        now=timezone.now(),
+        office.fingerprint, office, verifications.Record(ok=True, seen_address="203.0.113.7"), timezone.now()
     )
     source_addresses.replace([{"address": "198.51.100.10"}], ACTOR, timezone.now())
 

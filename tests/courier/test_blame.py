@@ -47,15 +47,7 @@ async def test_a_successful_verification_unlocks(office, sink):
         def verified():
             found = connections.find(str(connection.uid))
             draft = connections.saved_draft(found)
-            verifications.keep(
-                draft.fingerprint,
-                found,
-                ok=True,
-                steps=[],
-                findings=[],
-                seen_address=None,
-                now=office.clock(),
-            )
+            verifications.keep(draft.fingerprint, found, verifications.Record(ok=True), office.clock())
 
         await office.ask(verified)
         await office.until(message, "accepted")

@@ -169,9 +169,7 @@ class Run:
 
         def act():
             for one in Connection.objects.filter(health="locked"):
-                verifications.keep(
-                    one.fingerprint, one, ok=True, steps=[], findings=[], seen_address=None, now=now
-                )
+                verifications.keep(one.fingerprint, one, verifications.Record(ok=True), now)
 
         now = self.office.clock()
         await self.office.ask(act)

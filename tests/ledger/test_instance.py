@@ -155,7 +155,10 @@ def test_of_several_first_administrators_at_once_one_is_made():
 
 def keep(draft, connection=None, *, ok=True, now=NOW, seen=None):
     verifications.keep(
-        draft.fingerprint, connection, ok=ok, steps=[], findings=[{"code": "x"}], seen_address=seen, now=now
+        draft.fingerprint,
+        connection,
+        verifications.Record(ok=ok, findings=[{"code": "x"}], seen_address=seen or ""),
+        now,
     )
 
 

@@ -51,10 +51,11 @@ def test_a_server_that_tells_another_address_each_time_fills_no_table():
 
 def test_a_verification_of_saved_values_keeps_what_its_server_saw():
     office = connect()
-    facts = {"ok": True, "steps": [], "findings": [], "now": NOW}
-    verifications.keep(office.fingerprint, office, seen_address="203.0.113.7", **facts)
-    verifications.keep("other values", office, seen_address="203.0.113.8", **facts)
-    verifications.keep("of none", None, seen_address="203.0.113.9", **facts)
+    verifications.keep(
+        office.fingerprint, office, verifications.Record(ok=True, seen_address="203.0.113.7"), NOW
+    )
+    verifications.keep("other values", office, verifications.Record(ok=True, seen_address="203.0.113.8"), NOW)
+    verifications.keep("of none", None, verifications.Record(ok=True, seen_address="203.0.113.9"), NOW)
     assert [address for address, _, _ in kept(office)] == ["203.0.113.7", "203.0.113.8"]
     assert set(source_addresses.observed()) == {"203.0.113.7", "203.0.113.8", "203.0.113.9"}
 
@@ -63,7 +64,7 @@ def test_what_was_seen_before_the_connection_was_saved_is_its_own_afterwards():
     typed = {"name": "Office", "sender_email": "office@example.org", "host": "smtp.example.org"}
     draft = connections.draft(typed)
     verifications.keep(
-        draft.fingerprint, None, ok=True, steps=[], findings=[], seen_address="203.0.113.7", now=NOW
+        draft.fingerprint, None, verifications.Record(ok=True, seen_address="203.0.113.7"), NOW
     )
     saved = connections.create(typed, ACTOR, NOW).connection
     assert [address for address, _, _ in kept(saved)] == ["203.0.113.7"]

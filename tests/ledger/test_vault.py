@@ -238,7 +238,7 @@ def test_a_verification_counts_after_the_old_key_is_gone(monkeypatch):
     vault.rotate(NOW)
     use_keys(monkeypatch, NEW)
     draft = saved_draft(fresh(office))
-    verifications.keep(draft.fingerprint, office, ok=True, steps=[], findings=[], seen_address=None, now=NOW)
+    verifications.keep(draft.fingerprint, office, verifications.Record(ok=True), NOW)
     assert verifications.state_of(fresh(office)).state == "verified"
 
 
@@ -300,7 +300,7 @@ def test_a_password_is_found_nowhere():
     office = with_password(password=CANARY, is_default=True)
     connections.edit(str(office.uid), {"password": CANARY + "2", "host": "b.example"}, ACTOR, NOW)
     draft = connections.draft({"password": CANARY + "3"}, str(office.uid))
-    verifications.keep(draft.fingerprint, office, ok=False, steps=[], findings=[], seen_address=None, now=NOW)
+    verifications.keep(draft.fingerprint, office, verifications.Record(ok=False), NOW)
     post()
     saved = connections.edit(str(office.uid), {"name": "Renamed"}, ACTOR, NOW)
     row = fresh(office)

@@ -39,6 +39,11 @@ class Certificate:
         """SHA-256 of the leaf in hexadecimal."""
         return hashlib.sha256(self.der).hexdigest()
 
+    @property
+    def ends_at(self) -> dt.datetime:
+        """When the leaf ends."""
+        return x509.load_der_x509_certificate(self.der).not_valid_after_utc
+
     def context(self) -> ssl.SSLContext:
         """A server-side context."""
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 from django.http import HttpRequest
 from django.utils import timezone
 
-from vaguemestre.ledger import backups, messages, sightings
+from vaguemestre.ledger import backups, messages, renewals, sightings
 from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.models import Connection, Sighting
+from vaguemestre.ledger.renewals import Ending
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,8 @@ class Attention:
         held: deliveries without a route.
         in_doubt: deliveries that nobody will try again unless a person says so.
         locked: connections that send nothing until a person mends them.
+        failed: connections whose verification, renewed or asked for, failed since they were saved.
+        ending: servers' certificates that end soon.
         backups: connections out of order for which another one stands in.
         unlisted: addresses that servers saw and that are not on the published list.
     """
@@ -27,11 +30,13 @@ class Attention:
     held: int
     in_doubt: int
     locked: tuple[Connection, ...]
+    failed: tuple[Connection, ...]
+    ending: tuple[Ending, ...]
     backups: tuple[Pair, ...]
     unlisted: tuple[Sighting, ...]
 
     def __bool__(self) -> bool:
-        return bool(self.held or self.in_doubt or self.locked or self.backups or self.unlisted)
+        return any(getattr(self, one.name) for one in fields(self))
 
 
 def attention(request: HttpRequest) -> dict[str, object]:
@@ -42,5 +47,14 @@ def attention(request: HttpRequest) -> dict[str, object]:
     waiting = messages.waiting_for_people()
     locked = tuple(Connection.objects.filter(active=True, health="locked").order_by("name_key"))
     now = timezone.now()
-    standing_in, unlisted = tuple(backups.in_use(now)), tuple(sightings.unlisted(now))
-    return {"attention": Attention(waiting["held"], waiting["in_doubt"], locked, standing_in, unlisted)}
+    return {
+        "attention": Attention(
+            held=waiting["held"],
+            in_doubt=waiting["in_doubt"],
+            locked=locked,
+            failed=tuple(one for one in renewals.failed() if one not in locked),
+            ending=tuple(renewals.ending(now)),
+            backups=tuple(backups.in_use(now)),
+            unlisted=tuple(sightings.unlisted(now)),
+        )
+    }

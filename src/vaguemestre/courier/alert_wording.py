@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
 
+from django.utils.formats import date_format
+from django.utils.timezone import localtime
 from django.utils.translation import gettext, gettext_noop, override
 
 from vaguemestre.ledger import wording
 from vaguemestre.policy.alerting import AlertKind
+from vaguemestre.verification.wording import stored_words
 
 _SAID = gettext_noop("The server said: %(said)s")
 _CERTIFICATE = gettext_noop("Its certificate is for %(names)s, by %(issuer)s, until %(expired_at)s.")
@@ -21,6 +26,10 @@ _WHAT = {
         "“%(connection)s” cannot trust its server's encryption; its messages wait."
     ),
     AlertKind.BACKUP_IN_USE: gettext_noop("“%(backup)s” stands in for “%(connection)s”."),
+    AlertKind.VERIFICATION_FAILED: gettext_noop("“%(connection)s” was tried in the background, and failed."),
+    AlertKind.CERTIFICATE_EXPIRES: gettext_noop(
+        "The certificate of the server of “%(connection)s” ends on %(date)s."
+    ),
     AlertKind.MESSAGE_HELD: gettext_noop("A message is held, for there is no connection that carries it."),
     AlertKind.IN_DOUBT_WAITS: gettext_noop(
         "A message may have arrived or not; whether it is sent again is for a person to say."
@@ -44,6 +53,11 @@ _REMEDY = {
     ),
     AlertKind.BACKUP_IN_USE: gettext_noop(
         "See on its page why it does not work; once it does, it takes its messages back by itself."
+    ),
+    AlertKind.VERIFICATION_FAILED: gettext_noop("Open its page and verify it."),
+    AlertKind.CERTIFICATE_EXPIRES: gettext_noop(
+        "Most providers renew it by themselves shortly before. If the date stays, remind yours: once it has "
+        "passed, no mail leaves through this connection."
     ),
     AlertKind.MESSAGE_HELD: gettext_noop(
         "Activate a connection, or say which one serves the rest: what is held then leaves by itself."
@@ -71,6 +85,7 @@ class Alert:
         message: the public id of the message it is about.
         backup: the name of the connection that stands in.
         facts: a certificate's.
+        finding: what a verification found, as the ledger keeps it.
         addresses: that a server saw, and that are not on the list.
     """
 
@@ -82,6 +97,7 @@ class Alert:
     message: str = ""
     backup: str = ""
     facts: Mapping[str, str] = field(default_factory=dict)
+    finding: Mapping[str, Any] = field(default_factory=dict)
     addresses: tuple[str, ...] = ()
 
 
@@ -93,14 +109,23 @@ def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
         "addresses": ", ".join(alert.addresses),
     }
     with override(language):
+        found = stored_words(alert.finding) if alert.finding else {"what": "", "why": "", "remedy": ""}
         sentences = [
-            gettext(_WHAT[alert.kind]) % named,
+            gettext(_WHAT[alert.kind]) % (named | {"date": _date(alert.facts)}),
+            f"{found['what']}." if found["what"] else "",
+            found["why"],
             wording.reason_text(alert.reason) if alert.reason else "",
             wording.health_text(alert.why) if alert.why else "",
             _certificate(alert.facts),
             gettext(_SAID) % {"said": alert.said} if alert.said else "",
         ]
-        return " ".join(filter(None, sentences)), gettext(_REMEDY[alert.kind])
+        return " ".join(filter(None, sentences)), found["remedy"] or gettext(_REMEDY[alert.kind])
+
+
+def _date(facts: Mapping[str, str]) -> str:
+    """When a certificate ends, as people write it."""
+    text = facts.get("expires_at", "")
+    return date_format(localtime(datetime.fromisoformat(text)), "DATE_FORMAT") if text else ""
 
 
 def _certificate(facts: Mapping[str, str]) -> str:

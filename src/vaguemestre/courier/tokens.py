@@ -73,7 +73,7 @@ async def open_signed_in(
     """
     if hop.auth is not AuthKind.OAUTH2:
         return await open_session(hop, network, timeouts)
-    hop = replace(hop, secret=await _token(tokens.current(connection_id, hop), hop))
+    hop = await with_token(connection_id, hop, tokens)
     try:
         return await open_session(hop, network, timeouts)
     except SessionFailed as failed:
@@ -81,6 +81,26 @@ async def open_signed_in(
             raise
         renewed = await _another(tokens.fresh(connection_id, hop), hop, failed)
     return await open_session(renewed, network, timeouts)
+
+
+async def with_token(connection_id: int, hop: NextHop, tokens: Tokens) -> NextHop:
+    """The hop with the access token of now, where it signs in with one.
+
+    Raises:
+        SessionFailed: there is none.
+    """
+    if hop.auth is not AuthKind.OAUTH2:
+        return hop
+    return replace(hop, secret=await _token(tokens.current(connection_id, hop), hop))
+
+
+async def with_fresh_token(connection_id: int, hop: NextHop, tokens: Tokens) -> NextHop:
+    """The hop with another token than the one it has, which was refused.
+
+    Raises:
+        SessionFailed: there is none.
+    """
+    return replace(hop, secret=await _token(tokens.fresh(connection_id, hop), hop))
 
 
 def token_refused(trouble: Trouble) -> bool:

@@ -1,4 +1,5 @@
-"""What the worker looks after besides its lanes: backups, what waits for people, addresses, reports by mail.
+"""What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
+reports by mail.
 
 All but the last end in alerts that do not depend on mail. What was told once is not told again by the same
 courier until something newer waits.
@@ -12,8 +13,9 @@ import structlog
 
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import backups, dsn, sightings, unattended
+from vaguemestre.ledger import backups, dsn, renewals, sightings, unattended
 from vaguemestre.policy.alerting import AlertKind
+from vaguemestre.policy.renewal import Notice, notice_of
 
 ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
 
@@ -26,6 +28,7 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
+        self._notices: dict[int, tuple[datetime, Notice | None]] = {}  # what was told of certificates
         self._held = self._doubt = 0  # the latest deliveries that were told
 
     async def backups(self, now: datetime) -> None:
@@ -61,6 +64,15 @@ class Watch:
         for alarm in await self._engine.threads.run(sightings.take_alarms, now):
             alert = Alert(AlertKind.ADDRESS_UNLISTED, alarm.connection_id, addresses=alarm.addresses)
             self._engine.alerts.tell(alert)
+
+    async def certificates(self, now: datetime) -> None:
+        """Tell which servers' certificates end soon: at 21 days, at 7, at 2, and at the end."""
+        ending = await self._engine.threads.run(renewals.ending, now)
+        notices = {one.connection.pk: (one.ends_at, notice_of(one.ends_at, now)) for one in ending}
+        for connection_id, told in notices.items() - self._notices.items():
+            facts = {"expires_at": told[0].isoformat()}
+            self._engine.alerts.tell(Alert(AlertKind.CERTIFICATE_EXPIRES, connection_id, facts=facts))
+        self._notices = notices
 
     async def notifications(self, now: datetime) -> None:
         """Report the ends of deliveries to whoever their messages came from."""

@@ -20,6 +20,7 @@ from django.db import DatabaseError
 
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane, open_lane
+from vaguemestre.courier.renewal import Renewal
 from vaguemestre.courier.watch import Watch
 from vaguemestre.ledger import evidence, lanes, leases, recovery, rerouting, retention, wake
 from vaguemestre.ledger.claims import Stale
@@ -30,6 +31,8 @@ BREATH = 0.005  # seconds from one look to the next at least: under load, what c
 CALM = 5  # looks that nobody rang for, after which chores are done that many times less often
 BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
+CERTIFICATES_EVERY = 60.0
+RENEWALS_EVERY = 5.0
 SWEEP_EVERY = 600.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
@@ -53,6 +56,7 @@ class Worker:
         self._next_at: datetime | None = None
         self._told: dict[Lease, dict[str, object]] = {}
         self._watch = Watch(engine)
+        self._renewal = Renewal(engine)
         self._replayed = False
         self._rests: dict[int, float] = {}  # until when a lane that failed is left alone, by connection
         self._stopping = asyncio.Event()
@@ -114,6 +118,15 @@ class Worker:
             await self._reroute(now)
         if self._is_due("expiry", often):
             await run(rerouting.expire, now)
+        await self._watch_over(now)
+        if self._is_due("sweep", SWEEP_EVERY):
+            await run(retention.sweep, now)
+        for session in self.engine.pool.expired(self.engine.network.monotonic()):
+            self.engine.close_later(session)
+
+    async def _watch_over(self, now: datetime) -> None:
+        """What is looked after besides the lanes."""
+        often = self._often()
         if self._is_due("backups", often):
             await self._watch.backups(now)
         if self._is_due("notifications", often):
@@ -121,10 +134,10 @@ class Worker:
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
             await self._watch.addresses(now)
-        if self._is_due("sweep", SWEEP_EVERY):
-            await run(retention.sweep, now)
-        for session in self.engine.pool.expired(self.engine.network.monotonic()):
-            self.engine.close_later(session)
+        if self._is_due("certificates", CERTIFICATES_EVERY):
+            await self._watch.certificates(now)
+        if self._is_due("renewals", RENEWALS_EVERY):
+            await self._renewal.look(tuple(self._leases), now)
 
     def _often(self) -> float:
         """Seconds between chores: rather more while nobody rings."""
@@ -265,6 +278,7 @@ class Worker:
 
     async def _end(self) -> None:
         log.info("draining", lanes=len(self._lanes))
+        await self._renewal.close()
         working = [asyncio.create_task(lane.drain()) for lane in self._lanes.values()]
         deadline = self.engine.ends_at = self.engine.network.monotonic() + DRAIN
         while working and self.engine.network.monotonic() < deadline:

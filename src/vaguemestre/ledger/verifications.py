@@ -49,8 +49,8 @@ class Record:
     """
 
     ok: bool
-    steps: Sequence[dict[str, Any]]
-    findings: Sequence[dict[str, Any]]
+    steps: Sequence[dict[str, Any]] = ()
+    findings: Sequence[dict[str, Any]] = ()
     seen_address: str = ""
     mechanism: str = ""
     certificate_ends_at: datetime | None = None

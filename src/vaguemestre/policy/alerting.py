@@ -27,6 +27,8 @@ class AlertKind(StrEnum):
     BACKUP_IN_USE = "backup_in_use"
     MESSAGE_HELD = "message_held"
     IN_DOUBT_WAITS = "in_doubt_waits_for_person"
+    VERIFICATION_FAILED = "verification_failed"
+    CERTIFICATE_EXPIRES = "certificate_expires"
     ADDRESS_UNLISTED = "source_address_unlisted"
 
 

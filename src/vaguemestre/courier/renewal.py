@@ -1,0 +1,94 @@
+"""Verifications renewed in the background: one at a time, of the connections whose lanes this courier serves.
+
+A renewal is the verification that a person would ask for, but for the mechanism, which stays the one that
+deliveries sign in with. What it found is kept as any other; one that failed is told by an alert that does not
+depend on mail, and changes no health: what refuses a delivery is for the delivery to find.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection
+from datetime import datetime
+
+import structlog
+from django.db import DatabaseError
+
+from vaguemestre.courier.alert_wording import Alert
+from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.tokens import token_refused, with_fresh_token, with_token
+from vaguemestre.ledger import renewals, verifications
+from vaguemestre.ledger.database import AWAY
+from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.typed import Draft
+from vaguemestre.mail.account import AuthKind
+from vaguemestre.mail.transcript import Step
+from vaguemestre.policy.alerting import AlertKind
+from vaguemestre.smtp.hop import NextHop
+from vaguemestre.smtp.session import SessionFailed
+from vaguemestre.verification.climb import Climb
+from vaguemestre.verification.outcome import Outcome, outcome_of, record_of
+from vaguemestre.verification.probe import TIMEOUTS, WITHIN
+
+log = structlog.get_logger("courier")
+
+
+class Renewal:
+    """See the module."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._running: asyncio.Task[None] | None = None
+
+    async def look(self, among: Collection[int], now: datetime) -> None:
+        """Begin the next renewal that is due, unless one is under way."""
+        if self._running is not None and not self._running.done():
+            return
+        draft = await self._engine.threads.run(renewals.next_due, among, now)
+        if draft is not None and draft.connection is not None:
+            self._running = asyncio.create_task(self._renew(draft, draft.connection))
+
+    async def close(self) -> None:
+        """Break off what is under way; nothing is kept of it."""
+        if self._running is not None:
+            self._running.cancel()
+            await asyncio.wait({self._running}, timeout=2)
+
+    async def _renew(self, draft: Draft, connection: Connection) -> None:
+        try:
+            outcome = await self._verified(draft, connection.pk)
+            await self._keep(draft.fingerprint, connection, outcome)
+        except (DatabaseError, *AWAY) as error:
+            log.warning("database_away", at="renewal", error=type(error).__name__)
+        except Exception:
+            log.exception("renewal_failed", connection=connection.pk)
+
+    async def _verified(self, draft: Draft, number: int) -> Outcome:
+        """As a session of a delivery would be opened: a refused token is refreshed, once."""
+        tokens, climb = self._engine.tokens, self._climb(draft.hop)
+        try:
+            hop = await with_token(number, draft.hop, tokens)
+            climb = self._climb(hop)
+            trouble = await climb.run()
+            if trouble is not None and hop.auth is AuthKind.OAUTH2 and token_refused(trouble):
+                hop = await with_fresh_token(number, hop, tokens)
+                climb = self._climb(hop)
+                trouble = await climb.run()
+        except SessionFailed as failed:
+            trouble = failed.trouble
+        return outcome_of(climb, trouble, self._engine.now())
+
+    def _climb(self, hop: NextHop) -> Climb:
+        return Climb(hop, self._engine.network, TIMEOUTS, WITHIN, observe=_unwatched)
+
+    async def _keep(self, fingerprint: str, connection: Connection, outcome: Outcome) -> None:
+        record, now = record_of(outcome), self._engine.now()
+        await self._engine.threads.run(verifications.keep, fingerprint, connection, record, now)
+        decisive = record.findings[0]
+        log.info("verification_renewed", connection=connection.pk, ok=outcome.ok, finding=decisive["code"])
+        if not outcome.ok:
+            self._engine.alerts.tell(Alert(AlertKind.VERIFICATION_FAILED, connection.pk, finding=decisive))
+
+
+def _unwatched(step: Step) -> None:
+    """Nobody waits for the steps of a renewal."""

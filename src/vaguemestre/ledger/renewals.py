@@ -1,0 +1,98 @@
+"""Verifications that are to be renewed, and certificates that end soon: what courier and pages ask for.
+
+What is told of a verification is told of the settings as they are now: one of other settings is stale, and
+neither renewed nor an alarm.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from django.db.models import F, OuterRef, QuerySet, Subquery
+
+from vaguemestre.ledger import instance, vault
+from vaguemestre.ledger.health import health_of
+from vaguemestre.ledger.models import Connection, Lane, Verification
+from vaguemestre.ledger.typed import Draft, saved_draft
+from vaguemestre.mail.phase import Phase
+from vaguemestre.policy.finding import Severity
+from vaguemestre.policy.renewal import AHEAD, Verified, renewal_due
+
+
+@dataclass(frozen=True)
+class Ending:
+    """A server's certificate that ends soon.
+
+    Attributes:
+        ends_at: when.
+    """
+
+    connection: Connection
+    ends_at: datetime
+
+
+def next_due(among: Collection[int], now: datetime) -> Draft | None:
+    """What is to be verified anew, exactly as deliveries sign in; None while nothing is, or the operator
+    switched renewals off.
+    """
+    if not among or not instance.settings()["renew_verifications"]:
+        return None
+    latest = _latest(Connection.objects.filter(pk__in=among, active=True))
+    due = (connection for connection, found in latest if renewal_due(_verified(connection, found), now))
+    return next((draft for connection in due if (draft := _draft(connection)) is not None), None)
+
+
+def failed() -> list[Connection]:
+    """Active connections whose latest verification, of the settings that they have, failed; by name."""
+    return [
+        connection for connection, found in _latest(Connection.objects.filter(active=True)) if not found.ok
+    ]
+
+
+def ending(now: datetime) -> list[Ending]:
+    """The certificates of active connections that end soon, or have ended, the first to end first."""
+    lanes = Lane.objects.filter(connection__active=True, certificate_ends_at__lt=now + AHEAD)
+    found = lanes.select_related("connection").order_by("certificate_ends_at", "connection__name_key")
+    return [Ending(lane.connection, lane.certificate_ends_at) for lane in found if lane.certificate_ends_at]
+
+
+def _latest(connections: QuerySet[Connection]) -> Iterator[tuple[Connection, Verification]]:
+    """Each connection with its latest verification, where that is of the settings it has now."""
+    newest = Verification.objects.filter(connection=OuterRef("pk")).order_by("-at", "-id").values("pk")[:1]
+    latest = connections.annotate(latest=Subquery(newest)).values("latest")
+    current = Verification.objects.filter(pk__in=latest, fingerprint=F("connection__fingerprint"))
+    for found in current.select_related("connection").defer("steps").order_by("connection__name_key"):
+        if found.connection is not None:
+            yield found.connection, found
+
+
+def _verified(connection: Connection, found: Verification) -> Verified:
+    return Verified(
+        at=found.at,
+        failed_at=_failed_at(found),
+        active=connection.active,
+        health=health_of(connection),
+        share=_share(str(connection.uid)),
+    )
+
+
+def _failed_at(found: Verification) -> Phase | None:
+    phases = [one.get("phase") for one in found.findings if one.get("severity") == Severity.ERROR.value]
+    return Phase(phases[0]) if phases and phases[0] else None
+
+
+def _share(uid: str) -> float:
+    """The same for ever, and evenly spread over the connections."""
+    return int.from_bytes(hashlib.sha256(uid.encode()).digest()[:4], "big") / 2**32
+
+
+def _draft(connection: Connection) -> Draft | None:
+    """None where its secret cannot be read: nothing is dialled without it, and its lane tells that."""
+    try:
+        draft = saved_draft(connection)
+    except (vault.KeyMissing, vault.Unreadable):
+        return None
+    return replace(draft, hop=replace(draft.hop, mechanism=connection.mechanism))

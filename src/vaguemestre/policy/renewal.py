@@ -1,0 +1,70 @@
+"""When a verification is renewed in the background, and when the end of a certificate is told.
+
+A renewal does no harm: none is made for a connection that is inactive, locked or paused, that waits out a
+throttle, or whose last verification failed at signing in, since a refused password that is tried again and
+again is how providers lock mailboxes. Each connection has a moment of the day of its own, so that a server
+which carries many of them is not asked for all at once. Pure; nothing fails here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+from vaguemestre.mail.phase import Phase
+from vaguemestre.policy.health import HealthState, serves
+
+DAY = timedelta(days=1)
+FRESH = timedelta(hours=12)  # a verification younger than that waits for the connection's next moment
+
+
+@dataclass(frozen=True)
+class Verified:
+    """A connection's latest verification, made with the very settings that it has now.
+
+    Attributes:
+        at: when.
+        failed_at: the phase at which it failed; None if it did not, or not in the dialogue.
+        active: whether the connection is.
+        health: the connection's.
+        share: of the day after which the connection's moment comes, in [0, 1).
+    """
+
+    at: datetime
+    failed_at: Phase | None
+    active: bool
+    health: HealthState
+    share: float
+
+
+def renewal_due(verified: Verified, now: datetime) -> bool:
+    """Whether it is to be renewed now."""
+    harmless = verified.active and serves(verified.health, now) and verified.failed_at is not Phase.AUTH
+    return harmless and now >= renewal_at(verified.at, verified.share)
+
+
+def renewal_at(at: datetime, share: float) -> datetime:
+    """The connection's first moment of the day once a verification of `at` is no longer fresh."""
+    earliest = at + FRESH
+    midnight = earliest.replace(hour=0, minute=0, second=0, microsecond=0)
+    moment = midnight + share * DAY
+    return moment if moment >= earliest else moment + DAY
+
+
+class Notice(Enum):
+    """How near the end of a certificate is, the nearest last; each is told once."""
+
+    WEEKS = timedelta(days=21)
+    DAYS = timedelta(days=7)
+    HOURS = timedelta(days=2)
+    OVER = timedelta(0)
+
+
+AHEAD = Notice.WEEKS.value
+
+
+def notice_of(ends_at: datetime, now: datetime) -> Notice | None:
+    """What to tell of a certificate that ends then; None while there is time."""
+    left = ends_at - now
+    return next((notice for notice in reversed(Notice) if left <= notice.value), None)
