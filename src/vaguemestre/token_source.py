@@ -91,14 +91,11 @@ class TokenSource:
         return Held(token.access, token.scope, token.expires_at)
 
 
-def token_away(hop: NextHop, away: TokenAway) -> Trouble:
-    """No session, for want of a token for now (row 7)."""
-    return Trouble(Phase.AUTH, Cause.TIMEOUT, None, _facts(hop, _AWAY, str(away)))
-
-
-def token_not_given(hop: NextHop, refused: TokenRefused) -> Trouble:
-    """No session, for its provider gives no token (row 8)."""
-    return Trouble(Phase.AUTH, Cause.NO_TOKEN, None, _facts(hop, refused.why.value, refused.said))
+def no_token(hop: NextHop, failed: TokenAway | TokenRefused) -> Trouble:
+    """No session, for want of a token: until a person acts (row 8), or only for now (row 7)."""
+    if isinstance(failed, TokenRefused):
+        return Trouble(Phase.AUTH, Cause.NO_TOKEN, None, _facts(hop, failed.why.value, failed.said))
+    return Trouble(Phase.AUTH, Cause.TIMEOUT, None, _facts(hop, _AWAY, str(failed)))
 
 
 def _facts(hop: NextHop, oauth: str, said: str) -> dict[str, str]:

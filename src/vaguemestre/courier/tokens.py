@@ -23,7 +23,7 @@ from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
-from vaguemestre.token_source import token_away, token_not_given
+from vaguemestre.token_source import no_token
 
 
 class Tokens(Protocol):
@@ -115,10 +115,8 @@ def token_refused(trouble: Trouble) -> bool:
 async def _token(asked: Awaitable[Secret], hop: NextHop, transcript: Transcript = ()) -> Secret:
     try:
         return await asked
-    except TokenAway as away:
-        raise SessionFailed(token_away(hop, away), transcript) from None
-    except TokenRefused as refused:
-        raise SessionFailed(token_not_given(hop, refused), transcript) from None
+    except (TokenAway, TokenRefused) as failed:
+        raise SessionFailed(no_token(hop, failed), transcript) from None
 
 
 async def _another(asked: Awaitable[Secret], hop: NextHop, failed: SessionFailed) -> NextHop:

@@ -154,6 +154,9 @@ _TIMEOUT = {
 
 def _by_cause(facts: DialogueFacts, trouble: Trouble) -> FindingCode:
     at_auth = trouble.phase is Phase.AUTH
+    tokenless = signing_in.without_token(trouble)
+    if tokenless is not None:
+        return tokenless
     if trouble.cause in {Cause.LOST, Cause.TIMEOUT}:
         return _broken_off(facts, trouble)
     if trouble.cause is Cause.SMTPUTF8_NOT_OFFERED:

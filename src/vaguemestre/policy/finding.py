@@ -78,6 +78,9 @@ class FindingCode(StrEnum):
     OAUTH2_TOKEN_REFUSED = "oauth2_token_refused"  # noqa: S105  a code, no secret
     OAUTH2_SCOPE_MISSING = "oauth2_scope_missing"
     OAUTH2_CONSENT_WITHDRAWN = "oauth2_consent_withdrawn"
+    OAUTH2_NOT_CONNECTED = "oauth2_not_connected"
+    OAUTH2_APPLICATION_REFUSED = "oauth2_application_refused"
+    OAUTH2_TOKEN_UNAVAILABLE = "oauth2_token_unavailable"  # noqa: S105  a code, no secret
     ACCOUNT_SUSPENDED = "account_suspended"
     AUTH_NEEDS_TLS = "auth_needs_tls"
     AUTHENTICATION_REQUIRED = "authentication_required"
@@ -150,6 +153,8 @@ _YOURS = frozenset(
         FindingCode.OAUTH2_TOKEN_REFUSED,
         FindingCode.OAUTH2_SCOPE_MISSING,
         FindingCode.OAUTH2_CONSENT_WITHDRAWN,
+        FindingCode.OAUTH2_NOT_CONNECTED,
+        FindingCode.OAUTH2_APPLICATION_REFUSED,
         FindingCode.GOOGLE_APP_PASSWORD,
         FindingCode.AUTH_NEEDS_TLS,
         FindingCode.AUTHENTICATION_REQUIRED,

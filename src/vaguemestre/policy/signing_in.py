@@ -6,7 +6,7 @@ the server names no other reason.
 
 from __future__ import annotations
 
-from vaguemestre.mail.phase import Trouble
+from vaguemestre.mail.phase import Cause, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.secret import Shape
 from vaguemestre.policy import wording
@@ -54,8 +54,16 @@ def _microsoft(reply: Reply) -> FindingCode:
     return FindingCode.MICROSOFT_TENANT_OR_MAILBOX_OFF if off else FindingCode.MICROSOFT_PASSWORD_OFF
 
 
+def without_token(trouble: Trouble) -> FindingCode | None:
+    """The finding where no token could be had to sign in with; None where that is not the trouble."""
+    if trouble.cause is Cause.NO_TOKEN:
+        return FindingCode(trouble.facts["oauth"])  # by the codes of `providers.oauth2.grants.Refusal`
+    away = trouble.facts.get("oauth") == "no_token_for_now"
+    return FindingCode.OAUTH2_TOKEN_UNAVAILABLE if away else None
+
+
 def _token(trouble: Trouble) -> FindingCode:
-    narrow = trouble.facts.get("oauth_status") in _SCOPE_STATUS
+    narrow = trouble.facts.get("oauth_status") in _SCOPE_STATUS or "oauth_lacks" in trouble.facts
     return FindingCode.OAUTH2_SCOPE_MISSING if narrow else FindingCode.OAUTH2_TOKEN_REFUSED
 
 

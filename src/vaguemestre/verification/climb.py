@@ -18,12 +18,15 @@ from vaguemestre.egress import IPAddress
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.transcript import Step, Transcript
+from vaguemestre.providers.oauth2.grants import TokenAway, TokenRefused
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.opening import bring_up
 from vaguemestre.smtp.question import ask
 from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
+from vaguemestre.token_source import no_token
+from vaguemestre.verification.sign_in import ASKS, SignIn, SignInToken, with_lacking
 
 ALSO = "also connect to"  # how a step of the other family begins
 FAMILY_PATIENCE = 2.0  # seconds in which the other family has to answer
@@ -56,6 +59,7 @@ class Climb:
         *,
         observe: Callable[[Step], None],
         recipient: Mailbox | None = None,
+        sign_in: SignIn | None = None,
     ) -> None:
         self.session = Session(hop, network, timeouts.at_most(within), self._record)
         self.transcript: Transcript = ()
@@ -64,6 +68,8 @@ class Climb:
         self._timeouts = timeouts
         self._within = within
         self._recipient = recipient
+        self._sign_in = sign_in
+        self._token: SignInToken | None = None
         self._end = network.monotonic() + within
         self._beside: asyncio.Task[None] | None = None
 
@@ -84,15 +90,34 @@ class Climb:
     async def _climb(self) -> Trouble | None:
         try:
             async with asyncio.timeout(self._within + _SPARE):
+                await self._take_token()
                 await bring_up(self.session)
                 await ask(self.session, self._recipient)
         except SessionFailed as failure:
-            return failure.trouble
+            return with_lacking(failure.trouble, self._token)
         except TimeoutError:
             # The phases' deadlines come first; this one holds where one of them should not.
             phase = self.transcript[-1].phase if self.transcript else Phase.RESOLVE
             return self.session.trouble(phase, Cause.TIMEOUT)
         return None
+
+    async def _take_token(self) -> None:
+        """Ahead of the dialogue, where it signs in with one: the server is not kept waiting."""
+        if self._sign_in is None:
+            return
+        hop, network = self.session.hop, self.session.network
+        asked, started = f"{ASKS} {self._sign_in.place}".strip(), network.monotonic()
+        try:
+            self._token = await self._sign_in.ask()
+        except (TokenAway, TokenRefused) as failed:
+            trouble = no_token(hop, failed)
+            told = trouble.facts.get("oauth_said", "")
+            self._record(Step(Phase.AUTH, asked, None, trouble.cause, network.monotonic() - started, told))
+            raise SessionFailed(trouble, self.transcript) from None
+        elapsed = network.monotonic() - started
+        signed = replace(hop, secret=self._token.access)
+        self.session = Session(signed, network, self.session.timeouts, self._record)
+        self._record(Step(Phase.AUTH, asked, None, None, elapsed, self._token.scope))
 
     def _record(self, step: Step) -> None:
         self._show(step)

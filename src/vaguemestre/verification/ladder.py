@@ -7,6 +7,7 @@ from django.utils.translation import gettext, gettext_noop
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.climb import ALSO
+from vaguemestre.verification.sign_in import ASKS
 
 _DONE = {
     Phase.RESOLVE: gettext_noop("Address found"),
@@ -85,6 +86,9 @@ _BY_CAUSE = {
 _ALSO_ANSWERS = gettext_noop("Its %(family)s address answers too")
 _ALSO_SILENT = gettext_noop("Its %(family)s address does not answer")
 _NO_WAY_THERE = gettext_noop("No %(family)s from here; it is not needed")
+_TOKEN_OBTAINED = gettext_noop("Token obtained (OAuth2)")
+_NO_TOKEN = gettext_noop("The provider gives no token (OAuth2)")
+_NO_TOKEN_NOW = gettext_noop("No token for now (OAuth2)")
 _NOT_TRUSTED = gettext_noop("Certificate not trusted")
 _HANDSHAKE = "TLS handshake"  # what `smtp.opening` writes into the step
 _GO_ON = frozenset({Phase.AUTH, Phase.DATA})  # where 3yz is an answer that was asked for
@@ -106,6 +110,8 @@ def step_text(step: Step) -> str:
 
 
 def _message(step: Step) -> str:
+    if step.sent.startswith(ASKS):
+        return {None: _TOKEN_OBTAINED, Cause.TIMEOUT: _NO_TOKEN_NOW}.get(step.error, _NO_TOKEN)
     if step.sent.startswith(ALSO):
         return {None: _ALSO_ANSWERS, Cause.UNREACHABLE: _NO_WAY_THERE}.get(step.error, _ALSO_SILENT)
     return _by_reply(step) if step.error is None else _by_error(step, step.error)

@@ -29,11 +29,11 @@ from vaguemestre.ledger.connections import Draft
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Trouble
 from vaguemestre.mail.transcript import Step
-from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.timeouts import Timeouts
 from vaguemestre.verification.climb import Climb
 from vaguemestre.verification.outcome import Outcome, as_json, outcome_of, record_of
+from vaguemestre.verification.sign_in import sign_in_of
 
 __all__ = ["AT_ONCE", "TIMEOUTS", "WITHIN", "Busy", "Outcome", "as_json", "verify"]
 
@@ -82,7 +82,7 @@ def verify(  # noqa: PLR0913  what a test sets, each by its name
     if not _places.acquire(blocking=False):
         raise Busy
     try:
-        dialogue = _Dialogue(draft.hop, network, timeouts, within, recipient)
+        dialogue = _Dialogue(draft, network, timeouts, within, recipient)
         dialogue.start()
     except BaseException:
         _places.release()
@@ -107,10 +107,18 @@ class _Dialogue:
     """One climb, in its own thread and event loop. Holds one of the places until its thread ends."""
 
     def __init__(
-        self, hop: NextHop, network: Network, timeouts: Timeouts, within: float, recipient: Mailbox | None
+        self, draft: Draft, network: Network, timeouts: Timeouts, within: float, recipient: Mailbox | None
     ) -> None:
         self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()  # None: it is over
-        self.climb = Climb(hop, network, timeouts, within, observe=self._news.put, recipient=recipient)
+        self.climb = Climb(
+            draft.hop,
+            network,
+            timeouts,
+            within,
+            observe=self._news.put,
+            recipient=recipient,
+            sign_in=sign_in_of(draft),
+        )
         self._loop = asyncio.new_event_loop()
         self._task = self._loop.create_task(self.climb.run())
         self._thread = threading.Thread(target=self._serve, name="verification", daemon=True)

@@ -25,13 +25,14 @@ from vaguemestre.verification.texts.passing import PASSING
 from vaguemestre.verification.texts.reaching import REACHING
 from vaguemestre.verification.texts.signing_in import SIGNING_IN
 from vaguemestre.verification.texts.text import Text
+from vaguemestre.verification.texts.tokens import TOKENS
 
 __all__ = ["TEXTS", "busy_text", "step_failed", "step_text", "stored_words", "words"]
 
 SAID_LIMIT = 300  # characters of the server's words in a sentence; the step has all of them
 NAMES_SHOWN = 6
 
-TEXTS: dict[FindingCode, Text] = REACHING | ENCRYPTION | SIGNING_IN | PASSING | DIALOGUE | CAUTIONS
+TEXTS: dict[FindingCode, Text] = REACHING | ENCRYPTION | SIGNING_IN | TOKENS | PASSING | DIALOGUE | CAUTIONS
 _WITHOUT_LOGIN = gettext_noop("%(host)s takes mail from %(sender)s without a login. No message was sent.")
 _WHO = {
     Who.YOU: gettext_noop("For you to do"),

@@ -51,7 +51,17 @@ _FIXED = gettext_noop(
 )
 _SAID = gettext_noop("The server’s answer: %(code)s %(said)s")
 
+_PROVIDER_SAID = gettext_noop("The provider’s answer: %(oauth_said)s")
+_REASON = gettext_noop("The reason in the server’s answer: %(oauth_status)s.")
+_WANTED = gettext_noop("It wants a token for: %(oauth_scope)s.")
+_LACKS = gettext_noop("The token does not hold: %(oauth_lacks)s.")
+
 _OF_CODE = {
+    FindingCode.OAUTH2_TOKEN_REFUSED: (_REASON, _WANTED),
+    FindingCode.OAUTH2_SCOPE_MISSING: (_LACKS, _REASON, _WANTED, _PROVIDER_SAID),
+    FindingCode.OAUTH2_CONSENT_WITHDRAWN: (_PROVIDER_SAID,),
+    FindingCode.OAUTH2_APPLICATION_REFUSED: (_PROVIDER_SAID,),
+    FindingCode.OAUTH2_TOKEN_UNAVAILABLE: (_PROVIDER_SAID,),
     FindingCode.CERTIFICATE_EXPIRED: (_END, _ISSUER),
     FindingCode.CERTIFICATE_NOT_YET_VALID: (_START,),
     FindingCode.CERTIFICATE_WRONG_NAME: (_NAMES,),
