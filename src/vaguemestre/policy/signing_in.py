@@ -57,7 +57,8 @@ def _microsoft(reply: Reply) -> FindingCode:
 def without_token(trouble: Trouble) -> FindingCode | None:
     """The finding where no token could be had to sign in with; None where that is not the trouble."""
     if trouble.cause is Cause.NO_TOKEN:
-        return FindingCode(trouble.facts["oauth"])  # by the codes of `providers.oauth2.grants.Refusal`
+        # By the codes of `providers.oauth2.grants.Refusal`.
+        return FindingCode(trouble.facts.get("oauth", FindingCode.OAUTH2_APPLICATION_REFUSED))
     away = trouble.facts.get("oauth") == "no_token_for_now"
     return FindingCode.OAUTH2_TOKEN_UNAVAILABLE if away else None
 
