@@ -29,6 +29,7 @@ from bench import (
     round_trips,
     sink_rate,
     smtp_source,
+    verification,
 )
 from bench.child import ROOT
 from bench.peers.peer import Missing, need
@@ -37,7 +38,7 @@ from cluster.postgresql import binaries
 REPETITIONS = 5
 KEPT = ROOT / "build" / "bench"
 
-# Measure -> messages, in earnest and for trying.
+# Measure -> messages (or verifications), in earnest and for trying.
 MESSAGES = {
     "round_trips": (200, 20),
     "processor_time": (10_000, 1_000),
@@ -49,6 +50,7 @@ MESSAGES = {
     "http_batch": (20_000, 2_000),
     "http_beside": (5_000, 500),
     "end_to_end": (2_000, 200),
+    "verification": (5, 1),
 }
 WITH_PEERS = {"round_trips": round_trips, "relay": relay}
 MEASURES = {
@@ -60,6 +62,7 @@ MEASURES = {
     "http_batch": http_batch,
     "http_beside": http_beside,
     "end_to_end": end_to_end,
+    "verification": verification,
 }
 
 

@@ -12,6 +12,7 @@ when the first did, on the monotonic clock that all processes share. Ends with i
 """
 
 import asyncio
+import contextlib
 import selectors
 import sys
 from collections import deque
@@ -67,7 +68,8 @@ class End(asyncio.Protocol):
             self._transport.write(piece)
             return
         self._said_end = True
-        self._transport.write_eof()
+        with contextlib.suppress(OSError):  # it is gone already
+            self._transport.write_eof()
         if self._heard_end:
             self._transport.close()
 
