@@ -25,7 +25,8 @@ def test_a_stream_of_ones_own_is_made_edited_and_deleted():
     )
     assert resources.stream_resource(made) == {
         "key": "alerts", "name": "alerts", "connection": str(office.uid), "reply_to": "r@b\u00fccher.example",
-        "on_doubt": "retry", "retention_days": 30, "redact": False,
+        "on_doubt": "retry", "retry_hours": 120, "priority": "normal", "auto_submitted": "no",
+        "unsubscribe": False, "retention_days": 30, "redact": False, "built_in": False,
     }  # fmt: skip
     streams.edit(
         "alerts", {"name": "Alerts", "connection": None, "retention_days": 7, "redact": True}, ACTOR, NOW
@@ -63,6 +64,14 @@ def test_a_stream_of_ones_own_is_made_edited_and_deleted():
         ({"key": "x", "retention_days": True}, ("retention_days", "days_range")),
         ({"key": "x", "retention_days": "7"}, ("retention_days", "days_range")),
         ({"key": "x", "redact": 1}, ("redact", "not_boolean")),
+        ({"key": "x", "unsubscribe": "yes"}, ("unsubscribe", "not_boolean")),
+        ({"key": "x", "priority": "high"}, ("priority", "priority_unknown")),
+        ({"key": "x", "priority": []}, ("priority", "priority_unknown")),
+        ({"key": "x", "auto_submitted": "yes"}, ("auto_submitted", "auto_submitted_unknown")),
+        ({"key": "x", "auto_submitted": {}}, ("auto_submitted", "auto_submitted_unknown")),
+        ({"key": "x", "retry_hours": 0}, ("retry_hours", "hours_range")),
+        ({"key": "x", "retry_hours": 721}, ("retry_hours", "hours_range")),
+        ({"key": "x", "retry_hours": True}, ("retry_hours", "hours_range")),
         ({"key": "x", "colour": "red"}, ("colour", "unknown_field")),
     ],
 )

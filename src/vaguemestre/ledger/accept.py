@@ -31,6 +31,7 @@ from vaguemestre.ledger.submission import Submission as Submission  # noqa: PLC0
 from vaguemestre.ledger.submission import Via as Via  # noqa: PLC0414  for the doors
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
+from vaguemestre.mail.priority import USUAL_RANK, Priority
 from vaguemestre.mail.state import DeliveryState, common_state
 from vaguemestre.policy.routing import Configuration, ConnectionFacts, Decision, Request, Route, route
 
@@ -94,6 +95,11 @@ def decide(message: Message, stream: Stream | None, configured: Configuration) -
         stream, message.explicit, from_, message.header_reply_to or None, null=not message.reverse_path
     )
     return route(request, configured)
+
+
+def rank_of(stream: Stream | StreamFacts | None) -> int:
+    """The place of a stream's messages in the queue's order."""
+    return USUAL_RANK if stream is None else Priority(stream.priority).rank
 
 
 def decision_columns(decision: Decision) -> dict[str, Any]:
@@ -180,6 +186,7 @@ def _placed(
         None if stream is None else stream.id,
         None if explicit is None else explicit.id,
         RETRY_AGE if stream is None else stream.retry_age,
+        rank_of(stream),
         _answer(one, present, stream, explicit),
     )
 

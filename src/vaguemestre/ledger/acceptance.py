@@ -23,13 +23,13 @@ CHUNK = 262_144  # bytes; a message up to this size is one chunk
 
 _MESSAGE = (
     "id", "uid", "via", "submitter_id", "stream_id", "explicit_id", "reverse_path", "ret", "envid",
-    "header_from", "header_reply_to", "subject", "message_id", "received_by", "on_doubt", "tags", "metadata",
-    "size", "sha256", "accepted_at", "resent_from_id",
+    "header_from", "header_reply_to", "subject", "message_id", "received_by", "added", "on_doubt", "tags",
+    "metadata", "size", "sha256", "accepted_at", "resent_from_id",
 )  # fmt: skip
 _CHUNK = ("message_id", "position", "data")
 _DELIVERY = (
-    "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "route",
-    "reason", "rules", "next_attempt_at", "retry_age", "expires_at",
+    "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "rank",
+    "route", "reason", "rules", "next_attempt_at", "retry_age", "expires_at",
 )  # fmt: skip
 _NEW = {
     "counted": "0", "spent": "0.0", "orphaned": "0", "doubts": "0", "doubt_reason": "''", "last_text": "''",
@@ -60,13 +60,20 @@ class Answer:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """A message with its place in the queue, ready to be stored."""
+    """A message with its place in the queue, ready to be stored.
+
+    Attributes:
+        rank: of its stream's priority.
+        added: what its stream adds when it leaves, JSON (see `additions`).
+    """
 
     draft: Draft
     stream_id: int | None
     explicit_id: int | None
     retry_age: float
+    rank: int
     answer: Answer
+    added: str = "{}"
 
 
 def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
@@ -107,6 +114,7 @@ def _message(key: int, one: Placed, received_by: str, at: object) -> tuple[objec
         draft.subject,
         draft.message_id,
         received_by,
+        one.added,
         submission.on_doubt,
         json.dumps(submission.tags) if submission.tags else "[]",
         json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
@@ -134,7 +142,8 @@ def _deliveries(
         submission, answer = one.draft.submission, one.answer
         later = submission.send_at is not None and submission.send_at > now
         due = stored(submission.send_at) if later else at
-        common = (answer.state, answer.connection_id, epoch, answer.route, answer.reason, answer.rules)
+        way = (answer.route, answer.reason, answer.rules)
+        common = (answer.state, answer.connection_id, epoch, one.rank, *way)
         expires = None if submission.expires_at is None else stored(submission.expires_at)
         times = (due, one.retry_age, expires)
         for recipient in submission.envelope.recipients:

@@ -23,6 +23,7 @@ from vaguemestre.ledger.database import on_postgresql, rows, writing
 from vaguemestre.ledger.health import health_of
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Connection, Delivery, Event
+from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import DeliveryState, Health
 from vaguemestre.policy.backup import engaged
 from vaguemestre.policy.backup import stand_in as route_instead
@@ -41,13 +42,14 @@ WHERE (c.backup_id IS NOT NULL AND c.active AND c.health IN ('locked', 'throttle
    OR EXISTS (SELECT 1 FROM ledger_delivery d WHERE d.backup_for_id = c.id AND d.state = 'queued')
 """
 
-# What is due there, in a lane's order, past `kept` of it. Both conditions on the state: the first is the
+# What is due there of one rank, in a lane's order. Both conditions on the state: the first is the
 # index's own.
 _DUE = """
 SELECT d.id FROM ledger_delivery d
 WHERE d.connection_id = %(first)s AND d.state IN ('queued', 'in_doubt') AND d.state = 'queued'
-  AND d.next_attempt_at <= %(now)s AND d.route_epoch = %(epoch)s AND d.backup_for_id IS NULL
-ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s OFFSET %(kept)s
+  AND d.rank = %(rank)s AND d.next_attempt_at <= %(now)s AND d.route_epoch = %(epoch)s
+  AND d.backup_for_id IS NULL
+ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
 
 
@@ -110,8 +112,7 @@ def _out(pair: Pair, now: datetime, limit: int) -> int:
     with writing():
         current = epoch()  # before all that routing asks (L3)
         room = limit - _waiting(pair, current)[:limit].count()
-        due = rows(_DUE + _locked(), _asked(pair, now, current, room)) if room > 0 else []
-        deliveries = _with_messages(row["id"] for row in due)
+        deliveries = _with_messages(_due(pair, now, current, room) if room > 0 else [])
         configured = configuration()
         backup = configured.find(pair.backup.pk) if pair.backup else None
         if backup is None or not deliveries:
@@ -136,14 +137,15 @@ def _home(pair: Pair, now: datetime, limit: int) -> int:
         return _place(moved, None, _told(pair, "backup_over"), now)
 
 
-def _asked(pair: Pair, now: datetime, current: int, room: int) -> dict[str, Any]:
-    return {
-        "first": pair.first.pk,
-        "now": now,
-        "epoch": current,
-        "limit": room,
-        "kept": 1 if _probes(pair.first, now) else 0,
-    }
+def _due(pair: Pair, now: datetime, current: int, room: int) -> list[int]:
+    """What moves, the urgent first; without what the first connection is to be probed with."""
+    kept = 1 if _probes(pair.first, now) else 0
+    asked = {"first": pair.first.pk, "now": now, "epoch": current}
+    found: list[int] = []
+    for rank in RANKS.values():
+        limit = room + kept - len(found)
+        found += [row["id"] for row in rows(_DUE + _locked(), asked | {"rank": rank, "limit": limit})]
+    return found[kept:]
 
 
 def _probes(first: Connection, now: datetime) -> bool:

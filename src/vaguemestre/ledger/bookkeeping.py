@@ -33,3 +33,14 @@ class Version(models.Model):
 
     class Meta:
         indexes = [Index(fields=["kind", "subject"], name="version_subject")]
+
+
+class DefaultChange(models.Model):
+    """The default sender changed hands: kept so that it can be undone for a day (`undoing`)."""
+
+    previous = models.ForeignKey("ledger.Connection", models.CASCADE, null=True, related_name="+")
+    chosen = models.ForeignKey("ledger.Connection", models.CASCADE, null=True, related_name="+")
+    deactivated = models.BooleanField(default=False)  # the previous one, by the same act
+    actor = models.TextField()
+    at = models.DateTimeField()
+    undone_at = models.DateTimeField(null=True)

@@ -13,27 +13,33 @@ from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Connection, Lane
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.manner import Manner
+from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState
 from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.smtp.hop import NextHop
 
-# One look at all lanes: active connections, their health, and when the first thing there is due. The subquery
-# stops at the first row of the index of what is due (EXISTS would let PostgreSQL read all of them once).
-_SURVEY = """
+# When the first delivery of a rank is due. It stops at the first row of the index of what is due (EXISTS
+# would let PostgreSQL read all of them once).
+_FIRST = """
+       (
+         SELECT d.next_attempt_at FROM ledger_delivery d
+         WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.rank = {rank}
+           AND d.next_attempt_at <= %(until)s AND d.route_epoch = i.routing_epoch
+         ORDER BY d.next_attempt_at, d.id LIMIT 1
+       ) AS first_{rank}
+"""
+
+# One look at all lanes: active connections, their health, and when the first thing there is due.
+_SURVEY = f"""
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
        c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
        l.manner_version, l.certificate_ends_at, c.mechanism, i.routing_epoch,
-       (
-         SELECT d.next_attempt_at FROM ledger_delivery d
-         WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(until)s
-           AND d.route_epoch = i.routing_epoch
-         ORDER BY d.next_attempt_at, d.id LIMIT 1
-       ) AS first_at
+{",".join(_FIRST.format(rank=rank) for rank in RANKS.values())}
 FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
 WHERE c.active
 ORDER BY c.id
-"""
+"""  # noqa: S608  of constants
 
 _ACTIVITY = """
 UPDATE ledger_lane AS l SET activity = told.activity
@@ -127,7 +133,8 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
     learned_at = None if row["manner_at"] is None else moment(row["manner_at"])
     ladder = Ladder(Manner(row["manner"]), row["manner_why"], learned_at)
     ladder = remembered(ladder, row["manner_version"], row["version"], now)
-    first_at = None if row["first_at"] is None else moment(row["first_at"])
+    firsts = [row[f"first_{rank}"] for rank in RANKS.values()]
+    first_at = min((moment(at) for at in firsts if at is not None), default=None)
     ends_at = row["certificate_ends_at"]
     due = first_at is not None and first_at <= now
     return LaneFacts(

@@ -16,15 +16,19 @@ from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from vaguemestre.ledger.arrivals import Handover as Handover  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.arrivals import Parcel as Parcel  # noqa: PLC0414  for models
 from vaguemestre.ledger.authorization import Authorization as Authorization  # noqa: PLC0414  where Django
+from vaguemestre.ledger.bookkeeping import DefaultChange as DefaultChange  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.optouts import OptOut as OptOut  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.origins import SourceAddress as SourceAddress  # noqa: PLC0414  for models
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
 from vaguemestre.mail.account import AuthKind, Encryption
+from vaguemestre.mail.automation import AutoSubmitted
 from vaguemestre.mail.manner import Manner
+from vaguemestre.mail.priority import USUAL_RANK, Priority
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
 
 
@@ -176,12 +180,19 @@ class Stream(models.Model):
     reply_to = models.TextField(default="", blank=True)
     on_doubt = models.TextField(default=OnDoubt.RETRY.value)
     retry_age = models.FloatField(default=5 * 24 * 3600)  # seconds of counted delays
+    priority = models.TextField(default=Priority.NORMAL.value)
+    auto_submitted = models.TextField(default=AutoSubmitted.NO.value)
+    unsubscribe = models.BooleanField(default=False)  # each recipient gets a link to be spared from now on
     retention_days = models.IntegerField(default=30)
     redact = models.BooleanField(default=False)
     built_in = models.BooleanField(default=False)
 
     class Meta:
-        constraints = [CheckConstraint(condition=Q(on_doubt__in=_values(OnDoubt)), name="stream_on_doubt")]
+        constraints = [
+            CheckConstraint(condition=Q(on_doubt__in=_values(OnDoubt)), name="stream_on_doubt"),
+            CheckConstraint(condition=Q(priority__in=_values(Priority)), name="stream_priority"),
+            CheckConstraint(condition=Q(auto_submitted__in=_values(AutoSubmitted)), name="stream_automatic"),
+        ]
 
 
 class ApiKey(models.Model):
@@ -220,6 +231,7 @@ class Message(models.Model):
     tags = models.JSONField(default=list)
     metadata = models.JSONField(default=dict)
     received_by = models.TextField()  # our name in the trace field, as it was at acceptance (L6)
+    added = models.JSONField(default=dict)  # what its stream adds when it leaves: see `additions`
     size = models.BigIntegerField()
     sha256 = models.TextField()
     accepted_at = models.DateTimeField()
@@ -258,6 +270,7 @@ class Delivery(models.Model):
     state = models.TextField(default=DeliveryState.QUEUED.value)
     connection = models.ForeignKey(Connection, models.PROTECT, null=True)
     route_epoch = models.BigIntegerField()
+    rank = models.SmallIntegerField(default=USUAL_RANK)  # of its stream's priority, the first first
     route = models.JSONField(null=True)
     reason = models.JSONField()  # {"code", "facts"}: why this connection, or why held
     rules = models.JSONField(default=list)
@@ -327,7 +340,7 @@ class Delivery(models.Model):
         ]
         indexes = [
             Index(
-                fields=["connection", "next_attempt_at", "id"],
+                fields=["connection", "rank", "next_attempt_at", "id"],
                 condition=Q(state__in=["queued", "in_doubt"]),
                 name="delivery_due",
             ),

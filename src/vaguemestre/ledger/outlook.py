@@ -22,6 +22,7 @@ from vaguemestre.ledger.instance import epoch
 from vaguemestre.ledger.models import Connection, Delivery, Message
 from vaguemestre.ledger.models import Lane as LaneRow
 from vaguemestre.mail.manner import Manner
+from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, Health
 from vaguemestre.policy import lane_outlook, outlook
@@ -31,10 +32,21 @@ from vaguemestre.policy.outlook import ZERO, Count, DeliveryFacts, Lane, Limit, 
 
 MOST = 10_000  # counted; of more it is only said that it is more
 
-_DUE = """
-FROM ledger_delivery
-WHERE connection_id = %(connection)s AND state IN ('queued', 'in_doubt') AND next_attempt_at
-"""  # by the index of what is due; the literals are those of its condition
+_OF_LANE = "FROM ledger_delivery WHERE connection_id = %(connection)s AND state IN ('queued', 'in_doubt')"
+_RANKS = tuple(RANKS.values())
+# By the index of what is due, whose condition the literals are; all ranks, each a stretch of it.
+_DUE = f"{_OF_LANE} AND rank IN {_RANKS} AND next_attempt_at"
+
+
+def _first(condition: str) -> str:
+    """The earliest time of all ranks: the first of each stretch."""
+    firsts = (
+        f"SELECT (SELECT next_attempt_at {_OF_LANE} AND rank = {rank} AND next_attempt_at {condition}"
+        " ORDER BY next_attempt_at LIMIT 1) AS at"
+        for rank in _RANKS
+    )
+    return f"(SELECT MIN(at) FROM ({' UNION ALL '.join(firsts)}) AS firsts)"  # noqa: S608  of constants
+
 
 # The work of a lane. Each count stops at the limit.
 _WORK = f"""
@@ -47,8 +59,8 @@ SELECT
   (SELECT COUNT(*) FROM (
      SELECT 1 FROM ledger_delivery WHERE connection_id = %(connection)s AND state = 'in_doubt' LIMIT %(limit)s
    ) AS found) AS in_doubt,
-  (SELECT next_attempt_at {_DUE} <= %(now)s ORDER BY next_attempt_at LIMIT 1) AS oldest_due_at,
-  (SELECT next_attempt_at {_DUE} > %(now)s ORDER BY next_attempt_at LIMIT 1) AS next_attempt_at
+  {_first("<= %(now)s")} AS oldest_due_at,
+  {_first("> %(now)s")} AS next_attempt_at
 """  # noqa: S608  of constants
 
 # Held for a connection that carries no mail: what asks for it, by name or by its stream, of the first held.
@@ -62,9 +74,12 @@ LEFT JOIN ledger_stream s ON s.id = m.stream_id
 
 # How many a courier claims before that one, in its order.
 _AHEAD = f"""
-SELECT COUNT(*) AS ahead FROM (
-  SELECT 1 {_DUE} <= %(due)s AND (next_attempt_at, id) < (%(due)s, %(delivery)s) LIMIT %(limit)s
-) AS found
+SELECT (SELECT COUNT(*) FROM (
+  SELECT 1 {_OF_LANE} AND rank < %(rank)s AND rank IN {_RANKS} AND next_attempt_at <= %(now)s LIMIT %(limit)s
+) AS sooner) + (SELECT COUNT(*) FROM (
+  SELECT 1 {_OF_LANE} AND rank = %(rank)s AND next_attempt_at <= %(due)s
+    AND (next_attempt_at, id) < (%(due)s, %(delivery)s) LIMIT %(limit)s
+) AS before) AS ahead
 """  # noqa: S608  of constants
 
 
@@ -149,18 +164,19 @@ def _limit(connection: Connection, ahead: Count, now: datetime) -> Limit | None:
 
 def _ahead(deliveries: Iterable[Delivery], now: datetime) -> dict[int, Count]:
     """For each connection, what is due before the first of these; they travel together."""
-    first: dict[int, tuple[datetime, int]] = {}
+    first: dict[int, tuple[int, datetime, int]] = {}
     for one in deliveries:
         if one.connection_id is None or one.next_attempt_at is None or one.next_attempt_at > now:
             continue
-        place = (one.next_attempt_at, one.pk)
+        place = (one.rank, one.next_attempt_at, one.pk)
         first[one.connection_id] = min(place, first.get(one.connection_id, place))
-    return {connection: _before(connection, *place) for connection, place in first.items()}
+    return {connection: _before(connection, place, now) for connection, place in first.items()}
 
 
-def _before(connection: int, due: datetime, delivery: int) -> Count:
-    asked = {"connection": connection, "due": due, "delivery": delivery, "limit": MOST + 1}
-    return _count(rows(_AHEAD, asked)[0]["ahead"])
+def _before(connection: int, place: tuple[int, datetime, int], now: datetime) -> Count:
+    rank, due, delivery = place
+    asked = {"connection": connection, "rank": rank, "due": due, "delivery": delivery}
+    return _count(rows(_AHEAD, asked | {"now": now, "limit": MOST + 1})[0]["ahead"])
 
 
 def _facts(delivery: Delivery, message: Message, current: int, ahead: Count) -> DeliveryFacts:

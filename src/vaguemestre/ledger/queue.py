@@ -46,20 +46,22 @@ from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
+from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import OnDoubt
 
 # The lease is ours, and stays so until this transaction ends.
 _HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoch = %(epoch)s"
 
-# What is due on a lane, in the order of acceptance; only what was routed at the present epoch (L3).
+# What is due on a lane and of one rank, in the order of acceptance; only what was routed at the present epoch
+# (L3). Each rank is asked for by itself: a million later ones of a rank must not stand before the next.
 _DUE = """
 SELECT d.id, d.message_id, d.recipient, d.route, d.counted, d.spent, d.retry_age, d.doubts, d.orphaned,
        m.size, m.on_doubt, s.on_doubt AS stream_on_doubt
 FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
 LEFT JOIN ledger_stream s ON s.id = m.stream_id
-WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.next_attempt_at <= %(now)s
-  AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
+WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.rank = %(rank)s
+  AND d.next_attempt_at <= %(now)s AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
   AND (d.state = 'in_doubt' OR d.expires_at IS NULL OR d.expires_at > %(now)s)
 ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
@@ -146,12 +148,7 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
         if left.exhausted:
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
-        asked = {"connection": lease.connection_id, "now": now, "limit": room}
-        keep_index_order()
-        due = rows(_DUE + for_update("d"), asked)
-        if len(due) == room and left.recipients is None:
-            cut = {"message": due[-1]["message_id"], "last": due[-1]["id"], "limit": RECIPIENT_LIMIT}
-            due += rows(_REST + for_update("d"), asked | cut)
+        due = _due(lease, room, now, whole=left.recipients is None)
         pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
         claims = [_claim(piece, metered=left.limited) for piece in pieces[: left.messages]]
         if claims:
@@ -204,6 +201,19 @@ def hold(lease: Lease) -> None:
 
 
 # Claiming
+
+
+def _due(lease: Lease, room: int, now: datetime, *, whole: bool) -> list[Row]:
+    """What is due, the urgent first, and the rest of a message that the limit cuts, where it may travel."""
+    keep_index_order()
+    asked = {"connection": lease.connection_id, "now": now}
+    due: list[Row] = []
+    for rank in RANKS.values():
+        due += rows(_DUE + for_update("d"), asked | {"rank": rank, "limit": room - len(due)})
+        if len(due) >= room:
+            cut = {"message": due[-1]["message_id"], "last": due[-1]["id"], "limit": RECIPIENT_LIMIT}
+            return due + rows(_REST + for_update("d"), asked | cut | {"rank": rank}) if whole else due
+    return due
 
 
 def _grouped(due: Iterable[Row]) -> list[list[Row]]:

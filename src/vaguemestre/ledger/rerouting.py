@@ -16,7 +16,7 @@ from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
 from vaguemestre.ledger import dsn
-from vaguemestre.ledger.accept import decide, decision_columns, named, routing_detail
+from vaguemestre.ledger.accept import decide, decision_columns, named, rank_of, routing_detail
 from vaguemestre.ledger.database import on_postgresql, writing
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Delivery, Event
@@ -81,6 +81,7 @@ def _move(delivery: Delivery, configured: Configuration, current: int, now: date
     delivery.connection_id = columns["connection_id"]
     delivery.route, delivery.reason, delivery.rules = columns["route"], columns["reason"], columns["rules"]
     routed = delivery.connection_id is not None
+    delivery.rank = rank_of(delivery.message.stream)
     delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
     delivery.next_attempt_at = delivery.next_attempt_at or now
     delivery.save()

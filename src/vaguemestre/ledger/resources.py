@@ -70,8 +70,13 @@ def stream_resource(stream: Stream) -> dict[str, Any]:
         "connection": str(stream.connection.uid) if stream.connection else None,
         "reply_to": stream.reply_to,
         "on_doubt": stream.on_doubt,
+        "retry_hours": round(stream.retry_age / 3600),
+        "priority": stream.priority,
+        "auto_submitted": stream.auto_submitted,
+        "unsubscribe": stream.unsubscribe,
         "retention_days": stream.retention_days,
         "redact": stream.redact,
+        "built_in": stream.built_in,
     }
 
 

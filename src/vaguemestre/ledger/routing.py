@@ -30,6 +30,7 @@ class StreamFacts:
     connection_id: int | None
     reply_to: str
     retry_age: float
+    priority: str
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ def _read(epoch: int) -> Routing:
     configuration = instance.configuration()
     # Behind it, and all: whatever it holds has a public id here. What was deleted is not found by it.
     named = list(Connection.objects.values_list("pk", "uid", "name_key", "deleted_at"))
-    streams = Stream.objects.values_list("id", "key", "connection_id", "reply_to", "retry_age")
+    streams = Stream.objects.values_list("id", "key", "connection_id", "reply_to", "retry_age", "priority")
     uids = {key: uid for key, uid, _, _ in named}
     names = {folded: key for key, _, folded, deleted in named if deleted is None}
     return Routing(

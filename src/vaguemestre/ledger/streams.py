@@ -12,12 +12,14 @@ from vaguemestre.ledger.database import lock, storable, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
 from vaguemestre.ledger.models import Message, Stream
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
+from vaguemestre.mail.automation import AutoSubmitted
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.priority import Priority
 from vaguemestre.mail.state import OnDoubt
 
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
-_ROUTING = {"connection_id", "reply_to"}
+_WAITING = {"connection_id", "reply_to", "priority"}  # what changes for messages that wait already
 
 
 def all_streams() -> list[Stream]:
@@ -85,7 +87,7 @@ def _save(existing: Stream | None, values: Mapping[str, object], actor: str, now
             setattr(stream, column, value)
         stream.save()
         changes = journal.difference(before, clean)
-        if existing is None or _ROUTING & set(changes):
+        if existing is None or _WAITING & set(changes):
             bump()
         if changes:
             action = "changed" if existing else "created"
@@ -151,10 +153,32 @@ def _days(value: object) -> dict[str, Any]:
     return {"retention_days": value}
 
 
-def _redact(value: object) -> dict[str, Any]:
-    if not isinstance(value, bool):
-        raise Invalid("redact", "not_boolean", "This is either true or false.")
-    return {"redact": value}
+def _hours(value: object) -> dict[str, Any]:
+    if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 720:
+        raise Invalid("retry_hours", "hours_range", "Give a number of hours from 1 to 720.")
+    return {"retry_age": value * 3600.0}
+
+
+def _priority(value: object) -> dict[str, Any]:
+    if not isinstance(value, str) or value not in {*Priority}:
+        raise Invalid("priority", "priority_unknown", "Choose urgent, normal or low.")
+    return {"priority": Priority(value).value}
+
+
+def _auto_submitted(value: object) -> dict[str, Any]:
+    if not isinstance(value, str) or value not in {*AutoSubmitted}:
+        message = "Choose no, auto-generated or auto-replied."
+        raise Invalid("auto_submitted", "auto_submitted_unknown", message)
+    return {"auto_submitted": AutoSubmitted(value).value}
+
+
+def _flag(name: str) -> Callable[[object], dict[str, Any]]:
+    def parse(value: object) -> dict[str, Any]:
+        if not isinstance(value, bool):
+            raise Invalid(name, "not_boolean", "This is either true or false.")
+        return {name: value}
+
+    return parse
 
 
 _PARSERS: dict[str, Callable[[object], dict[str, Any]]] = {
@@ -163,6 +187,10 @@ _PARSERS: dict[str, Callable[[object], dict[str, Any]]] = {
     "connection": _connection,
     "reply_to": _reply_to,
     "on_doubt": _on_doubt,
+    "retry_hours": _hours,
+    "priority": _priority,
+    "auto_submitted": _auto_submitted,
+    "unsubscribe": _flag("unsubscribe"),
     "retention_days": _days,
-    "redact": _redact,
+    "redact": _flag("redact"),
 }

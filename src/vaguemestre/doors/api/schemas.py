@@ -122,8 +122,12 @@ _STREAM: dict[str, JsonSchema] = {
     "connection": MAYBE_TEXT,
     "reply_to": TEXT,
     "on_doubt": _one_of("retry", "hold"),
+    "retry_hours": COUNT | {"description": "Of counted delays, until a delivery expires: 1 to 720."},
+    "priority": _one_of("urgent", "normal", "low"),
+    "auto_submitted": _one_of("no", "auto-generated", "auto-replied"),
+    "unsubscribe": FLAG | {"description": "Each recipient gets a link to unsubscribe (RFC 8058)."},
     "retention_days": COUNT,
-    "redact": FLAG,
+    "redact": FLAG | {"description": "Links and codes cannot be read in what is shown of a message."},
 }
 _REASON = _object({"code": TEXT, "text": TEXT})
 _MAILBOX = {"anyOf": [TEXT, _input({"email": TEXT, "name": TEXT}, "email")]}
@@ -280,7 +284,7 @@ SCHEMAS: dict[str, JsonSchema] = {
     "NewSourceAddresses": _input(
         {"items": _array(_input(_SOURCE_ADDRESS, "address"), maxItems=100)}, "items"
     ),
-    "Stream": _object(_STREAM),
+    "Stream": _object(_STREAM | {"built_in": FLAG}),
     "Streams": _page("Stream"),
     "NewStream": _input(_STREAM, "key"),
     "StreamChanges": _input(_STREAM),
