@@ -304,3 +304,18 @@ def test_an_announced_address_keeps_its_days_and_the_list_is_exported(command):
         "text": "ip4:192.0.2.7",
     }
     assert command("source-address", "seen").output == "None.\n"
+
+
+def test_an_account_of_oauth2_is_set_up_with_its_secret_on_standard_input(command):
+    account = (
+        "--login", "office@example.test", "--oauth2-provider", "microsoft", "--oauth2-grant", "client_credentials",
+        "--oauth2-tenant", "example.test", "--oauth2-client-id", "an-id", "--oauth2-client-secret-stdin",
+    )  # fmt: skip
+    added = command(*OFFICE, *account, "--json", stdin="a-client-secret\n")
+    assert added.status == 0
+    assert (added.json["auth"], added.json["oauth2"]["connected"]) == ("oauth2", True)
+    assert "a-client-secret" not in added.output + command("connection", "show", "Office").output
+    refused = command("connection", "edit", "Office", "--oauth2-tenant", "evil.test")
+    assert (refused.status, refused.refusals[0].split(":")[0]) == (1, "oauth2.client_secret")
+    missing = command("connection", "edit", "Office", "--oauth2-key-file", "/nowhere/key.json")
+    assert (missing.status, missing.refusals[0].split(":")[0]) == (1, "oauth2.service_account_key")

@@ -139,7 +139,7 @@ class AuthorizationServer:
                 f"invalid_client The secret {form.get('client_secret')} is not right."
             )  # some do echo it
         if kind == "client_credentials":
-            return self._token(form["scope"])
+            return self._token(form.get("scope", ""))
         if self.withdrawn:
             raise Refused("invalid_grant The grant was revoked.")
         if kind == "refresh_token":
@@ -147,7 +147,7 @@ class AuthorizationServer:
                 raise Refused("invalid_grant This refresh token is not known.")
             if self.rotates:
                 self.refresh_tokens.remove(form["refresh_token"])
-            return self._token(form["scope"], refreshable=self.rotates)
+            return self._token(form.get("scope", ""), refreshable=self.rotates)
         asked = self._codes.pop(form["code"], None)
         digest = hashlib.sha256(form["code_verifier"].encode()).digest()
         challenge = base64.urlsafe_b64encode(digest).rstrip(b"=").decode()

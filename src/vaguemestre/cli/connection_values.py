@@ -6,8 +6,10 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from vaguemestre.cli import oauth2_values
 from vaguemestre.cli.arguments import offer_password, password
 from vaguemestre.cli.failure import Failed
+from vaguemestre.mail.account import AuthKind
 from vaguemestre.providers.preset import preset
 
 _TEXTS = {
@@ -53,6 +55,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--clear-password", action="store_true", help="forget the stored password")
     offer_password(parser)
+    oauth2_values.declare(parser)
 
 
 def typed(arguments: argparse.Namespace, *, new: bool) -> dict[str, Any]:
@@ -71,7 +74,9 @@ def typed(arguments: argparse.Namespace, *, new: bool) -> dict[str, Any]:
         values["pinned_certificate"] = _certificate(arguments.pinned_certificate)
     if arguments.clear_password:
         values["clear_password"] = True
-    secret = password(arguments, wanted=new and bool(arguments.login))
+    values |= oauth2_values.typed(arguments)
+    by_token = "oauth2" in values or values.get("auth") == AuthKind.OAUTH2
+    secret = password(arguments, wanted=new and bool(arguments.login) and not by_token)
     if secret is not None:
         values["password"] = secret.reveal()
     return values

@@ -12,9 +12,11 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field, fields
 from datetime import datetime
+from typing import Any
 
 from vaguemestre.ledger import vault
 from vaguemestre.ledger.models import Authorization, Connection
+from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.secret import Secret
 from vaguemestre.providers.oauth2.account import Account, Grant, Provider
 from vaguemestre.providers.oauth2.grants import Credentials
@@ -72,6 +74,32 @@ def kept_of(connection: Connection) -> Kept:
     """
     secret = None if row_of(connection) is None else vault.secret_of(connection)
     return Kept() if secret is None else _opened(secret)
+
+
+def is_connected(connection: Connection) -> bool:
+    """Whether there is what tokens are asked for with: a secret, or a person's consent."""
+    account = account_of(connection)
+    if account is None:
+        return False
+    try:
+        credentials = kept_of(connection).credentials
+    except (vault.KeyMissing, vault.Unreadable):
+        return False
+    person = account.grant is Grant.AUTHORIZATION_CODE
+    return bool(credentials.refresh_token if person else credentials.secret)
+
+
+def resource(connection: Connection) -> dict[str, Any] | None:
+    """The account as the API shows it, without any secret; None where there is none."""
+    row = row_of(connection) if connection.auth == AuthKind.OAUTH2 else None
+    if row is None:
+        return None
+    return {
+        **{name: getattr(row, name) for name in _COLUMNS},
+        "connected": is_connected(connection),
+        "granted_scope": row.granted_scope,
+        "expires_at": row.expires_at,
+    }
 
 
 def keep(connection: Connection, account: Account, kept: Kept | None, now: datetime) -> None:

@@ -131,11 +131,12 @@ class _Typing:
         scope = self._text("scope") or usual.scope
         if not _SCOPE.fullmatch(scope):
             self._fault("scope", "oauth2_scope", "A scope is words separated by one blank.")
-        needs_id = grant is not Grant.JWT_BEARER
+        by_key = grant is Grant.JWT_BEARER
+        issuer = self._visible("issuer", self._key.get("client_email", ""), needed=False) if by_key else ""
         return Account(
             provider,
             grant,
-            client_id=self._visible("client_id", self._key.get("client_id", ""), needed=needs_id),
+            client_id=self._visible("client_id", self._key.get("client_id", ""), needed=not by_key),
             token_endpoint=self._endpoint("token_endpoint", usual.token_endpoint, tenant, needed=True),
             authorization_endpoint=self._endpoint(
                 "authorization_endpoint",
@@ -145,9 +146,7 @@ class _Typing:
             ),
             tenant=tenant,
             scope=scope,
-            issuer=self._visible("issuer", self._key.get("client_email", ""), needed=not needs_id)
-            if grant is Grant.JWT_BEARER
-            else "",
+            issuer=issuer,
             subject=self._mailbox,
         )
 

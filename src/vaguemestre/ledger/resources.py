@@ -10,6 +10,7 @@ from vaguemestre.ledger import (
     dsn,
     fields,
     messages,
+    oauth2,
     outlook,
     outlook_wording,
     verifications,
@@ -18,6 +19,7 @@ from vaguemestre.ledger import (
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
 from vaguemestre.ledger.submission import Accepted
+from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.envelope import UNNAMED
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import common_state
@@ -39,7 +41,7 @@ def connection_resource(connection: Connection) -> dict[str, Any]:
         "encryption": connection.encryption,
         "auth": connection.auth,
         "login": connection.login,
-        "has_password": vault_has(connection),
+        "has_password": vault_has(connection) and connection.auth != AuthKind.OAUTH2,
         "active": connection.active,
         "is_default": connection.is_default,
         "allowed_senders": connection.allowed_senders,
@@ -47,6 +49,7 @@ def connection_resource(connection: Connection) -> dict[str, Any]:
         "limits": {name: getattr(connection, name) for name in fields.LIMITS},
         "pinned_certificate": connection.pinned_certificate,
         "source_address": connection.source_address,
+        "oauth2": oauth2.resource(connection),
         "health": {
             "state": connection.health,
             "why": connection.health_text or connection.health_why,

@@ -6,6 +6,7 @@ line, the ledger, so that request schemas name the fields and their types and le
 
 from __future__ import annotations
 
+from vaguemestre.doors.api.oauth2_schemas import OAUTH2, OAUTH2_INPUT
 from vaguemestre.doors.api.shapes import (
     ANY_OBJECT,
     COUNT,
@@ -43,7 +44,8 @@ _CONNECTION_INPUT: dict[str, JsonSchema] = {
     "host": TEXT,
     "port": MAYBE_COUNT,
     "encryption": _one_of("ssl", "tls", "starttls", "none"),
-    "auth": _one_of("none", "password"),
+    "auth": _one_of("none", "password", "oauth2"),
+    "oauth2": {"type": ["object", "null"], "properties": OAUTH2_INPUT},
     "login": TEXT,
     "password": {"type": "string", "writeOnly": True},
     "clear_password": FLAG,
@@ -76,6 +78,7 @@ _CONNECTION: dict[str, JsonSchema] = {
     "limits": _object(LIMITS),
     "pinned_certificate": TEXT,
     "source_address": TEXT,
+    "oauth2": {"type": ["object", "null"], "properties": OAUTH2},
     "health": _object(
         {"state": _one_of("ready", "throttled", "locked", "paused"), "why": TEXT, "until": MAYBE_TIME}
     ),
