@@ -205,3 +205,13 @@ def test_a_connection_that_is_gone_cannot_be_verified(page):
     uid = "01a20dcc-2de3-784f-855a-e1bb3505e09c"
 
     assert page.post("/connections/verify/", typed(uid=uid), headers=LINES).status_code == 404
+
+
+def test_the_readers_own_address_is_asked_for_only_where_they_want_it(page, claire, sink):
+    answer = page.post("/connections/verify/", aimed(sink))
+    assert f"s’il accepte les messages pour {claire.email}" in text(answer)
+    assert b"RCPT" not in sink.heard
+    told = lines(page.post("/connections/verify/", aimed(sink, ask_recipient="on"), headers=LINES))
+    assert f"RCPT TO:<{claire.email}>".encode() in sink.heard
+    assert "Destinataire accepté" in " ".join(words(line["step"]) for line in told[:-1])
+    assert sink.accepted == []

@@ -26,6 +26,7 @@ from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, verifications
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.own_address import address_of
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.wording import describe
 
@@ -85,6 +86,7 @@ def form_page(
         "lane": lane_told(connection, timezone.now()) if connection else None,
         "mode": instance.settings()["default_mode"],
         "usual_ports": USUAL_PORTS,
+        "reader": address_of(request.user),
         **provider_told(form),
         **more,
     }

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from django.urls import path
 
-from vaguemestre.console.connections import departure, editing, lane, listing, providing, verifying
+from vaguemestre.console.connections import departure, editing, lane, listing, pinning, providing, verifying
 
 app_name = "connections"
 urlpatterns = [
     path("", listing.index, name="index"),
     path("new/", editing.new, name="new"),
     path("verify/", verifying.verify, name="verify"),
+    path("pin/", pinning.pin, name="pin"),
     path("provider/", providing.choose, name="provider"),
     path("provider/fill/", providing.fill, name="fill"),
     path("provider/propose/", providing.propose, name="propose"),

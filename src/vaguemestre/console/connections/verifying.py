@@ -22,11 +22,14 @@ from django.views.decorators.http import require_POST
 from vaguemestre.console.connections.editing import form_page
 from vaguemestre.console.connections.findings import told
 from vaguemestre.console.connections.forms import ConnectionForm, field_of
+from vaguemestre.console.connections.pinning import offer_of
 from vaguemestre.console.pages import or_404
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import Draft
+from vaguemestre.ledger.own_address import address_of
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.outcome import Outcome
 from vaguemestre.verification.probe import Busy
@@ -53,6 +56,7 @@ def verify(request: HttpRequest) -> HttpResponseBase:
     uid = request.POST.get("uid") or None
     connection = or_404(connections.find, uid) if uid else None
     streams = LINES in request.headers.get("Accept", "")
+    recipient = address_of(request.user) if request.POST.get("ask_recipient") else None
     try:
         draft = connections.draft(values, uid)
     except Refusal as refusal:
@@ -61,8 +65,8 @@ def verify(request: HttpRequest) -> HttpResponseBase:
         form.refuse(refusal.errors)
         return form_page(request, form, connection, status=422)
     if streams:
-        return _stream(draft)
-    return form_page(request, form, connection, **_whole(draft))
+        return _stream(draft, recipient)
+    return form_page(request, form, connection, **_whole(draft, recipient))
 
 
 def _without_empty_name(values: dict[str, object]) -> dict[str, object]:
@@ -75,25 +79,25 @@ def _refused(refusal: Refusal) -> JsonResponse:
     return JsonResponse({"errors": errors}, status=422)
 
 
-def _stream(draft: Draft) -> StreamingHttpResponse:
-    lines = _lines(draft, translation.get_language() or "en")
+def _stream(draft: Draft, recipient: Mailbox | None) -> StreamingHttpResponse:
+    lines = _lines(draft, recipient, translation.get_language() or "en")
     response = StreamingHttpResponse(lines, content_type=LINES)
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-def _lines(draft: Draft, language: str) -> Iterator[bytes]:
+def _lines(draft: Draft, recipient: Mailbox | None, language: str) -> Iterator[bytes]:
     """The language is set for each line: the generator runs when the request's own setting is gone."""
-    for event in _events(draft):
+    for event in _events(draft, recipient):
         with translation.override(language):
             yield json.dumps(_line(event)).encode() + b"\n"
 
 
-def _events(draft: Draft) -> Iterator[Step | Outcome | None]:
+def _events(draft: Draft, recipient: Mailbox | None) -> Iterator[Step | Outcome | None]:
     """Steps, then the outcome; None where too many verifications run already."""
     try:
-        yield from probe(draft, timezone.now())
+        yield from probe(draft, timezone.now(), recipient=recipient)
     except Busy:
         yield None
 
@@ -107,10 +111,10 @@ def _line(event: Step | Outcome | None) -> dict[str, Any]:
     return {"outcome": page, "ok": event.ok}
 
 
-def _whole(draft: Draft) -> dict[str, Any]:
+def _whole(draft: Draft, recipient: Mailbox | None) -> dict[str, Any]:
     """The page's part about the verification, once it has ended."""
     telling = Telling()
-    for event in _events(draft):
+    for event in _events(draft, recipient):
         if isinstance(event, Step):
             telling.steps.append(_step(event))
         elif event is not None:
@@ -126,7 +130,8 @@ def _step(step: Step) -> SafeString:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {"outcome": outcome, "findings": told(outcome.findings)}
+    offer = offer_of(outcome.findings, outcome.presented)
+    return {"outcome": outcome, "findings": told(outcome.findings), "offer": offer}
 
 
 def _busy() -> str:

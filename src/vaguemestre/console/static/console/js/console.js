@@ -4,6 +4,7 @@ import { offerCopies } from "./copying.js";
 import { enhanceConnection } from "./connection.js";
 import { enhanceProvider } from "./provider.js";
 import { enhanceAddresses } from "./addresses.js";
+import { enhancePinning } from "./pinning.js";
 import { submitOnce } from "./submitting.js";
 
 showTimes();
@@ -11,4 +12,5 @@ offerCopies();
 enhanceConnection();
 enhanceProvider();
 enhanceAddresses();
+enhancePinning();
 submitOnce();
