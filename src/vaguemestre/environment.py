@@ -30,7 +30,7 @@ from vaguemestre.variables import PREFIX, dotenv, unknown
 SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
 DATABASE_FILE = "vaguemestre.sqlite3"
-LANGUAGES = ("fr", "en")
+LANGUAGES = ("fr", "en", "it")
 _ALERT_HINT = "Give a web address, such as https://alerts.example.org/mail."
 _PRIVATE = tuple(
     ip_network(text)

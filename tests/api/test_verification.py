@@ -81,6 +81,9 @@ def test_a_refused_sender_is_a_finding_in_the_readers_language(api, typed, serve
         assert (other["findings"][0]["what"] == english["findings"][0]["what"]) is same, accept
         assert other["findings"][0]["code"] == english["findings"][0]["code"]
     assert api.post("/connections/verify", typed, Accept_Language="fr")["Content-Language"] == "fr"
+    italian = api.post("/connections/verify", typed, Accept_Language="it-CH,fr;q=0.5")
+    assert italian["Content-Language"] == "it"
+    assert "non ti permette di inviare come" in italian.json()["findings"][0]["what"]
 
 
 def events(response):

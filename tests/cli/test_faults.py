@@ -136,7 +136,7 @@ def test_every_error_of_the_environment_is_told_at_once(installation):
         "VAGUEMESTRE_WEB_BIND: Give an address and a port: 127.0.0.1:8587.",
         "DATABASE_URL: Give postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///PATH.",
         "VAGUEMESTRE_EGRESS_PORTS: 'smtp' is not a port or a range of ports. Write the list like 25,465,2000-2100.",
-        "VAGUEMESTRE_LANGUAGE: Give one of: fr, en.",
+        "VAGUEMESTRE_LANGUAGE: Give one of: fr, en, it.",
         "VAGUEMESTRE_RETRY_DELAYS: Give seconds separated by commas, such as 60,300,900.",
     )
 
@@ -146,7 +146,7 @@ def test_check_goes_on_behind_errors_of_the_environment(installation):
     os.chmod(installation.data / "secret.key", 0o644)  # noqa: PTH101
     says(
         installation.run("check", VAGUEMESTRE_LANGUAGE="tlh"),
-        "VAGUEMESTRE_LANGUAGE: Give one of: fr, en.",
+        "VAGUEMESTRE_LANGUAGE: Give one of: fr, en, it.",
         f"There is no vault.key in {installation.data} and no VAGUEMESTRE_VAULT_KEYS.",
         f"{installation.data / 'secret.key'} can be read by others: run chmod 600 {installation.data / 'secret.key'}",
     )

@@ -1,4 +1,4 @@
-"""French is complete."""
+"""French and Italian are complete, and written as they are printed."""
 
 import gettext
 import io
@@ -7,7 +7,7 @@ import re
 import polib
 import pytest
 
-from check_translations import PACKAGE, faults_of, marked_texts
+from check_translations import LANGUAGES, PACKAGE, catalogue_of, faults_of, marked_texts
 from compile_messages import machine_object
 
 
@@ -18,7 +18,17 @@ def marked():
 
 @pytest.fixture
 def french():
-    return polib.pofile(str(PACKAGE / "console/locale/fr/LC_MESSAGES/django.po"))
+    return catalogue_of("fr")
+
+
+@pytest.fixture
+def italian():
+    return catalogue_of("it")
+
+
+def texts_of(catalogue):
+    for entry in catalogue:
+        yield from entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]
 
 
 def test_every_text_is_translated(marked, french):
@@ -52,27 +62,36 @@ def test_the_check_finds_each_kind_of_fault(marked, french, change, fault):
 
 def test_french_typography(french):
     """Unbreakable blanks before double punctuation and within quotation marks; no straight apostrophe."""
-    for entry in french:
-        for text in entry.msgstr_plural.values() if entry.msgid_plural else [entry.msgstr]:
-            assert "'" not in text, text
-            assert not re.search(r" [;!?]| :(?!//)|« | »|\"", text), text
+    for text in texts_of(french):
+        assert "'" not in text, text
+        assert not re.search(r" [;!?]| :(?!//)|« | »|\"", text), text
 
 
-def test_the_compiled_catalogue_says_what_polib_reads(french, tmp_path):
-    text = (PACKAGE / "console/locale/fr/LC_MESSAGES/django.po").read_text()
+def test_italian_typography(italian):
+    """Nothing before punctuation nor within quotation marks; no straight apostrophe; accents as they are read."""
+    for text in texts_of(italian):
+        assert not re.search(r"['\"“”]", text), text
+        assert not re.search(r"\s[;!?,»]|\s:(?!//)|«\s|\s\.(?!\w)|  ", text), text
+        assert not re.search(r"\b(perchè|finchè|affinchè|poichè|nè|sè|pò)\b|\bE’|qual’è", text), text
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_the_compiled_catalogue_says_what_polib_reads(language, tmp_path):
+    text = (PACKAGE / f"console/locale/{language}/LC_MESSAGES/django.po").read_text()
+    catalogue = catalogue_of(language)
     compiled = tmp_path / "django.mo"
     compiled.write_bytes(machine_object(text))
 
     with compiled.open("rb") as file:
         read = gettext.GNUTranslations(file)
 
-    for entry in french:
+    for entry in catalogue:
         if entry.msgid_plural:
             forms = [read.ngettext(entry.msgid, entry.msgid_plural, number) for number in (1, 5)]
             assert forms == list(entry.msgstr_plural.values())
         else:
             assert read.gettext(entry.msgid) == entry.msgstr
-    assert {entry.msgid for entry in polib.mofile(str(compiled))} == {entry.msgid for entry in french}
+    assert {entry.msgid for entry in polib.mofile(str(compiled))} == {entry.msgid for entry in catalogue}
 
 
 def test_a_fuzzy_or_empty_entry_is_not_compiled():

@@ -147,11 +147,18 @@ async def test_each_kind_has_its_words_and_the_page_where_something_can_be_done(
     assert (told["what"], told["url"]) == (what, f"https://mail.example.org{url}")
 
 
-async def test_an_alert_is_in_the_operators_language():
+@pytest.mark.parametrize(
+    ("language", "words"),
+    [
+        ("fr", ("«\xa0Billing\xa0» fonctionne de nouveau.", "Rien à faire.")),
+        ("it", ("«Billing» funziona di nuovo.", "Nulla da fare.")),
+    ],
+)
+async def test_an_alert_is_in_the_operators_language(language, words):
     async with WebServer() as server:
-        alerts_to(server, language="fr").tell(RECOVERED)
+        alerts_to(server, language=language).tell(RECOVERED)
         (told,) = await server.arrived(1)
-    assert (told["what"], told["remedy"]) == ("«\xa0Billing\xa0» fonctionne de nouveau.", "Rien à faire.")
+    assert (told["what"], told["remedy"]) == words
 
 
 # How often

@@ -130,6 +130,16 @@ def test_in_english_where_that_is_the_language(settings):
     assert "    The server said: “550 5.1.1 No such user”\r\n" in words(made)
 
 
+def test_in_italian_where_that_is_the_language(settings):
+    settings.LANGUAGE_CODE = "it"
+    refused("nobody@example.com", subject="Fattura 17")
+    told = words(sent())
+    assert told.startswith(
+        "Il tuo messaggio «Fattura 17», affidato il 2026-11-24 alle 12:00:00 UTC, non si è potuto"
+    )
+    assert "    Il server ha detto: «550 5.1.1 No such user»\r\n" in told
+
+
 def test_what_was_given_up_has_the_status_of_an_expiry():
     refused(
         state=DeliveryState.EXPIRED, reply=Reply(450, "busy"), trouble=TROUBLE | {"why": "recipient_deferred"}

@@ -1,0 +1,138 @@
+"""The pages in Italian: nothing on them is English or French, whether it was marked for translation or not."""
+
+import re
+
+import pytest
+from django.core.cache import cache
+from django.test import Client
+from django.urls import path
+from django.utils import timezone
+
+from check_translations import catalogue_of
+from console.conftest import PASSWORD
+from console.kit import connect, errors, hand_over, tags, text, typed
+from scripted.sink import Answer, SinkServer
+from vaguemestre.console.urls import urlpatterns as console_urls
+from vaguemestre.ledger import keys
+from vaguemestre.ledger.models import Connection, Message, User
+
+ACTOR = "user:chiara@esempio.it"
+# Words that no Italian sentence has, and hardly an English or a French one lacks. Headers keep their names (From).
+FOREIGN = re.compile(
+    r"\b(the|and|with|your|this|that|is|are|of|to|has|not|which|what|from|for|you"
+    r"|les|des|du|une|pour|avec|vous|votre|est|dans|et|pas|sur|ce|cette|sont|aucun|au)\b",
+)
+SAID = {"aria-label", "alt", "content", "placeholder", "title", "data-just-now", "data-copied"}
+PAGES = [
+    "/connections/", "/connections/new/", "/messages/", "/source-addresses/", "/source-addresses/edit/", "/keys/",
+    "/keys/new/", "/settings/", "/accounts/password/change/", "/accounts/logout/",
+]  # fmt: skip
+
+
+urlpatterns = [path("broken/", lambda _request: 1 / 0), *console_urls]
+
+
+@pytest.fixture(scope="module")
+def others():
+    """What the pages say in English and in French, where Italian says something else."""
+    italian = {entry.msgid: entry.msgstr for entry in catalogue_of("it")}
+    french = {entry.msgid: entry.msgstr for entry in catalogue_of("fr")}
+    told = {english for english in italian if italian[english] != english}
+    told |= {french[english] for english in told} - set(italian.values())
+    return {re.sub(r"\s+", " ", words) for words in told if " " in words and "%(" not in words}
+
+
+@pytest.fixture
+def chiara(db):
+    cache.clear()
+    return User.objects.create_user("chiara@esempio.it", PASSWORD, language="it")
+
+
+@pytest.fixture
+def page(chiara):
+    """A browser in which Chiara is signed in."""
+    client = Client(headers={"accept-language": "it-IT,it;q=0.9"}, raise_request_exception=False)
+    client.force_login(chiara)
+    return client
+
+
+def foreign(answer, others):
+    """The words and sentences of another language on a page, in what it shows and in what it only says."""
+    said = (value for _tag, attributes in tags(answer) for name, value in attributes.items() if name in SAID)
+    told = " ".join((text(answer), *filter(None, said)))
+    words = {found[0] for found in FOREIGN.finditer(re.sub(r"\S+@\S+|\S+\.\S+", "", told))}
+    return words | {sentence for sentence in others if re.search(rf"\b{re.escape(sentence)}", told)}
+
+
+def test_the_pages_are_italian(page, others):
+    connect("Ufficio", is_default=True)
+    connect("Marketing", active=False)
+    hand_over("lea@example.org", subject="Buongiorno", body="Un testo.")
+    keys.create("Negozio", ["send", "read", "connections", "admin"], ACTOR, timezone.now())
+    message, saved = Message.objects.get(), Connection.objects.get(name="Ufficio")
+    for address in (*PAGES, f"/connections/{saved.uid}/", f"/messages/{message.uid}/"):
+        answer = page.get(address, follow=True)
+        assert answer.status_code == 200, address
+        assert '<html lang="it"' in answer.content.decode()
+        assert (address, foreign(answer, others)) == (address, set())
+    assert "Tutte le email partono da Ufficio <ufficio@exemple.fr>: mittente predefinito." in text(
+        page.get("/connections/")
+    )
+
+
+def test_the_faults_of_a_form_are_italian(page, others):
+    answer = page.post(
+        "/connections/new/", typed(name="", sender_email="nessuno", host="https://x", port="0")
+    )
+
+    assert foreign(answer, others) == set()
+    assert errors(answer) == {
+        "name": "Dalle un nome.",
+        "sender_email": "Questo non è un indirizzo email; si scrive come nome@example.org.",
+        "host": "Indica solo il nome del server, senza ciò che finisce con ://.",
+        "port": "La porta è un numero da 1 a 65535, di solito 465 o 587.",
+    }
+
+
+def test_a_verification_is_told_in_italian(page, others):
+    hooks = {"mail": lambda _moment: Answer("550 5.7.1 Sender rejected")}
+    with SinkServer(hooks=hooks).in_thread() as server:
+        answer = page.post(
+            "/connections/verify/", typed(host="127.0.0.1", port=str(server.port), encryption="none")
+        )
+        told = text(answer)
+
+    assert "Server raggiunto, porta" in told
+    assert "Mittente rifiutato" in told
+    assert foreign(answer, others) == set()
+
+
+@pytest.mark.urls("console.test_in_italian")
+def test_the_pages_of_errors_are_italian(page, others):
+    strict = Client(enforce_csrf_checks=True, headers={"accept-language": "it"})
+    answers = {404: page.get("/nulla/"), 403: strict.post("/accounts/login/"), 500: page.get("/broken/")}
+    for status, answer in answers.items():
+        assert answer.status_code == status
+        assert foreign(answer, others) == set()
+
+
+def test_a_stranger_reads_italian_where_the_browser_or_the_installation_says_so(db, settings, others):
+    cache.clear()
+    connect("Ufficio")
+    reading = Client(headers={"accept-language": "it-CH,de;q=0.5"}).get("/accounts/login/")
+    settings.LANGUAGE_CODE = "it"
+    told = Client().get("/accounts/login/")
+    for answer in (reading, told):
+        assert "Resta connesso su questo computer" in text(answer)
+        assert foreign(answer, others) == set()
+
+
+def test_the_choice_of_italian_is_kept(page, chiara):
+    chiara.language = "fr"
+    chiara.save()
+
+    page.post("/language/", {"language": "it", "next": "/messages/"})
+
+    chiara.refresh_from_db()
+    assert chiara.language == "it"
+    assert "Ancora nessun messaggio" in text(page.get("/messages/"))
