@@ -13,6 +13,7 @@ from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.ledger.oauth2_wording import OAUTH2_REFUSALS
 from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.ledger.template_wording import TEMPLATE_REFUSALS
 from vaguemestre.mail.errors import Invalid
 
 _STATES = {
@@ -212,6 +213,7 @@ _DOUBTS = {
 # that the console shows, so that they can be translated. A code that is not here is shown as it was raised.
 _REFUSALS = {
     **OAUTH2_REFUSALS,
+    **TEMPLATE_REFUSALS,
     "address_empty": gettext_noop("An address is needed, such as name@example.org."),
     "address_blank": gettext_noop("There is a blank before or after the address; remove it."),
     "address_syntax": gettext_noop("This is not an email address; write it like name@example.org."),
