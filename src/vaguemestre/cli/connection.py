@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from vaguemestre.cli import connection_values, verification
+from vaguemestre.cli import connection_values, deliverability, verification
 from vaguemestre.cli.arguments import Actions, action, actions, actor
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import connections, instance, messages
@@ -39,6 +39,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     )
     verify.add_argument("connection", nargs="?", help="its name or id; none for settings that are not saved")
     connection_values.declare(verify)
+    summary = "tell whether what it sends arrives: MX, SPF, DKIM and DMARC of its sender's domain"
+    _one(action(among, "deliverability", summary, deliverability.run))
     _declare_switches(among)
 
 

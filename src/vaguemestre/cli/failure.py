@@ -37,7 +37,7 @@ def _of_the_ledger(error: Exception) -> list[str]:
             return [str(fault) for fault in faults]
         case ("vaguemestre.ledger.refusals", "Conflict" | "Missing") | ("vaguemestre.ledger.vault", _):
             return [f"{error}{_HINTS.get(getattr(error, 'code', ''), '')}"]
-        case "vaguemestre.verification.probe", "Busy":
+        case (("vaguemestre.verification.probe" | "vaguemestre.deliverability.examination"), "Busy"):
             return [str(error)]
     return []
 

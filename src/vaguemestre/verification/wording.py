@@ -27,7 +27,7 @@ from vaguemestre.verification.texts.signing_in import SIGNING_IN
 from vaguemestre.verification.texts.text import Text
 from vaguemestre.verification.texts.tokens import TOKENS
 
-__all__ = ["TEXTS", "busy_text", "step_failed", "step_text", "stored_words", "words"]
+__all__ = ["TEXTS", "busy_text", "step_failed", "step_text", "stored_words", "who_text", "words"]
 
 SAID_LIMIT = 300  # characters of the server's words in a sentence; the step has all of them
 NAMES_SHOWN = 6
@@ -76,8 +76,13 @@ def stored_words(stored: Mapping[str, Any]) -> dict[str, Any]:
         "what": _sentences([text.what], shown),
         "why": _sentences([text.why, *behind_why(code, facts)], shown),
         "remedy": _sentences([text.remedy, *behind_remedy(code, facts)], shown),
-        "who_text": "" if code in REMARKS else gettext(_WHO[who]),
+        "who_text": "" if code in REMARKS else who_text(who),
     }
+
+
+def who_text(who: Who) -> str:
+    """Who must act."""
+    return gettext(_WHO[who])
 
 
 def busy_text() -> str:

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from django.urls import path
 
-from vaguemestre.console.connections import departure, editing, lane, listing, pinning, providing, verifying
+from vaguemestre.console.connections import (
+    deliverability,
+    departure,
+    editing,
+    lane,
+    listing,
+    pinning,
+    providing,
+    verifying,
+)
 
 app_name = "connections"
 urlpatterns = [
@@ -16,6 +25,9 @@ urlpatterns = [
     path("provider/fill/", providing.fill, name="fill"),
     path("provider/propose/", providing.propose, name="propose"),
     path("<uuid:uid>/", editing.edit, name="edit"),
+    path("<uuid:uid>/deliverability/", deliverability.index, name="deliverability"),
+    path("<uuid:uid>/deliverability/examine/", deliverability.examine_domain, name="examine"),
+    path("<uuid:uid>/deliverability/results/", deliverability.read_results, name="results"),
     path("<uuid:uid>/lane/", lane.lane, name="lane"),
     path("<uuid:uid>/active/", listing.switch, name="switch"),
     path("<uuid:uid>/default/", listing.name_default, name="default"),

@@ -12,6 +12,8 @@ from ninja.openapi.schema import OpenAPISchema
 from vaguemestre.doors.api import (
     configuration,
     connections,
+    deliverability,
+    deliverability_schemas,
     keys,
     messages,
     provider_schemas,
@@ -35,7 +37,9 @@ class DocumentedApi(NinjaAPI):
     ) -> OpenAPISchema:
         """The OpenAPI document."""
         document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
-        document["components"]["schemas"] = schemas.SCHEMAS | provider_schemas.SCHEMAS
+        document["components"]["schemas"] = (
+            schemas.SCHEMAS | provider_schemas.SCHEMAS | deliverability_schemas.SCHEMAS
+        )
         return document
 
     def create_temporal_response(self, request: HttpRequest) -> HttpResponse:  # noqa: ARG002  ninja's signature
@@ -58,6 +62,7 @@ for router in (
     verification.router,
     providers.router,
     connections.router,
+    deliverability.router,
     configuration.router,
     streams.router,
     routes.router,

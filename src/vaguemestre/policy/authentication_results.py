@@ -1,0 +1,141 @@
+"""What a receiver wrote about a message: the field Authentication-Results (RFC 8601), as a person pastes it.
+
+A person pastes more than the field: other fields around it, lines as their mail program wrapped them. The
+first Authentication-Results in the text is read; without its name the text is taken for its value. Comments
+are passed over, values may be quoted (RFC 5322 §3.2). What is no result is passed over; the text is bounded,
+and nothing in it is ever more than text. Pure.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+LONGEST = 20_000  # characters that are read
+MOST = 20  # results
+
+_NAME = re.compile(r"^[ \t]*(?:ARC-)?Authentication-Results[ \t]*:", re.IGNORECASE | re.MULTILINE)
+_FIELD = re.compile(r"\n(?=[A-Za-z0-9-]+[ \t]*:)")
+# Each repetition is bounded: the text is anybody's, and is searched in linear time.
+_RESULT = re.compile(
+    r"([a-z0-9-]{1,40})(?: ?/ ?[0-9]{1,3})? ?= ?([a-z]{1,40})(?![a-z0-9-])(.*)", re.IGNORECASE
+)
+_PROPERTY = re.compile(
+    r'\b([a-z]{1,20}) ?\. ?([a-z0-9_-]{1,40}) ?= ?("[^"]{0,400}"|[^ ;"]{1,400})', re.IGNORECASE
+)
+_IDENTITY = re.compile(r"[A-Za-z0-9._-]{1,253}")
+
+
+class Method(StrEnum):
+    """What is told; others are passed over."""
+
+    SPF = "spf"
+    DKIM = "dkim"
+    DMARC = "dmarc"
+
+
+class Verdict(StrEnum):
+    """How a check ended (RFC 8601 §2.7)."""
+
+    PASS = "pass"  # noqa: S105  a verdict, no secret
+    FAIL = "fail"
+    SOFTFAIL = "softfail"
+    NEUTRAL = "neutral"
+    NONE = "none"
+    TEMPERROR = "temperror"
+    PERMERROR = "permerror"
+    OTHER = "other"
+
+
+_OLDER = {"hardfail": Verdict.FAIL, "policy": Verdict.FAIL, "bestguesspass": Verdict.NEUTRAL}
+
+
+@dataclass(frozen=True)
+class Result:
+    """One check.
+
+    Attributes:
+        domain: whom it speaks of: of the reverse-path, of the signature, of From; "" where it does not say.
+    """
+
+    method: Method
+    verdict: Verdict
+    domain: str = ""
+
+
+@dataclass(frozen=True)
+class Reading:
+    """All of a field. `receiver` is who wrote it, as it calls itself."""
+
+    receiver: str
+    results: tuple[Result, ...]
+
+    def best(self, method: Method) -> Result | None:
+        """A message may be signed twice: one signature that passes is enough."""
+        of_method = [result for result in self.results if result.method is method]
+        return next((one for one in of_method if one.verdict is Verdict.PASS), None) or next(
+            iter(of_method), None
+        )
+
+
+def read(text: str) -> Reading | None:
+    """What was pasted; None where nothing in it is a result."""
+    pieces = _pieces(_value(text[:LONGEST].replace("\r", "")))
+    if pieces and pieces[0].startswith("i="):  # RFC 8617 §4.1.1
+        pieces = pieces[1:]
+    identity = _IDENTITY.match(pieces[0]) if pieces else None
+    results = tuple(filter(None, map(_result, pieces)))[:MOST]
+    if not results:
+        return None
+    return Reading("" if identity is None or "=" in pieces[0] else identity[0], results)
+
+
+def _value(text: str) -> str:
+    """From behind the field's name to the next field."""
+    found = _NAME.search(text)
+    if found is None:
+        return text
+    return _FIELD.split(text[found.end() :], maxsplit=1)[0]
+
+
+def _pieces(text: str) -> list[str]:
+    """What stands between semicolons, blanks for comments; comments may be nested, quotes hide both."""
+    pieces, depth, quoted, escaped = [""], 0, False, False
+    for character in " ".join(text.split()):
+        if escaped or character == "\\":
+            escaped = not escaped
+        elif character == '"' and not depth:
+            quoted = not quoted
+        elif character in "()" and not quoted:
+            depth = depth + 1 if character == "(" else max(0, depth - 1)
+            pieces[-1] += " "
+            continue
+        if character == ";" and not quoted and not depth:
+            pieces.append("")
+        elif not depth:
+            pieces[-1] += character
+    return [" ".join(piece.split()) for piece in pieces]
+
+
+def _result(piece: str) -> Result | None:
+    found = _RESULT.match(piece)
+    if found is None or found[1].lower() not in {*Method}:
+        return None
+    method, word = Method(found[1].lower()), found[2].lower()
+    verdict = Verdict(word) if word in {*Verdict} else _OLDER.get(word, Verdict.OTHER)
+    return Result(method, verdict, _domain(method, found[3]))
+
+
+_SPEAKS_OF = {
+    Method.SPF: ("mailfrom", "helo"),
+    Method.DKIM: ("d", "i"),
+    Method.DMARC: ("from",),
+}
+
+
+def _domain(method: Method, rest: str) -> str:
+    told = {name.lower(): value.strip('"') for _type, name, value in _PROPERTY.findall(rest)}
+    value = next((told[name] for name in _SPEAKS_OF[method] if name in told), "")
+    domain = value.rpartition("@")[2].lower()
+    return domain if _IDENTITY.fullmatch(domain) else ""
