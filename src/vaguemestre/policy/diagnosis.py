@@ -18,7 +18,7 @@ from vaguemestre.policy import signing_in, wording
 from vaguemestre.policy.cautions import cautions, login_hint, remarks
 from vaguemestre.policy.dialogue import DialogueFacts, Offered
 from vaguemestre.policy.finding import Finding, FindingCode, Severity, Who
-from vaguemestre.policy.interception import interceptor, vouched_by_the_public
+from vaguemestre.policy.interception import interceptor
 from vaguemestre.policy.wording import Access
 
 __all__ = ["DialogueFacts", "Finding", "FindingCode", "Offered", "Severity", "Who", "diagnose"]
@@ -142,8 +142,6 @@ _PLAIN = {
     Cause.TOO_LARGE: FindingCode.MESSAGE_TOO_LARGE,
     Cause.MALFORMED: FindingCode.PROTOCOL_BROKEN,
     Cause.UNDUE: FindingCode.PROTOCOL_BROKEN,
-    Cause.DIED: FindingCode.INTERRUPTED,
-    Cause.STALE: FindingCode.INTERRUPTED,
 }
 _TIMEOUT = {
     Phase.RESOLVE: FindingCode.LOOKUP_FAILED,
@@ -176,7 +174,7 @@ def _by_handshake(facts: DialogueFacts, trouble: Trouble) -> FindingCode | None:
         pinned = "pinned" in trouble.facts
         if pinned:
             return FindingCode.CERTIFICATE_CHANGED
-    if trouble.cause in _UNTRUSTED and (_product(trouble) or vouched_by_the_public(facts.host)):
+    if trouble.cause in _UNTRUSTED and (facts.well_known or _product(trouble)):
         return FindingCode.CERTIFICATE_INTERCEPTED
     return None
 

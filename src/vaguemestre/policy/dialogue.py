@@ -46,6 +46,7 @@ class DialogueFacts:
         tls_expires_at: the end of the server's certificate, aware; None without TLS.
         tls_issuer: who issued it; "" without TLS.
         seen_address: where the server saw us come from; "" if it did not say.
+        well_known: whether the host is a provider's, whose certificate every system can check.
         silent_address: one of the server's other address family, that did not answer.
     """
 
@@ -63,3 +64,4 @@ class DialogueFacts:
     silent_address: str | None = None
     tls_issuer: str = ""
     seen_address: str = ""
+    well_known: bool = False

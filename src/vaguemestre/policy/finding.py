@@ -105,7 +105,6 @@ class FindingCode(StrEnum):
     CONNECTION_LOST = "connection_lost"
     PROTOCOL_BROKEN = "protocol_broken"
     OUT_OF_TIME = "out_of_time"
-    INTERRUPTED = "interrupted"
     # it works, and
     CERTIFICATE_EXPIRES_SOON = "certificate_expires_soon"
     TRUSTED_INTERCEPTION = "trusted_interception"
@@ -176,7 +175,6 @@ _OTHERS = {
     FindingCode.ADDRESS_NOT_PERMITTED: Who.OPERATOR,
     FindingCode.NO_ANSWER: Who.OPERATOR,
     FindingCode.SOURCE_ADDRESS_UNUSABLE: Who.OPERATOR,
-    FindingCode.INTERRUPTED: Who.OPERATOR,
     FindingCode.FAMILY_SILENT: Who.OPERATOR,
 }
 

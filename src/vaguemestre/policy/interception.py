@@ -41,41 +41,8 @@ _PRODUCTS = {
     "mitmproxy": r"mitmproxy",
 }
 _KNOWN = {product: re.compile(pattern, re.IGNORECASE) for product, pattern in _PRODUCTS.items()}
-# Providers whose servers have certificates of public authorities, always.
-_PUBLIC = (
-    "gmail.com",
-    "google.com",
-    "office365.com",
-    "outlook.com",
-    "amazonaws.com",
-    "brevo.com",
-    "mailjet.com",
-    "mailgun.org",
-    "sendgrid.net",
-    "postmarkapp.com",
-    "ovh.net",
-    "ionos.fr",
-    "ionos.com",
-    "infomaniak.com",
-    "gandi.net",
-    "orange.fr",
-    "sfr.fr",
-    "free.fr",
-    "laposte.net",
-    "aruba.it",
-    "zoho.eu",
-    "zoho.com",
-    "gmx.net",
-    "yahoo.com",
-    "me.com",
-)
 
 
 def interceptor(issuer: str) -> str:
     """The product that issues certificates under that name; "" if none is known to."""
     return next((product for product, pattern in _KNOWN.items() if pattern.search(issuer)), "")
-
-
-def vouched_by_the_public(host: str) -> bool:
-    """Whether the host is a provider's whose certificate every system knows how to check."""
-    return any(f".{host}".endswith(f".{domain}") for domain in _PUBLIC)

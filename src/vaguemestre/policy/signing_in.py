@@ -64,6 +64,7 @@ def without_token(trouble: Trouble) -> FindingCode | None:
 
 
 def _token(trouble: Trouble) -> FindingCode:
+    """RFC 7628 §3.2.2: what the server says of the token in its challenge."""
     narrow = trouble.facts.get("oauth_status") in _SCOPE_STATUS or "oauth_lacks" in trouble.facts
     return FindingCode.OAUTH2_SCOPE_MISSING if narrow else FindingCode.OAUTH2_TOKEN_REFUSED
 

@@ -8,12 +8,13 @@ from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger.verifications import Record
-from vaguemestre.mail.account import AuthKind
+from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.secret import Shape
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.policy.diagnosis import DialogueFacts, Offered, diagnose
 from vaguemestre.policy.finding import Finding, Severity
+from vaguemestre.providers.preset import preset_of_host
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate, Tls
 from vaguemestre.verification.climb import Climb
@@ -120,8 +121,15 @@ def _facts(climb: Climb, trouble: Trouble | None, now: datetime) -> DialogueFact
         tls_expires_at=session.certificate_ends_at,
         tls_issuer="" if session.tls is None else session.tls.issuer,
         seen_address=session.seen_address or "",
+        well_known=_well_known(hop.host),
         silent_address=None if silent is None else str(silent.address),
     )
+
+
+def _well_known(host: str) -> bool:
+    """Whether it is a provider's; the preset without encryption is a machine's own server."""
+    found = preset_of_host(host)
+    return found is not None and found.server.encryption is not Encryption.NONE
 
 
 def _introduced(steps: Transcript) -> bool:

@@ -42,14 +42,4 @@ DIALOGUE = {
             "overloaded, or slows newcomers down on purpose."
         ),
     ),
-    FindingCode.INTERRUPTED: Text(
-        gettext_noop("The dialogue was interrupted on our side"),
-        gettext_noop(
-            "Vaguemestre stopped or changed course meanwhile. It says nothing about the server, nor about "
-            "your settings."
-        ),
-        gettext_noop(
-            "Verify again. If it comes back, whoever runs this installation should look at its log."
-        ),
-    ),
 }
