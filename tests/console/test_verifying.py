@@ -3,11 +3,13 @@
 import json
 import re
 import time
+from dataclasses import replace
 
 import pytest
 from django.utils import timezone, translation
 
 from console.kit import CANARY, connect, errors, text, typed
+from egress.test_guard import SPELLINGS
 from scripted.sink import Answer, SinkServer
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.models import Connection, Verification
@@ -82,6 +84,31 @@ def test_a_failure_says_what_is_wrong_and_what_to_do_in_french(page):
     assert "À faire par vous" in words(outcome)
     assert "<b>not yours" not in json.dumps(told)
     assert "&lt;b&gt;not yours&lt;/b&gt;" in json.dumps(told)
+
+
+def test_the_form_answers_alike_for_every_spelling_of_an_inner_address(page, sink, settings):
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, egress_allow="", egress_ports=str(sink.port))
+    answers = {spelt_out(page, sink.port, host) for host in SPELLINGS}
+    assert sink.sessions == 0
+    assert answers <= {"no name", "host_unknown", "address_not_permitted"}
+    assert {"no name", "address_not_permitted"} <= answers
+
+
+def spelt_out(page, port, host):
+    """What is said of that host: with the same words for each that the guard refuses."""
+    form = typed(host=host, port=str(port), encryption="none")
+    answer = page.post("/connections/verify/", form, headers=LINES)
+    if answer.status_code == 422:
+        (error,) = answer.json()["errors"]
+        assert (error["field"], "un nom de serveur" in error["message"]) == ("host", True), error
+        return "no name"
+    step, last = lines(answer)
+    assert last["ok"] is False
+    if "Aucun serveur ne s’appelle" in words(last["outcome"]):
+        return "host_unknown"
+    assert words(step["step"]).startswith("Non permis ici")
+    assert "Cette installation n’a pas le droit de joindre" in words(last["outcome"])
+    return "address_not_permitted"
 
 
 def test_the_findings_follow_the_readers_language(claire, page, sink):

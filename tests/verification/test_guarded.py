@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ipaddress
 import json
+from dataclasses import replace
+from functools import partial
 
 import pytest
 
+from api.client import ALL, key_with
+from egress.test_guard import SPELLINGS
 from scripted.certificates import the_authority
 from scripted.client import loopback_network
 from scripted.server import ScriptedServer
@@ -85,6 +89,41 @@ def test_an_address_typed_in_place_of_a_name_is_judged_alike(address):
         told = answer(draft_to(sink, host=address), network_to(sink.port))
         assert "address_not_permitted" in told
         assert sink.sessions == 0
+
+
+@pytest.mark.parametrize("saved", [False, True], ids=["as typed", "as saved"])
+def test_the_api_answers_alike_for_every_spelling_of_an_inner_address(settings, saved):
+    api = key_with(*ALL)
+    with SinkServer().in_thread() as sink:
+        settings.ENVIRONMENT = replace(settings.ENVIRONMENT, egress_allow="", egress_ports=str(sink.port))
+        told = partial(answered, api, sink.port, saved=saved)
+        answers = {told(name, host) for name, host in enumerate(SPELLINGS)}
+        assert sink.sessions == 0
+    assert answers <= {NOT_A_NAME, NO_SUCH_NAME, NOT_PERMITTED}
+    assert {NOT_A_NAME, NOT_PERMITTED} <= answers
+
+
+NOT_A_NAME = "422 This is not a server's name; it looks like smtp.example.org."
+NO_SUCH_NAME = "200 There is no server named HOST"  # ip6-localhost, where /etc/hosts does not have it
+NOT_PERMITTED = "200 This installation may not connect to HOST, port PORT"
+
+
+def answered(api, port, name, host, *, saved):
+    """What the API says, but for the host and the port that were typed."""
+    values = {"sender_email": "office@example.org", "host": host, "port": port, "encryption": "none"}
+    if not saved:
+        response = api.post("/connections/verify", values)
+    else:
+        made = api.post("/connections", values | {"name": str(name)})
+        response = made if made.status_code == 422 else api.post(f"/connections/{made.json()['id']}/verify")
+    told = response.json()
+    if response.status_code == 422:
+        return f"422 {told['errors'][0]['message']}"
+    (step,) = told["steps"]
+    assert step["elapsed_ms"] < 100
+    assert (step["phase"], step["reply"], told["seen_address"]) == ("resolve", None, None)
+    what = told["findings"][0]["what"]
+    return f"200 {what.replace(step['sent'].removeprefix('resolve '), 'HOST').replace(str(port), 'PORT')}"
 
 
 def test_an_allowed_address_beside_a_refused_one_is_the_only_one_dialled(roots):
