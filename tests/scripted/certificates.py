@@ -72,8 +72,8 @@ class Authority:
     """An authority that a test trusts, and what it signs."""
 
     def __init__(self) -> None:
-        self._ca = trustme.CA()
-        self.pem: bytes = self._ca.cert_pem.bytes()
+        self.ca = trustme.CA()
+        self.pem: bytes = self.ca.cert_pem.bytes()
 
     def write(self, folder: Path) -> Path:
         """The path of the authority's PEM, written into `folder`."""
@@ -83,18 +83,18 @@ class Authority:
 
     def certificate(self, *names: str) -> Certificate:
         """A good one for the names, or addresses; `localhost` and 127.0.0.1 if none is given."""
-        return _from_trustme(self._ca.issue_cert(*(names or ("localhost", "127.0.0.1"))))
+        return _from_trustme(self.ca.issue_cert(*(names or ("localhost", "127.0.0.1"))))
 
     def expired(self, *names: str) -> Certificate:
         """Valid until yesterday."""
         now = dt.datetime.now(dt.UTC)
-        leaf = self._ca.issue_cert(*(names or ("localhost",)), not_before=now - 30 * DAY, not_after=now - DAY)
+        leaf = self.ca.issue_cert(*(names or ("localhost",)), not_before=now - 30 * DAY, not_after=now - DAY)
         return _from_trustme(leaf)
 
     def not_yet_valid(self, *names: str) -> Certificate:
         """Valid from tomorrow on."""
         now = dt.datetime.now(dt.UTC)
-        leaf = self._ca.issue_cert(*(names or ("localhost",)), not_before=now + DAY, not_after=now + 30 * DAY)
+        leaf = self.ca.issue_cert(*(names or ("localhost",)), not_before=now + DAY, not_after=now + 30 * DAY)
         return _from_trustme(leaf)
 
 

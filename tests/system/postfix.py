@@ -89,6 +89,15 @@ mech_list: PLAIN LOGIN
 """
 
 
+def _once(settings):
+    """The last value of each. Every process warns of one that is there twice, to a log that may not be read
+    yet: with a few of them it would wait for ever.
+    """
+    lines = (line.partition("=") for line in settings.splitlines())
+    values = {name.strip(): value for name, _, value in lines}
+    return "".join(f"{name} ={value}\n" for name, value in values.items())
+
+
 class Postfix:
     """Runs from entering to leaving.
 
@@ -142,7 +151,7 @@ class Postfix:
         chain, key = the_certificate().write(self.home / "etc")
         key.chmod(0o600)
         values = {**vars(self), "chain": chain, "key": key}
-        (self.home / "etc" / "main.cf").write_text(MAIN.format(**values) + self.settings)
+        (self.home / "etc" / "main.cf").write_text(_once(MAIN.format(**values) + self.settings))
         (self.home / "etc" / "master.cf").write_text(SERVICES.format(**values))
         (self.home / "sasl" / "smtpd.conf").write_text(SASL.format(**values))
         users = self.home / "sasl" / "users"
@@ -170,7 +179,7 @@ class Postfix:
         assert self._master.poll() is None, f"Postfix ended: {self.log()}"
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as plug:
-                return plug.recv(200).startswith(b"220")
+                return plug.recv(200)[:3].isdigit()  # a refusal is an answer too
         except OSError:
             return False
 

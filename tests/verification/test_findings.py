@@ -20,7 +20,7 @@ from vaguemestre.policy.finding import FindingCode
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.timeouts import Timeouts
 from vaguemestre.verification.wording import words
-from verification.trial import GREETED, NOW, WELCOMED, Nowhere, draft_to, outcome, played
+from verification.trial import GREETED, WELCOMED, Nowhere, draft_to, outcome, played
 
 pytestmark = pytest.mark.django_db
 
@@ -322,12 +322,13 @@ def test_a_sender_beyond_ascii_needs_a_server_that_takes_it(network):
 
 def test_a_certificate_that_ends_soon_is_a_warning_and_it_works(network):
     authority = trustme.CA()
-    leaf = authority.issue_cert("localhost", not_after=NOW + dt.timedelta(days=5, hours=1))
+    now = dt.datetime.now(dt.UTC)  # the handshake goes by it as well
+    leaf = authority.issue_cert("localhost", not_after=now + dt.timedelta(days=5, hours=1))
     certificate = Certificate(leaf.cert_chain_pems[0].bytes(), leaf.private_key_pem.bytes())
     with authority.cert_pem.tempfile() as pem:
         sink = SinkServer(encryption="ssl", certificate=certificate)
         with sink.in_thread():
-            found = outcome(draft_to(sink, "ssl"), loopback_network(pem))
+            found = outcome(draft_to(sink, "ssl"), loopback_network(pem), now=now)
     assert found.ok
     assert [finding.code for finding in found.findings] == ["certificate_expires_soon", "ok"]
     assert found.findings[0].facts["days"] == "5"

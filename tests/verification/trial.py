@@ -62,9 +62,9 @@ def draft_to(server, encryption: Encryption | str = Encryption.NONE, **fields) -
     return Draft(hop_to(server, Encryption(encryption), **fields), FINGERPRINT, None)
 
 
-def outcome(draft, network, *, timeouts=TIMEOUTS, within=WITHIN) -> Outcome:
+def outcome(draft, network, *, timeouts=TIMEOUTS, within=WITHIN, now=NOW, recipient=None) -> Outcome:
     """The end of a verification; every step before it is one of its steps."""
-    *steps, last = verify(draft, NOW, network=network, timeouts=timeouts, within=within)
+    *steps, last = verify(draft, now, network=network, timeouts=timeouts, within=within, recipient=recipient)
     assert isinstance(last, Outcome)
     assert tuple(steps) == last.steps
     return last
