@@ -147,8 +147,9 @@ def test_the_skip_link_comes_first_and_leads_to_the_content(signed_in):
     assert signed_in.evaluate("document.activeElement.closest('main') !== null")
 
 
-@pytest.mark.parametrize("width", [360, 800, 1280])
-def test_no_page_scrolls_sideways(signed_in, width):
+@pytest.mark.parametrize(("width", "language"), [(360, "fr"), (800, "fr"), (1280, "fr"), (360, "it")])
+def test_no_page_scrolls_sideways(signed_in, width, language):
+    User.objects.update(language=language)
     signed_in.set_viewport_size({"width": width, "height": 780})
     message, key = Message.objects.get(), ApiKey.objects.get()
     office = Connection.objects.get(name="Bureau")
