@@ -9,7 +9,7 @@ import time
 import pytest
 
 from api.client import connection, fields_of
-from vaguemestre.ledger.models import Verification
+from vaguemestre.ledger.models import Message, User, Verification
 from vaguemestre.verification import probe
 
 pytestmark = pytest.mark.django_db
@@ -198,3 +198,35 @@ def test_l10_a_refused_address_answers_alike(api, office):
     assert all([(code) for code, *_ in other] == [code for code, *_ in first] for other in others)
     connection("Metadata", host="169.254.169.254")
     assert api.post("/connections/Metadata/verify").json()["ok"] is False
+
+
+# The reader's own address
+
+
+def test_the_readers_own_address_is_asked_for_on_request(api, typed, server):
+    User.objects.create_user("Me@example.org", "a lighthouse in the mist")
+    for recipient in ("me@EXAMPLE.org", typed["sender_email"]):
+        api.post("/connections", typed | {"name": recipient})
+        body = api.post("/connections/verify", typed | {"recipient": recipient}).json()
+        assert [step["phase"] for step in body["steps"]][-4:] == ["mail", "rcpt", "rset", "quit"]
+
+
+@pytest.mark.parametrize("recipient", ["stranger@example.com", "no address"])
+def test_nobody_elses_address_is_asked_for(api, typed, recipient):
+    saved = api.post("/connections", typed | {"name": "Office"}).json()["id"]
+    answers = [
+        api.post("/connections/verify", typed | {"recipient": recipient}),
+        api.post(f"/connections/{saved}/verify", {"recipient": recipient}),
+        api.post(f"/connections/{saved}/test", {"to": recipient}),
+    ]
+    assert [answer.status_code for answer in answers] == [422] * 3
+    assert [fields_of(answer) for answer in answers] == [["recipient"], ["recipient"], ["to"]]
+    assert not Message.objects.exists()
+
+
+def test_a_test_message_is_accepted_as_any_message_is(api, typed):
+    saved = api.post("/connections", typed | {"name": "Office"}).json()["id"]
+    answer = api.post(f"/connections/{saved}/test", {"to": typed["sender_email"]})
+    assert answer.status_code == 202
+    assert (answer.json()["state"], answer.json()["connection"]) == ("queued", saved)
+    assert Message.objects.get().tags == ["test"]

@@ -9,13 +9,16 @@ from typing import Any
 from django.utils import timezone
 
 from vaguemestre.cli import connection_values, deliverability, verification
+from vaguemestre.cli import message as messages_command
 from vaguemestre.cli.arguments import Actions, action, actions, actor
 from vaguemestre.cli.output import listing, show, table
-from vaguemestre.ledger import connections, instance, messages
+from vaguemestre.ledger import connections, instance, messages, trial_message
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
 from vaguemestre.ledger.instance import RulingKind
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.own_address import own_address
 from vaguemestre.ledger.resources import connection_resource, lane_resource
+from vaguemestre.ledger.submission import Via
 from vaguemestre.verification.wording import with_words
 
 COLUMNS = ("name", "sender_email", "server", "encryption", "active", "is_default", "health", "verified")
@@ -38,9 +41,13 @@ def declare(parser: argparse.ArgumentParser) -> None:
         among, "verify", "try the saved settings, or what is typed instead, without saving", _verify
     )
     verify.add_argument("connection", nargs="?", help="its name or id; none for settings that are not saved")
+    verify.add_argument("--recipient", help="also ask for this address, yours or a sender's; nothing is sent")
     connection_values.declare(verify)
     summary = "tell whether what it sends arrives: MX, SPF, DKIM and DMARC of its sender's domain"
     _one(action(among, "deliverability", summary, deliverability.run))
+    test = action(among, "test", "send a test message, to an address of yours or a sender's", _test)
+    _one(test)
+    test.add_argument("--to", required=True, help="where to")
     _declare_switches(among)
 
 
@@ -159,7 +166,13 @@ def _held(connection: Connection) -> int:
 def _verify(arguments: argparse.Namespace) -> int:
     uid = str(connections.find(arguments.connection).uid) if arguments.connection else None
     values = connection_values.typed(arguments, new=uid is None)
-    return verification.run(connections.draft(values, uid), arguments)
+    recipient = own_address(arguments.recipient, "recipient") if arguments.recipient else None
+    return verification.run(connections.draft(values, uid), arguments, recipient)
+
+
+def _test(arguments: argparse.Namespace) -> None:
+    connection, to = connections.find(arguments.connection), own_address(arguments.to, "to")
+    messages_command.summarise(arguments, trial_message.send(connection, to, Via.CLI, timezone.now()))
 
 
 def _say(arguments: argparse.Namespace, saved: Saved, done: str, held: int | None = None) -> None:

@@ -11,6 +11,7 @@ from django.utils import timezone
 
 from vaguemestre.cli.output import inert
 from vaguemestre.ledger.connections import Draft
+from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.outcome import Outcome, as_json
 from vaguemestre.verification.probe import verify
@@ -31,9 +32,9 @@ _PLACES = {
 _PLACE = re.compile("“(" + "|".join(map(re.escape, _PLACES)) + ")”(?: \\(Advanced\\))?")
 
 
-def run(draft: Draft, arguments: argparse.Namespace) -> int:
+def run(draft: Draft, arguments: argparse.Namespace, recipient: Mailbox | None = None) -> int:
     """Verify and print; the answer is the exit status: 0 where mail can leave this way."""
-    for told in verify(draft, timezone.now()):
+    for told in verify(draft, timezone.now(), recipient=recipient):
         if isinstance(told, Outcome):
             return _conclude(told, arguments)
         if not arguments.json:

@@ -22,6 +22,7 @@ from vaguemestre.console.connections.forms import USUAL_PORTS, ConnectionForm, s
 from vaguemestre.console.connections.lane import lane_told
 from vaguemestre.console.connections.listing import tell_demoted
 from vaguemestre.console.connections.provider_choice import provider_told
+from vaguemestre.console.connections.trying import trial_told
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, verifications
 from vaguemestre.ledger.connections import Saved
@@ -87,6 +88,7 @@ def form_page(
         "mode": instance.settings()["default_mode"],
         "usual_ports": USUAL_PORTS,
         "reader": address_of(request.user),
+        **(trial_told(connection, request.GET.get("test")) if connection else {}),
         **provider_told(form),
         **more,
     }

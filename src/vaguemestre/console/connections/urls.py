@@ -12,6 +12,7 @@ from vaguemestre.console.connections import (
     listing,
     pinning,
     providing,
+    trying,
     verifying,
 )
 
@@ -29,6 +30,8 @@ urlpatterns = [
     path("<uuid:uid>/deliverability/examine/", deliverability.examine_domain, name="examine"),
     path("<uuid:uid>/deliverability/results/", deliverability.read_results, name="results"),
     path("<uuid:uid>/lane/", lane.lane, name="lane"),
+    path("<uuid:uid>/test/", trying.send, name="test"),
+    path("<uuid:uid>/test/<uuid:message>/", trying.follow, name="trial"),
     path("<uuid:uid>/active/", listing.switch, name="switch"),
     path("<uuid:uid>/default/", listing.name_default, name="default"),
     path("<uuid:uid>/pause/", listing.pause, name="pause"),

@@ -250,7 +250,9 @@ SCHEMAS: dict[str, JsonSchema] = {
     "SavedConnection": _object(_SAVED),
     "NewConnection": _input(_CONNECTION_INPUT, "name", "sender_email", "host"),
     "ConnectionChanges": _input(_CONNECTION_INPUT | {"successor": MAYBE_TEXT}),
-    "TypedConnection": _input(_CONNECTION_INPUT | {"id": MAYBE_TEXT}),
+    "TypedConnection": _input(_CONNECTION_INPUT | {"id": MAYBE_TEXT, "recipient": MAYBE_TEXT}),
+    "VerificationWishes": _input({"recipient": MAYBE_TEXT}),
+    "TestMessage": _input({"to": TEXT}, "to"),
     "VerificationResult": _object(
         {
             "ok": FLAG,

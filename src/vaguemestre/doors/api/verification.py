@@ -15,16 +15,20 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from ninja import Router
 
-from vaguemestre.doors.api.body import posted, posted_if_any
+from vaguemestre.doors.api.body import JsonObject, posted, posted_if_any
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import preferred_language
 from vaguemestre.doors.api.problems import Rejected, problem_of
 from vaguemestre.doors.api.rendering import render
-from vaguemestre.doors.api.typed import text
-from vaguemestre.ledger import connections
+from vaguemestre.doors.api.typed import known_only, text
+from vaguemestre.ledger import connections, trial_message
 from vaguemestre.ledger.connections import Draft
+from vaguemestre.ledger.own_address import own_address
 from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.resources import message_summary
+from vaguemestre.ledger.submission import Via
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.probe import Busy, Outcome, as_json, verify
 from vaguemestre.verification.wording import words
@@ -48,15 +52,20 @@ _STREAMED: dict[str, Any] = {
     documented=_STREAMED,
 )
 def verify_typed(request: HttpRequest) -> Answer | HttpResponseBase:
-    """Verify a connection as typed; `id` allows its stored secret where it is still bound."""
+    """Verify a connection as typed; `id` allows its stored secret where it is still bound.
+
+    `recipient`, an address of somebody who has an account here or the sender of a connection, is asked for
+    at RCPT and taken back: no message is sent.
+    """
     values = posted(request)
-    uid = text(values, "id")
-    values.pop("id", None)
+    uid, recipient = text(values, "id"), _recipient(values)
+    for name in ("id", "recipient"):
+        values.pop(name, None)
     try:
         draft = connections.draft(values, uid or None)
     except Missing as missing:
         raise Refusal(Invalid("id", "connection_unknown", str(missing))) from None
-    return _verified(request, draft)
+    return _verified(request, draft, recipient)
 
 
 @endpoint(
@@ -64,20 +73,47 @@ def verify_typed(request: HttpRequest) -> Answer | HttpResponseBase:
     "/connections/{connection}/verify",
     "verifyConnection",
     scopes=SCOPES,
+    takes="VerificationWishes",
     gives="VerificationResult",
     repeatable=False,
     documented=_STREAMED,
 )
 def verify_saved(request: HttpRequest, connection: str) -> Answer | HttpResponseBase:
-    """Verify a connection as it is saved."""
-    posted_if_any(request)
-    return _verified(request, connections.saved_draft(connections.find(connection)))
+    """Verify a connection as it is saved; `recipient` as there."""
+    values = posted_if_any(request)
+    known_only(values, "recipient")
+    draft = connections.saved_draft(connections.find(connection))
+    return _verified(request, draft, _recipient(values))
 
 
-def _verified(request: HttpRequest, draft: Draft) -> Answer | HttpResponseBase:
+@endpoint(
+    router.post,
+    "/connections/{connection}/test",
+    "sendTestMessage",
+    scopes=SCOPES,
+    takes="TestMessage",
+    gives="AcceptedMessage",
+    status=202,
+)
+def send_test_message(request: HttpRequest, connection: str) -> Answer:
+    """Send a test message; `to` as `recipient` of a verification. Routing decides as for every message."""
+    values = posted(request)
+    known_only(values, "to")
+    found, to = connections.find(connection), own_address(text(values, "to"), "to")
+    with translation.override(preferred_language(request)):
+        message = trial_message.send(found, to, Via.API, timezone.now())
+    return Answer(message_summary(message), 202)
+
+
+def _recipient(values: JsonObject) -> Mailbox | None:
+    asked = text(values, "recipient")
+    return own_address(asked, "recipient") if asked else None
+
+
+def _verified(request: HttpRequest, draft: Draft, recipient: Mailbox | None) -> Answer | HttpResponseBase:
     language = preferred_language(request)
     try:
-        told = verify(draft, timezone.now())
+        told = verify(draft, timezone.now(), recipient=recipient)
     except Busy as busy:
         raise Rejected(429, str(busy), headers={"Retry-After": "5"}) from None
     if EVENTS in request.headers.get("Accept", ""):
