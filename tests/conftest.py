@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 # Files whose tests wait for processes and real time: the other worker has enough beside them if they begin.
+FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
 LONG = ("tests/system/", "tests/courier/test_random_run", "tests/cli/", "tests/console/")
 
 
@@ -44,7 +45,8 @@ def _path():
 def _first_rows(request):
     """The rows that migrations make, which a test with real commits flushes for those behind it.
 
-    Nothing is kept of what was read before.
+    They are made where they are missing: what looks for each of them costs more than most tests. Nothing is
+    kept of what was read before.
     """
     uses = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
     if not uses and request.node.get_closest_marker("django_db") is None:
@@ -53,7 +55,9 @@ def _first_rows(request):
     from django.apps import apps
 
     from vaguemestre.ledger import routing
+    from vaguemestre.ledger.models import Instance
 
-    migration = importlib.import_module("vaguemestre.ledger.migrations.0002_first_rows")
-    migration.fill(apps, None)
+    if not Instance.objects.exists():
+        for name in FILLING:
+            importlib.import_module(f"vaguemestre.ledger.migrations.{name}").fill(apps, None)
     routing.forget()
