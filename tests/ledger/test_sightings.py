@@ -5,7 +5,7 @@ from datetime import date
 import pytest
 from django.db import IntegrityError, transaction
 
-from ledger.kit import ACTOR, NOW, connect, later
+from ledger.kit import ACTOR, NOW, at_once, connect, later
 from vaguemestre.ledger import connections, sightings, source_addresses, verifications
 from vaguemestre.ledger.models import Sighting, SourceAddress
 
@@ -83,6 +83,26 @@ def test_an_unlisted_address_is_told_once_and_again_after_it_was_listed_in_betwe
     assert alarms() == []
     publish("203.0.113.7")
     assert alarms() == [(office.pk, ("203.0.113.8", "203.0.113.9"))]
+
+
+def test_an_address_that_comes_back_after_a_month_is_told_again():
+    office = connect()
+    publish("203.0.113.7")
+    sightings.note(office.pk, "203.0.113.8", NOW)
+    assert alarms() == [(office.pk, ("203.0.113.8",))]
+    sightings.note(office.pk, "203.0.113.8", later(days=29))
+    assert alarms(later(days=29)) == []
+    sightings.note(office.pk, "203.0.113.8", later(days=60))
+    assert alarms(later(days=60)) == [(office.pk, ("203.0.113.8",))]
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_couriers_one_tells():
+    office = connect()
+    publish("203.0.113.7")
+    sightings.note(office.pk, "203.0.113.8", NOW)
+    took = at_once([lambda: sightings.take_alarms(NOW)] * 6)
+    assert sum(map(len, took)) == 1
 
 
 def test_no_alarm_for_private_addresses_old_sightings_deleted_connections_and_what_was_forgotten():

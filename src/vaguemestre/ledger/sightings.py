@@ -36,6 +36,8 @@ def note(connection_id: int, address: str, now: datetime) -> None:
         return
     sighting = Sighting(connection_id=connection_id, address=seen, first_seen_at=now, last_seen_at=now)
     with provisional():
+        forgotten = Sighting.objects.filter(connection_id=connection_id, last_seen_at__lt=now - RECENT)
+        forgotten.filter(address=seen).update(alarmed_at=None)  # it is news again
         Sighting.objects.bulk_create(
             [sighting],
             update_conflicts=True,
