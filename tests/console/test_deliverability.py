@@ -29,6 +29,7 @@ def test_nothing_is_asked_before_the_reader_wants_it(page, dns):
     assert place(office) in page.get(f"/connections/{office.uid}/").content.decode()
     answer = page.get(place(office))
     assert "Examiner le domaine" in text(answer)
+    assert f'href="/connections/{office.uid}/#test"' in answer.content.decode()
     assert dns.asked == []
     assert page.get(place(office, "examine/")).status_code == 405
 

@@ -41,6 +41,7 @@ def test_its_state_is_followed_on_the_page_and_leads_to_the_message(page):
     part = page.get(f"/connections/{office.uid}/test/{message.uid}/")
     assert "accepté par le serveur" in text(part)
     assert "hx-get" not in part.content.decode()  # nothing more will happen
+    assert f"/connections/{office.uid}/deliverability/#received" in part.content.decode()
 
 
 def test_with_a_script_the_part_comes_back_at_once(page):
