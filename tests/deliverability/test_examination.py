@@ -214,6 +214,22 @@ def test_behind_a_private_server_the_published_addresses_count():
     )
 
 
+@pytest.mark.parametrize(
+    ("sender", "host", "told"),
+    [
+        ("a@gmail.com", "smtp.gmail.com", False),
+        ("a@gmail.com", "smtp-relay.gmail.com", False),
+        ("a@gmail.com", "smtp.example.org", True),
+        ("a@free.fr", "smtp.free.fr", False),
+        ("a@free.fr", "smtp.laposte.net", True),
+        ("a@example.org", "smtp.free.fr", False),
+    ],
+)
+def test_whose_domain_it_is_decides_who_may_send_for_it(sender, host, told):
+    body = found({(sender.partition("@")[2], "MX"): ["10 mx.example."]}, host=host, sender_email=sender)
+    assert ("domain_not_yours" in codes(body)) is told
+
+
 def test_a_mailbox_of_somebody_elses_domain_through_another_provider_is_told_first():
     body = found(
         {("gmail.com", "MX"): ["10 mx.google.com."]}, host="in-v3.mailjet.com", sender_email="a@gmail.com"

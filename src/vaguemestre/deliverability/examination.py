@@ -22,7 +22,7 @@ from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.policy import dkim, dmarc
 from vaguemestre.policy.deliverability import Expected, Lookup, Point, Published, examined
-from vaguemestre.providers.preset import preset_of_host
+from vaguemestre.providers.preset import Preset, preset_of_host
 from vaguemestre.providers.recognition import by_domain
 
 AT_ONCE = 4
@@ -88,7 +88,6 @@ async def _expected(domain: str, host: str, listed: tuple[IPAddress, ...], quest
     """Who sends: a provider that we know, else the server itself, else, behind a private one, ourselves."""
     preset, proposal = preset_of_host(host), by_domain(domain)
     owner = None if proposal is None else proposal.preset
-    foreign = owner is not None and (preset is None or preset.spf_include != owner.spf_include)
     addresses: tuple[IPAddress, ...] = ()
     if preset is None:
         addresses = await _public_addresses(host, questions) or listed
@@ -98,8 +97,15 @@ async def _expected(domain: str, host: str, listed: tuple[IPAddress, ...], quest
         addresses=addresses,
         selectors=() if preset is None else preset.dkim_selectors,
         owner="" if owner is None else owner.label,
-        foreign=foreign,
+        foreign=owner is not None and not _same(preset, owner),
     )
+
+
+def _same(preset: Preset | None, owner: Preset) -> bool:
+    """Whether the domain's owner lets that provider send: it is the same one, perhaps by another server."""
+    if preset is None:
+        return False
+    return preset.key == owner.key or preset.spf_include == owner.spf_include != ""
 
 
 async def _public_addresses(host: str, questions: Questions) -> tuple[IPAddress, ...]:
