@@ -27,6 +27,7 @@ from vaguemestre.templating.rendering import Rendered, Sources, compose, faults_
 
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z]{2})?")
+_OF_THE_TEMPLATE = frozenset({"template_syntax", "template_filter", "template_range", "template_long"})
 PARTS = ("subject", "text", "html")
 
 
@@ -188,8 +189,8 @@ def preview(sources: Sources, data: Mapping[str, object], language: str) -> Rend
 
 
 def _as_invalid(fault: Fault, found: Found) -> Invalid:
-    """At the data where that lacks something, else at the template; it names the part of the template."""
-    field = "data" if fault.code in {"template_variable", "template_value"} else "template"
+    """At the template where that is at fault by itself, else at the data; it names part and line."""
+    field = "template" if fault.code in _OF_THE_TEMPLATE else "data"
     where = f"{found.key} ({found.language}), {fault.part}"
     return Invalid(field, fault.code, f"Template {where}: {fault.message}", {**fault.facts, "where": where})
 

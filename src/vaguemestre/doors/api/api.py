@@ -15,12 +15,15 @@ from vaguemestre.doors.api import (
     deliverability,
     deliverability_schemas,
     keys,
+    letter_schemas,
     messages,
+    notifications,
     provider_schemas,
     providers,
     routes,
     schemas,
     streams,
+    templates,
     verification,
 )
 from vaguemestre.doors.api.auth import BearerKey
@@ -38,7 +41,10 @@ class DocumentedApi(NinjaAPI):
         """The OpenAPI document."""
         document = super().get_openapi_schema(path_prefix=path_prefix, path_params=path_params)
         document["components"]["schemas"] = (
-            schemas.SCHEMAS | provider_schemas.SCHEMAS | deliverability_schemas.SCHEMAS
+            schemas.SCHEMAS
+            | provider_schemas.SCHEMAS
+            | deliverability_schemas.SCHEMAS
+            | letter_schemas.SCHEMAS
         )
         return document
 
@@ -67,6 +73,8 @@ for router in (
     streams.router,
     routes.router,
     messages.router,
+    notifications.router,
+    templates.router,
     keys.router,
 ):
     api.add_router("", router)

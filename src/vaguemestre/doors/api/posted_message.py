@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from vaguemestre.ledger.accept import Submission, Via
+from vaguemestre.ledger.letters import Letter, write
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.address_list import parse_named
@@ -36,9 +37,12 @@ FIELDS = frozenset(
         "tags",
         "metadata",
         "on_doubt",
+        "template",
+        "data",
+        "language",
     }
 )
-_LATER = frozenset({"template", "data"})
+_WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 _ATTACHMENT = frozenset({"filename", "content_type", "content", "content_id"})
 
 
@@ -71,6 +75,7 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission
     reading.faults += [_unknown(name) for name in values if name not in FIELDS]
     post = _post(reading)
     stream = reading.read("stream", _text, "")
+    letter = _letter(reading, stream)
     connection = reading.read("connection", _text, "")
     on_doubt = reading.read("on_doubt", _text, "")
     tags: Sequence[str] = reading.read("tags", _texts, ())
@@ -80,7 +85,7 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission
     if reading.faults:
         raise Refusal(*reading.faults)
     try:
-        envelope, content = compose(post)
+        envelope, content = compose(post if letter is None else write(post, letter))
     except Invalid as fault:
         raise Refusal(fault) from None
     return Submission(
@@ -115,9 +120,20 @@ def moment(value: object, name: str) -> datetime | None:
 
 
 def _unknown(name: str) -> Invalid:
-    if name in _LATER:
-        return Invalid(name, "unknown_field", "Templates are not taken yet; give text or html.")
     return Invalid(name, "unknown_field", f"A message has no field {name}.")
+
+
+def _letter(reading: Reading, stream: str) -> Letter | None:
+    """What a template is to write; None without a template."""
+    template = reading.read("template", _text, "")
+    data: Mapping[str, object] = reading.read("data", _object, {})
+    language = reading.read("language", _text, "")
+    beside = _WRITTEN if template else ("data", "language")
+    message = "The template writes this." if template else "This goes with a template, and there is none."
+    reading.faults += [
+        Invalid(name, "template_beside", message) for name in beside if reading.values.get(name)
+    ]
+    return Letter(template, data, language, stream) if template else None
 
 
 def _post(reading: Reading) -> Post:
@@ -167,6 +183,12 @@ def _text_map(value: object, name: str) -> Mapping[str, str]:
     if not isinstance(value, dict):
         raise Invalid(name, "not_object", "An object of texts is needed here.")
     return {key: _text(item, f"{name}.{key}") for key, item in value.items()}
+
+
+def _object(value: object, name: str) -> Mapping[str, object]:
+    if not isinstance(value, dict):
+        raise Invalid(name, "not_object", "An object is needed here.")
+    return value
 
 
 def _attachments(value: object, name: str) -> tuple[Attachment, ...]:

@@ -6,6 +6,7 @@ line, the ledger, so that request schemas name the fields and their types and le
 
 from __future__ import annotations
 
+from vaguemestre.doors.api.letter_schemas import LETTER
 from vaguemestre.doors.api.oauth2_schemas import OAUTH2, OAUTH2_INPUT
 from vaguemestre.doors.api.shapes import (
     ANY_OBJECT,
@@ -163,6 +164,7 @@ _MESSAGE_INPUT: dict[str, JsonSchema] = {
     "tags": _array(TEXT, maxItems=20),
     "metadata": {"type": "object", "additionalProperties": TEXT},
     "on_doubt": _one_of("", "retry", "hold"),
+    **LETTER,
 }
 _SUMMARY: dict[str, JsonSchema] = {
     "id": ID,

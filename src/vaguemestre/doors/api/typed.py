@@ -42,6 +42,23 @@ def flag(values: Mapping[str, object], name: str, *, otherwise: bool) -> bool:
     return value
 
 
+def mapping(values: Mapping[str, object], name: str) -> Mapping[str, object]:
+    """An object; an empty one where it is absent or null."""
+    value = values.get(name)
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise Refusal(Invalid(name, "not_object", "An object is needed here."))
+    return value
+
+
+def needed(values: Mapping[str, object], *names: str) -> None:
+    """Refuse an object without these fields, or with nothing in them."""
+    faults = [Invalid(name, "missing", "This is needed.") for name in names if values.get(name) in (None, "")]
+    if faults:
+        raise Refusal(*faults)
+
+
 def texts(values: Mapping[str, object], name: str) -> list[str]:
     """A list of texts; empty where it is absent or null."""
     value = values.get(name)
