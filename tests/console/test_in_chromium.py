@@ -25,7 +25,7 @@ SWITCHES = [
 ]  # fmt: skip
 PAGES = (
     "/connections/", "/connections/new/", "/messages/", "/source-addresses/", "/source-addresses/edit/", "/keys/",
-    "/keys/new/", "/settings/", "/accounts/password/change/",
+    "/keys/new/", "/templates/", "/templates/new/", "/templates/invoice/fr/", "/settings/", "/accounts/password/change/",
 )  # fmt: skip
 pytestmark = [
     pytest.mark.needs("chromium"),

@@ -15,6 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("connections/", include("vaguemestre.console.connections.urls")),
     path("messages/", include("vaguemestre.console.messages.urls")),
     path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
+    path("templates/", include("vaguemestre.console.mail_templates.urls")),
     path("keys/", include("vaguemestre.console.keys.urls")),
     path("settings/", include("vaguemestre.console.settings.urls")),
 ]

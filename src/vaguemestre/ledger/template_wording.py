@@ -19,6 +19,7 @@ TEMPLATE_REFUSALS = {
     "template_line_break": gettext_noop("A subject is one line; there is a line break in it."),
     "template_subject_empty": gettext_noop("The subject came out empty."),
     "template_body_empty": gettext_noop("A template needs text or HTML."),
+    "template_sample": gettext_noop("Line %(line)s: this is not JSON."),
     "template_key": gettext_noop("A template's key is of small letters, digits and hyphens."),
     "template_language": gettext_noop("A language looks like fr or pt-BR."),
 }
