@@ -47,6 +47,30 @@ def test_what_microsoft_writes_without_saying_who_it_is():
     }
 
 
+ICLOUD = """X-Mark: x
+Authentication-Results: dmarc.icloud.com; dmarc=pass header.from=example.org
+Authentication-Results: dkim-verifier.icloud.com;
+ dkim=pass (2048-bit key) header.d=example.org header.i=@example.org
+Authentication-Results: spf.icloud.com; spf=pass smtp.mailfrom=office@example.org
+Received: from x
+Authentication-Results: anybody.example; spf=fail; dmarc=fail
+"""
+
+
+def test_a_receiver_that_writes_a_field_for_each_check_and_nobody_further_down():
+    assert told(ICLOUD) == {
+        "dmarc": ("pass", "example.org"),
+        "dkim": ("pass", "example.org"),
+        "spf": ("pass", "example.org"),
+    }
+
+
+def test_the_receivers_own_field_counts_before_the_chains():
+    text = f"ARC-Authentication-Results: i=1; mx.example; spf=fail\n{GOOGLE}"
+    assert told(text)["spf"] == ("pass", "example.org")
+    assert read("ARC-Authentication-Results: i=1; mx.example; spf=fail").receiver == "mx.example"
+
+
 def test_the_value_alone_is_read_too():
     assert told(FAILS) == {
         "spf": ("softfail", "example.org"),

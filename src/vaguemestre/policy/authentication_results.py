@@ -1,9 +1,10 @@
 """What a receiver wrote about a message: the field Authentication-Results (RFC 8601), as a person pastes it.
 
 A person pastes more than the field: other fields around it, lines as their mail program wrapped them. The
-first Authentication-Results in the text is read; without its name the text is taken for its value. Comments
-are passed over, values may be quoted (RFC 5322 §3.2). What is no result is passed over; the text is bounded,
-and nothing in it is ever more than text. Pure.
+first Authentication-Results in the text is read, with those right behind it: some receivers write one for
+each check. What stands further down may be anybody's (§5). Without its name the text is taken for its value.
+Comments are passed over, values may be quoted (RFC 5322 §3.2). What is no result is passed over; the text is
+bounded, and nothing in it is ever more than text. Pure.
 """
 
 from __future__ import annotations
@@ -15,8 +16,8 @@ from enum import StrEnum
 LONGEST = 20_000  # characters that are read
 MOST = 20  # results
 
-_NAME = re.compile(r"^[ \t]*(?:ARC-)?Authentication-Results[ \t]*:", re.IGNORECASE | re.MULTILINE)
 _FIELD = re.compile(r"\n(?=[A-Za-z0-9-]+[ \t]*:)")
+_NAMES = ("authentication-results", "arc-authentication-results")
 # Each repetition is bounded: the text is anybody's, and is searched in linear time.
 _RESULT = re.compile(
     r"([a-z0-9-]{1,40})(?: ?/ ?[0-9]{1,3})? ?= ?([a-z]{1,40})(?![a-z0-9-])(.*)", re.IGNORECASE
@@ -81,22 +82,30 @@ class Reading:
 
 def read(text: str) -> Reading | None:
     """What was pasted; None where nothing in it is a result."""
-    pieces = _pieces(_value(text[:LONGEST].replace("\r", "")))
-    if pieces and pieces[0].startswith("i="):  # RFC 8617 §4.1.1
-        pieces = pieces[1:]
-    identity = _IDENTITY.match(pieces[0]) if pieces else None
-    results = tuple(filter(None, map(_result, pieces)))[:MOST]
+    fields = [_pieces(value) for value in _values(text[:LONGEST].replace("\r", ""))]
+    results = [result for pieces in fields for result in map(_result, pieces) if result is not None]
     if not results:
         return None
-    return Reading("" if identity is None or "=" in pieces[0] else identity[0], results)
+    return Reading(_receiver(fields[0]), tuple(results[:MOST]))
 
 
-def _value(text: str) -> str:
-    """From behind the field's name to the next field."""
-    found = _NAME.search(text)
-    if found is None:
-        return text
-    return _FIELD.split(text[found.end() :], maxsplit=1)[0]
+def _values(text: str) -> list[str]:
+    """The first field of that name, and those of its name that follow at once."""
+    fields = [field.partition(":") for field in _FIELD.split(text.strip())]
+    for wanted in _NAMES:
+        named = [name.strip().lower() == wanted for name, _colon, _value in fields]
+        if any(named):
+            first = named.index(True)
+            behind = named.index(False, first) if False in named[first:] else len(named)
+            return [value for _name, _colon, value in fields[first:behind]]
+    return [text]
+
+
+def _receiver(pieces: list[str]) -> str:
+    """Who wrote it; "" where it does not say. An ARC field counts before that (RFC 8617 §4.1.1)."""
+    told = next((piece for piece in pieces if not piece.startswith("i=")), "")
+    identity = _IDENTITY.match(told)
+    return "" if identity is None or "=" in told else identity[0]
 
 
 def _pieces(text: str) -> list[str]:
