@@ -309,7 +309,8 @@ def test_streams_are_created_changed_and_deleted(api, office):
     assert created.status_code == 201
     assert created.json() == {
         "key": "shop-orders", "name": "Orders", "connection": str(office.uid), "reply_to": "", "on_doubt": "hold",
-        "retention_days": 30, "redact": False,
+        "retry_hours": 120, "priority": "normal", "auto_submitted": "no", "unsubscribe": False,
+        "retention_days": 30, "redact": False, "built_in": False,
     }  # fmt: skip
     changed = api.patch("/streams/shop-orders", {"connection": None, "retention_days": 7}).json()
     assert (changed["connection"], changed["retention_days"]) == (None, 7)

@@ -8,12 +8,13 @@ from typing import Any
 
 from django.utils import timezone
 
-from vaguemestre.cli import connection_values, deliverability, verification
+from vaguemestre.cli import connection_values, deliverability, preview, verification
 from vaguemestre.cli import message as messages_command
 from vaguemestre.cli.arguments import Actions, action, actions, actor
 from vaguemestre.cli.output import listing, show, table
-from vaguemestre.ledger import connections, instance, messages, trial_message
+from vaguemestre.ledger import connections, departing, instance, messages, trial_message, undoing
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
+from vaguemestre.ledger.departing import Reassign
 from vaguemestre.ledger.instance import RulingKind
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.own_address import own_address
@@ -54,18 +55,24 @@ def declare(parser: argparse.ArgumentParser) -> None:
 def _declare_switches(among: Actions) -> None:
     for name, summary, run in (
         ("activate", "let it carry mail", _change(connections.activate, "is active")),
-        ("default", "make it the default sender", _change(connections.make_default, "is the default sender")),
         ("pause", "stop its deliveries; they wait", _change(connections.pause, "is paused")),
         ("resume", "let its deliveries go on", _change(connections.resume, "works again")),
     ):
         _one(action(among, name, summary, run))
+    action(among, "undo-default", "undo the last change of the default, within 24 hours", _undo_default)
     for name, summary, run in (
+        ("default", "make it the default sender", _default),
         ("deactivate", "keep it from carrying mail", _deactivate),
         ("delete", "delete it and its password", _delete),
     ):
         parser = action(among, name, summary, run)
         _one(parser)
-        _successor(parser)
+        preview.declare(parser)
+        if run is not _default:
+            _successor(parser)
+        if run is _delete:
+            words = "what its streams use then, if some name it"
+            parser.add_argument("--reassign", metavar="NAME|none", help=words)
 
 
 def _one(parser: argparse.ArgumentParser) -> None:
@@ -141,20 +148,53 @@ def _change(change: Callable[..., Saved], done: str) -> Callable[[argparse.Names
     return run
 
 
+def _default(arguments: argparse.Namespace) -> None:
+    found = connections.find(arguments.connection)
+    if arguments.preview:
+        preview.default(arguments, found)
+    else:
+        saved = connections.make_default(str(found.uid), actor(), timezone.now())
+        _say(arguments, saved, "is the default sender")
+
+
+def _undo_default(arguments: argparse.Namespace) -> None:
+    saved = undoing.undo(actor(), timezone.now())
+    is_default = saved.connection.is_default
+    _say(arguments, saved, "is the default sender again" if is_default else "is not the default any more")
+
+
+def _preview_of_departure(arguments: argparse.Namespace, found: Connection, *, deleted: bool) -> None:
+    chosen = _chosen(arguments)
+    heir = connections.find(chosen.uid) if isinstance(chosen, Promote) else None
+    preview.departure(arguments, found, heir, deleted=deleted)
+
+
 def _deactivate(arguments: argparse.Namespace) -> None:
     found = connections.find(arguments.connection)
+    if arguments.preview:
+        _preview_of_departure(arguments, found, deleted=False)
+        return
     saved = connections.deactivate(str(found.uid), actor(), timezone.now(), _chosen(arguments))
     _say(arguments, saved, "is inactive", _held(found))
 
 
 def _delete(arguments: argparse.Namespace) -> None:
     found = connections.find(arguments.connection)
-    connections.delete(str(found.uid), actor(), timezone.now(), _chosen(arguments))
+    if arguments.preview:
+        _preview_of_departure(arguments, found, deleted=True)
+        return
+    departing.delete(str(found.uid), actor(), timezone.now(), _chosen(arguments), _reassigned(arguments))
     held = _held(found)
     sentences = [f"{found.name} is deleted."]
     if held:
         sentences.append(f"Messages that ask for it and are held: {held}. Only `message cancel` ends them.")
     show(arguments, {"deleted": str(found.uid), "held": held}, "\n".join(sentences))
+
+
+def _reassigned(arguments: argparse.Namespace) -> Reassign | None:
+    if arguments.reassign is None:
+        return None
+    return Reassign(None if arguments.reassign == "none" else arguments.reassign)
 
 
 def _held(connection: Connection) -> int:

@@ -85,13 +85,13 @@ def explain(stream: str | None, from_: str | None, connection: str | None) -> De
         sender = NamedMailbox(Mailbox.parse(from_, _FROM)) if from_ else None
     except Invalid as fault:
         raise Refusal(fault) from None
-    return route(_request(found, explicit, sender, None, null=False), present.configuration)
+    return route(request_of(found, explicit, sender, None, null=False), present.configuration)
 
 
 def decide(message: Message, stream: Stream | None, configured: Configuration) -> Decision:
     """The route of a stored message under a configuration: the same question at every asking."""
     from_ = named(message.header_from)
-    request = _request(
+    request = request_of(
         stream, message.explicit, from_, message.header_reply_to or None, null=not message.reverse_path
     )
     return route(request, configured)
@@ -201,7 +201,7 @@ def _answer(
     known: Answer | None = present.answers.get(asked)
     if known is None:
         from_ = named(None if one.header_from is None else json.loads(one.header_from))
-        request = _request(stream, explicit, from_, one.reply_to or None, null=null)
+        request = request_of(stream, explicit, from_, one.reply_to or None, null=null)
         known = _as_kept(route(request, present.configuration), present)
         if len(present.answers) < ANSWERS:
             present.answers[asked] = known
@@ -273,7 +273,7 @@ def _unknown(kind: str, key: str) -> Refusal:
     return Refusal(Invalid(kind, f"{kind}_unknown", f"There is no {kind} {key}.", {"key": key}))
 
 
-def _request(
+def request_of(
     stream: Stream | StreamFacts | None,
     explicit: Connection | ConnectionFacts | None,
     from_: NamedMailbox | None,
@@ -281,6 +281,7 @@ def _request(
     *,
     null: bool,
 ) -> Request:
+    """What a message asks of routing."""
     return Request(
         from_=from_,
         reply_to=reply_to,

@@ -7,16 +7,18 @@ the journal. A refusal changes nothing.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import fields, journal, oauth2, sightings, vault, verifications
+from vaguemestre.ledger import fields, journal, oauth2, referrers, sightings, vault, verifications
 from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.default_changes import noted
 from vaguemestre.ledger.health import health_of, store_health
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
 from vaguemestre.ledger.lookup import all_connections, find, locked
-from vaguemestre.ledger.models import Connection, Lane, Stream, Verification
+from vaguemestre.ledger.models import Connection, Lane, Verification
 from vaguemestre.ledger.oauth2_typed import Typed
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.succession import LeaveNone, NoChoice, Promote, Successor, hand_over, settle_default
@@ -117,8 +119,7 @@ def delete(uid: str, actor: str, now: datetime, successor: Successor | None = No
     Raises:
         Conflict: streams name it, or it is the default and who follows was not said.
     """
-    with writing():
-        lock(CONFIGURATION_LOCK)
+    with writing(), _change_of_default(actor, now):
         connection = find(uid)
         _refuse_while_in_use(connection)
         if connection.is_default:
@@ -164,8 +165,7 @@ def resume(uid: str, actor: str, now: datetime) -> Saved:
 def _save(
     existing: Connection | None, values: fields.Values, actor: str, now: datetime, successor: Successor
 ) -> Saved:
-    with writing():
-        lock(CONFIGURATION_LOCK)
+    with writing(), _change_of_default(actor, now):
         if existing is not None:
             existing = locked(str(existing.uid))
         state, secret, faults = checked(existing, values, required=tuple(_REQUIRED))
@@ -208,11 +208,19 @@ def _keep_secrets(
     return secret is not None
 
 
+@contextmanager
+def _change_of_default(actor: str, now: datetime) -> Iterator[None]:
+    """Under the lock of the configuration; whether the default is another one then is noted."""
+    lock(CONFIGURATION_LOCK)
+    with noted(actor, now):
+        yield
+
+
 def _refuse_while_in_use(connection: Connection) -> None:
-    streams = list(Stream.objects.filter(connection=connection).values_list("key", flat=True))
-    if streams:
-        message = f"Streams still use {connection.name}: {', '.join(streams)}. Give them another one first."
-        facts = {"connection": connection.name, "streams": ", ".join(streams)}
+    users = ", ".join(referrer.key for referrer in referrers.of(connection))
+    if users:
+        message = f"Streams still use {connection.name}: {users}. Give them another one first."
+        facts = {"connection": connection.name, "streams": users}
         raise Conflict("connection_in_use", message, facts)
 
 

@@ -268,6 +268,25 @@ _REFUSALS = {
     "connection_in_use": gettext_noop(
         "Streams still use “%(connection)s”: %(streams)s. Give them another one first."
     ),
+    "undo_nothing": gettext_noop("No change of the default sender is left to undo."),
+    "undo_late": gettext_noop("The default sender changed more than 24 hours ago; name it by hand."),
+    "undo_gone": gettext_noop("“%(connection)s” was deleted; it cannot be the default again."),
+    "undo_inactive": gettext_noop(
+        "“%(connection)s” was deactivated since; activate it, then name it the default."
+    ),
+    "undo_changed": gettext_noop(
+        "“%(connection)s” has another sender or reply address since: look at it first."
+    ),
+    "reassign_itself": gettext_noop("Choose another connection than the one that goes."),
+    "stream_key": gettext_noop("A stream’s key is of small letters, digits and hyphens."),
+    "stream_taken": gettext_noop("There is already a stream of this key; choose a different one."),
+    "stream_built_in": gettext_noop("This communication is built in and stays."),
+    "stream_in_use": gettext_noop("Messages refer to this communication: it stays with them."),
+    "on_doubt_unknown": gettext_noop("Choose one of the two."),
+    "priority_unknown": gettext_noop("Choose one of the three."),
+    "auto_submitted_unknown": gettext_noop("Choose one of the three."),
+    "days_range": gettext_noop("Give a number of days from 1 to 3650."),
+    "hours_range": gettext_noop("Give a number of hours from 1 to 720."),
     "connection_locked": gettext_noop(
         "“%(connection)s” is locked, since its server refused it. Verify it, or type the password again."
     ),

@@ -18,6 +18,8 @@ from vaguemestre.doors.api import (
     letter_schemas,
     messages,
     notifications,
+    preview_schemas,
+    previews,
     provider_schemas,
     providers,
     routes,
@@ -45,6 +47,7 @@ class DocumentedApi(NinjaAPI):
             | provider_schemas.SCHEMAS
             | deliverability_schemas.SCHEMAS
             | letter_schemas.SCHEMAS
+            | preview_schemas.SCHEMAS
         )
         return document
 
@@ -69,6 +72,7 @@ for router in (
     providers.router,
     connections.router,
     deliverability.router,
+    previews.router,
     configuration.router,
     streams.router,
     routes.router,

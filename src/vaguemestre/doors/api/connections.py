@@ -11,8 +11,9 @@ from vaguemestre.doors.api.body import posted, posted_if_any
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, page
-from vaguemestre.ledger import connections
+from vaguemestre.ledger import connections, departing
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Saved, Successor
+from vaguemestre.ledger.departing import Reassign
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.resources import connection_resource, lane_resource
@@ -41,7 +42,7 @@ def list_connections(_request: HttpRequest, limit: Limit = USUAL, cursor: Cursor
 )
 def create_connection(request: HttpRequest) -> Answer:
     """Create a connection; it need not be verified."""
-    return Answer(_saved(connections.create(posted(request), actor(request), timezone.now())), 201)
+    return Answer(saved_resource(connections.create(posted(request), actor(request), timezone.now())), 201)
 
 
 @endpoint(router.get, "/connections/{connection}", "getConnection", scopes=SCOPES, gives="ConnectionWithLane")
@@ -67,15 +68,23 @@ def change_connection(request: HttpRequest, connection: str) -> Answer:
     values = posted(request)
     successor = _posted_successor(values)
     values.pop("successor", None)
-    return Answer(_saved(connections.edit(str(found.uid), values, actor(request), timezone.now(), successor)))
+    return Answer(
+        saved_resource(connections.edit(str(found.uid), values, actor(request), timezone.now(), successor))
+    )
 
 
 @endpoint(router.delete, "/connections/{connection}", "deleteConnection", scopes=SCOPES, status=204)
-def delete_connection(request: HttpRequest, connection: str, successor: str = "") -> Answer:
-    """Delete a connection and its secret; the default needs `successor`: an id, or `none`."""
+def delete_connection(
+    request: HttpRequest, connection: str, successor: str = "", reassign: str = ""
+) -> Answer:
+    """Delete a connection and its secret; the default needs `successor`: an id, or `none`.
+
+    What names it, such as streams, needs `reassign`: the connection it names then, or `none`.
+    """
     found = connections.find(connection)
     chosen = _successor(None if successor == _SAYS_NONE else successor) if successor else NoChoice()
-    connections.delete(str(found.uid), actor(request), timezone.now(), chosen)
+    to = Reassign(None if reassign == _SAYS_NONE else reassign) if reassign else None
+    departing.delete(str(found.uid), actor(request), timezone.now(), chosen, to)
     return Answer(status=204)
 
 
@@ -86,7 +95,7 @@ def pause_connection(request: HttpRequest, connection: str) -> Answer:
     """Stop a connection's lane; its mail waits."""
     posted_if_any(request)
     uid = str(connections.find(connection).uid)
-    return Answer(_saved(connections.pause(uid, actor(request), timezone.now())))
+    return Answer(saved_resource(connections.pause(uid, actor(request), timezone.now())))
 
 
 @endpoint(
@@ -100,14 +109,15 @@ def resume_connection(request: HttpRequest, connection: str) -> Answer:
     """Let a paused, throttled or locked connection work again."""
     posted_if_any(request)
     uid = str(connections.find(connection).uid)
-    return Answer(_saved(connections.resume(uid, actor(request), timezone.now())))
+    return Answer(saved_resource(connections.resume(uid, actor(request), timezone.now())))
 
 
 def _told(connection: Connection) -> dict[str, object]:
     return with_words(connection_resource(connection))
 
 
-def _saved(saved: Saved) -> dict[str, object]:
+def saved_resource(saved: Saved) -> dict[str, object]:
+    """A saved connection, whom it demoted, and whether it was verified."""
     return _told(saved.connection) | {
         "demoted": [str(connection.uid) for connection in saved.demoted],
         "unverified": saved.unverified,

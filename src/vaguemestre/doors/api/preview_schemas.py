@@ -1,0 +1,81 @@
+"""The shapes of what the API says before a change, and about undoing one."""
+
+from __future__ import annotations
+
+from vaguemestre.doors.api.shapes import (
+    COUNT,
+    FLAG,
+    ID,
+    MAYBE_ID,
+    MAYBE_TEXT,
+    MAYBE_TIME,
+    TEXT,
+    array,
+    input_of,
+    object_of,
+    one_of,
+    ref,
+)
+from vaguemestre.doors.api.shapes import JsonSchema as Shape
+
+_REASON = object_of({"code": TEXT, "text": TEXT})
+_NAMED = {"anyOf": [object_of({"id": ID, "name": TEXT, "sender_email": TEXT}), {"type": "null"}]}
+_STREAM = {
+    "stream": MAYBE_TEXT,
+    "messages": COUNT,
+    "changed": COUNT,
+    "from_changed": COUNT,
+    "reply_to_changed": COUNT,
+}
+
+SCHEMAS: dict[str, Shape] = {
+    "DefaultPreview": object_of(
+        {
+            "days": COUNT,
+            "mode": one_of("override", "fallback"),
+            "from": TEXT,
+            "reply_to": MAYBE_TEXT,
+            "demoted": _NAMED,
+            "messages": COUNT,
+            "changed": COUNT | {"description": "Whose From or Reply-To would have been another."},
+            "more": FLAG | {"description": "There were more messages; the latest were looked at."},
+            "streams": array(object_of(_STREAM)),
+            "waiting": COUNT | {"description": "Deliveries that wait, and are routed anew."},
+            "deliverability": {"anyOf": [ref("Deliverability"), {"type": "null"}]},
+        }
+    ),
+    "DepartureQuestion": input_of({"act": one_of("deactivate", "delete"), "successor": MAYBE_ID}, "act"),
+    "DeparturePreview": object_of(
+        {
+            "waiting": COUNT,
+            "more": FLAG,
+            "fates": array(
+                object_of({"connection_name": MAYBE_TEXT, "reason": _REASON, "deliveries": COUNT})
+            ),
+            "in_hand": COUNT,
+            "in_doubt": COUNT,
+            "referrers": array(
+                object_of(
+                    {
+                        "kind": TEXT,
+                        "key": TEXT,
+                        "name": TEXT,
+                        "connection_name": MAYBE_TEXT,
+                        "reason": _REASON,
+                    }
+                )
+            ),
+        }
+    ),
+    "DefaultChange": object_of(
+        {
+            "undoable": FLAG,
+            "previous": _NAMED,
+            "chosen": _NAMED,
+            "actor": MAYBE_TEXT,
+            "at": MAYBE_TIME,
+            "until": MAYBE_TIME,
+            "refusal": MAYBE_TEXT,
+        }
+    ),
+}

@@ -1,0 +1,47 @@
+"""What names a connection as its own: streams, and whatever else is configured to leave through one.
+
+A connection is not deleted while something refers to it. Who adds a kind of such things adds its question to
+`KINDS`, and how it is given another connection to `departing`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from vaguemestre.ledger.models import Connection, Stream
+
+
+class Kind(StrEnum):
+    """What refers to a connection."""
+
+    STREAM = "stream"
+
+
+@dataclass(frozen=True)
+class Referrer:
+    """One thing that leaves through a connection.
+
+    Attributes:
+        key: by which its page and its API find it.
+        stream: the key of the stream that its messages belong to; None for none.
+    """
+
+    kind: Kind
+    key: str
+    name: str
+    stream: str | None
+
+
+def of(connection: Connection) -> list[Referrer]:
+    """All that refer to it."""
+    return [referrer for question in KINDS for referrer in question(connection)]
+
+
+def _streams(connection: Connection) -> Iterable[Referrer]:
+    found = Stream.objects.filter(connection=connection).order_by("-built_in", "id")
+    return [Referrer(Kind.STREAM, stream.key, stream.name, stream.key) for stream in found]
+
+
+KINDS: list[Callable[[Connection], Iterable[Referrer]]] = [_streams]
