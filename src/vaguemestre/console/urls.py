@@ -13,6 +13,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("accounts/", include("vaguemestre.console.people.urls")),
     path("setup/", include("vaguemestre.console.setup.urls")),
     path("connections/", include("vaguemestre.console.connections.urls")),
+    path("communications/", include("vaguemestre.console.communications.urls")),
     path("messages/", include("vaguemestre.console.messages.urls")),
     path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
     path("templates/", include("vaguemestre.console.mail_templates.urls")),

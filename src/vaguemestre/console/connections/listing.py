@@ -19,7 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 from django_htmx.http import HttpResponseClientRedirect
 
 from vaguemestre.console.pages import actor, or_404
-from vaguemestre.ledger import connections, instance, verifications
+from vaguemestre.ledger import connections, instance, undoing, verifications
 from vaguemestre.ledger import messages as ledger_messages
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
@@ -115,4 +115,4 @@ def _context() -> dict[str, object]:
         Row(connection, verifications.state_of(connection), ledger_messages.volumes(connection, now))
         for connection in connections.all_connections()
     ]
-    return {"rows": rows, "ruling": instance.ruling()}
+    return {"rows": rows, "ruling": instance.ruling(), "undoable": undoing.undoable(now)}

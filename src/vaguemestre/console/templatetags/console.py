@@ -14,7 +14,9 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vaguemestre.ledger.outlook_wording import Sentence, at_words, plain
-from vaguemestre.ledger.wording import health_text, reason_text, state_text
+from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.ledger.stream_wording import stream_text
+from vaguemestre.ledger.wording import describe, health_text, reason_text, state_text
 from vaguemestre.mail.host import readable_host
 from vaguemestre.policy.outlook import Count
 
@@ -216,6 +218,24 @@ def sender_words(sender: dict[str, str] | None) -> str:
 def scope_words(code: str) -> str:
     """What a key may do, in words."""
     return str(SCOPE_WORDS.get(code, code))
+
+
+@register.filter
+def stream_words(key: str, name: str) -> str:
+    """What people call a stream."""
+    return stream_text(key, name)
+
+
+@register.filter
+def refusal_words(refusal: Conflict) -> str:
+    """Why something cannot be done now."""
+    return describe(refusal)
+
+
+@register.filter
+def actor_words(actor: str) -> str:
+    """Who did it, as the journal has it: `user:claire@example.org`."""
+    return actor.partition(":")[2] or actor
 
 
 @register.filter

@@ -1,0 +1,124 @@
+"""The form of a stream. It carries what was typed; the ledger is the one that validates."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from vaguemestre.ledger.models import Connection, Stream
+from vaguemestre.ledger.stream_wording import stream_text
+from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.errors import Invalid
+
+NUMBERS = ("retry_hours", "retention_days")
+TEXTS = ("name", "connection", "reply_to", "priority", "on_doubt", "auto_submitted")
+FLAGS = ("unsubscribe", "redact")
+
+
+def _text(label: Any, hint: Any = "", **attributes: Any) -> forms.CharField:
+    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
+    return forms.CharField(label=label, help_text=hint, required=False, strip=False, widget=widget)
+
+
+def _choice(label: Any, hint: Any, *choices: tuple[str, Any]) -> forms.CharField:
+    return forms.CharField(
+        label=label, help_text=hint, required=False, widget=forms.Select(choices=list(choices))
+    )
+
+
+def _flag(label: Any, hint: Any) -> forms.BooleanField:
+    return forms.BooleanField(label=label, help_text=hint, required=False)
+
+
+class StreamForm(forms.Form):
+    """A stream as typed."""
+
+    key = _text(_("Key"), _("By which applications name it: small letters, digits, hyphens."))
+    name = _text(_("Name"), _("What people call it here."))
+    connection = _choice(
+        _("Connection"), _("It carries these messages, unless a default sender overrides it.")
+    )
+    reply_to = _text(
+        _("Reply address"), _("Where answers go, unless a message says otherwise."), inputmode="email"
+    )
+    priority = _choice(
+        _("Priority"),
+        _("Who leaves first when the server or a quota lets only some through."),
+        ("urgent", _("urgent: before all others")),
+        ("normal", _("normal")),
+        ("low", _("low: after all others")),
+    )
+    on_doubt = _choice(
+        _("When it is uncertain whether a message arrived"),
+        _("After a broken line at the last moment. A second invoice harms more than a second notification."),
+        ("retry", _("send it again after ten minutes")),
+        ("hold", _("wait for a person to decide")),
+    )
+    retry_hours = _text(
+        _("Hours it is tried"),
+        _("Then it is given up. A code that is valid for an hour needs no more."),
+        inputmode="numeric",
+    )
+    auto_submitted = _choice(
+        _("Says that a program wrote it"),
+        _("So that nobody’s holiday note answers it (header Auto-Submitted)."),
+        ("no", _("no")),
+        ("auto-generated", _("yes, by itself")),
+        ("auto-replied", _("yes, as an answer")),
+    )
+    unsubscribe = _flag(
+        _("Link to unsubscribe"),
+        _("Each recipient gets one; what comes for them later in this communication is not sent."),
+    )
+    retention_days = _text(
+        _("Days the content is kept"),
+        _("What became of a message stays known afterwards."),
+        inputmode="numeric",
+    )
+    redact = _flag(
+        _("Hide links and codes"),
+        _("Nobody reads a password’s link or a code here in the console, or over the API."),
+    )
+
+    @classmethod
+    def of(cls, stream: Stream) -> StreamForm:
+        """The form filled with a stream."""
+        initial = {name: getattr(stream, name) for name in (*TEXTS, *FLAGS, "key", "retention_days")}
+        initial["name"] = stream_text(stream.key, stream.name)
+        initial["connection"] = str(stream.connection.uid) if stream.connection else ""
+        initial["retry_hours"] = round(stream.retry_age / 3600)
+        return cls(initial=initial)
+
+    @classmethod
+    def empty(cls) -> StreamForm:
+        """The form of a new one, with the usual values."""
+        form = cls.of(Stream())
+        form.initial["key"] = form.initial["name"] = ""
+        return form
+
+    def offer(self, connections: Iterable[Connection]) -> None:
+        """The connections to choose from."""
+        choices: list[tuple[str, Any]] = [("", _("none of its own: by the From of each message"))]
+        choices += [(str(one.uid), f"{one.name} <{one.sender_email}>") for one in connections]
+        self.fields["connection"].widget = forms.Select(choices=choices)
+
+    def typed(self) -> dict[str, object]:
+        """The values under the names of the API's resource, as they were typed."""
+        self.is_valid()
+        values: dict[str, object] = {name: str(self.data.get(name, "")) for name in TEXTS}
+        values |= {name: _number(str(self.data.get(name, ""))) for name in NUMBERS}
+        return values | {name: bool(self.cleaned_data.get(name)) for name in FLAGS}
+
+    def refuse(self, faults: Iterable[Invalid]) -> None:
+        """Put each fault at its field, in the reader's language."""
+        for fault in faults:
+            self.add_error(fault.field if fault.field in self.fields else None, describe(fault))
+
+
+def _number(text: str) -> int | str:
+    """A whole number, or what was typed: the ledger says what is wrong with it."""
+    stripped = text.strip()
+    return int(stripped) if stripped.isdecimal() and len(stripped) < 9 else text
