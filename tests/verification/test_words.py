@@ -14,6 +14,7 @@ from vaguemestre.mail.transcript import Step
 from vaguemestre.policy.finding import Finding, FindingCode, Who
 from vaguemestre.verification.probe import Busy
 from vaguemestre.verification.texts.details import Provider, provider_of
+from vaguemestre.verification.texts.seen import SEEN
 from vaguemestre.verification.wording import (
     TEXTS,
     busy_text,
@@ -62,7 +63,7 @@ def finding(code: FindingCode, /, **facts: str) -> Finding:
 
 
 def test_every_code_has_its_text_and_no_other_has():
-    assert set(TEXTS) == set(FindingCode)
+    assert set(TEXTS) == set(SEEN) == set(FindingCode)
 
 
 @pytest.mark.parametrize("code", list(FindingCode))
@@ -294,6 +295,6 @@ def test_the_documentation_says_what_the_page_says(code):
     with translation.override("en"):
         told = words(finding(code))
     section = " ".join(sections()[code.value].split())
-    for text in (told["what"], told["why"], told["remedy"]):
+    for text in (told["what"], told["why"], told["remedy"], SEEN[code]):
         assert " ".join(text.split()) in section
     assert f"({told['who']})" in section or code is FindingCode.OK

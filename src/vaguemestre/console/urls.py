@@ -17,6 +17,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("messages/", include("vaguemestre.console.messages.urls")),
     path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
     path("templates/", include("vaguemestre.console.mail_templates.urls")),
+    path("findings/", include("vaguemestre.console.findings.urls")),
     path("keys/", include("vaguemestre.console.keys.urls")),
     path("settings/", include("vaguemestre.console.settings.urls")),
 ]

@@ -23,11 +23,12 @@ from vaguemestre.verification.texts.dialogue import DIALOGUE
 from vaguemestre.verification.texts.encryption import ENCRYPTION
 from vaguemestre.verification.texts.passing import PASSING
 from vaguemestre.verification.texts.reaching import REACHING
+from vaguemestre.verification.texts.seen import SEEN
 from vaguemestre.verification.texts.signing_in import SIGNING_IN
 from vaguemestre.verification.texts.text import Text
 from vaguemestre.verification.texts.tokens import TOKENS
 
-__all__ = ["TEXTS", "busy_text", "step_failed", "step_text", "stored_words", "who_text", "words"]
+__all__ = ["TEXTS", "busy_text", "explained", "step_failed", "step_text", "stored_words", "who_text", "words"]
 
 SAID_LIMIT = 300  # characters of the server's words in a sentence; the step has all of them
 NAMES_SHOWN = 6
@@ -83,6 +84,11 @@ def stored_words(stored: Mapping[str, Any]) -> dict[str, Any]:
 def who_text(who: Who) -> str:
     """Who must act."""
     return gettext(_WHO[who])
+
+
+def explained(code: FindingCode, facts: Mapping[str, str]) -> dict[str, Any]:
+    """A finding by itself, with an example's facts; `seen` says when there is one."""
+    return words(Finding.of(code, None, facts)) | {"seen": gettext(SEEN[code])}
 
 
 def busy_text() -> str:

@@ -7,19 +7,25 @@ from dataclasses import dataclass
 from typing import Any
 
 from vaguemestre.policy.finding import Finding, FindingCode, Severity
-from vaguemestre.verification.wording import stored_words
+from vaguemestre.verification.wording import TEXTS, stored_words
 
 TONES = {
     Severity.ERROR.value: ("bad", "stop"),
     Severity.WARNING.value: ("wary", "alert"),
     Severity.INFO.value: ("", "info"),
 }
+ABOUT_ADDRESSES = {code for code, text in TEXTS.items() if "(whitelist)" in text.remedy}
 GOOD = ("good", "done")
 
 
 @dataclass(frozen=True)
 class FindingTold:
-    """One finding: what, why, what to do, and who."""
+    """One finding: what, why, what to do, and who.
+
+    Attributes:
+        about_addresses: whether the list of our addresses is part of the remedy.
+        more: the code that its own page goes by; "" where there is none.
+    """
 
     what: str
     why: str
@@ -27,6 +33,8 @@ class FindingTold:
     who: str
     tone: str
     icon: str
+    about_addresses: bool
+    more: str
 
 
 def told(findings: Iterable[Finding]) -> list[FindingTold]:
@@ -46,4 +54,14 @@ def _not_ok(finding: Mapping[str, Any]) -> bool:
 def _told(texts: Mapping[str, Any]) -> FindingTold:
     fine = texts["code"] == FindingCode.OK
     tone, icon = GOOD if fine else TONES.get(str(texts["severity"]), TONES[Severity.INFO])
-    return FindingTold(texts["what"], texts["why"], texts["remedy"], texts["who_text"], tone, icon)
+    code = str(texts["code"])
+    return FindingTold(
+        what=texts["what"],
+        why=texts["why"],
+        remedy=texts["remedy"],
+        who=texts["who_text"],
+        tone=tone,
+        icon=icon,
+        about_addresses=code in ABOUT_ADDRESSES,
+        more="" if fine or code not in FindingCode else code,
+    )
