@@ -155,7 +155,7 @@ def test_no_page_scrolls_sideways(signed_in, width, language):
     office = Connection.objects.get(name="Bureau")
     for address in (
         *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/deactivate/",
-        f"/keys/{key.uid}/revoke/",
+        f"/keys/{key.uid}/revoke/", "/findings/", "/findings/certificate_intercepted/",
     ):  # fmt: skip
         signed_in.goto(address)
         wide = signed_in.evaluate(
