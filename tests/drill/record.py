@@ -115,6 +115,7 @@ RECORDINGS = [
     Recording("greeting-taken-postfix", "too_many_connections", "smtpd_client_connection_count_limit = 1, and one is open", postfix(IN_CLEAR + "smtpd_client_connection_count_limit = 1\nsmtpd_client_event_limit_exceptions =\n"), CLEAR, taken),
     Recording("greeting-taken-exim", "too_many_connections", "smtp_accept_max_per_host = 1, and one is open", exim("smtp_accept_max_per_host = 1\n"), CLEAR, taken),
     Recording("ehlo-refused-postfix", "ehlo_refused", "reject_non_fqdn_helo_hostname", postfix(IN_CLEAR + AT_ONCE + "smtpd_helo_restrictions = reject_non_fqdn_helo_hostname\n"), CLEAR | {"ehlo": "localhost"}),
+    Recording("ehlo-refused-at-rcpt-postfix", "ehlo_refused", "reject_non_fqdn_helo_hostname, delayed until RCPT", postfix(IN_CLEAR + "smtpd_sender_restrictions =\nsmtpd_helo_restrictions = reject_non_fqdn_helo_hostname\n"), CLEAR | TO | {"ehlo": "localhost"}),
     Recording("ehlo-refused-exim", "ehlo_refused", "acl_smtp_helo denies", exim("acl_smtp_helo = no\n"), CLEAR),
     # encryption
     Recording("ssl-on-starttls-port-postfix", "ssl_on_starttls_port", "SSL chosen on its port for STARTTLS", postfix(), SSL | KNOWN),

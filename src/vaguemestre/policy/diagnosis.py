@@ -233,6 +233,8 @@ def _shut_out(phase: Phase, reply: Reply) -> FindingCode | None:
         return FindingCode.ADDRESS_ON_BLOCKLIST
     if wording.without_name(reply):
         return FindingCode.ADDRESS_WITHOUT_NAME
+    if wording.introduction_refused(reply):
+        return FindingCode.EHLO_REFUSED
     ours = phase in {Phase.AUTH, Phase.MAIL}  # at RCPT it is the recipient's
     return FindingCode.ACCOUNT_SUSPENDED if ours and wording.account_suspended(reply) else None
 

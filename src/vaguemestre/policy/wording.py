@@ -81,7 +81,7 @@ _DAILY_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
 _AUTH_DISABLED = any_of(r"smtp ?client ?auth\w* is disabled", "smtp_auth_disabled")
 _SIGN_IN_POLICY = any_of("security defaults", "did not meet the criteria", "conditional access")
 _BLOCKLIST = any_of(
-    "blocked (?:using|by|due to)",
+    "blocked (?:using|by|due to|for spam)",
     r"\b(?:black|block|deny)[ -]?list",
     r"\b(?:rbl|dnsbl)s?\b",
     "spamhaus|spamcop|barracudacentral|sorbs|uceprotect|abusix|proofpoint.com/dnsbl",
@@ -91,6 +91,7 @@ _NO_DOMAIN = any_of(
     "domain (?:name )?(?:not found|of sender|does not (?:exist|resolve))",
     "sender.{0,20}domain.{0,30}(?:exist|resolve)",
 )
+_INTRODUCTION = any_of("(?:helo|ehlo) command rejected", "(?:invalid|bad|wrong) (?:helo|ehlo)")
 _SUSPENDED = any_of(
     "bad outbound sender",
     r"account\b.{0,40}(?:suspend|disabled|blocked|locked|deactivated|not (?:yet )?(?:activated|active))",
@@ -159,6 +160,7 @@ _ACCESS_TEXT = {
         "must (?:be authenticated|authenticate|log ?in)",
         "not authenticated",
         r"auth(?:\w* command)? first",
+        "turn on smtp auth",
         "need to authenticate|requires authentication",
     ),
 }
@@ -274,6 +276,11 @@ def without_name(reply: Reply) -> bool:
 def sender_domain_unknown(reply: Reply) -> bool:
     """Whether the sender is refused because DNS does not know its domain."""
     return (reply.transient or reply.permanent) and bool(_NO_DOMAIN.search(reply.text))
+
+
+def introduction_refused(reply: Reply) -> bool:
+    """Whether the name is refused that we gave at EHLO; many servers say so only at RCPT."""
+    return (reply.transient or reply.permanent) and bool(_INTRODUCTION.search(reply.text))
 
 
 def account_suspended(reply: Reply) -> bool:

@@ -38,7 +38,9 @@ SEEN = {
     ),
     FindingCode.GREETING_BUSY: gettext_noop("Seen when the greeting is 421 or another 4yz."),
     FindingCode.GREETING_REJECTED: gettext_noop("Seen when the greeting is 5yz, mostly 554."),
-    FindingCode.EHLO_REFUSED: gettext_noop("Seen when EHLO is answered 5yz."),
+    FindingCode.EHLO_REFUSED: gettext_noop(
+        "Seen when EHLO is answered 5yz, or a later reply refuses the name that was given there."
+    ),
     FindingCode.SSL_ON_STARTTLS_PORT: gettext_noop(
         "Seen when SSL is chosen, and the answer to the handshake is plain text; or the port is one of "
         "25, 587, 2525, 2587 and the handshake gets no answer."
