@@ -21,6 +21,7 @@ from vaguemestre.policy.diagnosis import (
     Who,
     diagnose,
 )
+from vaguemestre.policy.dialogue import LoginForm
 
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 OFFERED = Offered(size=35_882_577, eight_bit=True, smtputf8=True, mechanisms=("PLAIN", "LOGIN"))
@@ -398,6 +399,10 @@ REFUSED = said(Phase.AUTH, "535 5.7.8 Bad credentials")
         ({"secret_shape": Shape.GROUPED}, ["app_password_spaces"]),
         ({"login": "Office"}, ["login_without_domain"]),
         ({"login": "apikey"}, ["auth_refused", "login_without_domain"]),
+        ({"login": "apikey", "login_form": LoginForm.OTHER}, ["auth_refused"]),
+        ({"login": "office", "login_form": LoginForm.OTHER}, ["auth_refused"]),
+        ({"login": "sales", "login_form": LoginForm.ADDRESS}, ["login_without_domain"]),
+        ({"login": "sales@example.org", "login_form": LoginForm.ADDRESS}, ["auth_refused"]),
         ({"login": "office", "secret_shape": Shape.BLANK_EDGE}, ["password_blank_edge"]),
     ],
 )

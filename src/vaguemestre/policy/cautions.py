@@ -8,7 +8,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from vaguemestre.mail.phase import Phase
-from vaguemestre.policy.dialogue import DialogueFacts
+from vaguemestre.policy.dialogue import DialogueFacts, LoginForm
 from vaguemestre.policy.finding import Finding, FindingCode
 from vaguemestre.policy.interception import interceptor
 
@@ -40,7 +40,7 @@ def remarks(facts: DialogueFacts) -> tuple[Finding, ...]:
 
 def login_hint(facts: DialogueFacts) -> Finding | None:
     """That a refused login is no address: many a login is none, so that it may be right all the same."""
-    if not facts.login or "@" in facts.login:
+    if not facts.login or "@" in facts.login or facts.login_form is LoginForm.OTHER:
         return None
     told = {"login": facts.login, "sender": facts.sender.address}
     return Finding.of(FindingCode.LOGIN_WITHOUT_DOMAIN, Phase.AUTH, told)

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Trouble
 from vaguemestre.mail.secret import Shape
+
+
+class LoginForm(StrEnum):
+    """What the server's provider wants as login, where it is known."""
+
+    ADDRESS = "address"
+    OTHER = "other"  # a name of its own, or what stands before the @
+    UNKNOWN = "unknown"
 
 
 @dataclass(frozen=True)
@@ -47,6 +56,7 @@ class DialogueFacts:
         tls_issuer: who issued it; "" without TLS.
         seen_address: where the server saw us come from; "" if it did not say.
         well_known: whether the host is a provider's, whose certificate every system can check.
+        login_form: what that provider wants as login.
         silent_address: one of the server's other address family, that did not answer.
     """
 
@@ -65,3 +75,4 @@ class DialogueFacts:
     tls_issuer: str = ""
     seen_address: str = ""
     well_known: bool = False
+    login_form: LoginForm = LoginForm.UNKNOWN

@@ -10,7 +10,7 @@ from vaguemestre.mail.phase import Cause, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.secret import Shape
 from vaguemestre.policy import wording
-from vaguemestre.policy.dialogue import DialogueFacts
+from vaguemestre.policy.dialogue import DialogueFacts, LoginForm
 from vaguemestre.policy.finding import FindingCode
 from vaguemestre.policy.wording import Access
 
@@ -73,5 +73,11 @@ def _password(facts: DialogueFacts) -> FindingCode:
     shape = _SHAPES.get(facts.secret_shape)
     if shape is not None:
         return shape
-    cut_off = facts.login.casefold() == facts.sender.local.casefold()
-    return FindingCode.LOGIN_WITHOUT_DOMAIN if cut_off else FindingCode.AUTH_REFUSED
+    return FindingCode.LOGIN_WITHOUT_DOMAIN if _cut_off(facts) else FindingCode.AUTH_REFUSED
+
+
+def _cut_off(facts: DialogueFacts) -> bool:
+    """Whether the login is surely short of its domain."""
+    if facts.login_form is LoginForm.UNKNOWN:
+        return facts.login.casefold() == facts.sender.local.casefold()
+    return facts.login_form is LoginForm.ADDRESS and "@" not in facts.login

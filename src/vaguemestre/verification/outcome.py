@@ -13,8 +13,9 @@ from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.secret import Shape
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.policy.diagnosis import DialogueFacts, Offered, diagnose
+from vaguemestre.policy.dialogue import LoginForm
 from vaguemestre.policy.finding import Finding, Severity
-from vaguemestre.providers.preset import preset_of_host
+from vaguemestre.providers.preset import Login, Preset, preset_of_host
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate, Tls
 from vaguemestre.verification.climb import Climb
@@ -107,6 +108,7 @@ def _presented(certificate: Certificate) -> dict[str, Any]:
 def _facts(climb: Climb, trouble: Trouble | None, now: datetime) -> DialogueFacts:
     session, silent = climb.session, climb.silent
     hop = session.hop
+    preset = _preset_of(hop.host)
     return DialogueFacts(
         trouble=trouble,
         host=hop.host,
@@ -121,15 +123,22 @@ def _facts(climb: Climb, trouble: Trouble | None, now: datetime) -> DialogueFact
         tls_expires_at=session.certificate_ends_at,
         tls_issuer="" if session.tls is None else session.tls.issuer,
         seen_address=session.seen_address or "",
-        well_known=_well_known(hop.host),
+        well_known=preset is not None,
+        login_form=_login_form(preset),
         silent_address=None if silent is None else str(silent.address),
     )
 
 
-def _well_known(host: str) -> bool:
-    """Whether it is a provider's; the preset without encryption is a machine's own server."""
+def _preset_of(host: str) -> Preset | None:
+    """The provider whose server that is; the preset without encryption is a machine's own server."""
     found = preset_of_host(host)
-    return found is not None and found.server.encryption is not Encryption.NONE
+    return None if found is None or found.server.encryption is Encryption.NONE else found
+
+
+def _login_form(preset: Preset | None) -> LoginForm:
+    if preset is None:
+        return LoginForm.UNKNOWN
+    return LoginForm.ADDRESS if preset.login_is is Login.ADDRESS else LoginForm.OTHER
 
 
 def _introduced(steps: Transcript) -> bool:

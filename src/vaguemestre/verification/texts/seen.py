@@ -102,9 +102,9 @@ SEEN = {
         "Microsoft the remedy says what is usual there."
     ),
     FindingCode.LOGIN_WITHOUT_DOMAIN: gettext_noop(
-        "Seen when AUTH is answered 535 and the login is the part of the sender before the @: then it "
-        "comes first. For any other login without an @ it is a warning behind auth_refused, since many "
-        "providers give logins that are no address."
+        "Seen when AUTH is answered 535 and the login has no @. It comes first where the provider is known "
+        "to want the whole address, and where the login is what stands before the @ of the sender; elsewhere "
+        "it is a warning behind auth_refused, and none at providers whose logins are no addresses."
     ),
     FindingCode.PASSWORD_BLANK_EDGE: gettext_noop(
         "Seen when AUTH is answered 535 and the password begins or ends with a blank, of whatever kind. "
