@@ -31,6 +31,7 @@ from vaguemestre.smtp.session import RESPONSE, Session, SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
 
 NOWHERE = 9  # where nothing takes the mail that no drill sends
+FOLDER = tempfile.TemporaryDirectory(prefix="vgm-drill-")
 IN_CLEAR = "smtpd_tls_security_level = none\nsmtpd_tls_auth_only = no\n"
 AT_ONCE = "smtpd_delay_reject = no\n"  # refuse where the fault is, not only at RCPT
 TLS = "tls_advertise_hosts = *\n"
@@ -63,8 +64,7 @@ def postfix(settings=""):
     def make(_, certificate):
         shown = ""
         if certificate is not None:
-            folder = Path(tempfile.mkdtemp(prefix="vgm-drill-"))
-            chain, key = certificate.write(folder)
+            chain, key = certificate.write(_folder())
             shown = f"smtpd_tls_cert_file = {chain}\nsmtpd_tls_key_file = {key}\n"
         return Postfix(NOWHERE, login=LOGIN, password=PASSWORD, settings=shown + settings)
 
@@ -212,8 +212,13 @@ def _hop(server, head):
     return hop_to(server, Encryption(head["encryption"]), **fields)
 
 
+def _folder():
+    """A new one, which goes with the rest at the end."""
+    return Path(tempfile.mkdtemp(dir=FOLDER.name))
+
+
 def _roots():
-    return str(the_authority().write(Path(tempfile.mkdtemp())))
+    return str(the_authority().write(_folder()))
 
 
 def _version(server):
