@@ -5,7 +5,7 @@ import re
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from django.urls import path
+from django.urls import URLResolver, path
 from django.utils import timezone
 
 from check_translations import catalogue_of
@@ -14,7 +14,7 @@ from console.kit import connect, errors, hand_over, tags, text, typed
 from scripted.sink import Answer, SinkServer
 from vaguemestre.console.urls import urlpatterns as console_urls
 from vaguemestre.ledger import keys
-from vaguemestre.ledger.models import Connection, Message, User
+from vaguemestre.ledger.models import ApiKey, Message, User
 
 ACTOR = "user:chiara@esempio.it"
 # Words that no Italian sentence has, and hardly an English or a French one lacks. Headers keep their names (From).
@@ -23,13 +23,27 @@ FOREIGN = re.compile(
     r"|les|des|du|une|pour|avec|vous|votre|est|dans|et|pas|sur|ce|cette|sont|aucun|au)\b",
 )
 SAID = {"aria-label", "alt", "content", "placeholder", "title", "data-just-now", "data-copied"}
-PAGES = [
-    "/connections/", "/connections/new/", "/messages/", "/source-addresses/", "/source-addresses/edit/", "/keys/",
-    "/keys/new/", "/settings/", "/accounts/password/change/", "/accounts/logout/",
-]  # fmt: skip
-
+# What stands for a part of an address; a uid depends on what its page is about.
+PARTS = {
+    "key": "invoice",
+    "language": "it",
+    "code": "auth_refused",
+    "form": "spf",
+    "token": "x",
+    "number": "1",
+}
 
 urlpatterns = [path("broken/", lambda _request: 1 / 0), *console_urls]
+
+
+def addresses(patterns, prefix="/"):
+    """Those of every page, with their parts."""
+    for pattern in patterns:
+        address = prefix + str(pattern.pattern)
+        if isinstance(pattern, URLResolver):
+            yield from addresses(pattern.url_patterns, address)
+        else:
+            yield address
 
 
 @pytest.fixture(scope="module")
@@ -60,21 +74,33 @@ def foreign(answer, others):
     """The words and sentences of another language on a page, in what it shows and in what it only says."""
     said = (value for _tag, attributes in tags(answer) for name, value in attributes.items() if name in SAID)
     told = " ".join((text(answer), *filter(None, said)))
-    words = {found[0] for found in FOREIGN.finditer(re.sub(r"\S+@\S+|\S+\.\S+", "", told))}
+    words = {found[0] for found in FOREIGN.finditer(re.sub(r"{%.*?%}|\S+@\S+|\S+\.\S+", "", told))}
     return words | {sentence for sentence in others if re.search(rf"\b{re.escape(sentence)}", told)}
 
 
+def filled(address, uids):
+    address = re.sub(r"<uuid:\w+>", str(uids.get(address.split("/")[1])), address)
+    return re.sub(r"<\w+:(\w+)>", lambda part: PARTS[part[1]], address)
+
+
 def test_the_pages_are_italian(page, others):
-    connect("Ufficio", is_default=True)
+    office = connect("Ufficio", is_default=True)
     connect("Marketing", active=False)
     hand_over("lea@example.org", subject="Buongiorno", body="Un testo.")
     keys.create("Negozio", ["send", "read", "connections", "admin"], ACTOR, timezone.now())
-    message, saved = Message.objects.get(), Connection.objects.get(name="Ufficio")
-    for address in (*PAGES, f"/connections/{saved.uid}/", f"/messages/{message.uid}/"):
-        answer = page.get(address, follow=True)
-        assert answer.status_code == 200, address
-        assert '<html lang="it"' in answer.content.decode()
-        assert (address, foreign(answer, others)) == (address, set())
+    uids = {
+        "connections": office.uid,
+        "messages": Message.objects.get().uid,
+        "keys": ApiKey.objects.get().uid,
+    }
+    seen = set()
+    for address in addresses(console_urls):
+        answer = page.get(filled(address, uids))
+        if answer.status_code not in {301, 302, 405} and answer["Content-Type"].startswith("text/html"):
+            assert (address, foreign(answer, others)) == (address, set())
+            seen.add(answer.status_code == 200 and address)
+    assert len(seen) > 15
+    assert {"/connections/", "/connections/new/", "/messages/<uuid:uid>/", "/source-addresses/"} < seen
     assert "Tutte le email partono da Ufficio <ufficio@exemple.fr>: mittente predefinito." in text(
         page.get("/connections/")
     )
