@@ -319,3 +319,23 @@ def test_an_account_of_oauth2_is_set_up_with_its_secret_on_standard_input(comman
     assert (refused.status, refused.refusals[0].split(":")[0]) == (1, "oauth2.client_secret")
     missing = command("connection", "edit", "Office", "--oauth2-key-file", "/nowhere/key.json")
     assert (missing.status, missing.refusals[0].split(":")[0]) == (1, "oauth2.service_account_key")
+
+
+def test_an_invoice_goes_once_and_its_number_tells_what_became_of_it(command, tmp_path):
+    command(*OFFICE)
+    pdf = tmp_path / "facture.pdf"
+    pdf.write_bytes(b"%PDF-1.4 \x00\xff")
+    ask = ("invoice", "send", "--pdf", str(pdf), "--number", "2026-118", "--to", "ann@example.net")
+    sent = command(*ask, "--amount", "1234.50", "--due", "2026-12-31", "--json")
+    assert (sent.status, sent.json["state"], sent.json["currency"]) == (0, "queued", "EUR")
+    again = command(*ask)
+    assert again.status == 1
+    assert "Invoice 2026-118 was taken for ann@example.net" in again.refusals[0]
+    assert command(*ask, "--again", "--json").json["again"] == 1
+    shown = command("invoice", "show", "2026-118", "--json").json
+    assert [one["message"] for one in shown] == [
+        str(uid) for uid in Message.objects.order_by("pk").values_list("uid", flat=True)
+    ]
+    assert "2026-118" in command("invoice", "list", "--search", "118").output
+    assert command("invoice", "show", "nosuch").refusals == ["There is no invoice nosuch."]
+    assert command("invoice", "send", "--pdf", "nosuch", "--number", "1", "--to", "a@example.net").status == 1

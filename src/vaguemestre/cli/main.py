@@ -58,6 +58,7 @@ FAMILIES: Mapping[str, Family] = {
     "stream": Family("stream", Needs.LEDGER, "streams: purposes of communication"),
     "source-address": Family("source_address", Needs.LEDGER, "the addresses for a mail server's whitelist"),
     "send": Family("send", Needs.LEDGER, "send a message"),
+    "invoice": Family("invoice", Needs.LEDGER, "send invoices, each number once, and ask what became of one"),
     "route": Family("route", Needs.LEDGER, "tell which connection would carry a message, and why"),
     "message": Family("message", Needs.LEDGER, "look after messages"),
     "vault": Family("vault", Needs.LEDGER, "the encryption of stored passwords"),

@@ -14,6 +14,7 @@ from vaguemestre.doors.api import (
     connections,
     deliverability,
     deliverability_schemas,
+    invoices,
     keys,
     letter_schemas,
     messages,
@@ -78,6 +79,7 @@ for router in (
     routes.router,
     messages.router,
     notifications.router,
+    invoices.router,
     templates.router,
     keys.router,
 ):

@@ -6,13 +6,18 @@ from vaguemestre.doors.api.shapes import (
     ANY_OBJECT,
     COUNT,
     FLAG,
+    ID,
+    MAYBE_DAY,
     MAYBE_TEXT,
     MAYBE_TIME,
     TEXT,
+    TIME,
     array,
     input_of,
     object_of,
+    one_of,
     page,
+    ref,
 )
 from vaguemestre.doors.api.shapes import JsonSchema as Shape
 
@@ -32,6 +37,26 @@ _TEMPLATE: dict[str, Shape] = {
     "updated_at": MAYBE_TIME,
     "built_in": FLAG,
 }
+_INVOICE: dict[str, Shape] = {
+    "number": TEXT,
+    "recipient": TEXT,
+    "again": COUNT | {"description": "How often it had gone to this recipient before."},
+    "amount": TEXT,
+    "currency": TEXT,
+    "due": MAYBE_DAY,
+    "message": ID,
+    "taken_at": TIME,
+    "state": TEXT,
+    "accepted": FLAG | {"description": "Whether a server took it over."},
+    "at": MAYBE_TIME | {"description": "When it came to this state for good."},
+    "connection": MAYBE_TEXT,
+    "server": MAYBE_TEXT,
+    "reply": {
+        "type": ["object", "null"],
+        "properties": {"code": COUNT, "enhanced": MAYBE_TEXT, "text": TEXT},
+    },
+    "sha256": TEXT | {"description": "Of the PDF."},
+}
 
 SCHEMAS: dict[str, Shape] = {
     "Template": object_of(_TEMPLATE),
@@ -50,4 +75,28 @@ SCHEMAS: dict[str, Shape] = {
         "template",
         "recipient",
     ),
+    "NewInvoice": input_of(
+        {
+            "number": TEXT,
+            "to": MAILBOX,
+            "pdf": {"type": "string", "contentEncoding": "base64"},
+            "filename": TEXT,
+            "amount": {"type": ["string", "number", "null"]},
+            "currency": TEXT,
+            "due": MAYBE_DAY,
+            **LETTER,
+            "stream": MAYBE_TEXT,
+            "connection": MAYBE_TEXT,
+            "from": MAILBOX,
+            "reply_to": {"anyOf": [MAILBOX, array(MAILBOX)]},
+            "on_doubt": one_of("", "retry", "hold"),
+            "again": FLAG | {"description": "The number may have gone to this recipient before."},
+        },
+        "number",
+        "to",
+        "pdf",
+    ),
+    "Invoice": object_of(_INVOICE),
+    "Invoices": page("Invoice"),
+    "InvoiceAnswer": object_of({"number": TEXT, "items": array(ref("Invoice"))}),
 }

@@ -1,0 +1,91 @@
+"""`vaguemestre invoice`: send a PDF under its number, at most once, and ask what became of a number."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from pathlib import Path
+
+from django.utils import timezone
+
+from vaguemestre.cli.arguments import action, actions
+from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.output import listing, show, table
+from vaguemestre.ledger import invoices
+from vaguemestre.ledger.accept import Via
+from vaguemestre.ledger.invoices import Order
+from vaguemestre.mail.address_list import parse_named
+from vaguemestre.mail.state import OnDoubt
+
+COLUMNS = ("number", "recipient", "amount", "currency", "taken_at", "state", "at", "server")
+
+
+def declare(parser: argparse.ArgumentParser) -> None:
+    """`invoice send|show|list`."""
+    among = actions(parser)
+    _send_options(action(among, "send", "send a PDF under its number, at most once", _send))
+    action(among, "show", "tell what became of a number", _show).add_argument("number")
+    found = action(among, "list", "list the latest", _list)
+    found.add_argument("--search", default="", help="a part of a number or recipient")
+
+
+def _send_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--pdf", required=True, metavar="FILE", help="the invoice, attached as it is")
+    parser.add_argument("--number", required=True, help="its number")
+    parser.add_argument("--to", required=True, help="the one recipient")
+    parser.add_argument("--amount", default="", help="such as 1234.50")
+    parser.add_argument("--currency", default="EUR", help="of the amount; EUR")
+    parser.add_argument("--due", default="", metavar="DAY", help="such as 2026-12-31")
+    parser.add_argument("--data", default="{}", metavar="JSON", help="what else the template may show")
+    parser.add_argument("--template", default="invoice", help="its key; invoice")
+    parser.add_argument("--language", default="", help="such as fr; else the installation's")
+    parser.add_argument("--stream", default="invoices", help="the stream's key; invoices")
+    parser.add_argument("--connection", default="", help="a connection by name or id")
+    parser.add_argument("--on-doubt", default="", choices=[*OnDoubt], help="hold, unless this says otherwise")
+    parser.add_argument("--again", action="store_true", help="though it went to this recipient before")
+
+
+def _send(arguments: argparse.Namespace) -> None:
+    path = Path(arguments.pdf)
+    try:
+        pdf = path.read_bytes()
+    except OSError as error:
+        raise Failed(f"pdf: {path} cannot be read: {error.strerror}.") from None
+    order = Order(
+        number=arguments.number,
+        to=parse_named(arguments.to, "to"),
+        pdf=pdf,
+        filename=path.name,
+        amount=invoices.amount(arguments.amount),
+        currency=arguments.currency,
+        due=invoices.day(arguments.due),
+        data=_data(arguments.data),
+        template=arguments.template,
+        language=arguments.language,
+        stream=arguments.stream,
+        connection=arguments.connection,
+        on_doubt=arguments.on_doubt,
+        again=arguments.again,
+    )
+    told = invoices.resource(invoices.send(order, None, Via.CLI, timezone.now()))
+    show(arguments, told, listing(told))
+
+
+def _data(text: str) -> dict[str, object]:
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise Failed("data: give a JSON object.")
+    return values
+
+
+def _show(arguments: argparse.Namespace) -> None:
+    told = [invoices.resource(one) for one in invoices.find(arguments.number)]
+    show(arguments, told, "\n\n".join(map(listing, told)))
+
+
+def _list(arguments: argparse.Namespace) -> None:
+    told = [invoices.resource(one) for one in invoices.latest(arguments.search)]
+    show(arguments, told, table(told, COLUMNS))
