@@ -14,6 +14,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("setup/", include("vaguemestre.console.setup.urls")),
     path("connections/", include("vaguemestre.console.connections.urls")),
     path("communications/", include("vaguemestre.console.communications.urls")),
+    path("", include("vaguemestre.console.oauth2.urls")),
     path("messages/", include("vaguemestre.console.messages.urls")),
     path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
     path("templates/", include("vaguemestre.console.mail_templates.urls")),

@@ -249,11 +249,22 @@ class _Typing:
         if clear:
             return Kept()
         if stored and not bound:
-            message = "The server, the login or the account changed: give this secret again."
-            self._fault(_AGAIN[account.grant], "oauth2_secret_again", message)
+            self._again(account.grant)
         elif not stored and account.grant is not Grant.AUTHORIZATION_CODE:
             self._fault(_AGAIN[account.grant], "oauth2_secret_missing", "Without it no token is given.")
         return None if stored else Kept()
+
+    def _again(self, grant: Grant) -> None:
+        if grant is Grant.AUTHORIZATION_CODE:
+            code = "oauth2_consent_again"
+            message = (
+                "The server, the login or the account changed: forget the consent so far (clear_password),"
+                " and connect again."
+            )
+        else:
+            code = "oauth2_secret_again"
+            message = "The server, the login or the account changed: give this secret again."
+        self._fault(_AGAIN[grant], code, message)
 
     def _credentials(self, grant: Grant) -> Credentials | None:
         """What was typed; None for nothing."""

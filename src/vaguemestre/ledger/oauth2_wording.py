@@ -22,6 +22,9 @@ OAUTH2_REFUSALS = {
     "oauth2_secret_again": gettext_noop(
         "The server, the login or the account changed: give this secret again."
     ),
+    "oauth2_consent_again": gettext_noop(
+        "The server, the login or the account changed: forget the consent so far, and connect again."
+    ),
     "oauth2_secret_missing": gettext_noop("Without it no token is given."),
     "oauth2_contradicts": gettext_noop(
         "There is an account of OAuth2, but another kind of authentication: leave out one of them."

@@ -24,12 +24,13 @@ from vaguemestre.console.connections.listing import tell_demoted
 from vaguemestre.console.connections.provider_choice import provider_told
 from vaguemestre.console.connections.trying import trial_told
 from vaguemestre.console.pages import actor, or_404
-from vaguemestre.ledger import connections, instance, verifications
+from vaguemestre.ledger import connections, instance, oauth2, verifications
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.own_address import address_of
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.account import AuthKind
 
 type Save = Callable[[Mapping[str, object]], Saved]
 
@@ -111,6 +112,8 @@ def _saved_or_form(request: HttpRequest, connection: Connection | None, save: Sa
     except Conflict as conflict:
         return form_page(request, form, connection, status=409, conflict=describe(conflict))
     _tell(request, saved)
+    if saved.connection.auth == AuthKind.OAUTH2 and not oauth2.is_connected(saved.connection):
+        return redirect("oauth2:choose", saved.connection.uid)
     return redirect("connections:index")
 
 

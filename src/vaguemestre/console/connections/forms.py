@@ -16,7 +16,7 @@ from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Success
 from vaguemestre.ledger.fields import LIMITS
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.wording import describe
-from vaguemestre.mail.account import Encryption
+from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.host import readable_host
 
@@ -65,6 +65,13 @@ class ConnectionForm(forms.Form):
         label=_("Use as default sender"),
         help_text=_("Takes precedence over any other sender or reply address."),
         required=False,
+    )
+    auth = forms.ChoiceField(
+        label=_("How to sign in"),
+        required=False,
+        initial="password",
+        choices=[("password", _("Login and password")), ("oauth2", _("Microsoft, Google: OAuth2"))],
+        widget=forms.RadioSelect,
     )
     login = _text(
         _("SMTP login"),
@@ -131,6 +138,7 @@ class ConnectionForm(forms.Form):
     def of(cls, connection: Connection) -> ConnectionForm:
         """The form filled with a saved connection, without its password."""
         initial = {name: getattr(connection, name) for name in PLAIN}
+        initial["auth"] = "oauth2" if connection.auth == AuthKind.OAUTH2 else "password"
         initial["host"] = readable_host(connection.host)
         initial["allowed_senders"] = "\n".join(connection.allowed_senders)
         initial["backup"] = str(connection.backup.uid) if connection.backup else ""
@@ -151,7 +159,14 @@ class ConnectionForm(forms.Form):
         values["limits"] = {name: self._raw(name) for name in LIMITS}
         if self.cleaned_data.get("clear_password"):
             values["clear_password"] = True
+        values |= self._auth(signs_in=bool(values["login"] or values["password"]))
         return values
+
+    def _auth(self, *, signs_in: bool) -> dict[str, object]:
+        """OAuth2 is chosen; between a password and none, login and password decide."""
+        chosen = self._raw("auth")
+        said = chosen == AuthKind.OAUTH2 or (chosen == AuthKind.PASSWORD and signs_in)
+        return {"auth": chosen} if said else {}
 
     def _raw(self, name: str) -> str:
         return str(self.data.get(name, ""))

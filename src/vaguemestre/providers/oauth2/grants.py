@@ -112,6 +112,8 @@ def token_request(account: Account, credentials: Credentials, now: datetime) -> 
     Raises:
         TokenRefused: there is nothing to ask with.
     """
+    if account.grant is not Grant.AUTHORIZATION_CODE and not credentials.secret:
+        raise TokenRefused(Refusal.NOT_CONNECTED)
     if account.grant is Grant.JWT_BEARER:
         signed = assertion(account, credentials.secret, credentials.key_id, now)
         return _request(account, {"grant_type": _JWT_BEARER, "assertion": signed})
