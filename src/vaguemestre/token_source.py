@@ -94,9 +94,8 @@ class TokenSource:
 def no_token(hop: NextHop, failed: TokenAway | TokenRefused) -> Trouble:
     """No session, for want of a token: until a person acts (row 8), or only for now (row 7)."""
     if isinstance(failed, TokenRefused):
-        return Trouble(Phase.AUTH, Cause.NO_TOKEN, None, _facts(hop, failed.why.value, failed.said))
-    return Trouble(Phase.AUTH, Cause.TIMEOUT, None, _facts(hop, _AWAY, str(failed)))
-
-
-def _facts(hop: NextHop, oauth: str, said: str) -> dict[str, str]:
-    return {"host": hop.host, "oauth": oauth, **({"oauth_said": said} if said else {})}
+        said = {"oauth_said": failed.said} if failed.said else {}
+        facts = {"host": hop.host, "oauth": failed.why.value, **said}
+        return Trouble(Phase.AUTH, Cause.NO_TOKEN, None, facts)
+    facts = {"host": hop.host, "oauth": _AWAY, "oauth_away": failed.why}
+    return Trouble(Phase.AUTH, Cause.TIMEOUT, None, facts)

@@ -185,7 +185,7 @@ def test_somebody_who_does_not_agree_is_told_what_the_provider_said(page):
         assert "n’a pas accepté le consentement : The grant was revoked." in text(page.get(back, follow=True))
         server.away = True
         back = server.agree(asks(page, bureau)).removeprefix("http://127.0.0.1:8587")
-        assert "n’a pas pu être interrogé (the token endpoint answered 503)" in text(
+        assert "n’a pas pu être interrogé. Il a répondu par une erreur (HTTP)" in text(
             page.get(back, follow=True)
         )
     assert not oauth2.is_connected(fresh(bureau))

@@ -198,7 +198,8 @@ def test_only_an_error_that_says_so_is_a_refusal(status, body, meaning):
     person = Account(Provider.MICROSOFT, Grant.AUTHORIZATION_CODE, CLIENT, "https://login.example.org/token")
     with pytest.raises((TokenRefused, TokenAway)) as failed:
         read(answer, person, now())
-    assert getattr(failed.value, "why", None) is meaning
+    refused = failed.value.why if isinstance(failed.value, TokenRefused) else None
+    assert refused is meaning
 
 
 @pytest.mark.parametrize(

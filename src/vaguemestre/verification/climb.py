@@ -111,7 +111,7 @@ class Climb:
             self._token = await self._sign_in.ask()
         except (TokenAway, TokenRefused) as failed:
             trouble = no_token(hop, failed)
-            told = trouble.facts.get("oauth_said", "")
+            told = trouble.facts.get("oauth_said") or trouble.facts.get("oauth_away", "")
             self._record(Step(Phase.AUTH, asked, None, trouble.cause, network.monotonic() - started, told))
             raise SessionFailed(trouble, self.transcript) from None
         elapsed = network.monotonic() - started

@@ -38,6 +38,7 @@ from vaguemestre.providers.oauth2.exchange import redeem
 from vaguemestre.providers.oauth2.grants import Agreed, TokenAway, TokenRefused, refusal
 from vaguemestre.verification.outcome import Outcome
 from vaguemestre.verification.probe import Busy, verify
+from vaguemestre.verification.texts.tokens import away_text
 from vaguemestre.verification.wording import busy_text
 
 _IN_COMMANDS = re.compile(r"[A-Za-z0-9._%+@-]{1,320}")
@@ -134,8 +135,8 @@ def _take(request: HttpRequest, connection: Connection, asked: consent.Asked) ->
         words = _("The provider did not take the consent: %(said)s") % {"said": refused.said}
         messages.error(request, words)
     except TokenAway as away:
-        words = _("The provider’s token service could not be asked (%(why)s). Connect again.")
-        messages.error(request, words % {"why": away})
+        words = _("The provider’s token service could not be asked. %(why)s Connect again.")
+        messages.error(request, words % {"why": _(away_text(away.why))})
     else:
         _keep(request, connection, refresh_token)
 

@@ -56,7 +56,16 @@ class TokenRefused(Exception):
 
 
 class TokenAway(Exception):
-    """No token can be had for now; the account may be in order. Its text is a short reason."""
+    """No token can be had for now; the account may be in order.
+
+    Attributes:
+        why: a code of `http_transport.HttpFailed`, or `answered_503` with the status, `no_token` for an
+            answer without one, `busy` or `changed` of this installation's own doing.
+    """
+
+    def __init__(self, why: str) -> None:
+        super().__init__(why)
+        self.why = why
 
 
 @dataclass(frozen=True)
@@ -168,7 +177,7 @@ def read(answer: Answer, account: Account, now: datetime) -> Token:
         or not _BEARER.fullmatch(access)
         or not bearer
     ):
-        raise TokenAway("the answer holds no bearer token")
+        raise TokenAway("no_token")
     life = timedelta(seconds=_seconds(told.get("expires_in")))
     scope = told.get("scope") or shown_scope(access) or account.scope
     return Token(Secret(access), now + life, printable(str(scope), _TOLD), _refresh_token(told))
@@ -219,7 +228,7 @@ _LATER = {"temporarily_unavailable", "server_error", "slow_down"}
 def _refusal(grant: Grant, status: int, told: Mapping[str, Any]) -> TokenRefused | TokenAway:
     error = told.get("error")
     if not isinstance(error, str) or status >= 500 or status == 429 or error in _LATER:
-        return TokenAway(f"the token endpoint answered {status}")
+        return TokenAway(f"answered_{status}")
     return refusal(grant, error, told.get("error_description"))
 
 

@@ -12,6 +12,7 @@ from enum import StrEnum
 from django.utils.translation import gettext_noop
 
 from vaguemestre.policy.finding import FindingCode
+from vaguemestre.verification.texts.tokens import away_text
 
 
 class Provider(StrEnum):
@@ -61,7 +62,6 @@ _OF_CODE = {
     FindingCode.OAUTH2_SCOPE_MISSING: (_LACKS, _REASON, _WANTED, _PROVIDER_SAID),
     FindingCode.OAUTH2_CONSENT_WITHDRAWN: (_PROVIDER_SAID,),
     FindingCode.OAUTH2_APPLICATION_REFUSED: (_PROVIDER_SAID,),
-    FindingCode.OAUTH2_TOKEN_UNAVAILABLE: (_PROVIDER_SAID,),
     FindingCode.CERTIFICATE_EXPIRED: (_END, _ISSUER),
     FindingCode.CERTIFICATE_NOT_YET_VALID: (_START,),
     FindingCode.CERTIFICATE_WRONG_NAME: (_NAMES,),
@@ -124,7 +124,13 @@ def provider_of(host: str) -> Provider | None:
 def behind_why(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
     """Message ids that go behind `why`; some have facts in them that are not there."""
     speaks = _SPEAKS.get(facts.get("speaks", "")) if code is FindingCode.NOT_SMTP else None
-    return (*_OF_CODE.get(code, ()), *((speaks,) if speaks else ()), *((_SAID,) if facts.get("said") else ()))
+    away = (away_text(facts["oauth_away"]),) if facts.get("oauth_away") else ()
+    return (
+        *_OF_CODE.get(code, ()),
+        *away,
+        *((speaks,) if speaks else ()),
+        *((_SAID,) if facts.get("said") else ()),
+    )
 
 
 def behind_remedy(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:

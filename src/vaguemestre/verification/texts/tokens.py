@@ -7,6 +7,20 @@ from django.utils.translation import gettext_noop
 from vaguemestre.policy.finding import FindingCode
 from vaguemestre.verification.texts.text import Text
 
+_AWAY = {
+    "not_permitted": gettext_noop("This installation may not dial its address; its operator can allow it."),
+    "host_unknown": gettext_noop("There is no server of that name."),
+    "lookup_failed": gettext_noop("Its name cannot be looked up for now (DNS)."),
+    "unreachable": gettext_noop("It cannot be reached from here."),
+    "certificate": gettext_noop("Its certificate is not trusted."),
+    "tls": gettext_noop("It takes no encryption that can be trusted."),
+    "timeout": gettext_noop("It did not answer in time."),
+    "busy": gettext_noop("Another process is asking it just now."),
+    "changed": gettext_noop("The account was changed meanwhile."),
+}
+_SENSELESS = gettext_noop("Its answer makes no sense.")
+_ANSWERED = gettext_noop("It answered with an error (HTTP), as servers do that have no time.")
+
 TOKENS = {
     FindingCode.OAUTH2_NOT_CONNECTED: Text(
         gettext_noop("This connection is not connected to its account yet (OAuth2)"),
@@ -41,3 +55,8 @@ TOKENS = {
         ),
     ),
 }
+
+
+def away_text(why: str) -> str:
+    """The message id of a sentence for a reason of `providers.oauth2.grants.TokenAway`."""
+    return _ANSWERED if why.startswith("answered_") else _AWAY.get(why, _SENSELESS)
