@@ -24,8 +24,9 @@ SWITCHES = [
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
 PAGES = (
-    "/connections/", "/connections/new/", "/messages/", "/source-addresses/", "/source-addresses/edit/", "/keys/",
-    "/keys/new/", "/templates/", "/templates/new/", "/templates/invoice/fr/", "/settings/", "/accounts/password/change/",
+    "/connections/", "/connections/new/", "/connections/import/", "/messages/", "/source-addresses/",
+    "/source-addresses/edit/", "/keys/", "/keys/new/", "/templates/", "/templates/new/", "/templates/invoice/fr/",
+    "/settings/", "/accounts/password/change/",
 )  # fmt: skip
 pytestmark = [
     pytest.mark.needs("chromium"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from vaguemestre.cli import connection_values, deliverability, preview, verification
+from vaguemestre.cli import connection_values, deliverability, imports, preview, verification
 from vaguemestre.cli import message as messages_command
 from vaguemestre.cli.arguments import Actions, action, actions, actor
 from vaguemestre.cli.output import listing, show, table
@@ -33,6 +33,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     add = action(among, "add", "create one; active, and not the default unless told so", _add)
     add.add_argument("name", help="an internal name; recipients never see it")
     connection_values.declare(add)
+    pasted = action(among, "import", "create what another program's configuration describes", imports.run)
+    imports.declare(pasted)
     edit = action(among, "edit", "change one", _edit)
     _one(edit)
     edit.add_argument("--name", dest="new_name", help="a new name")

@@ -223,6 +223,7 @@ _REFUSALS = {
     ),
     "control_characters": gettext_noop("There is a control character in it; remove it."),
     "too_long": gettext_noop("This is too long."),
+    "import_kind_unknown": gettext_noop("Choose one of the kinds, or have it told from the text."),
     "host_empty": gettext_noop("The server is needed, such as smtp.example.org."),
     "host_url": gettext_noop("Give only the server's name: leave out what ends in ://."),
     "host_blank": gettext_noop("There is a blank in the server's name; remove it."),

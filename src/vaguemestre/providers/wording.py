@@ -8,6 +8,8 @@ from django.utils import translation
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 
+from vaguemestre.providers.imports.reading import Found, Kind, Unread
+from vaguemestre.providers.imports.reading import Why as Missed
 from vaguemestre.providers.preset import Hint, Preset, Server
 from vaguemestre.providers.recognition import Proposal, Why
 
@@ -20,6 +22,31 @@ _WHY = {
     ),
 }
 
+_MISSED = {
+    Missed.UNKNOWN: gettext_noop("it is about mail, but nothing here corresponds to it"),
+    Missed.VALUE: gettext_noop("its value cannot be used"),
+    Missed.ELSEWHERE: gettext_noop("its value comes from somewhere else: type it in"),
+    Missed.MAILER: gettext_noop("mail does not leave by SMTP there"),
+    Missed.OPPORTUNISTIC: gettext_noop("encryption was not required there; here it is"),
+    Missed.MX: gettext_noop(
+        "without brackets Postfix asks for the domain’s mail servers; here it is the server"
+    ),
+    Missed.SYNTAX: gettext_noop("it cannot be read"),
+}
+
+_KINDS = {
+    Kind.ENV: gettext_noop("a .env file"),
+    Kind.URL: gettext_noop("an SMTP address (smtp://…)"),
+    Kind.DJANGO: gettext_noop("Django’s settings"),
+    Kind.WORDPRESS: gettext_noop("WordPress’s constants"),
+    Kind.POSTFIX: gettext_noop("Postfix’s files"),
+}
+
+
+def kind_text(kind: Kind) -> str:
+    """What a pasted text is."""
+    return _(_KINDS[kind])
+
 
 def why_text(proposal: Proposal) -> str:
     """What a proposal rests on, as the end of a sentence."""
@@ -30,6 +57,22 @@ def why_text(proposal: Proposal) -> str:
 def hint_text(hint: Hint | None) -> str:
     """A hint of the data."""
     return "" if hint is None else hint.text(translation.get_language() or "en")
+
+
+def missed_text(unread: Unread) -> str:
+    """A line that was not understood, and why."""
+    facts = {"line": unread.line, "name": unread.name, "why": _(_MISSED[unread.why])}
+    return (_("Line %(line)s, %(name)s: %(why)s.") if unread.name else _("Line %(line)s: %(why)s.")) % facts
+
+
+def found_resource(found: Found) -> dict[str, Any]:
+    """A connection of a pasted text, without its password."""
+    return {"name": found.label, "values": dict(found.values), "has_password": found.password is not None}
+
+
+def missed_resource(unread: Unread) -> dict[str, Any]:
+    """A line that was not understood."""
+    return {"line": unread.line, "name": unread.name, "why": unread.why.value, "text": missed_text(unread)}
 
 
 def preset_resource(preset: Preset) -> dict[str, Any]:

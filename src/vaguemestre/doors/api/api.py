@@ -14,6 +14,7 @@ from vaguemestre.doors.api import (
     connections,
     deliverability,
     deliverability_schemas,
+    imports,
     invoices,
     keys,
     letter_schemas,
@@ -71,6 +72,7 @@ for router in (
     # Before the connections: their {connection} would take the word `verify` for a name.
     verification.router,
     providers.router,
+    imports.router,
     connections.router,
     deliverability.router,
     previews.router,

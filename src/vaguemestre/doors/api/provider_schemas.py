@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from vaguemestre.doors.api.shapes import (
+    ANY_OBJECT,
     COUNT,
     FLAG,
     MAYBE_TEXT,
@@ -15,6 +16,7 @@ from vaguemestre.doors.api.shapes import (
     ref,
 )
 from vaguemestre.doors.api.shapes import JsonSchema as Shape
+from vaguemestre.providers.imports.reading import Kind, Why
 from vaguemestre.providers.preset import LIMITS
 
 _ENCRYPTION = one_of("ssl", "starttls", "none")
@@ -50,9 +52,26 @@ _RECOGNITION: dict[str, Shape] = {
     "login": {"type": ["string", "null"], "enum": ["address", "local_part", None]},
 }
 
+_FOUND: dict[str, Shape] = {"name": TEXT, "values": ANY_OBJECT, "has_password": FLAG}
+_MISSED: dict[str, Shape] = {"line": COUNT, "name": TEXT, "why": one_of(*Why), "text": TEXT}
+_PASTED: dict[str, Shape] = {
+    "text": {"type": "string", "writeOnly": True},
+    "kind": one_of(*Kind) | {"description": "Told from the text where it is not given."},
+    "active": FLAG,
+    "values": ANY_OBJECT | {"description": "Fields of the one connection that the text describes."},
+}
+_IMPORTED: dict[str, Shape] = {
+    "kind": one_of(*Kind),
+    "found": array(object_of(_FOUND)),
+    "not_understood": array(object_of(_MISSED)),
+    "created": array(ref("Connection")),
+}
+
 SCHEMAS: dict[str, Shape] = {
     "Provider": object_of(_PROVIDER),
     "Providers": page("Provider"),
     "SenderToRecognise": input_of({"sender_email": TEXT}, "sender_email"),
     "Recognition": object_of(_RECOGNITION),
+    "PastedConfiguration": input_of(_PASTED, "text"),
+    "ImportedConnections": object_of(_IMPORTED),
 }

@@ -132,7 +132,7 @@ def _accounts(tables: _Tables) -> list[tuple[str, _Line]]:
 
 
 def _gathered(tables: _Tables, sender: str, hop: _Line) -> Gathering:
-    gathering = Gathering(sender or hop.rest)
+    gathering = Gathering(sender)
     _next_hop(gathering, hop)
     _encryption(gathering, tables)
     for name, resource_field in _FIELDS.items():

@@ -68,6 +68,16 @@ class Found:
     values: Mapping[str, object]
     password: Secret | None = None
 
+    @property
+    def label(self) -> str:
+        """What to call it, for want of a better name."""
+        return self.name or str(self.values.get("sender_email") or self.values.get("host") or "")
+
+    def typed(self) -> dict[str, object]:
+        """Its values as they would be typed, password included."""
+        secret = {} if self.password is None else {"password": self.password.reveal()}
+        return {"name": self.label, **self.values, **secret}
+
 
 @dataclass(frozen=True)
 class Reading:
