@@ -62,6 +62,8 @@ FAMILIES: Mapping[str, Family] = {
     "route": Family("route", Needs.LEDGER, "tell which connection would carry a message, and why"),
     "message": Family("message", Needs.LEDGER, "look after messages"),
     "vault": Family("vault", Needs.LEDGER, "the encryption of stored passwords"),
+    "export": Family("export", Needs.LEDGER, "the whole configuration as one document"),
+    "import": Family("import_", Needs.LEDGER, "take in such a document"),
 }
 
 
