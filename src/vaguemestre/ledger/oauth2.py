@@ -126,8 +126,6 @@ def store(connection: Connection, kept: Kept, now: datetime) -> None:
 def forget(connection: Connection) -> None:
     """Forget a connection's account."""
     Authorization.objects.filter(connection=connection).delete()
-    # Django keeps what it once read beside the connection.
-    connection._state.fields_cache.pop("authorization", None)  # noqa: SLF001
 
 
 def identity(account: Account | None, kept: Kept) -> tuple[tuple[str, ...], Secret | None]:
