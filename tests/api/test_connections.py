@@ -402,3 +402,13 @@ def test_source_addresses_are_exported_in_the_form_that_is_asked_for(api):
     assert spf == {"format": "spf", "text": "ip4:203.0.113.1"}
     wrong = api.get("/source-addresses/export", query={"format": "bind"})
     assert (wrong.status_code, fields_of(wrong)) == (422, ["format"])
+
+
+def test_what_a_server_saw_is_forgotten(api, office):
+    verifications.keep("f", office, verifications.Record(ok=True, seen_address="203.0.113.9"), timezone.now())
+    (seen,) = api.get("/source-addresses").json()["sightings"]
+    path = f"/source-addresses/sightings/{seen['id']}"
+    assert api.delete(path).status_code == 204
+    assert api.get("/source-addresses").json()["sightings"] == []
+    for gone in (path, f"/source-addresses/sightings/{10**30}", "/source-addresses/sightings/-1"):
+        assert api.delete(gone).status_code == 404

@@ -3,8 +3,10 @@
 import json
 
 import pytest
+from django.utils import timezone
 
 from scripted.sink import SinkServer
+from vaguemestre.ledger import sightings
 from vaguemestre.ledger.models import Connection, Message, User, Version
 
 pytestmark = pytest.mark.django_db
@@ -339,3 +341,12 @@ def test_an_invoice_goes_once_and_its_number_tells_what_became_of_it(command, tm
     assert "2026-118" in command("invoice", "list", "--search", "118").output
     assert command("invoice", "show", "nosuch").refusals == ["There is no invoice nosuch."]
     assert command("invoice", "send", "--pdf", "nosuch", "--number", "1", "--to", "a@example.net").status == 1
+
+
+def test_what_servers_saw_is_listed_and_forgotten(command):
+    command(*OFFICE)
+    sightings.note(Connection.objects.get().pk, "203.0.113.9", timezone.now())
+    assert "203.0.113.9  nothing_listed  Office" in command("source-address", "seen").output
+    assert command("source-address", "forget", "203.0.113.9").output == "None.\n"
+    gone = command("source-address", "forget", "203.0.113.9")
+    assert (gone.status, gone.refusals) == (1, ["There is no sighting of 203.0.113.9."])

@@ -66,6 +66,7 @@ def test_what_a_server_told_can_be_forgotten(page):
     assert page.get(f"/source-addresses/forget/{number}/").status_code == 405
     told = text(page.post(f"/source-addresses/forget/{number}/", follow=True))
     assert "Oubliée." in told
+    assert page.post(f"/source-addresses/forget/{number}/").status_code == 404
     assert "203.0.113.7" not in told
 
 

@@ -8,12 +8,12 @@ from django.utils import timezone
 
 from vaguemestre.cli.arguments import action, actions, actor
 from vaguemestre.cli.output import show, table
-from vaguemestre.ledger import source_addresses
+from vaguemestre.ledger import sightings, source_addresses
 from vaguemestre.policy.export import Form
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
-    """`source-address list|set|announce|seen|export`."""
+    """`source-address list|set|announce|seen|forget|export`."""
     among = actions(parser)
     action(among, "list", "list them, one a line", _list)
     replace = action(among, "set", "replace the list", _set)
@@ -24,6 +24,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     announce.add_argument("--until", dest="valid_until", metavar="DAY", help="last day")
     announce.add_argument("--label", help="a word for what it is")
     action(among, "seen", "list what servers saw, and whether it is on the list", _seen)
+    forget = action(among, "forget", "forget that servers saw an address, until one sees it again", _forget)
+    forget.add_argument("address")
     export = action(among, "export", "print the list in another form", _export)
     export.add_argument("format", choices=tuple(map(str, Form)), nargs="?", default="plain")
 
@@ -55,6 +57,11 @@ def _announce(arguments: argparse.Namespace) -> None:
 def _seen(arguments: argparse.Namespace) -> None:
     found = source_addresses.resource()["sightings"]
     show(arguments, found, table(found, ("address", "standing", "connection_name", "last_seen_at")))
+
+
+def _forget(arguments: argparse.Namespace) -> None:
+    sightings.forget_address(arguments.address)
+    _seen(arguments)
 
 
 def _export(arguments: argparse.Namespace) -> None:

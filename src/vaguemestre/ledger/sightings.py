@@ -15,6 +15,7 @@ from django.db.models import QuerySet
 
 from vaguemestre.ledger.database import provisional, writing
 from vaguemestre.ledger.models import Sighting, SourceAddress
+from vaguemestre.ledger.refusals import Missing
 from vaguemestre.policy.whitelist import Entry, Standing, plausible, standing
 
 MOST = 20  # addresses of one connection
@@ -51,9 +52,25 @@ def note(connection_id: int, address: str, now: datetime) -> None:
 
 
 def forget(number: int) -> None:
-    """Forget one, until its server tells it again."""
+    """Forget one, until its server tells it again.
+
+    Raises:
+        Missing: there is none of that number.
+    """
     with writing():
-        Sighting.objects.filter(pk=number).delete()
+        if not Sighting.objects.filter(pk=number).delete()[0]:
+            raise Missing("sighting", str(number))
+
+
+def forget_address(address: str) -> None:
+    """Forget an address, whoever saw it.
+
+    Raises:
+        Missing: nobody did.
+    """
+    with writing():
+        if not Sighting.objects.filter(address=plausible(address) or "").delete()[0]:
+            raise Missing("sighting of", address)
 
 
 def all_of() -> QuerySet[Sighting]:

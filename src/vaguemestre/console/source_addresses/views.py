@@ -22,7 +22,7 @@ from vaguemestre.console.pages import actor
 from vaguemestre.console.source_addresses.notice import changes_ahead, notice
 from vaguemestre.ledger import sightings, source_addresses
 from vaguemestre.ledger.models import Sighting
-from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.wording import describe
 from vaguemestre.policy.export import Form, exported
 from vaguemestre.policy.whitelist import Entry, Standing, plausible
@@ -100,7 +100,10 @@ def export(request: HttpRequest, form: str) -> HttpResponse:  # noqa: ARG001  Dj
 @require_POST
 def forget(request: HttpRequest, number: int) -> HttpResponse:
     """Forget what a server told, until it tells it again."""
-    sightings.forget(number)
+    try:
+        sightings.forget(number)
+    except Missing:
+        raise Http404 from None
     messages.success(request, _("Forgotten. If a server sees it again, it comes back."))
     return redirect("source_addresses:index")
 

@@ -11,7 +11,7 @@ from vaguemestre.doors.api.body import posted
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.schemas import EXPORT_FORM
 from vaguemestre.doors.api.typed import known_only, objects, text
-from vaguemestre.ledger import instance, source_addresses
+from vaguemestre.ledger import instance, sightings, source_addresses
 
 router = Router(tags=["Configuration"])
 ADMIN = ("admin",)
@@ -49,6 +49,19 @@ def get_source_addresses(_request: HttpRequest) -> Answer:
 def export_source_addresses(request: HttpRequest) -> Answer:
     """The list of today, in the form that its reader wants."""
     return Answer(source_addresses.export(request.GET.get("format", "plain"), timezone.now().date()))
+
+
+@endpoint(
+    router.delete,
+    "/source-addresses/sightings/{sighting}",
+    "forgetSighting",
+    scopes=CONNECTIONS,
+    status=204,
+)
+def forget_sighting(_request: HttpRequest, sighting: int) -> Answer:
+    """Forget that a server saw an address, until it sees it again."""
+    sightings.forget(sighting)
+    return Answer(status=204)
 
 
 @endpoint(
