@@ -20,5 +20,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("templates/", include("vaguemestre.console.mail_templates.urls")),
     path("findings/", include("vaguemestre.console.findings.urls")),
     path("keys/", include("vaguemestre.console.keys.urls")),
+    path("u/", include("vaguemestre.console.unsubscribing.urls")),
     path("settings/", include("vaguemestre.console.settings.urls")),
 ]

@@ -16,9 +16,10 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from vaguemestre.ledger import handovers, instance, routing, wake
+from vaguemestre.ledger import handovers, instance, routing, unsubscribing, wake
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
-from vaguemestre.ledger.acceptance import Answer, Placed, store
+from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, store
+from vaguemestre.ledger.additions import additions
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
@@ -188,7 +189,16 @@ def _placed(
         RETRY_AGE if stream is None else stream.retry_age,
         rank_of(stream),
         _answer(one, present, stream, explicit),
+        additions(stream, submission.content),
+        _spared(stream, submission),
     )
+
+
+def _spared(stream: StreamFacts | None, submission: Submission) -> Collection[str]:
+    """The recipients that unsubscribed from the stream."""
+    if stream is None or not stream.unsubscribe:
+        return ()
+    return unsubscribing.spared(stream.id, submission.envelope.recipients)
 
 
 def _answer(
@@ -239,7 +249,9 @@ def _told(one: Placed, before: Mapping[UUID, UUID]) -> Accepted:
     if uid in before:
         return _again(before[uid])
     recipients = tuple(recipient.wire for recipient in one.draft.submission.envelope.recipients)
-    return Accepted(uid, answer.state, answer.connection, answer.told, recipients)
+    if one.spared and len(one.spared) == len(recipients):
+        return Accepted(uid, REFUSED.state, answer.connection, REFUSED.told, recipients)
+    return Accepted(uid, answer.state, answer.connection, answer.told, recipients, spared=one.spared)
 
 
 def _again(uid: UUID) -> Accepted:

@@ -7,7 +7,7 @@ of one connection are claimed in the order of their acceptance.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -18,6 +18,8 @@ from vaguemestre.ledger.draft import Draft
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.models import Parcel
 from vaguemestre.ledger.opening import Opening
+from vaguemestre.ledger.unsubscribing import CODE
+from vaguemestre.mail.state import DeliveryState
 
 CHUNK = 262_144  # bytes; a message up to this size is one chunk
 
@@ -29,8 +31,9 @@ _MESSAGE = (
 _CHUNK = ("message_id", "position", "data")
 _DELIVERY = (
     "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "rank",
-    "route", "reason", "rules", "next_attempt_at", "retry_age", "expires_at",
+    "route", "reason", "rules", "next_attempt_at", "retry_age", "expires_at", "settled_at", "trouble",
 )  # fmt: skip
+_STATE = _DELIVERY.index("state")
 _NEW = {
     "counted": "0", "spent": "0.0", "orphaned": "0", "doubts": "0", "doubt_reason": "''", "last_text": "''",
     "dsn_due": "false",
@@ -65,6 +68,7 @@ class Placed:
     Attributes:
         rank: of its stream's priority.
         added: what its stream adds when it leaves, JSON (see `additions`).
+        spared: the recipients that unsubscribed from it; to them it is refused.
     """
 
     draft: Draft
@@ -73,7 +77,23 @@ class Placed:
     retry_age: float
     rank: int
     answer: Answer
-    added: str = "{}"
+    added: str
+    spared: Collection[str] = ()
+
+
+_UNSUBSCRIBED = {"code": CODE, "facts": {}}
+# To a recipient that unsubscribed: nothing is tried.
+REFUSED = Answer(
+    state=DeliveryState.REFUSED.value,
+    connection_id=None,
+    connection=None,
+    told=_UNSUBSCRIBED,
+    route=None,
+    reason=json.dumps(_UNSUBSCRIBED),
+    rules="[]",
+    event=json.dumps({"code": CODE}),
+)
+_TROUBLE = json.dumps({"phase": None, "cause": CODE, "row": None, "why": CODE, "facts": {}})
 
 
 def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
@@ -85,7 +105,7 @@ def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
     insert("ledger_message", _MESSAGE, [_message(key, one, received_by, at) for key, one in keyed])
     insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
     insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due], _NEW)
-    insert("ledger_event", _EVENT, [(row[0], at, row[5], event) for row, event in due])
+    insert("ledger_event", _EVENT, [(row[0], at, row[_STATE], event) for row, event in due])
     arrived = [-key for key, _ in keyed if key < 0]
     if arrived:
         Parcel.objects.filter(pk__in=arrived).delete()
@@ -139,15 +159,17 @@ def _deliveries(
     rows: list[tuple[tuple[object, ...], str]] = []
     at = stored(now)
     for key, one in keyed:
-        submission, answer = one.draft.submission, one.answer
+        submission = one.draft.submission
         later = submission.send_at is not None and submission.send_at > now
-        due = stored(submission.send_at) if later else at
-        way = (answer.route, answer.reason, answer.rules)
-        common = (answer.state, answer.connection_id, epoch, one.rank, *way)
         expires = None if submission.expires_at is None else stored(submission.expires_at)
-        times = (due, one.retry_age, expires)
+        due = stored(submission.send_at) if later else at
+        queued = (due, one.retry_age, expires, None, None)
+        refused = (None, one.retry_age, expires, at, _TROUBLE)
         for recipient in submission.envelope.recipients:
             wire = recipient.wire
+            answer, times = (REFUSED, refused) if wire in one.spared else (one.answer, queued)
             asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
-            rows.append(((next(own), key, wire, *asked, *common, *times), answer.event))
+            way = (answer.route, answer.reason, answer.rules)
+            row = (next(own), key, wire, *asked, answer.state, answer.connection_id, epoch, one.rank, *way)
+            rows.append(((*row, *times), answer.event))
     return rows

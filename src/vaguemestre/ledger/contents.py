@@ -18,6 +18,7 @@ from typing import Any
 from uuid import UUID
 
 from vaguemestre.ledger.accept import CHUNK, Via, named
+from vaguemestre.ledger.additions import NOTHING, fields
 from vaguemestre.ledger.claims import Claim
 from vaguemestre.ledger.database import as_json, moment, recordset, rows
 from vaguemestre.ledger.models import Chunk, Message
@@ -34,7 +35,7 @@ _PROTOCOLS = {
 
 # What rendering asks of messages, with the first chunk of their contents.
 _LEAVING = """
-SELECT m.id, m.uid, m.via, m.received_by, m.message_id, m.header_from, m.accepted_at, m.size, c.data
+SELECT m.id, m.uid, m.via, m.received_by, m.message_id, m.header_from, m.accepted_at, m.size, m.added, c.data
 FROM {wanted}
 JOIN ledger_message m ON m.id = wanted.message
 LEFT JOIN ledger_chunk c ON c.message_id = m.id AND c.position = 0
@@ -97,7 +98,7 @@ def departing(claims: Iterable[Claim]) -> dict[UUID, Departing]:
     wanted = as_json({"message": key} for key in {claim.message_id for claim in claims})
     found = rows(_LEAVING.format(wanted=recordset("wanted", message="bigint")), {"wanted": wanted})
     by_message = {row["id"]: row for row in found}
-    return {claim.attempt: _departing(by_message[claim.message_id], claim.route) for claim in claims}
+    return {claim.attempt: _departing(by_message[claim.message_id], claim) for claim in claims}
 
 
 def piece(message_id: int, position: int) -> bytes:
@@ -112,7 +113,7 @@ def piece(message_id: int, position: int) -> bytes:
     return bytes(found)
 
 
-def _departing(row: Mapping[str, Any], route: Mapping[str, Any]) -> Departing:
+def _departing(row: Mapping[str, Any], claim: Claim) -> Departing:
     if row["data"] is None:
         return None
     raw = bytes(row["data"])
@@ -123,13 +124,14 @@ def _departing(row: Mapping[str, Any], route: Mapping[str, Any]) -> Departing:
         raw += piece(row["id"], position)
         end = header_end(raw)
     end = len(raw) if end is None else end
-    head = render_header(raw[:end], _rendering(row, route)) + b"\r\n"
+    head = render_header(raw[:end], _rendering(row, claim)) + b"\r\n"
     if row["size"] <= CHUNK:
         return head + raw[end + 2 :]
     return Outline(head, row["id"], min(end + 2, row["size"]), row["size"])
 
 
-def _rendering(row: Mapping[str, Any], route: Mapping[str, Any]) -> Rendering:
+def _rendering(row: Mapping[str, Any], claim: Claim) -> Rendering:
+    route = claim.route
     uid, at = UUID(str(row["uid"])), _date(moment(row["accepted_at"]))
     sender = _named(route["sender"])
     given = row["message_id"]
@@ -140,7 +142,13 @@ def _rendering(row: Mapping[str, Any], route: Mapping[str, Any]) -> Rendering:
         received=f"by {row['received_by']} (Vaguemestre) with {_PROTOCOLS[row['via']]} id {uid.hex}; {at}",
         message_id=given or _made_id(uid, sender or _stored(row["header_from"]), row["received_by"]),
         date=at,
+        added=_added(row["added"], claim),
     )
+
+
+def _added(kept: str, claim: Claim) -> tuple[tuple[str, str], ...]:
+    """Of a content of its own, the one recipient's; else what all recipients get alike."""
+    return () if kept == NOTHING or not claim.duties else fields(kept, claim.duties[0].id)
 
 
 def _made_id(uid: UUID, sender: NamedMailbox | None, received_by: str) -> str:

@@ -24,6 +24,7 @@ from uuid import UUID
 from django.db import DatabaseError
 
 from vaguemestre.ledger import allowance, dsn
+from vaguemestre.ledger.additions import each_apart
 from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Stale
 from vaguemestre.ledger.database import (
     AWAY,
@@ -56,7 +57,7 @@ _HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoc
 # (L3). Each rank is asked for by itself: a million later ones of a rank must not stand before the next.
 _DUE = """
 SELECT d.id, d.message_id, d.recipient, d.route, d.counted, d.spent, d.retry_age, d.doubts, d.orphaned,
-       m.size, m.on_doubt, s.on_doubt AS stream_on_doubt
+       m.size, m.on_doubt, m.added, s.on_doubt AS stream_on_doubt
 FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
 LEFT JOIN ledger_stream s ON s.id = m.stream_id
@@ -217,10 +218,14 @@ def _due(lease: Lease, room: int, now: datetime, *, whole: bool) -> list[Row]:
 
 
 def _grouped(due: Iterable[Row]) -> list[list[Row]]:
-    """By message, in order; a retry of a doubt travels apart from what was never tried."""
-    groups: dict[tuple[int, bool, str], list[Row]] = {}
+    """By message, in order; a retry of a doubt travels apart from what was never tried.
+
+    So does each recipient of a content of its own.
+    """
+    groups: dict[tuple[int, bool, str, int], list[Row]] = {}
     for row in due:
-        groups.setdefault((row["message_id"], row["doubts"] > 0, row["route"]), []).append(row)
+        own = row["id"] if each_apart(row["added"]) else 0
+        groups.setdefault((row["message_id"], row["doubts"] > 0, row["route"], own), []).append(row)
     return list(groups.values())
 
 

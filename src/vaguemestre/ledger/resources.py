@@ -87,11 +87,12 @@ def accepted_summary(accepted: Accepted) -> dict[str, Any]:
     """The same as `message_summary` of a message that was accepted just now, without asking the ledger."""
     return {
         "id": str(accepted.uid),
-        "state": accepted.state,
+        "state": common_state({accepted.state_of(recipient) for recipient in accepted.recipients}),
         "connection": None if accepted.connection is None else str(accepted.connection),
         "reason": {"code": accepted.reason["code"], "text": wording.reason_text(accepted.reason)},
         "deliveries": [
-            {"recipient": recipient, "state": accepted.state} for recipient in accepted.recipients
+            {"recipient": recipient, "state": accepted.state_of(recipient)}
+            for recipient in accepted.recipients
         ],
     }
 

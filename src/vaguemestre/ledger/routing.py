@@ -31,6 +31,8 @@ class StreamFacts:
     reply_to: str
     retry_age: float
     priority: str
+    auto_submitted: str
+    unsubscribe: bool
 
 
 @dataclass(frozen=True)
@@ -88,7 +90,9 @@ def _read(epoch: int) -> Routing:
     configuration = instance.configuration()
     # Behind it, and all: whatever it holds has a public id here. What was deleted is not found by it.
     named = list(Connection.objects.values_list("pk", "uid", "name_key", "deleted_at"))
-    streams = Stream.objects.values_list("id", "key", "connection_id", "reply_to", "retry_age", "priority")
+    streams = Stream.objects.values_list(
+        "id", "key", "connection_id", "reply_to", "retry_age", "priority", "auto_submitted", "unsubscribe"
+    )
     uids = {key: uid for key, uid, _, _ in named}
     names = {folded: key for key, _, folded, deleted in named if deleted is None}
     return Routing(

@@ -19,7 +19,8 @@ from vaguemestre.mail.priority import Priority
 from vaguemestre.mail.state import OnDoubt
 
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
-_WAITING = {"connection_id", "reply_to", "priority"}  # what changes for messages that wait already
+# What acceptance and re-routing ask of a stream.
+_ROUTED = {"connection_id", "reply_to", "priority", "retry_age", "auto_submitted", "unsubscribe"}
 
 
 def all_streams() -> list[Stream]:
@@ -87,7 +88,7 @@ def _save(existing: Stream | None, values: Mapping[str, object], actor: str, now
             setattr(stream, column, value)
         stream.save()
         changes = journal.difference(before, clean)
-        if existing is None or _WAITING & set(changes):
+        if existing is None or _ROUTED & set(changes):
             bump()
         if changes:
             action = "changed" if existing else "created"

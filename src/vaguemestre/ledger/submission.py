@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -13,6 +13,7 @@ from vaguemestre.ledger.models import ApiKey, Message
 from vaguemestre.ledger.parcels import Parcel
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
+from vaguemestre.mail.state import DeliveryState
 
 
 class Via(StrEnum):
@@ -82,6 +83,7 @@ class Accepted:
         reason: of its route, or of its being held: {"code", "facts"}.
         recipients: their wire forms, in order.
         repeated: it was ours before: the same had been handed over a moment ago, and nothing was stored now.
+        spared: of the recipients those to whom it is refused, since they unsubscribed.
     """
 
     uid: UUID
@@ -90,3 +92,8 @@ class Accepted:
     reason: Mapping[str, Any]
     recipients: tuple[str, ...]
     repeated: bool = False
+    spared: Collection[str] = ()
+
+    def state_of(self, recipient: str) -> str:
+        """Of the delivery to one of them."""
+        return DeliveryState.REFUSED.value if recipient in self.spared else self.state

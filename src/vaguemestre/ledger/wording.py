@@ -53,6 +53,7 @@ _REASONS = {
         "Several connections are active, none is the default and none matches the sender. Say which one"
         " serves the rest."
     ),
+    "unsubscribed": gettext_noop("The recipient unsubscribed from this communication."),
 }
 _STANDS_IN = gettext_noop("“%(backup_name)s” carries it in place of “%(connection_name)s”.")
 _WHYS = {
@@ -180,6 +181,7 @@ _WHYS = {
     ),
     "lane_waits": gettext_noop("The connection is waiting; the message leaves when it works again."),
     "content_gone": gettext_noop("The content is not kept any more."),
+    "unsubscribed": gettext_noop("The recipient unsubscribed from this communication: nothing was sent."),
 }
 _EVENTS = {
     "accepted_here": gettext_noop("Taken over from the submitter"),
@@ -196,6 +198,7 @@ _EVENTS = {
     "evidence": gettext_noop("The server’s answer, found after a courier could not record it"),
     "backup_over": gettext_noop("Back at “%(connection_name)s” from “%(backup_name)s”"),
     "expired": gettext_noop("Expired"),
+    "unsubscribed": gettext_noop("Not sent: the recipient had unsubscribed"),
     "reported": gettext_noop("Reported to the sender by mail"),
     "unreported": gettext_noop("No report could be made for the sender; the log tells why"),
 }

@@ -163,6 +163,7 @@ class Rendering:
         received: our trace field (RFC 5321 §4.4), with the time of acceptance.
         message_id: added when the content has none.
         date: added when the content has none, as an RFC 5322 date.
+        added: further fields, name and value, each added when the content has none of that name.
     """
 
     sender: NamedMailbox | None
@@ -170,6 +171,7 @@ class Rendering:
     received: str
     message_id: str
     date: str
+    added: tuple[tuple[str, str], ...] = ()
 
 
 def render(content: Content, rendering: Rendering) -> bytes:
@@ -192,6 +194,7 @@ def render_header(block: bytes, rendering: Rendering) -> bytes:
         added.append(header_field("Date", rendering.date))
     if b"message-id" not in names:
         added.append(header_field("Message-ID", rendering.message_id))
+    added += [header_field(*one) for one in rendering.added if one[0].lower().encode() not in names]
     return b"".join((*added, *kept))
 
 

@@ -12,5 +12,6 @@ urlpatterns = [
     path("new/", views.new, name="new"),
     path("explain/", views.explain, name="explain"),
     path("<slug:key>/", views.edit, name="edit"),
+    path("<slug:key>/subscribe/", views.subscribe_again, name="subscribe"),
     path("<slug:key>/delete/", views.delete, name="delete"),
 ]

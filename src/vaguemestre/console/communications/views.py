@@ -12,17 +12,19 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods, require_safe
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from vaguemestre.console.communications.forms import StreamForm
 from vaguemestre.console.pages import actor, or_404
-from vaguemestre.ledger import connections, instance, streams
+from vaguemestre.ledger import connections, instance, streams, unsubscribing
 from vaguemestre.ledger.accept import explain as ask
 from vaguemestre.ledger.models import Connection, Stream
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.stream_wording import rule_text, rule_why_text, stream_text
 from vaguemestre.ledger.wording import describe, reason_text
 from vaguemestre.policy.decision import Decision, Outcome, ReasonCode, Route
+
+OPT_OUTS = 100  # shown, the latest
 
 
 @dataclass(frozen=True)
@@ -120,6 +122,15 @@ def delete(request: HttpRequest, key: str) -> HttpResponse:
     return render(request, "console/communications/delete.html", context, status=status)
 
 
+@require_POST
+def subscribe_again(request: HttpRequest, key: str) -> HttpResponse:
+    """Let an address have the stream again, at its owner's wish."""
+    stream, address = or_404(streams.find, key), request.POST.get("address", "")
+    if unsubscribing.subscribe_again(stream, address):
+        messages.success(request, _("%(address)s is subscribed again.") % {"address": address})
+    return redirect("communications:edit", key=key)
+
+
 @require_safe
 def explain(request: HttpRequest) -> HttpResponse:
     """Which connection would carry a message, with every rule."""
@@ -166,5 +177,6 @@ def _told(rule: dict[str, object]) -> RuleTold:
 def _page(request: HttpRequest, form: StreamForm, stream: Stream | None, status: int = 200) -> HttpResponse:
     form.offer(connections.all_connections())
     name = stream_text(stream.key, stream.name) if stream else ""
-    context = {"form": form, "stream": stream, "name": name}
+    gone = unsubscribing.of_stream(stream, OPT_OUTS) if stream and stream.pk else []
+    context = {"form": form, "stream": stream, "name": name, "opt_outs": gone}
     return render(request, "console/communications/form.html", context, status=status)

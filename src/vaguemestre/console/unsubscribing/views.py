@@ -1,0 +1,42 @@
+"""The link to unsubscribe, for recipients: nobody signs in here.
+
+A click in a mail program is a POST without cookies, and that is all it needs (RFC 8058 §3.2). A GET changes
+nothing, since scanners follow links: it shows a page with a button. The link itself is the authority, and
+there is nothing else that a form's token would protect.
+"""
+
+from __future__ import annotations
+
+from django.contrib.auth.decorators import login_not_required
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.cache import never_cache
+from django.views.decorators.csrf import csrf_exempt
+from django.views.decorators.http import require_http_methods
+
+from vaguemestre.ledger import unsubscribing
+from vaguemestre.ledger.stream_wording import stream_text
+
+
+@csrf_exempt
+@never_cache
+@login_not_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
+    """A page with a button; a POST does it, and may take it back."""
+    wanted = unsubscribing.subscription(token)
+    if wanted is None:
+        raise Http404
+    again = request.POST.get("again") == "yes"
+    if request.method == "POST" and again:
+        unsubscribing.subscribe_again(wanted.stream, wanted.address)
+    elif request.method == "POST":
+        unsubscribing.unsubscribe(wanted, timezone.now())
+    context = {
+        "name": stream_text(wanted.stream.key, wanted.stream.name),
+        "address": wanted.address,
+        "done": request.method == "POST" and not again,
+        "again": again,
+    }
+    return render(request, "console/unsubscribing/index.html", context)

@@ -1,0 +1,61 @@
+"""Who wants no more of a stream: written by the link in a message, asked at acceptance.
+
+What comes later for such an address in that stream is refused at once, and says so; other streams go on, and
+so does what was accepted before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from vaguemestre.ledger.additions import delivery_of
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.models import Delivery, OptOut, Stream
+from vaguemestre.mail.mailbox import Mailbox
+
+CODE = "unsubscribed"  # the reason of such a refusal
+
+
+@dataclass(frozen=True)
+class Subscription:
+    """What a link is about: an address, and the stream that it receives."""
+
+    stream: Stream
+    address: str
+
+
+def subscription(token: str) -> Subscription | None:
+    """What a link is about; None where it is none of ours, or its stream is gone."""
+    delivery = delivery_of(token)
+    if delivery is None:
+        return None
+    found = Delivery.objects.filter(pk=delivery).select_related("message__stream").first()
+    if found is None or found.message.stream is None:
+        return None
+    return Subscription(found.message.stream, Mailbox.parse(found.recipient).key)
+
+
+def unsubscribe(wanted: Subscription, now: datetime) -> None:
+    """Send that address no more of the stream. Twice is once."""
+    with writing():
+        OptOut.objects.get_or_create(stream=wanted.stream, address=wanted.address, defaults={"at": now})
+
+
+def subscribe_again(stream: Stream, address: str) -> bool:
+    """Take it back, at the recipient's wish; the answer is whether there was anything to take back."""
+    with writing():
+        return bool(OptOut.objects.filter(stream=stream, address=address).delete()[0])
+
+
+def of_stream(stream: Stream, limit: int) -> list[OptOut]:
+    """Who unsubscribed from it, the latest first."""
+    return list(OptOut.objects.filter(stream=stream).order_by("-at", "-pk")[:limit])
+
+
+def spared(stream_id: int, recipients: Iterable[Mailbox]) -> Collection[str]:
+    """Of the recipients those that unsubscribed, in their wire form."""
+    by_key = {recipient.key: recipient.wire for recipient in recipients}
+    found = OptOut.objects.filter(stream_id=stream_id, address__in=by_key).values_list("address", flat=True)
+    return frozenset(by_key[address] for address in found)
