@@ -457,6 +457,7 @@ def test_axe_finds_nothing(signed_in, axe, scheme):
     )
     for address in (
         *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/delete/",
+        "/findings/", "/findings/refused/",
     ):  # fmt: skip
         signed_in.goto(address)
         signed_in.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
