@@ -21,7 +21,9 @@ def test_a_connection_is_created_read_and_listed(api):
         587, "starttls", "none", True, False,
     )  # fmt: skip
     assert (body["demoted"], body["unverified"]) == ([], True)
-    assert body["verification"] == {"state": "never", "at": None, "findings": []}
+    assert body["verification"] == {
+        "state": "never", "at": None, "findings": [], "mechanism": None, "certificate_ends_at": None,
+    }  # fmt: skip
     read = api.get(f"/connections/{body['id']}").json()
     assert read.pop("lane")["due"] == 0
     assert read == {name: value for name, value in body.items() if name not in {"demoted", "unverified"}}

@@ -13,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from console.conftest import PASSWORD
 from console.kit import connect, hand_over
+from scripted.certificates import Authority, Certificate
 from scripted.dns import DnsServer
 from scripted.sink import SinkServer
 from vaguemestre.ledger import instance, keys, leases
@@ -489,3 +490,35 @@ def test_a_chosen_provider_fills_the_form_and_an_address_proposes_one(signed_in,
     expect(signed_in.locator("#provider-password")).to_contain_text("mot de passe d’application")
     signed_in.get_by_text("TLS", exact=True).click()
     expect(signed_in.locator("#id_port")).to_have_value("587")
+
+
+def test_an_untrusted_certificate_is_shown_on_a_narrow_screen_and_trusted_by_one_click(signed_in):
+    authority = Authority()
+    leaf = authority.certificate("localhost")
+    chain = Certificate(leaf.pem + authority.pem, leaf.key)
+    signed_in.set_viewport_size({"width": 360, "height": 780})
+    with SinkServer(encryption="starttls", certificate=chain).in_thread() as sink:
+        signed_in.goto("/connections/new/")
+        values = {"sender_email": "a@exemple.fr", "host": "localhost", "port": str(sink.port)}
+        for name, value in values.items():
+            signed_in.fill(f"#id_{name}", value)
+        signed_in.click("#verify")
+        signed_in.get_by_role("button", name="Se fier à son autorité").click()
+        assert "BEGIN CERTIFICATE" in signed_in.input_value("#id_pinned_certificate")
+        assert signed_in.evaluate("document.activeElement.id") == "id_pinned_certificate"
+        assert signed_in.evaluate("document.documentElement.scrollWidth") <= 360
+        signed_in.check("#ask-recipient")
+        signed_in.click("#verify")
+        signed_in.get_by_text("La connexion fonctionne").wait_for()
+    assert b"RCPT TO:<claire@exemple.fr>" in sink.heard
+
+
+def test_a_test_message_is_followed_where_it_was_asked_for(signed_in):
+    office = Connection.objects.get(name="Bureau")
+    signed_in.goto(f"/connections/{office.uid}/")
+    signed_in.get_by_role("button", name="M’envoyer un message d’essai").click()
+    signed_in.get_by_text("en file").wait_for()
+    mine = Delivery.objects.filter(recipient="claire@exemple.fr")
+    mine.update(state="accepted", settled_at=timezone.now(), next_attempt_at=None)
+    signed_in.locator("#trial").get_by_text("accepté par le serveur").first.wait_for()
+    assert signed_in.locator("#trial [hx-get], #trial[hx-get]").count() == 0

@@ -59,6 +59,8 @@ def connection_resource(connection: Connection) -> dict[str, Any]:
             "state": verification.state.value,
             "at": verification.at,
             "findings": list(verification.findings),
+            "mechanism": verification.mechanism or None,
+            "certificate_ends_at": verification.certificate_ends_at,
         },
         "created_at": connection.created_at,
         "updated_at": connection.updated_at,

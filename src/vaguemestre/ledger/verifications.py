@@ -31,11 +31,19 @@ class VerificationKind(StrEnum):
 
 @dataclass(frozen=True)
 class VerificationState:
-    """The state of a connection's latest verification."""
+    """The state of a connection's latest verification.
+
+    Attributes:
+        at: when it was; None for never.
+        mechanism: how it signed in, with the settings as they are; "" if it did not.
+        certificate_ends_at: as that one saw it; None where that does not matter.
+    """
 
     state: VerificationKind
     at: datetime | None = None
     findings: tuple[dict[str, Any], ...] = ()
+    mechanism: str = ""
+    certificate_ends_at: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -110,4 +118,6 @@ def state_of(connection: Connection) -> VerificationState:
     if latest.fingerprint != connection.fingerprint:
         return VerificationState(VerificationKind.STALE, latest.at, tuple(latest.findings))
     kind = VerificationKind.VERIFIED if latest.ok else VerificationKind.FAILED
-    return VerificationState(kind, latest.at, tuple(latest.findings))
+    return VerificationState(
+        kind, latest.at, tuple(latest.findings), latest.mechanism, latest.certificate_ends_at
+    )

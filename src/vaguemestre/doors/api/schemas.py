@@ -88,6 +88,8 @@ _CONNECTION: dict[str, JsonSchema] = {
             "state": _one_of("never", "verified", "failed", "stale"),
             "at": MAYBE_TIME,
             "findings": _array(ANY_OBJECT),
+            "mechanism": MAYBE_TEXT,
+            "certificate_ends_at": MAYBE_TIME,
         }
     ),
     "created_at": TIME,
