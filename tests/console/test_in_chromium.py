@@ -27,7 +27,7 @@ SWITCHES = [
 PAGES = (
     "/connections/", "/connections/new/", "/connections/import/", "/messages/", "/source-addresses/",
     "/source-addresses/edit/", "/keys/", "/keys/new/", "/templates/", "/templates/new/", "/templates/invoice/fr/",
-    "/settings/", "/accounts/password/change/",
+    "/messages/invoices/", "/people/", "/settings/", "/accounts/password/change/",
 )  # fmt: skip
 pytestmark = [
     pytest.mark.needs("chromium"),

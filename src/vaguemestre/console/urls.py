@@ -19,6 +19,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
     path("templates/", include("vaguemestre.console.mail_templates.urls")),
     path("findings/", include("vaguemestre.console.findings.urls")),
+    path("people/", include("vaguemestre.console.people.member_urls")),
     path("keys/", include("vaguemestre.console.keys.urls")),
     path("u/", include("vaguemestre.console.unsubscribing.urls")),
     path("settings/", include("vaguemestre.console.settings.urls")),
