@@ -5,7 +5,9 @@ from django.utils import timezone
 
 from console.kit import ACTOR, connect, hand_over, tags, text
 from vaguemestre.ledger import instance, streams
+from vaguemestre.ledger.messages import find
 from vaguemestre.ledger.models import Stream
+from vaguemestre.ledger.resources import message_resource
 
 pytestmark = pytest.mark.django_db
 
@@ -120,3 +122,20 @@ def test_a_question_that_makes_no_sense_is_told_at_its_field(page):
     answer = page.get("/communications/explain/", {"from": "personne"})
     assert answer.status_code == 422
     assert [given["name"] for _, given in tags(answer) if given.get("aria-invalid") == "true"] == ["from"]
+
+
+def test_links_and_codes_of_a_communication_that_hides_them_are_read_nowhere(page):
+    connect("Bureau")
+    body = "Pour changer : https://exemple.fr/r/jeton-secret et le code 483920.\r\nA demain"
+    message = hand_over(subject="Votre code 483920", body=body, stream="notifications")
+    answer = page.get(f"/messages/{message.uid}/")
+    words = text(answer)
+    assert "A demain" in words
+    assert "Les liens et les codes sont masqués ici" in words
+    listed = page.get("/messages/")
+    told = str(message_resource(find(str(message.uid)), timezone.now()))
+    for shown in (answer.content.decode(), listed.content.decode(), told):
+        assert "483920" not in shown
+        assert "jeton-secret" not in shown
+    plain = hand_over(subject="Votre code 483920", stream="support")
+    assert "Votre code 483920" in text(page.get(f"/messages/{plain.uid}/"))

@@ -25,6 +25,7 @@ from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.redaction import redacted
 from vaguemestre.mail.state import TERMINAL, DeliveryState, Health, common_state
 
 
@@ -124,6 +125,12 @@ def events_of(message: Message) -> list[Event]:
     return list(
         Event.objects.filter(delivery__message=message).select_related("delivery").order_by("at", "pk")
     )
+
+
+def subject_of(message: Message) -> str:
+    """Its subject for people; of a stream that wants it, without links and codes."""
+    hides = message.stream is not None and message.stream.redact
+    return redacted(message.subject) if hides else message.subject
 
 
 def state_of(message: Message) -> str:

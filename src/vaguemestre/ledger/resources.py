@@ -115,7 +115,7 @@ def message_summary(message: Message) -> dict[str, Any]:
 def message_row(message: Message) -> dict[str, Any]:
     """A message in a list."""
     return message_summary(message) | {
-        "subject": message.subject,
+        "subject": messages.subject_of(message),
         "from": message.header_from,
         "stream": message.stream.key if message.stream else None,
         "via": message.via,

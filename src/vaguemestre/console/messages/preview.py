@@ -12,6 +12,7 @@ from typing import Any
 
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.models import Message
+from vaguemestre.mail.redaction import redacted
 from vaguemestre.mail.reply import printable
 
 TEXT_LIMIT = 20_000  # characters
@@ -41,7 +42,7 @@ class Preview:
     Attributes:
         text: plain; None if the content is not kept any more or cannot be read.
         gone: whether retention removed the content.
-        withheld: whether the stream keeps its content from being read here (`redact`).
+        redacted: whether links and codes are hidden, as the stream wants it.
         from_markup: whether the text was taken from HTML.
         cut: whether only the beginning was read; what follows is not in it.
     """
@@ -52,13 +53,22 @@ class Preview:
     attachments: tuple[Attachment, ...] = ()
     cut: bool = False
     gone: bool = False
-    withheld: bool = False
+    redacted: bool = False
 
 
 def preview_of(message: Message) -> Preview:
-    """The preview of a message's content."""
-    if message.stream is not None and message.stream.redact:
-        return Preview(withheld=True)
+    """The preview of a message's content; of a stream that wants it, without links and codes."""
+    found = _preview(message)
+    return _redacted(found) if message.stream is not None and message.stream.redact else found
+
+
+def _redacted(found: Preview) -> Preview:
+    hidden = tuple(replace(one, name=redacted(one.name)) for one in found.attachments)
+    text = None if found.text is None else redacted(found.text)
+    return replace(found, text=text, attachments=hidden, redacted=True)
+
+
+def _preview(message: Message) -> Preview:
     try:
         raw = content_of(message).raw
     except ContentGone:

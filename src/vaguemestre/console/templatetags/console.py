@@ -13,6 +13,8 @@ from django.utils.safestring import SafeString
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.ledger.messages import subject_of
+from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.outlook_wording import Sentence, at_words, plain
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.ledger.stream_wording import stream_text
@@ -183,8 +185,9 @@ def took(milliseconds: float) -> str:
 
 
 @register.filter
-def subject_words(subject: str) -> str:
-    """A subject that can be seen, and clicked."""
+def subject_words(message: Message) -> str:
+    """A message's subject that can be seen, and clicked."""
+    subject = subject_of(message)
     return subject if subject.strip() else gettext("(without subject)")
 
 
