@@ -214,6 +214,8 @@ GOLDEN = [
         "address_on_blocklist",
         "operator",
     ),
+    ("u24", said(Phase.MAIL, "550 5.7.1 Message blocked by local policy"), "sender_refused", "you"),
+    ("u22", said(Phase.AUTH, "535 5.7.8 This account is disabled"), "account_suspended", "provider"),
     ("u25", Trouble(Phase.MAIL, Cause.LOST), "connection_lost", "provider"),
     ("u25", said(Phase.MAIL, "354 go on"), "protocol_broken", "provider"),
     ("u26", said(Phase.RCPT, "554 5.7.1 <a@example.net>: Relay access denied"), "relay_denied", "provider"),
@@ -412,6 +414,10 @@ def test_a_refused_password_is_explained_by_its_form_and_by_the_login(changes, e
     assert found(said(Phase.AUTH, "534 5.7.9 Application-specific password required"), **changes).code == (
         "google_app_password"
     )
+
+
+def test_a_recipients_account_that_is_closed_says_nothing_of_ours():
+    assert codes(trouble=said(Phase.RCPT, "550 5.2.1 The account is disabled")) == ["recipient_refused", "ok"]
 
 
 @pytest.mark.parametrize(

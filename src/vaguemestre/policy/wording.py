@@ -81,7 +81,7 @@ _DAILY_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
 _AUTH_DISABLED = any_of(r"smtp ?client ?auth\w* is disabled", "smtp_auth_disabled")
 _SIGN_IN_POLICY = any_of("security defaults", "did not meet the criteria", "conditional access")
 _BLOCKLIST = any_of(
-    "blocked (?:using|by|due to|for spam)",
+    r"(?:client|host|address|\bip\b|\[[0-9a-f.:]+\]).{0,80}blocked (?:using|by|due to|for spam)",
     r"\b(?:black|block|deny)[ -]?list",
     r"\b(?:rbl|dnsbl)s?\b",
     "spamhaus|spamcop|barracudacentral|sorbs|uceprotect|abusix|proofpoint.com/dnsbl",
