@@ -128,6 +128,7 @@ def test_a_person_agrees_and_the_connection_is_connected(page):
         assert not oauth2.is_connected(bureau)
         Connection.objects.update(health="locked", health_why="consent_withdrawn")
         assert "Le consentement pour ce compte" in text(page.get(at(bureau, "microsoft-person/")))
+        assert "Relier de nouveau" in text(page.get(f"/connections/{bureau.uid}/"))
         address = asks(page, bureau)
         assert address.startswith(f"{server.authorization_endpoint}?response_type=code&client_id={CLIENT}&")
         for part in ("code_challenge_method=S256", "offline_access", "login_hint=bureau%40exemple.fr"):
