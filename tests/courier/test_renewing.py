@@ -99,6 +99,26 @@ async def test_one_that_fails_is_told_without_mail_and_a_refused_password_is_not
     assert PASSWORD not in str(logged)
 
 
+async def test_what_passes_by_itself_is_told_once_and_its_end_too(office, guarded, logged):
+    connection = await verified(office, guarded)
+    guarded.hooks["mail"] = lambda _: Answer("451 4.3.0 try later")
+    office.clock.advance(days=2)
+    async with office.courier():
+        for failed in (1, 2):
+            await office.until_true(lambda most=failed: Verification.objects.filter(ok=False).count() == most)
+            office.clock.advance(hours=1, seconds=1)
+            if failed == 1:
+                assert len(told(logged, "verification_failed")) == 1
+                continue
+            guarded.hooks.clear()
+        await office.until_true(lambda: not renewals.failed())
+    assert renewed(logged)[:2] == [False, False]
+    assert renewed(logged)[-1] is True
+    assert len(told(logged, "verification_failed")) == 1
+    assert len(told(logged, "connection_recovered")) == 1
+    assert (await office.ask(state_of, connection)).state is VerificationKind.VERIFIED
+
+
 @pytest.mark.parametrize("why", ["switched off", "inactive", "locked", "paused", "stale", "never"])
 async def test_what_should_be_left_alone_is_left_alone(office, guarded, logged, why):
     connection = await verified(office, guarded)
@@ -126,7 +146,7 @@ async def test_what_should_be_left_alone_is_left_alone(office, guarded, logged, 
     if why != "switched off":
         due = office.clock() + timedelta(days=2)
         found = await office.ask(renewals.next_due, [connection.pk, other.pk], due)
-        assert found.connection == other
+        assert (found.connection, found.failed) == (other, False)
 
 
 async def test_the_renewal_signs_in_as_deliveries_do_and_tells_a_mechanism_that_is_gone(office, logged):

@@ -15,7 +15,7 @@ from vaguemestre.policy.health import READY, HealthState
 from vaguemestre.policy.renewal import DAY, FRESH, Notice, Verified, notice_of, renewal_at, renewal_due
 
 NOW = datetime(2026, 11, 27, 9, 30, tzinfo=UTC)
-FINE = Verified(at=NOW, failed_at=None, active=True, health=READY, share=0.25)  # 6:00
+FINE = Verified(at=NOW, ok=True, failed_at=None, active=True, health=READY, share=0.25)  # 6:00
 LATER = NOW + 2 * DAY
 
 
@@ -51,7 +51,7 @@ def test_what_is_in_order_is_renewed_at_its_moment_and_not_before():
         {"health": HealthState(Health.LOCKED, why="credentials_refused")},
         {"health": HealthState(Health.PAUSED, why="paused")},
         {"health": HealthState(Health.THROTTLED, until=LATER + DAY)},
-        {"failed_at": Phase.AUTH},
+        {"ok": False, "failed_at": Phase.AUTH},
     ],
 )
 def test_what_would_harm_is_not_renewed(changed):
@@ -59,8 +59,13 @@ def test_what_would_harm_is_not_renewed(changed):
     assert not renewal_due(replace(FINE, **changed), LATER)
 
 
-def test_what_failed_elsewhere_or_waited_out_its_throttle_is_tried_again():
-    assert renewal_due(replace(FINE, failed_at=Phase.CONNECT), LATER)
+def test_what_failed_elsewhere_is_tried_again_every_hour():
+    failed = replace(FINE, ok=False, failed_at=Phase.CONNECT)
+    assert not renewal_due(failed, NOW + timedelta(minutes=59))
+    assert renewal_due(failed, NOW + timedelta(hours=1))
+
+
+def test_what_waited_out_its_throttle_is_renewed():
     assert renewal_due(replace(FINE, health=HealthState(Health.THROTTLED, until=NOW)), LATER)
 
 

@@ -1,8 +1,9 @@
 """Verifications renewed in the background: one at a time, of the connections whose lanes this courier serves.
 
 A renewal is the verification that a person would ask for, but for the mechanism, which stays the one that
-deliveries sign in with. What it found is kept as any other; one that failed is told by an alert that does not
-depend on mail, and changes no health: what refuses a delivery is for the delivery to find.
+deliveries sign in with. What it found is kept as any other. One that failed is told by an alert that does not
+depend on mail, and tried again every hour until it succeeds, which is told too; it changes no health: what
+refuses a delivery is for the delivery to find.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.tokens import token_refused, with_fresh_token, with_token
 from vaguemestre.ledger import renewals, verifications
 from vaguemestre.ledger.database import AWAY
-from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.renewals import Due
 from vaguemestre.ledger.typed import Draft
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.transcript import Step
@@ -44,9 +45,8 @@ class Renewal:
         """Begin the next renewal that is due, unless one is under way."""
         if self._running is not None and not self._running.done():
             return
-        draft = await self._engine.threads.run(renewals.next_due, among, now)
-        if draft is not None and draft.connection is not None:
-            self._running = asyncio.create_task(self._renew(draft, draft.connection))
+        due = await self._engine.threads.run(renewals.next_due, among, now)
+        self._running = None if due is None else asyncio.create_task(self._renew(due))
 
     async def close(self) -> None:
         """Break off what is under way; nothing is kept of it."""
@@ -54,14 +54,13 @@ class Renewal:
             self._running.cancel()
             await asyncio.wait({self._running}, timeout=2)
 
-    async def _renew(self, draft: Draft, connection: Connection) -> None:
+    async def _renew(self, due: Due) -> None:
         try:
-            outcome = await self._verified(draft, connection.pk)
-            await self._keep(draft.fingerprint, connection, outcome)
+            await self._keep(due, await self._verified(due.draft, due.connection.pk))
         except (DatabaseError, *AWAY) as error:
             log.warning("database_away", at="renewal", error=type(error).__name__)
         except Exception:
-            log.exception("renewal_failed", connection=connection.pk)
+            log.exception("renewal_failed", connection=due.connection.pk)
 
     async def _verified(self, draft: Draft, number: int) -> Outcome:
         """As a session of a delivery would be opened: a refused token is refreshed, once."""
@@ -81,13 +80,16 @@ class Renewal:
     def _climb(self, hop: NextHop) -> Climb:
         return Climb(hop, self._engine.network, TIMEOUTS, WITHIN, observe=_unwatched)
 
-    async def _keep(self, fingerprint: str, connection: Connection, outcome: Outcome) -> None:
-        record, now = record_of(outcome), self._engine.now()
-        await self._engine.threads.run(verifications.keep, fingerprint, connection, record, now)
+    async def _keep(self, due: Due, outcome: Outcome) -> None:
+        record, now, number = record_of(outcome), self._engine.now(), due.connection.pk
+        await self._engine.threads.run(verifications.keep, due.draft.fingerprint, due.connection, record, now)
         decisive = record.findings[0]
-        log.info("verification_renewed", connection=connection.pk, ok=outcome.ok, finding=decisive["code"])
-        if not outcome.ok:
-            self._engine.alerts.tell(Alert(AlertKind.VERIFICATION_FAILED, connection.pk, finding=decisive))
+        log.info("verification_renewed", connection=number, ok=outcome.ok, finding=decisive["code"])
+        # Told when it begins and when it is over, however often it is tried in between.
+        if not (outcome.ok or due.failed):
+            self._engine.alerts.tell(Alert(AlertKind.VERIFICATION_FAILED, number, finding=decisive))
+        elif outcome.ok and due.failed:
+            self._engine.alerts.tell(Alert(AlertKind.CONNECTION_RECOVERED, number))
 
 
 def _unwatched(step: Step) -> None:

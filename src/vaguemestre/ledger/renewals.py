@@ -23,6 +23,21 @@ from vaguemestre.policy.renewal import AHEAD, Verified, renewal_due
 
 
 @dataclass(frozen=True)
+class Due:
+    """A verification to be made anew.
+
+    Attributes:
+        draft: what to try, exactly as deliveries sign in.
+        connection: whose.
+        failed: whether the one before did.
+    """
+
+    draft: Draft
+    connection: Connection
+    failed: bool
+
+
+@dataclass(frozen=True)
 class Ending:
     """A server's certificate that ends soon.
 
@@ -34,15 +49,16 @@ class Ending:
     ends_at: datetime
 
 
-def next_due(among: Collection[int], now: datetime) -> Draft | None:
-    """What is to be verified anew, exactly as deliveries sign in; None while nothing is, or the operator
-    switched renewals off.
-    """
+def next_due(among: Collection[int], now: datetime) -> Due | None:
+    """What is to be verified anew; None while nothing is, or the operator switched renewals off."""
     if not among or not instance.settings()["renew_verifications"]:
         return None
     latest = _latest(Connection.objects.filter(pk__in=among, active=True))
-    due = (connection for connection, found in latest if renewal_due(_verified(connection, found), now))
-    return next((draft for connection in due if (draft := _draft(connection)) is not None), None)
+    for connection, found in latest:
+        draft = _draft(connection) if renewal_due(_verified(connection, found), now) else None
+        if draft is not None:
+            return Due(draft, connection, failed=not found.ok)
+    return None
 
 
 def failed() -> list[Connection]:
@@ -72,6 +88,7 @@ def _latest(connections: QuerySet[Connection]) -> Iterator[tuple[Connection, Ver
 def _verified(connection: Connection, found: Verification) -> Verified:
     return Verified(
         at=found.at,
+        ok=found.ok,
         failed_at=_failed_at(found),
         active=connection.active,
         health=health_of(connection),

@@ -34,7 +34,12 @@ class AlertKind(StrEnum):
 
 # Of a connection's health; one that follows another makes it old.
 TROUBLES = frozenset(
-    {AlertKind.CONNECTION_LOCKED, AlertKind.CONNECTION_THROTTLED, AlertKind.CERTIFICATE_TROUBLE}
+    {
+        AlertKind.CONNECTION_LOCKED,
+        AlertKind.CONNECTION_THROTTLED,
+        AlertKind.CERTIFICATE_TROUBLE,
+        AlertKind.VERIFICATION_FAILED,
+    }
 )
 
 

@@ -17,6 +17,7 @@ from vaguemestre.policy.health import HealthState, serves
 
 DAY = timedelta(days=1)
 FRESH = timedelta(hours=12)  # a verification younger than that waits for the connection's next moment
+AGAIN = timedelta(hours=1)  # after one that failed: much passes by itself, and then it should not stand there
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Verified:
 
     Attributes:
         at: when.
+        ok: whether mail could leave.
         failed_at: the phase at which it failed; None if it did not, or not in the dialogue.
         active: whether the connection is.
         health: the connection's.
@@ -32,6 +34,7 @@ class Verified:
     """
 
     at: datetime
+    ok: bool
     failed_at: Phase | None
     active: bool
     health: HealthState
@@ -41,7 +44,8 @@ class Verified:
 def renewal_due(verified: Verified, now: datetime) -> bool:
     """Whether it is to be renewed now."""
     harmless = verified.active and serves(verified.health, now) and verified.failed_at is not Phase.AUTH
-    return harmless and now >= renewal_at(verified.at, verified.share)
+    next_at = renewal_at(verified.at, verified.share) if verified.ok else verified.at + AGAIN
+    return harmless and now >= next_at
 
 
 def renewal_at(at: datetime, share: float) -> datetime:
