@@ -144,3 +144,14 @@ def test_an_invitation_is_sent_again(page):
     page.post(f"/people/{max_.pk}/invite/")
     assert Message.objects.count() == 2
     assert page.post("/people/x/invite/").status_code == 404
+
+
+def test_alerts_by_mail_are_for_who_wants_them(page, claire):
+    assert not User.objects.get().wants_alerts
+    assert "Vous recevez les alertes par email" in text(
+        page.post("/people/alerts/", {"alerts": "on"}, follow=True)
+    )
+    assert User.objects.get().wants_alerts
+    assert "reçoit les alertes par email" in text(page.get("/people/"))
+    page.post("/people/alerts/", {"alerts": "off"})
+    assert not User.objects.get().wants_alerts

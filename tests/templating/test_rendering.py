@@ -95,5 +95,5 @@ def test_starters_are_there_in_three_languages_and_render_with_their_sample_data
 
 def test_the_starters_are_these():
     assert starters.keys() == (
-        "account-notification", "form-reply", "invitation", "invoice", "password-reset", "report",
+        "account-notification", "alert", "form-reply", "invitation", "invoice", "password-reset", "report",
     )  # fmt: skip

@@ -21,7 +21,9 @@ from uuid import uuid4
 import structlog
 from django.db import DatabaseError
 
+from vaguemestre.courier.alert_page import page_of
 from vaguemestre.courier.alert_wording import Alert, worded
+from vaguemestre.courier.digest import Digest
 from vaguemestre.http_transport import Address, HttpFailed, HttpTransport, Request
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.lookup import Named
@@ -67,7 +69,8 @@ class Alerts:
     """See the module. Used from the courier's loop alone.
 
     Attributes:
-        to: None tells the log alone.
+        to: None tells no web server.
+        digest: tells people by mail, as often; None tells nobody.
         pauses: seconds before each further try of one that was not taken.
         quiet: as `QUIET`.
         now: the time of day.
@@ -75,6 +78,7 @@ class Alerts:
     """
 
     to: Destination | None = None
+    digest: Digest | None = None
     pauses: tuple[float, ...] = (5.0, 30.0, 300.0)
     quiet: float = QUIET
     now: Callable[[], datetime] = utc_now
@@ -88,7 +92,7 @@ class Alerts:
     def tell(self, alert: Alert) -> None:
         """Log it, and have it posted as soon as its hour allows."""
         log.warning("alert", kind=alert.kind.value, connection=alert.connection_id, why=alert.why)
-        if self.to is None:
+        if self.to is None and self.digest is None:
             return
         self._forget_old(alert)
         key = (alert.kind, alert.connection_id)
@@ -103,6 +107,8 @@ class Alerts:
         """Wait a little for what is under way, and give up the rest."""
         for timer in self._timers.values():
             timer.cancel()
+        if self.digest is not None:
+            self.digest.close()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within)
             for task in late:
@@ -119,8 +125,12 @@ class Alerts:
         if timer is not None:
             timer.cancel()
         held = self._held.pop(key, None)
-        if held is not None and self.to is not None:
-            self._told[key] = self.monotonic()
+        if held is None:
+            return
+        self._told[key] = self.monotonic()
+        if self.digest is not None:
+            self.digest.add(*held)
+        if self.to is not None:
             task = asyncio.create_task(self._post(self.to, *held))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
@@ -161,18 +171,9 @@ async def _body(to: Destination, alert: Alert, at: datetime) -> bytes:
         "what": what,
         "remedy": remedy,
         "at": at.isoformat(),
-        "url": to.base_url + _page(alert, named),
+        "url": to.base_url + page_of(alert, named),
     }
     return json.dumps(told, ensure_ascii=False).encode()
-
-
-def _page(alert: Alert, named: Named | None) -> str:
-    """Of the console, where something can be done."""
-    if alert.kind is AlertKind.ADDRESS_UNLISTED:
-        return "/source-addresses/"
-    if alert.message:
-        return f"/messages/{alert.message}/"
-    return "/messages/?state=held" if named is None else f"/connections/{named.uid}/"
 
 
 async def _named(to: Destination, connection_id: int | None) -> Named | None:

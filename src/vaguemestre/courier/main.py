@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Sequence
 
 import structlog
 import uvloop
 
 from vaguemestre.courier.alerts import Alerts, Destination
+from vaguemestre.courier.digest import Dated, Digest
 from vaguemestre.courier.engine import Engine, system_now
 from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.courier.worker import serve
@@ -50,17 +52,29 @@ async def _run(environment: Environment) -> None:
 
 
 def _alerts(environment: Environment, threads: LedgerThreads) -> Alerts:
+    async def mail(told: Sequence[Dated]) -> bool:
+        return await threads.run(_mail, told, environment.base_url)
+
+    return Alerts(_destination(environment, threads), Digest(mail))
+
+
+def _mail(told: Sequence[Dated], base_url: str) -> bool:
+    # Templates take a fifth of a second to load, which a courier's start should not wait for.
+    from vaguemestre.courier.operator_mail import hand_over  # noqa: PLC0415
+
+    return hand_over(told, base_url)
+
+
+def _destination(environment: Environment, threads: LedgerThreads) -> Destination | None:
     url = environment.alert_url
     if url is None:
-        return Alerts()
+        return None
 
     async def named(connection_id: int) -> lookup.Named | None:
         return await threads.run(lookup.named, connection_id)
 
     http = http_from(environment)
-    return Alerts(
-        Destination(url, http, named, environment.base_url, environment.language, environment.alert_key)
-    )
+    return Destination(url, http, named, environment.base_url, environment.language, environment.alert_key)
 
 
 def _outcomes(environment: Environment) -> Outcomes | None:

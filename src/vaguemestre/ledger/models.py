@@ -48,6 +48,7 @@ class Instance(models.Model):
     renew_verifications = models.BooleanField(default=True)  # once a day, by the courier
     source_addresses_seeded = models.BooleanField(default=False)
     canary = models.BinaryField(default=b"")  # encrypted by the vault: tells a wrong key at start
+    operators_told_at = models.DateTimeField(null=True)  # of alerts, by mail
     setup_digest = models.TextField(default="", blank=True)  # of the first administrator's one-time link
     created_at = models.DateTimeField(auto_now_add=True)
 

@@ -25,6 +25,7 @@ class User(AbstractUser):
     username = None  # type: ignore[assignment]  # people sign in by address
     email = models.EmailField(unique=True)
     language = models.TextField(default="", blank=True)
+    wants_alerts = models.BooleanField(default=False)  # by mail
 
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
     USERNAME_FIELD = "email"

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.console.people import mailing
-from vaguemestre.ledger import membership
+from vaguemestre.ledger import membership, operators
 from vaguemestre.ledger.models import Message, User
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.wording import describe
@@ -59,6 +59,20 @@ def let_in(request: HttpRequest, key: str) -> HttpResponse:
         notices.success(request, words % {"email": person.email})
     except Conflict as conflict:
         notices.error(request, describe(conflict))
+    return redirect("people:index")
+
+
+@require_POST
+def alerts(request: HttpRequest) -> HttpResponse:
+    """Whether the reader is told of alerts by mail."""
+    wanted = request.POST.get("alerts") == "on"
+    operators.want(_reader(request), alerts=wanted, now=timezone.now())
+    words = (
+        _("You get alerts by mail, at most one in half an hour.")
+        if wanted
+        else _("You get no alerts by mail.")
+    )
+    notices.success(request, words)
     return redirect("people:index")
 
 

@@ -1,0 +1,114 @@
+"""Alerts by mail: to those who want them, one for all that happened, never a mail for each event of a storm."""
+
+import asyncio
+import email
+from datetime import UTC, datetime, timedelta
+from email import policy
+
+import pytest
+
+from vaguemestre.courier.alert_wording import Alert
+from vaguemestre.courier.alerts import Alerts
+from vaguemestre.courier.digest import Digest
+from vaguemestre.courier.operator_mail import hand_over
+from vaguemestre.ledger import operators
+from vaguemestre.ledger.contents import content_of
+from vaguemestre.ledger.models import Connection, Message, User
+from vaguemestre.policy.alerting import AlertKind
+
+pytestmark = pytest.mark.any_database
+BASE = "https://mail.example.org"
+AT = datetime(2026, 11, 27, 9, 12, tzinfo=UTC)
+HELD = Alert(AlertKind.MESSAGE_HELD, message="0190")
+
+
+def locked(connection_id):
+    return Alert(AlertKind.CONNECTION_LOCKED, connection_id, why="sign_in_refused", said="535 5.7.8 no")
+
+
+def person(address, language, **values):
+    return User.objects.create_user(address, language=language, **{"wants_alerts": True} | values)
+
+
+def mails():
+    found = Message.objects.order_by("pk")
+    return [email.message_from_bytes(content_of(one).raw, policy=policy.default) for one in found]
+
+
+async def test_those_who_want_it_get_one_mail_in_their_language(office, sink):
+    connection = await office.connect(sink)
+
+    def tell():
+        person("claire@example.net", "fr")
+        person("max@example.net", "it")
+        person("ann@example.net", "en", wants_alerts=False)
+        person("eve@example.net", "en", is_active=False)
+        return hand_over([(locked(connection.pk), AT), (HELD, AT)], BASE), mails()
+
+    told, (french, italian) = await office.ask(tell)
+    assert told
+    assert (french["To"], french["Subject"]) == ("claire@example.net", "Vaguemestre\xa0: 2 alertes")
+    assert (italian["To"], italian["Subject"]) == ("max@example.net", "Vaguemestre: 2 avvisi")
+    words = french.get_body(("plain",)).get_content()
+    assert "535 5.7.8 no" in words
+    assert f"{BASE}/connections/{connection.uid}/" in words
+    assert f"{BASE}/messages/0190/" in words
+
+
+async def test_none_within_half_an_hour_of_the_last_whoever_asks(office, sink):
+    await office.connect(sink)
+
+    def tell():
+        person("claire@example.net", "fr")
+        answers = [hand_over([(HELD, AT)], BASE) for _ in range(3)]
+        now = datetime.now(UTC)
+        turns = [operators.take_turn(now + timedelta(minutes=minutes)) for minutes in (29, 31, 32, -600)]
+        return answers, turns, Message.objects.count()
+
+    assert await office.ask(tell) == ([True, False, False], [False, True, False, True], 1)
+
+
+async def test_where_mail_itself_does_not_leave_none_is_made(office, sink):
+    connection = await office.connect(sink)
+
+    def tell():
+        person("claire@example.net", "fr")
+        answers = []
+        for values in ({"health": "locked"}, {"health": "ready", "active": False}):
+            Connection.objects.filter(pk=connection.pk).update(**values)
+            answers.append(hand_over([(locked(connection.pk), AT)], BASE))
+        return answers, Message.objects.count()
+
+    assert await office.ask(tell) == ([True, True], 0)
+
+
+async def test_a_storm_of_a_thousand_alerts_is_one_mail_with_the_latest_of_each():
+    mailed = []
+
+    async def mail(told):
+        mailed.append(told)
+        return True
+
+    alerts = Alerts(digest=Digest(mail, gather=0.05, again=0.01))
+    for _ in range(50):
+        for number in range(20):
+            alerts.tell(locked(number))
+    await asyncio.sleep(0.2)
+    await alerts.close()
+    assert [len(told) for told in mailed] == [20]
+
+
+async def test_what_comes_too_early_waits_for_the_next_mail():
+    asked = []
+
+    async def mail(told):
+        asked.append({alert.connection_id for alert, _ in told})
+        return len(asked) in {1, 4}
+
+    digest = Digest(mail, gather=0.0, again=0.02)
+    digest.add(locked(1), AT)
+    await asyncio.sleep(0.01)
+    digest.add(locked(2), AT)
+    await asyncio.sleep(0.2)
+    digest.close()
+    assert asked == [{1}, {2}, {2}, {2}]
