@@ -118,7 +118,7 @@ def test_the_first_run_and_a_first_connection_by_keyboard_alone(window):
             window.keyboard.type(value)
         tab_to(window, "Utiliser comme expéditeur par défaut")
         window.keyboard.press("Space")
-        expect(window.get_by_text("Ce que cela change")).to_be_visible()
+        expect(window.get_by_text("Ce que cela change", exact=True)).to_be_visible()
         tab_to(window, "TLS", "radio")
         window.keyboard.press("ArrowRight")
         expect(window.locator("#id_port")).to_have_value("25")
