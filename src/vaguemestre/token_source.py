@@ -16,7 +16,7 @@ from datetime import datetime
 from vaguemestre.http_transport import HttpTransport
 from vaguemestre.ledger import tokens, vault
 from vaguemestre.ledger.threads import LedgerThreads
-from vaguemestre.ledger.tokens import Ask, Held
+from vaguemestre.ledger.tokens import Ask, Held, Wait
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.secret import Secret
 from vaguemestre.providers.oauth2.exchange import WITHIN, obtain
@@ -61,19 +61,37 @@ class TokenSource:
         Raises:
             TokenRefused, TokenAway.
         """
+        clock = asyncio.get_running_loop().time
+        patience = clock() + WITHIN
+        while True:
+            found = await self._looked(connection_id, hop, refused)
+            if isinstance(found, Ask):
+                return await self._to_the_end(found)
+            if isinstance(found, Held):
+                return found
+            if clock() > patience:
+                raise TokenAway("busy")
+            await asyncio.sleep(_PAUSE)
+
+    async def _looked(self, connection_id: int, hop: NextHop, refused: Secret | None) -> Held | Ask | Wait:
         try:
-            async with asyncio.timeout(WITHIN + 1):
-                while True:
-                    found = await self._threads.run(tokens.look, connection_id, hop, refused, self._now())
-                    if isinstance(found, Ask):
-                        return await self._asked(found)
-                    if isinstance(found, Held):
-                        return found
-                    await asyncio.sleep(_PAUSE)
-        except TimeoutError:
-            raise TokenAway("busy") from None
+            return await self._threads.run(tokens.look, connection_id, hop, refused, self._now())
         except (vault.KeyMissing, vault.Unreadable):
             raise TokenRefused(Refusal.NOT_CONNECTED) from None
+
+    async def _to_the_end(self, ask: Ask) -> Held:
+        """Whoever waits may be cancelled; what the provider gives is stored first.
+
+        A refresh token may be good for one use, and the one that replaces it is in that answer.
+        """
+        task = asyncio.create_task(self._asked(ask))
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            await asyncio.wait({task})
+            if not task.cancelled():
+                task.exception()  # told to nobody
+            raise
 
     async def _asked(self, ask: Ask) -> Held:
         try:

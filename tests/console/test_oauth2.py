@@ -71,6 +71,7 @@ def test_every_guide_has_its_steps_and_the_values_that_were_typed(page, way):
     assert text(shown).count("Chez le fournisseur") == 1
     if way.who:
         assert "http://127.0.0.1:8587/oauth2/callback/" in shown.content.decode()
+    assert ("VAGUEMESTRE_BASE_URL" in text(shown)) is bool(way.who)
     assert page.get(at(bureau, "nobody/")).status_code == 404
 
 

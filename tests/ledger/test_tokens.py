@@ -233,3 +233,26 @@ def test_a_token_endpoint_that_is_away_costs_nothing_while_a_token_holds():
             (held,) = ask_at_once(1, office)
             assert held.access.reveal() == "a-token"
         assert len(server.asked) == 2  # it was not asked again so soon
+
+
+@in_threads
+def test_a_caller_that_is_cancelled_leaves_the_rotated_refresh_token_stored():
+    with AuthorizationServer(delay=0.3).serving() as server:
+        server.refresh_tokens.append("the-first")
+        office = person(server, "the-first")
+        hop = lanes.hop_of(office.pk)
+
+        async def run():
+            threads = LedgerThreads(1)
+            task = asyncio.create_task(TokenSource(HTTP, threads, lambda: NOW).held(office.pk, hop))
+            while not server.asked:
+                await asyncio.sleep(0.01)
+            task.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await task
+            await asyncio.to_thread(threads.shutdown)
+
+        asyncio.run(run())
+        kept = oauth2.kept_of(fresh(office))
+        assert [kept.credentials.refresh_token.reveal()] == server.refresh_tokens
+        assert looked(office).access.reveal() == server.tokens[0]

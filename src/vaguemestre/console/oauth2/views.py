@@ -41,6 +41,7 @@ from vaguemestre.verification.probe import Busy, verify
 from vaguemestre.verification.texts.tokens import away_text
 from vaguemestre.verification.wording import busy_text
 
+_IN_CLEAR = re.compile("http://(?!localhost[:/])")  # what providers do not send people back to
 _IN_COMMANDS = re.compile(r"[A-Za-z0-9._%+@-]{1,320}")
 
 
@@ -197,6 +198,7 @@ def _page(
         "connected": current and oauth2.is_connected(connection),
         "asks_person": current and person,
         "redirect_uri": consent.redirect_uri(),
+        "unencrypted": bool(form.way.who) and _IN_CLEAR.match(consent.redirect_uri()) is not None,
         "mailbox": _harmless(form["login"].value() or connection.sender_email, "MAILBOX"),
         "tenant": _harmless(form["tenant"].value(), "TENANT-ID"),
         "client_id": _harmless(form["client_id"].value(), "CLIENT-ID"),
