@@ -24,6 +24,9 @@ from vaguemestre.ledger.optouts import OptOut as OptOut  # noqa: PLC0414  where 
 from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.origins import SourceAddress as SourceAddress  # noqa: PLC0414  for models
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
+from vaguemestre.ledger.reception import Form as Form  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.reception import FormCount as FormCount  # noqa: PLC0414  for models
+from vaguemestre.ledger.reception import FormSubmission as FormSubmission  # noqa: PLC0414  where Django
 from vaguemestre.ledger.stationery import Invoice as Invoice  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.stationery import Template as Template  # noqa: PLC0414  for models
 from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
