@@ -1,12 +1,14 @@
 """Communications: each stream with its connection and the rule, edited with errors at the field; a route explained."""
 
+from uuid import uuid4
+
 import pytest
 from django.utils import timezone
 
 from console.kit import ACTOR, connect, hand_over, tags, text
 from vaguemestre.ledger import instance, streams
 from vaguemestre.ledger.messages import find
-from vaguemestre.ledger.models import Stream
+from vaguemestre.ledger.models import Attempt, Stream
 from vaguemestre.ledger.resources import message_resource
 
 pytestmark = pytest.mark.django_db
@@ -108,12 +110,9 @@ def test_a_route_is_explained_with_every_rule(page):
     answer = page.get("/communications/explain/", asked)
     words = text(answer)
     assert "Il part par « Bureau »" in words
-    assert "L’expéditeur par défaut l’emporte sur tout Retenue. Elle décide." in words
-    assert "La connexion dont l’expéditeur est le From du message Écartée. Elle conviendrait" in words
-    assert (
-        "La connexion de sa communication Sans objet. La communication n’a pas de connexion en propre."
-        in words
-    )
+    assert "L’expéditeur par défaut l’emporte sur tout. Elle décide. Retenue." in words
+    assert "La connexion dont l’expéditeur est le From du message. Elle conviendrait" in words
+    assert "La connexion de sa communication. La communication n’a pas de connexion en propre. Sans" in words
     assert words.count("Retenue.") == 1
     assert len([tag for tag, given in tags(answer) if tag == "li" and "class" in given]) >= 9
 
@@ -139,3 +138,23 @@ def test_links_and_codes_of_a_communication_that_hides_them_are_read_nowhere(pag
         assert "jeton-secret" not in shown
     plain = hand_over(subject="Votre code 483920", stream="support")
     assert "Votre code 483920" in text(page.get(f"/messages/{plain.uid}/"))
+
+
+def test_every_message_keeps_its_explanation_and_the_version_of_what_sent_it(page):
+    office = connect("Bureau", is_default=True)
+    message = hand_over(stream="support")
+    before = message.delivery_set.get().route_epoch
+    Attempt.objects.create(
+        uid=uuid4(), message=message, connection=office, connection_version=1, lane_epoch=1,
+        started_at=timezone.now(), ended_at=timezone.now(), steps=[],
+    )  # fmt: skip
+    connect("Autre", is_default=True)
+    words = text(page.get(f"/messages/{message.uid}/"))
+    assert "Pourquoi : toutes les règles" in words
+    assert "L’expéditeur par défaut l’emporte sur tout. Elle décide. Retenue." in words
+    assert f"Version {before} de la configuration." in words
+    assert "Avec la version 1 de ses réglages, changés en dernier par claire@exemple.fr" in words
+    told = message_resource(find(str(message.uid)), timezone.now())["deliveries"][0]
+    assert told["configuration_version"] == before
+    assert [rule["outcome"] for rule in told["rules"]].count("matched") == 1
+    assert len(told["rules"]) == 9

@@ -43,7 +43,7 @@ def test_the_button_leads_to_a_page_that_counts_before_it_is_done(page):
     assert "Sur les 2 messages des 30 derniers jours, 2 seraient partis autrement" in words
     assert "Marketing 2 2 2" in words
     assert "Chaque message part alors de Le bureau <bureau@exemple.fr>" in words
-    assert "« Ancienne » n’est plus par défaut ; elle reste active." in words
+    assert "« Ancienne » ne sera plus l’expéditeur par défaut ; la connexion restera active." in words
     assert "2 envois en attente changent de chemin." in words
     assert default().name == "Ancienne"
     page.post(f"/connections/{office.uid}/default/")

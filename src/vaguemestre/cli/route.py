@@ -9,6 +9,7 @@ from vaguemestre.cli.arguments import action, actions
 from vaguemestre.cli.output import show
 from vaguemestre.ledger import accept, wording
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.stream_wording import rule_why_text
 from vaguemestre.policy.routing import Route
 
 _OUTCOMES = {"matched": "decides", "passed_over": "passed over", "not_applicable": "does not apply"}
@@ -47,7 +48,9 @@ def _route(route: Route) -> dict[str, Any]:
 def _text(value: dict[str, Any]) -> str:
     route, reason = value["route"], value["reason"]["text"]
     head = f"Carried by {route['connection_name']}: {reason}" if route else f"Held: {reason}"
-    rules = [f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]} ({rule['why']})" for rule in value["rules"]]
+    rules = [
+        f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {rule_why_text(rule)}" for rule in value["rules"]
+    ]
     return "\n".join([head, *_leaves(route), *rules])
 
 

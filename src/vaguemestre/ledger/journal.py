@@ -18,6 +18,11 @@ def record(  # noqa: PLR0913, PLR0917  the columns of one row
     )
 
 
+def before(kind: str, subject: str, at: datetime) -> Version | None:
+    """The last change of a subject by that time."""
+    return Version.objects.filter(kind=kind, subject=subject, at__lte=at).order_by("-pk").first()
+
+
 def difference(before: Mapping[str, object], after: Mapping[str, object]) -> dict[str, list[object]]:
     """What differs: field -> [before, after]."""
     return {field: [before.get(field), value] for field, value in after.items() if before.get(field) != value}

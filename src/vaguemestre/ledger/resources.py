@@ -18,6 +18,7 @@ from vaguemestre.ledger import (
 )
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
+from vaguemestre.ledger.stream_wording import rules_told
 from vaguemestre.ledger.submission import Accepted
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.envelope import UNNAMED
@@ -180,6 +181,8 @@ def _delivery(delivery: Delivery, expected: Outlook) -> dict[str, Any]:
         "connection_name": delivery.connection.name if delivery.connection else None,
         "backup_for": str(delivery.backup_for.uid) if delivery.backup_for else None,
         "reason": {"code": delivery.reason["code"], "text": wording.reason_text(delivery.reason)},
+        "rules": rules_told(delivery.rules),
+        "configuration_version": delivery.route_epoch,
         "leaves_as": delivery.route,
         "counted_attempts": delivery.counted,
         "attempt": str(delivery.attempt) if delivery.attempt else None,

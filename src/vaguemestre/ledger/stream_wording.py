@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
@@ -64,3 +64,16 @@ def rule_why_text(rule: Mapping[str, Any]) -> str:
         return text % rule["facts"] if "%(" in text else text
     except KeyError:
         return text
+
+
+def rules_told(rules: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Every rule as it was kept, and in words."""
+    return [
+        {
+            "code": rule["code"],
+            "outcome": rule["outcome"],
+            "why": rule["why"],
+            "text": f"{rule_text(rule['code'])}. {rule_why_text(rule)}",
+        }
+        for rule in rules
+    ]

@@ -20,9 +20,9 @@ from vaguemestre.ledger import connections, instance, streams, unsubscribing
 from vaguemestre.ledger.accept import explain as ask
 from vaguemestre.ledger.models import Connection, Stream
 from vaguemestre.ledger.refusals import Conflict, Refusal
-from vaguemestre.ledger.stream_wording import rule_text, rule_why_text, stream_text
+from vaguemestre.ledger.stream_wording import rules_told, stream_text
 from vaguemestre.ledger.wording import describe, reason_text
-from vaguemestre.policy.decision import Decision, Outcome, ReasonCode, Route
+from vaguemestre.policy.decision import Decision, ReasonCode, Route
 
 OPT_OUTS = 100  # shown, the latest
 
@@ -52,15 +52,6 @@ class Row:
     stream: Stream
     name: str
     way: Way
-
-
-@dataclass(frozen=True)
-class RuleTold:
-    """A rule and what became of it."""
-
-    words: str
-    why: str
-    outcome: str
 
 
 @require_safe
@@ -142,7 +133,7 @@ def explain(request: HttpRequest) -> HttpResponse:
     }
     try:
         decision = ask(asked["stream"] or None, asked["from"] or None, asked["connection"] or None)
-        context |= {"way": _way(decision), "rules": [_told(rule.as_json()) for rule in decision.rules]}
+        context |= {"way": _way(decision), "rules": rules_told(rule.as_json() for rule in decision.rules)}
     except Refusal as refusal:
         context |= {"errors": {fault.field: describe(fault) for fault in refusal.errors}}
     status = 422 if "errors" in context else 200
@@ -167,11 +158,6 @@ def _way(decision: Decision) -> Way:
         decision.reply_to or "",
         by_from=decision.reason.code is ReasonCode.DEFAULT_FALLBACK,
     )
-
-
-def _told(rule: dict[str, object]) -> RuleTold:
-    outcome = Outcome(str(rule["outcome"]))
-    return RuleTold(rule_text(str(rule["code"])), rule_why_text(rule), outcome.value)
 
 
 def _page(request: HttpRequest, form: StreamForm, stream: Stream | None, status: int = 200) -> HttpResponse:

@@ -99,7 +99,8 @@ def undo(request: HttpRequest) -> HttpResponse:
     if saved.connection.is_default:
         messages.success(request, _("“%(name)s” is the default sender again.") % name)
     else:
-        messages.success(request, _("“%(name)s” is no longer the default; it stays active.") % name)
+        words = _("“%(demoted)s” is no longer the default; it stays active.")
+        messages.success(request, words % {"demoted": saved.connection.name})
     return redirect("connections:index")
 
 

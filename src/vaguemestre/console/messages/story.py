@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import outlook, wording
+from vaguemestre.ledger import journal, outlook, wording
 from vaguemestre.ledger.messages import attempts_of, events_of
-from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.ledger.models import Attempt, Delivery, Event, Message, Version
 from vaguemestre.ledger.outlook_wording import Sentence, delivery_sentences
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
@@ -56,10 +56,15 @@ class StepTold:
 
 @dataclass(frozen=True)
 class AttemptTold:
-    """A try and its steps."""
+    """A try and its steps.
+
+    Attributes:
+        settings: the last change of its connection before it: the settings it was made with.
+    """
 
     attempt: Attempt
     steps: list[StepTold]
+    settings: Version | None
 
 
 def deliveries_told(message: Message, deliveries: list[Delivery], now: datetime) -> list[DeliveryTold]:
@@ -86,9 +91,13 @@ def events_told(message: Message, deliveries: int) -> list[EventTold]:
 def attempts_told(message: Message) -> list[AttemptTold]:
     """The tries, the latest first."""
     return [
-        AttemptTold(attempt, [_step_told(step) for step in attempt.steps])
+        AttemptTold(attempt, [_step_told(step) for step in attempt.steps], _settings(attempt))
         for attempt in reversed(attempts_of(message))
     ]
+
+
+def _settings(attempt: Attempt) -> Version | None:
+    return journal.before("connection", str(attempt.connection.uid), attempt.started_at)
 
 
 def _step_told(kept: dict[str, Any]) -> StepTold:

@@ -20,6 +20,7 @@ from vaguemestre.ledger import dsn, messages
 from vaguemestre.ledger.contents import message_id
 from vaguemestre.ledger.messages import Filter, deliveries_of, state_of
 from vaguemestre.ledger.models import Delivery, Message
+from vaguemestre.ledger.stream_wording import rules_told
 from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.outlook import Outlook, OutlookCode
 
@@ -86,7 +87,7 @@ def detail_page(request: HttpRequest, message: Message, status: int = 200, **mor
         "message_id": message_id(message, deliveries[0].route),
         "state": state_of(message),
         "deliveries": told,
-        "routes": _routes(deliveries),
+        "routes": [(one, rules_told(one.rules)) for one in _routes(deliveries)],
         "attempts": attempts_told(message),
         "events": events_told(message, len(deliveries)),
         "preview": preview_of(message),

@@ -13,6 +13,7 @@ from vaguemestre.doors.api.typed import known_only, text
 from vaguemestre.ledger import wording
 from vaguemestre.ledger.accept import explain
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.stream_wording import rule_text, rule_why_text
 from vaguemestre.policy.decision import Decision, Route
 
 router = Router(tags=["Routes"])
@@ -61,6 +62,7 @@ def _public(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
     found = Connection.objects.filter(pk__in=named).values_list("pk", "uid")
     public = {str(pk): str(uid) for pk, uid in found}
     for rule in rules:
+        rule["text"] = f"{rule_text(rule['code'])}. {rule_why_text(rule)}"
         if "connection" in rule["facts"]:
             rule["facts"]["connection"] = public.get(rule["facts"]["connection"])
     return rules

@@ -193,6 +193,8 @@ _DELIVERY = _object(
         "connection_name": MAYBE_TEXT,
         "backup_for": MAYBE_ID | {"description": "The connection that this one stands in for."},
         "reason": _REASON,
+        "rules": _array(ANY_OBJECT) | {"description": "Every rule of routing: matched, or passed over, why."},
+        "configuration_version": COUNT | {"description": "Of the routing that gave this answer."},
         "leaves_as": {"type": ["object", "null"]},
         "counted_attempts": COUNT,
         "attempt": MAYBE_ID,
