@@ -90,6 +90,8 @@ def test_the_right_to_ask_of_a_process_that_died_is_somebody_elses_after_twenty_
     office = application()
     dead = looked(office)
     assert looked(office, later(seconds=19)) == Wait()
+    assert isinstance(looked(office, later(hours=-1)), Ask)  # a clock that was set back waits for nobody
+    dead = looked(office)
     heir = looked(office, later(seconds=21))
     assert tokens.settle(dead, token("too late"), later(seconds=22)) is False
     assert tokens.settle(heir, token("in time"), later(seconds=22))

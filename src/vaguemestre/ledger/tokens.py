@@ -138,7 +138,8 @@ def _found(connection_id: int, hop: NextHop, refused: Secret | None, now: dateti
     held = _held(row, kept, refused, now)
     if held is not None and row.obtained_at is not None and now < _renewal(row.obtained_at, held.expires_at):
         return held
-    if row.asking_until is not None and row.asking_until > now:
+    # Further ahead than any right reaches: the clock was set back, and who asked then is long gone.
+    if row.asking_until is not None and now < row.asking_until <= now + ASKING:
         return held or Wait()
     return _Due(row, account, kept, held)
 
