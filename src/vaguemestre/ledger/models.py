@@ -27,6 +27,7 @@ from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Djang
 from vaguemestre.ledger.reception import Form as Form  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.reception import FormCount as FormCount  # noqa: PLC0414  for models
 from vaguemestre.ledger.reception import FormSubmission as FormSubmission  # noqa: PLC0414  where Django
+from vaguemestre.ledger.schedules import ReportSchedule as ReportSchedule  # noqa: PLC0414  where Django
 from vaguemestre.ledger.stationery import Invoice as Invoice  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.stationery import Template as Template  # noqa: PLC0414  for models
 from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
