@@ -8,15 +8,18 @@ import time
 from dataclasses import replace
 
 import pytest
+from django.utils.formats import date_format
 
 from scripted.client import PASSWORD, loopback_network
 from scripted.ports import black_hole
 from scripted.server import ScriptedServer
 from scripted.sink import SinkServer
+from vaguemestre.egress import Guard, parse_networks
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.smtp.network import Network
 from vaguemestre.verification import climb
 from vaguemestre.verification.probe import verify
-from vaguemestre.verification.wording import step_failed, step_text
+from vaguemestre.verification.wording import step_detail, step_failed, step_text
 from verification.trial import GREETED, NOW, draft_to, outcome, played
 
 pytestmark = pytest.mark.django_db
@@ -150,3 +153,32 @@ def test_a_machine_without_that_family_is_told_no_finding():
         found = outcome(draft_to(sink, source_address="127.0.0.1"), both("127.0.0.1", "::1"))
     assert [step for step in found.steps if step.sent.startswith(climb.ALSO)] == []
     assert "family_silent" not in {finding.code for finding in found.findings}
+
+
+def test_an_address_of_the_other_family_that_may_not_be_dialled_is_not_dialled_nor_told():
+    async def lookup(host, port):
+        return (ipaddress.ip_address("127.0.0.1"), ipaddress.ip_address("::1"))
+
+    guard = Guard(parse_networks("127.0.0.0/8"), frozenset(range(1, 65536)))
+    with (
+        SinkServer().in_thread() as sink,
+        socket.create_server(("::1", sink.port), family=socket.AF_INET6) as other,
+    ):
+        found = outcome(draft_to(sink), Network(guard, lookup))
+        other.settimeout(0.1)
+        with pytest.raises(TimeoutError):
+            other.accept()
+    assert found.ok
+    assert "::1" not in str([step.as_json() for step in found.steps])
+
+
+# In words
+
+
+def test_protection_and_sign_in_say_beneath_what_they_are(network):
+    with SinkServer(encryption="ssl", login="app", password=PASSWORD).in_thread() as sink:
+        found = outcome(draft_to(sink, "ssl", password=PASSWORD), network)
+    beneath = {step.phase: step_detail(step) for step in found.steps if step_detail(step)}
+    assert beneath["auth"] == "PLAIN"
+    assert beneath["tls"] == f"certificate until {date_format(found.certificate_ends_at, 'DATE_FORMAT')}"
+    assert set(beneath) == {"tls", "auth"}

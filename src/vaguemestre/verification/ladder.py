@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import date
+
+from django.utils import formats
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.mail.phase import Cause, Phase
@@ -107,6 +110,17 @@ def step_text(step: Step) -> str:
     """A short label, such as "Server reached, port 587"."""
     message = _message(step)
     return gettext(message) % _facts(step) if "%(" in message else gettext(message)
+
+
+def step_detail(step: Step) -> str:
+    """What is worth knowing beneath the label of a step that went well; "" for most."""
+    if step_failed(step):
+        return ""
+    _, _, until = step.detail.rpartition(" until ")
+    if step.sent == _HANDSHAKE and until:
+        ends = date.fromisoformat(until)
+        return gettext("certificate until %(date)s") % {"date": formats.date_format(ends, "DATE_FORMAT")}
+    return step.sent.split(" ")[1] if step.sent.startswith("AUTH ") else ""
 
 
 def _message(step: Step) -> str:

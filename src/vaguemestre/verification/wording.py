@@ -16,7 +16,7 @@ from django.utils import formats, timezone
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.policy.finding import REMARKS, Finding, FindingCode, Who
-from vaguemestre.verification.ladder import step_failed, step_text
+from vaguemestre.verification.ladder import step_detail, step_failed, step_text
 from vaguemestre.verification.texts.cautions import CAUTIONS
 from vaguemestre.verification.texts.details import behind_remedy, behind_why
 from vaguemestre.verification.texts.dialogue import DIALOGUE
@@ -28,7 +28,17 @@ from vaguemestre.verification.texts.signing_in import SIGNING_IN
 from vaguemestre.verification.texts.text import Text
 from vaguemestre.verification.texts.tokens import TOKENS
 
-__all__ = ["TEXTS", "busy_text", "explained", "step_failed", "step_text", "stored_words", "who_text", "words"]
+__all__ = [
+    "TEXTS",
+    "busy_text",
+    "explained",
+    "step_detail",
+    "step_failed",
+    "step_text",
+    "stored_words",
+    "who_text",
+    "words",
+]
 
 SAID_LIMIT = 300  # characters of the server's words in a sentence; the step has all of them
 NAMES_SHOWN = 6

@@ -34,7 +34,7 @@ from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.outcome import Outcome
 from vaguemestre.verification.probe import Busy
 from vaguemestre.verification.probe import verify as probe
-from vaguemestre.verification.wording import busy_text, step_failed, step_text
+from vaguemestre.verification.wording import busy_text, step_detail, step_failed, step_text
 
 LINES = "application/x-ndjson"
 
@@ -125,7 +125,12 @@ def _whole(draft: Draft, recipient: Mailbox | None) -> dict[str, Any]:
 
 
 def _step(step: Step) -> SafeString:
-    context = {"step": step.as_json(), "failed": step_failed(step), "words": step_text(step)}
+    context = {
+        "step": step.as_json(),
+        "failed": step_failed(step),
+        "words": step_text(step),
+        "detail": step_detail(step),
+    }
     return render_to_string("console/connections/step.html", context)
 
 
