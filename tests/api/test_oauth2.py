@@ -137,6 +137,19 @@ def test_l8_what_a_secret_is_bound_to_changes_only_with_the_secret(api, change):
     assert api.patch(f"/connections/{made['id']}", change | again).status_code == 200
 
 
+def test_an_application_without_its_secret_can_be_renamed_and_waits_to_be_set_up(api):
+    made = created(api, oauth2=APPLICATION)
+    assert (
+        api.patch(f"/connections/{made['id']}", {"clear_password": True}).json()["oauth2"]["connected"]
+        is False
+    )
+    assert api.patch(f"/connections/{made['id']}", {"name": "Bureau"}).status_code == 200
+    moved = api.patch(f"/connections/{made['id']}", {"host": "smtp.example.org"})
+    assert moved.status_code == 200  # nothing is stored that it could be sent to
+    incomplete = api.patch(f"/connections/{made['id']}", {"oauth2": {"tenant": "example.com"}})
+    assert fields_of(incomplete) == ["oauth2.client_secret"]
+
+
 def test_another_kind_of_authentication_leaves_nothing_of_the_account(api):
     made = created(api, oauth2=APPLICATION)
     changed = api.patch(

@@ -250,7 +250,7 @@ class _Typing:
             return Kept()
         if stored and not bound:
             self._again(account.grant)
-        elif not stored and account.grant is not Grant.AUTHORIZATION_CODE:
+        elif not stored and self._given and account.grant is not Grant.AUTHORIZATION_CODE:
             self._fault(_AGAIN[account.grant], "oauth2_secret_missing", "Without it no token is given.")
         return None if stored else Kept()
 
@@ -263,7 +263,10 @@ class _Typing:
             )
         else:
             code = "oauth2_secret_again"
-            message = "The server, the login or the account changed: give this secret again."
+            message = (
+                "The server, the login or the account changed: give this secret again, or forget the stored"
+                " one and set up OAuth2 anew."
+            )
         self._fault(_AGAIN[grant], code, message)
 
     def _credentials(self, grant: Grant) -> Credentials | None:

@@ -20,7 +20,8 @@ OAUTH2_REFUSALS = {
         "Give the whole JSON file of the service account’s key, as Google hands it out."
     ),
     "oauth2_secret_again": gettext_noop(
-        "The server, the login or the account changed: give this secret again."
+        "The server, the login or the account changed: give this secret again, or forget the stored one and"
+        " set up OAuth2 anew."
     ),
     "oauth2_consent_again": gettext_noop(
         "The server, the login or the account changed: forget the consent so far, and connect again."
