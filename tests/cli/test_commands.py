@@ -5,6 +5,7 @@ import json
 import pytest
 from django.utils import timezone
 
+from scripted.certificates import self_signed
 from scripted.sink import SinkServer
 from vaguemestre.ledger import sightings
 from vaguemestre.ledger.models import Connection, Message, User, Version
@@ -266,6 +267,27 @@ def test_l9_verify_tells_each_step_and_what_it_means(command):
     assert (fails.status, fails.json["ok"]) == (1, False)
     assert fails.json["findings"][0]["code"] == "ssl_on_starttls_port"
     assert Connection.objects.count() == 0
+
+
+def test_verify_shows_a_certificate_that_is_not_trusted_so_that_it_can_be_pinned(command):
+    certificate = self_signed("mail.internal.example")
+    with SinkServer(encryption="ssl", certificate=certificate).in_thread() as sink:
+        typed = ("--sender-email", "a@example.test", "--host", "localhost", "--port", str(sink.port))
+        told = command("connection", "verify", *typed, "--encryption", "ssl")
+        pin = ("--pinned-certificate", certificate.fingerprint)
+        trusted = command("connection", "verify", *typed, "--encryption", "ssl", *pin)
+    assert told.status == 1
+    assert f"  SHA-256: {certificate.fingerprint}\n" in told.output
+    assert "  for: mail.internal.example\n" in told.output
+    assert trusted.status == 0
+
+
+def test_nobody_elses_address_is_tried_and_ones_own_gets_a_test_message(command):
+    command(*OFFICE)
+    refused = command("connection", "test", "Office", "--to", "stranger@example.com")
+    assert (refused.status, refused.refusals[0].partition(":")[0]) == (1, "to")
+    sender = Connection.objects.get().sender_email
+    assert command("connection", "test", "Office", "--to", sender, "--json").json["state"] == "queued"
 
 
 def test_l8_verify_asks_for_the_password_again_where_the_host_changed(command):

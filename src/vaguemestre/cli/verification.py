@@ -13,7 +13,9 @@ from vaguemestre.cli.output import inert
 from vaguemestre.ledger.connections import Draft
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.transcript import Step
+from vaguemestre.smtp.certificate import Certificate
 from vaguemestre.verification.outcome import Outcome, as_json
+from vaguemestre.verification.pins import pinnable
 from vaguemestre.verification.probe import verify
 from vaguemestre.verification.wording import step_text, words
 
@@ -48,8 +50,24 @@ def _conclude(outcome: Outcome, arguments: argparse.Namespace) -> int:
         print(json.dumps(result, ensure_ascii=False, indent=2))
     else:
         print(inert("\n".join(map(_finding, result["findings"]))))
+        if (certificate := pinnable(outcome)) is not None:
+            print(inert(_certificate(certificate)))
         print("The connection works." if outcome.ok else "The connection does not work.")
     return 0 if outcome.ok else 1
+
+
+def _certificate(shown: Certificate) -> str:
+    """What to compare with what its administrator says."""
+    facts = {
+        "made out to": shown.subject,
+        "for": ", ".join(shown.names),
+        "issued by": shown.issuer,
+        "valid": f"{shown.not_before[:10]} to {shown.not_after[:10]}",
+        "SHA-256": shown.fingerprint,
+        "its authority": shown.authority and shown.authority.pem,
+    }
+    lines = [f"  {name}: {value}" for name, value in facts.items() if value]
+    return "\n".join(["The certificate that the server showed; --pinned-certificate trusts it:", *lines])
 
 
 def _line(step: Step) -> str:

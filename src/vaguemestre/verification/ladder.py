@@ -116,7 +116,7 @@ def step_detail(step: Step) -> str:
     """What is worth knowing beneath the label of a step that went well; "" for most."""
     if step_failed(step):
         return ""
-    _, _, until = step.detail.rpartition(" until ")
+    until = step.detail.partition(" until ")[2]
     if step.sent == _HANDSHAKE and until:
         ends = date.fromisoformat(until)
         return gettext("certificate until %(date)s") % {"date": formats.date_format(ends, "DATE_FORMAT")}

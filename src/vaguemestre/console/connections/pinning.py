@@ -18,21 +18,9 @@ from vaguemestre.console.connections.editing import form_page
 from vaguemestre.console.connections.forms import ConnectionForm
 from vaguemestre.console.pages import or_404
 from vaguemestre.ledger import connections
-from vaguemestre.policy.finding import Finding, FindingCode
 from vaguemestre.smtp.certificate import Certificate
-
-# Where the certificate is what it should be and only we do not know it, or its name. Not where something in
-# between is suspected, and not where our clock may be wrong.
-LEAF = frozenset(
-    {
-        FindingCode.CERTIFICATE_UNKNOWN_AUTHORITY,
-        FindingCode.CERTIFICATE_SELF_SIGNED,
-        FindingCode.CERTIFICATE_WRONG_NAME,
-        FindingCode.CERTIFICATE_EXPIRED,
-        FindingCode.CERTIFICATE_CHANGED,
-    }
-)
-AUTHORITY = frozenset({FindingCode.CERTIFICATE_UNKNOWN_AUTHORITY, FindingCode.CERTIFICATE_CHANGED})
+from vaguemestre.verification.outcome import Outcome
+from vaguemestre.verification.pins import pinnable
 
 
 @dataclass(frozen=True)
@@ -40,12 +28,10 @@ class Offer:
     """What can be pinned.
 
     Attributes:
-        certificate: the server's own.
-        authority: the one that signed it; None where pinning that would not help.
+        certificate: the server's own, with its authority where pinning that would help.
     """
 
     certificate: Certificate
-    authority: Certificate | None
 
     @property
     def fingerprint(self) -> str:
@@ -68,12 +54,10 @@ def _moment(text: str) -> datetime | None:
     return datetime.fromisoformat(text) if text else None
 
 
-def offer_of(findings: tuple[Finding, ...], presented: Certificate | None) -> Offer | None:
-    """What to offer after a verification that found this; None where nothing is to be pinned."""
-    decisive = findings[0].code
-    if presented is None or decisive not in LEAF:
-        return None
-    return Offer(presented, presented.authority if decisive in AUTHORITY else None)
+def offer_of(outcome: Outcome) -> Offer | None:
+    """What to offer after a verification; None where nothing is to be pinned."""
+    certificate = pinnable(outcome)
+    return None if certificate is None else Offer(certificate)
 
 
 @sensitive_post_parameters("password")

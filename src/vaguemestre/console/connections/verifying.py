@@ -135,7 +135,7 @@ def _step(step: Step) -> SafeString:
 
 
 def _outcome(outcome: Outcome) -> dict[str, Any]:
-    offer = offer_of(outcome.findings, outcome.presented)
+    offer = offer_of(outcome)
     return {"outcome": outcome, "findings": told(outcome.findings), "offer": offer}
 
 
