@@ -86,7 +86,7 @@ def test_a_variable_that_the_sample_lacks_is_told_at_the_line_that_uses_it(page)
 def test_saving_takes_the_place_of_the_starter_and_deleting_brings_it_back(page):
     answer = page.post(PAGE, FORM | {"act": "save"}, follow=True)
     assert answer.redirect_chain == [(PAGE, 302)]
-    assert "le vôtre, version 1" in text(answer)
+    assert "français · le vôtre, version 1" in text(answer)
     back = page.post(PAGE + "delete/", follow=True)
     assert "Le modèle fourni avec le produit est de retour." in text(back)
     assert Template.objects.count() == 0

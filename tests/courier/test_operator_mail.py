@@ -4,16 +4,19 @@ import asyncio
 import email
 from datetime import UTC, datetime, timedelta
 from email import policy
+from types import SimpleNamespace
+from uuid import uuid4
 
 import pytest
 
-from vaguemestre.courier.alert_wording import Alert
+from vaguemestre.courier.alert_wording import Alert, worded
 from vaguemestre.courier.alerts import Alerts
 from vaguemestre.courier.digest import Digest
 from vaguemestre.courier.operator_mail import hand_over
-from vaguemestre.ledger import operators
+from vaguemestre.courier.watch import Watch
+from vaguemestre.ledger import allowance, operators
 from vaguemestre.ledger.contents import content_of
-from vaguemestre.ledger.models import Connection, Message, User
+from vaguemestre.ledger.models import Connection, Message, Use, User
 from vaguemestre.policy.alerting import AlertKind
 
 pytestmark = pytest.mark.any_database
@@ -112,3 +115,21 @@ async def test_what_comes_too_early_waits_for_the_next_mail():
     await asyncio.sleep(0.2)
     digest.close()
     assert asked == [{1}, {2}, {2}, {2}]
+
+
+async def test_a_quota_is_told_once_until_it_was_away_from_it(office, sink):
+    connection = await office.connect(sink, limits={"per_day": 10})
+    told = []
+    watch = Watch(
+        SimpleNamespace(threads=SimpleNamespace(run=office.ask), alerts=SimpleNamespace(tell=told.append))
+    )
+
+    async def look(used):
+        await office.ask(Use.objects.all().delete)
+        await office.ask(allowance.take, connection.pk, {uuid4(): used}, office.clock())
+        await watch.quotas(office.clock())
+        return len(told)
+
+    assert [await look(used) for used in (7, 8, 10, 7, 8, 6, 8)] == [0, 1, 1, 1, 1, 1, 2]
+    assert (told[0].kind, told[0].facts) == (AlertKind.QUOTA_NEAR, {"used": "8", "limit": "10"})
+    assert "8 des 10" in worded(told[0], "Bureau", "fr")[0]

@@ -7,9 +7,10 @@ from dataclasses import dataclass, fields
 from django.http import HttpRequest
 from django.utils import timezone
 
-from vaguemestre.ledger import backups, messages, renewals, sightings
+from vaguemestre.ledger import backups, messages, quotas, renewals, sightings
 from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.models import Connection, Sighting
+from vaguemestre.ledger.quotas import Quota
 from vaguemestre.ledger.renewals import Ending
 
 
@@ -24,6 +25,7 @@ class Attention:
         failed: connections whose verification, renewed or asked for, failed since they were saved.
         ending: servers' certificates that end soon.
         backups: connections out of order for which another one stands in.
+        near: connections that come near their limit for a day.
         unlisted: addresses that servers saw and that are not on the published list.
     """
 
@@ -33,6 +35,7 @@ class Attention:
     failed: tuple[Connection, ...]
     ending: tuple[Ending, ...]
     backups: tuple[Pair, ...]
+    near: tuple[Quota, ...]
     unlisted: tuple[Sighting, ...]
 
     def __bool__(self) -> bool:
@@ -55,6 +58,7 @@ def attention(request: HttpRequest) -> dict[str, object]:
             failed=tuple(one for one in renewals.failed() if one not in locked),
             ending=tuple(renewals.ending(now)),
             backups=tuple(backups.in_use(now)),
+            near=tuple(quotas.near(now)),
             unlisted=tuple(sightings.unlisted(now)),
         )
     }

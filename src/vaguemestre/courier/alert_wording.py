@@ -34,6 +34,9 @@ _WHAT = {
     AlertKind.IN_DOUBT_WAITS: gettext_noop(
         "A message may have arrived or not; whether it is sent again is for a person to say."
     ),
+    AlertKind.QUOTA_NEAR: gettext_noop(
+        "“%(connection)s” has used %(used)s of the %(limit)s recipients that it may reach in 24 hours."
+    ),
     AlertKind.ADDRESS_UNLISTED: gettext_noop(
         "A server saw “%(connection)s” come from %(addresses)s, which is not on the published list."
     ),
@@ -65,6 +68,10 @@ _REMEDY = {
     AlertKind.IN_DOUBT_WAITS: gettext_noop(
         "Open the message, ask the recipient, and say that it arrived or have it sent again."
     ),
+    AlertKind.QUOTA_NEAR: gettext_noop(
+        "What goes beyond waits until the oldest are a day old, the urgent first. Ask its provider for more,"
+        " or give some communications another connection."
+    ),
     AlertKind.ADDRESS_UNLISTED: gettext_noop(
         "If the address is yours, add it to the list and give it to the mail administrator. If not, ask"
         " whoever looks after your network which way the traffic takes."
@@ -84,7 +91,7 @@ class Alert:
         reason: of a hold, as the delivery keeps it.
         message: the public id of the message it is about.
         backup: the name of the connection that stands in.
-        facts: a certificate's.
+        facts: a certificate's, or what is used of a limit.
         finding: what a verification found, as the ledger keeps it.
         addresses: that a server saw, and that are not on the list.
     """
@@ -107,6 +114,8 @@ def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
         "connection": connection,
         "backup": alert.backup,
         "addresses": ", ".join(alert.addresses),
+        "used": alert.facts.get("used", ""),
+        "limit": alert.facts.get("limit", ""),
     }
     with override(language):
         found = stored_words(alert.finding) if alert.finding else {"what": "", "why": "", "remedy": ""}

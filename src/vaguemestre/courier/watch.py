@@ -1,5 +1,5 @@
 """What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
-reports by mail.
+quotas, reports by mail.
 
 All but the last end in alerts that do not depend on mail. What was told once is not told again by the same
 courier until something newer waits.
@@ -13,7 +13,7 @@ import structlog
 
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import backups, dsn, renewals, sightings, unattended
+from vaguemestre.ledger import backups, dsn, quotas, renewals, sightings, unattended
 from vaguemestre.policy.alerting import AlertKind
 from vaguemestre.policy.renewal import Notice, notice_of
 
@@ -29,6 +29,7 @@ class Watch:
         self._engine = engine
         self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
         self._notices: dict[int, tuple[datetime, Notice | None]] = {}  # what was told of certificates
+        self._near: set[int] = set()  # connections that come near their limit, as was told
         self._held = self._doubt = 0  # the latest deliveries that were told
 
     async def backups(self, now: datetime) -> None:
@@ -73,6 +74,16 @@ class Watch:
             facts = {"expires_at": told[0].isoformat()}
             self._engine.alerts.tell(Alert(AlertKind.CERTIFICATE_EXPIRES, connection_id, facts=facts))
         self._notices = notices
+
+    async def quotas(self, now: datetime) -> None:
+        """Tell which connections come near their limit for a day; again only after they were away from it."""
+        used = await self._engine.threads.run(quotas.used, now)
+        for one in used:
+            if one.over(quotas.NEAR) and one.connection.pk not in self._near:
+                facts = {"used": str(one.used), "limit": str(one.limit)}
+                self._engine.alerts.tell(Alert(AlertKind.QUOTA_NEAR, one.connection.pk, facts=facts))
+        near = {one.connection.pk for one in used if one.over(quotas.NEAR)}
+        self._near = near | {one.connection.pk for one in used if one.over(quotas.AWAY)} & self._near
 
     async def notifications(self, now: datetime) -> None:
         """Report the ends of deliveries to whoever their messages came from."""

@@ -134,6 +134,7 @@ class Worker:
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
             await self._watch.addresses(now)
+            await self._watch.quotas(now)
         if self._is_due("certificates", CERTIFICATES_EVERY):
             await self._watch.certificates(now)
         if self._is_due("renewals", RENEWALS_EVERY):

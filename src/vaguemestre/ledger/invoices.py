@@ -145,7 +145,8 @@ def outcome_of(invoice: Invoice) -> Outcome:
     tried = Attempt.objects.filter(uid=delivery.attempt).first() if delivery.attempt else None
     connection = delivery.connection
     said = None if delivery.last_code is None else Reply(delivery.last_code, delivery.last_text)
-    host = "" if connection is None or tried is None else connection.host
+    reached = tried is not None or delivery.state == DeliveryState.ACCEPTED
+    host = connection.host if connection is not None and reached else ""
     return Outcome(
         state=DeliveryState(delivery.state),
         at=delivery.settled_at,

@@ -29,6 +29,7 @@ class AlertKind(StrEnum):
     IN_DOUBT_WAITS = "in_doubt_waits_for_person"
     VERIFICATION_FAILED = "verification_failed"
     CERTIFICATE_EXPIRES = "certificate_expires"
+    QUOTA_NEAR = "quota_near"
     ADDRESS_UNLISTED = "source_address_unlisted"
 
 

@@ -150,7 +150,7 @@ def _page(request: HttpRequest, draft: Draft, found: Found | None, status: int =
         "draft": draft,
         "found": found,
         "title": title_of(draft.key),
-        "language": _language_name(draft.language),
+        "language_name": _language_name(draft.language),
         "languages": [(code, _language_name(code)) for code, _name in settings.LANGUAGES],
         "streams": streams.all_streams(),
         "made": made,
