@@ -150,6 +150,14 @@ def test_an_application_without_its_secret_can_be_renamed_and_waits_to_be_set_up
     assert fields_of(incomplete) == ["oauth2.client_secret"]
 
 
+def test_a_secret_that_cannot_be_read_any_more_is_a_fault_and_not_a_crash(api):
+    made = created(api, oauth2=APPLICATION)
+    Authorization.objects.update(client_id="edited-by-hand")
+    tried = api.post("/connections/verify", {"id": made["id"], "sender_name": "x"})
+    assert (tried.status_code, fields_of(tried)) == (422, ["oauth2"])
+    assert api.get(f"/connections/{made['id']}").json()["oauth2"]["connected"] is False
+
+
 def test_another_kind_of_authentication_leaves_nothing_of_the_account(api):
     made = created(api, oauth2=APPLICATION)
     changed = api.patch(

@@ -33,5 +33,6 @@ OAUTH2_REFUSALS = {
     "oauth2_no_password": gettext_noop("With OAuth2 there is no password: leave it empty."),
     "oauth2_login_missing": gettext_noop("OAuth2 needs the address of the mailbox as login."),
     "oauth2_save_first": gettext_noop("Save this first, then verify it: a trial could use the consent up."),
+    "oauth2_unreadable": gettext_noop("The stored secret cannot be read any more: set up OAuth2 again."),
     "url_syntax": gettext_noop("Give a web address, such as https://login.example.org/token."),
 }

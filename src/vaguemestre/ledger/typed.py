@@ -95,11 +95,19 @@ def _draft_with_token(connection: Connection, existing: Connection | None, typed
         message = "Save this first, then verify it: a trial could use the consent up."
         raise Refusal(Invalid("oauth2", "oauth2_save_first", message))
     if kept is None:
-        kept = oauth2.kept_of(existing) if existing is not None and typed.account is not None else Kept()
+        kept = Kept() if existing is None or typed.account is None else _kept_of(existing)
     further, secret = oauth2.identity(typed.account, kept)
     fingerprint = hops.fingerprint(connection, secret, further)
     credentials = None if typed.kept is None else typed.kept.credentials
     return Draft(hops.hop(connection, None), fingerprint, existing, typed.account, credentials)
+
+
+def _kept_of(connection: Connection) -> Kept:
+    try:
+        return oauth2.kept_of(connection)
+    except vault.Unreadable:
+        message = "The stored secret cannot be read any more: set up OAuth2 again."
+        raise Refusal(Invalid("oauth2", "oauth2_unreadable", message)) from None
 
 
 def checked(

@@ -27,7 +27,7 @@ from vaguemestre.console.oauth2.forms import ONLY_SHOWN, SECRETS, AccountForm
 from vaguemestre.console.oauth2.ways import WAYS, Way, way_of
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.dialling import http_from
-from vaguemestre.ledger import connections, oauth2
+from vaguemestre.ledger import connections, oauth2, vault
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.wording import health_text
@@ -135,6 +135,8 @@ def _take(request: HttpRequest, connection: Connection, asked: consent.Asked) ->
     except TokenRefused as refused:
         words = _("The provider did not take the consent: %(said)s") % {"said": refused.said}
         messages.error(request, words)
+    except vault.Unreadable:
+        messages.error(request, _("The stored secret cannot be read any more: set up OAuth2 again."))
     except TokenAway as away:
         words = _("The provider’s token service could not be asked. %(why)s Connect again.")
         messages.error(request, words % {"why": _(away_text(away.why))})
