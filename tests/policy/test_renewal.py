@@ -9,13 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaguemestre.mail.phase import Phase
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import READY, HealthState
-from vaguemestre.policy.renewal import DAY, FRESH, Notice, Verified, notice_of, renewal_at, renewal_due
+from vaguemestre.policy.renewal import (
+    DAY,
+    FRESH,
+    Notice,
+    Verified,
+    notice_of,
+    refuses,
+    renewal_at,
+    renewal_due,
+)
 
 NOW = datetime(2026, 11, 27, 9, 30, tzinfo=UTC)
-FINE = Verified(at=NOW, ok=True, failed_at=None, active=True, health=READY, share=0.25)  # 6:00
+FINE = Verified(at=NOW, ok=True, refused=False, active=True, health=READY, share=0.25)  # 6:00
 LATER = NOW + 2 * DAY
 
 
@@ -51,7 +59,7 @@ def test_what_is_in_order_is_renewed_at_its_moment_and_not_before():
         {"health": HealthState(Health.LOCKED, why="credentials_refused")},
         {"health": HealthState(Health.PAUSED, why="paused")},
         {"health": HealthState(Health.THROTTLED, until=LATER + DAY)},
-        {"ok": False, "failed_at": Phase.AUTH},
+        {"ok": False, "refused": True},
     ],
 )
 def test_what_would_harm_is_not_renewed(changed):
@@ -60,9 +68,26 @@ def test_what_would_harm_is_not_renewed(changed):
 
 
 def test_what_failed_elsewhere_is_tried_again_every_hour():
-    failed = replace(FINE, ok=False, failed_at=Phase.CONNECT)
+    failed = replace(FINE, ok=False)
     assert not renewal_due(failed, NOW + timedelta(minutes=59))
     assert renewal_due(failed, NOW + timedelta(hours=1))
+
+
+@pytest.mark.parametrize(
+    ("code", "phase", "refused"),
+    [
+        ("auth_refused", "auth", True),
+        ("no_mechanism", "auth", True),
+        ("oauth2_consent_withdrawn", "auth", True),
+        ("auth_temporarily_unavailable", "auth", False),
+        ("oauth2_token_unavailable", "auth", False),
+        ("rate_limited", "auth", False),
+        ("sender_refused", "mail", False),
+        ("certificate_expires_soon", None, False),
+    ],
+)
+def test_only_what_refuses_who_signs_in_stops_renewals(code, phase, refused):
+    assert refuses(code, phase) is refused
 
 
 def test_what_waited_out_its_throttle_is_renewed():

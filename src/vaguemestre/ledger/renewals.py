@@ -17,9 +17,7 @@ from vaguemestre.ledger import instance, vault
 from vaguemestre.ledger.health import health_of
 from vaguemestre.ledger.models import Connection, Lane, Verification
 from vaguemestre.ledger.typed import Draft, saved_draft
-from vaguemestre.mail.phase import Phase
-from vaguemestre.policy.finding import Severity
-from vaguemestre.policy.renewal import AHEAD, Verified, renewal_due
+from vaguemestre.policy.renewal import AHEAD, Verified, refuses, renewal_due
 
 
 @dataclass(frozen=True)
@@ -89,16 +87,11 @@ def _verified(connection: Connection, found: Verification) -> Verified:
     return Verified(
         at=found.at,
         ok=found.ok,
-        failed_at=_failed_at(found),
+        refused=any(refuses(str(one.get("code")), one.get("phase")) for one in found.findings),
         active=connection.active,
         health=health_of(connection),
         share=_share(str(connection.uid)),
     )
-
-
-def _failed_at(found: Verification) -> Phase | None:
-    phases = [one.get("phase") for one in found.findings if one.get("severity") == Severity.ERROR.value]
-    return Phase(phases[0]) if phases and phases[0] else None
 
 
 def _share(uid: str) -> float:

@@ -13,11 +13,26 @@ from datetime import datetime, timedelta
 from enum import Enum
 
 from vaguemestre.mail.phase import Phase
+from vaguemestre.policy.finding import FindingCode
 from vaguemestre.policy.health import HealthState, serves
 
 DAY = timedelta(days=1)
 FRESH = timedelta(hours=12)  # a verification younger than that waits for the connection's next moment
 AGAIN = timedelta(hours=1)  # after one that failed: much passes by itself, and then it should not stand there
+
+_FOR_NOW = frozenset(
+    {
+        FindingCode.AUTH_TEMPORARILY_UNAVAILABLE,
+        FindingCode.OAUTH2_TOKEN_UNAVAILABLE,
+        FindingCode.RATE_LIMITED,
+        FindingCode.DAILY_LIMIT,
+        FindingCode.TOO_MANY_CONNECTIONS,
+        FindingCode.SERVICE_CLOSING,
+        FindingCode.CONNECTION_LOST,
+        FindingCode.PROTOCOL_BROKEN,
+        FindingCode.OUT_OF_TIME,
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +42,7 @@ class Verified:
     Attributes:
         at: when.
         ok: whether mail could leave.
-        failed_at: the phase at which it failed; None if it did not, or not in the dialogue.
+        refused: whether it failed at signing in, otherwise than for now (`refuses`).
         active: whether the connection is.
         health: the connection's.
         share: of the day after which the connection's moment comes, in [0, 1).
@@ -35,7 +50,7 @@ class Verified:
 
     at: datetime
     ok: bool
-    failed_at: Phase | None
+    refused: bool
     active: bool
     health: HealthState
     share: float
@@ -43,9 +58,14 @@ class Verified:
 
 def renewal_due(verified: Verified, now: datetime) -> bool:
     """Whether it is to be renewed now."""
-    harmless = verified.active and serves(verified.health, now) and verified.failed_at is not Phase.AUTH
+    harmless = verified.active and serves(verified.health, now) and not verified.refused
     next_at = renewal_at(verified.at, verified.share) if verified.ok else verified.at + AGAIN
     return harmless and now >= next_at
+
+
+def refuses(code: str, phase: str | None) -> bool:
+    """Whether a finding says that login, password or token are refused, and will be the next time too."""
+    return phase == Phase.AUTH and code not in _FOR_NOW
 
 
 def renewal_at(at: datetime, share: float) -> datetime:
