@@ -40,7 +40,7 @@ def test_the_button_leads_to_a_page_that_counts_before_it_is_done(page):
     connect("Ancienne", is_default=True)
     answer = page.get(f"/connections/{office.uid}/default/")
     words = text(answer)
-    assert "Sur les 2 messages des 30 derniers jours, 2 seraient partis autrement" in words
+    assert "Messages des 30 derniers jours : 2. Avec un autre From ou Reply-To : 2." in words
     assert "Marketing 2 2 2" in words
     assert "Chaque message part alors de Le bureau <bureau@exemple.fr>" in words
     assert "« Ancienne » ne sera plus l’expéditeur par défaut ; la connexion restera active." in words

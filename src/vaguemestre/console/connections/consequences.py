@@ -62,7 +62,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     uid = request.POST.get("uid")
     connection = or_404(connections.find, uid) if uid else None
     try:
-        context = _told(_typed(request, connection), request.POST.get("host", ""))
+        context = _told(_typed(request, connection), request.POST.get("host", "")) | {"in_form": True}
     except Invalid:
         context = {"unready": True}
     if request.headers.get("HX-Request"):
