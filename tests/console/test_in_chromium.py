@@ -477,7 +477,8 @@ def test_axe_finds_nothing(signed_in, axe, scheme):
     )
     for address in (
         *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/delete/",
-        "/findings/", "/findings/refused/",
+        "/findings/", "/findings/refused/", f"/connections/{office.uid}/oauth2/",
+        f"/connections/{office.uid}/oauth2/microsoft-app/", f"/connections/{office.uid}/oauth2/google-service-account/",
     ):  # fmt: skip
         signed_in.goto(address)
         signed_in.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
