@@ -542,3 +542,22 @@ def test_a_test_message_is_followed_where_it_was_asked_for(signed_in):
     mine.update(state="accepted", settled_at=timezone.now(), next_attempt_at=None)
     signed_in.locator("#trial").get_by_text("accepté par le serveur").first.wait_for()
     assert signed_in.locator("#trial [hx-get], #trial[hx-get]").count() == 0
+
+
+def test_a_template_is_mended_at_its_line_seen_in_its_frame_and_saved(signed_in):
+    signed_in.goto("/templates/invoice/fr/")
+    signed_in.get_by_label("HTML", exact=True).fill("<p>Bonjour\n{{ nom }}</p>")
+    signed_in.get_by_role("button", name="Aperçu").click()
+    expect(signed_in.locator("#html-error")).to_contain_text(
+        "La ligne 2 utilise nom, qui manque dans les données."
+    )
+    signed_in.complaints.clear()  # a browser notes the 422
+
+    signed_in.get_by_label("HTML", exact=True).fill("<p class='soft'>Bonjour\n{{ name }}</p>")
+    signed_in.get_by_role("button", name="Aperçu").click()
+    shown = signed_in.frame_locator("iframe.mail").locator("p.soft")
+    expect(shown).to_have_text("Bonjour Camille Martin")
+    expect(shown).to_have_css("font-size", "14px")
+
+    signed_in.get_by_role("button", name="Enregistrer").click()
+    expect(signed_in.locator(".lead")).to_contain_text("le vôtre, version 1")

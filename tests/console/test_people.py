@@ -10,6 +10,7 @@ from django.test import Client
 from django.utils import timezone
 
 from console.kit import connect, text
+from vaguemestre.ledger import templates
 from vaguemestre.ledger.contents import content_of
 from vaguemestre.ledger.models import Delivery, Message, User
 
@@ -110,6 +111,16 @@ def test_a_stranger_learns_nothing_and_nobody_gets_mail_for_an_unknown_address(c
     assert text(known) == text(unknown)
     assert Message.objects.count() == 1
     assert Delivery.objects.get().state == "held"  # no route: and the page names the command
+
+
+def test_a_template_of_ones_own_that_cannot_be_used_locks_nobody_out(claire, stranger):
+    connect("Bureau")
+    broken = {"subject": "S", "text": "{{ nosuch }}"}
+    templates.save("password-reset", "fr", broken, "user:x", timezone.now())
+    stranger.post("/accounts/password/forgotten/", {"email": "claire@exemple.fr"})
+    message = Message.objects.get()
+    assert message.subject == "Votre nouveau mot de passe"
+    assert choose(stranger, link_in(message)).status_code == 200
 
 
 def test_resets_are_no_way_to_flood_a_mailbox(claire, stranger):

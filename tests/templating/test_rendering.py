@@ -80,7 +80,7 @@ def test_a_text_of_ones_own_is_kept():
     assert compose(Sources("s", "own"), {}, "fr").html is None
 
 
-@pytest.mark.parametrize("key", starters.keys())
+@pytest.mark.parametrize("key", starters.all_keys())
 def test_starters_are_there_in_three_languages_and_render_with_their_sample_data(key):
     assert starters.languages(key) == ("en", "fr", "it")
     for language in ("en", "fr", "it"):
@@ -94,6 +94,6 @@ def test_starters_are_there_in_three_languages_and_render_with_their_sample_data
 
 
 def test_the_starters_are_these():
-    assert starters.keys() == (
+    assert starters.all_keys() == (
         "account-notification", "alert", "form-reply", "invitation", "invoice", "password-reset", "report",
     )  # fmt: skip

@@ -69,6 +69,13 @@ def render(key: str, language: str, data: Mapping[str, object], stream: str = ""
         raise Refusal(_as_invalid(fault, found)) from None
 
 
+def render_starter(key: str, language: str, data: Mapping[str, object]) -> Rendered:
+    """The same from the template that came with the product, whatever is stored."""
+    there = starters.languages(key)
+    used = next(one for one in (*_preferred(language), *there) if one in there)
+    return compose(_starter(key, used).sources, data, used)
+
+
 def best(key: str, language: str = "", stream: str = "") -> Found:
     """The template that would be used.
 
@@ -78,11 +85,15 @@ def best(key: str, language: str = "", stream: str = "") -> Found:
     there = [one for one in of_key(key) if one.stream in {"", stream}]
     if not there:
         raise Missing("template", key)
-    for wanted in (language, language.partition("-")[0], settings.LANGUAGE_CODE, "en"):
+    for wanted in _preferred(language):
         for one in sorted(there, key=lambda one: not one.stream):
             if one.language == wanted:
                 return one
     return there[0]
+
+
+def _preferred(language: str) -> tuple[str, ...]:
+    return language, language.partition("-")[0], settings.LANGUAGE_CODE, "en"
 
 
 def of_key(key: str) -> list[Found]:
@@ -95,7 +106,7 @@ def of_key(key: str) -> list[Found]:
 
 def all_templates() -> list[Found]:
     """All, by key, stream and language."""
-    keys = {*Template.objects.values_list("key", flat=True), *starters.keys()}
+    keys = {*Template.objects.values_list("key", flat=True), *starters.all_keys()}
     return [one for key in sorted(keys) for one in of_key(key)]
 
 

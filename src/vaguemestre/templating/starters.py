@@ -17,7 +17,7 @@ _FIELD = "Subject: "
 
 
 @cache
-def keys() -> tuple[str, ...]:
+def all_keys() -> tuple[str, ...]:
     """Of all starters, in the order of the alphabet."""
     return tuple(sorted(folder.name for folder in _FOLDER.iterdir()))
 
@@ -25,7 +25,7 @@ def keys() -> tuple[str, ...]:
 @cache
 def languages(key: str) -> tuple[str, ...]:
     """In which a starter is there; none for a key without one."""
-    return tuple(sorted(file.stem for file in (_FOLDER / key).glob("*.html"))) if key in keys() else ()
+    return tuple(sorted(file.stem for file in (_FOLDER / key).glob("*.html"))) if key in all_keys() else ()
 
 
 @cache
@@ -40,7 +40,7 @@ def starter(key: str, language: str) -> Sources | None:
 @cache
 def sample(key: str) -> str:
     """Sample data as JSON, as it stands in its file; an empty object for what has none."""
-    return (_FOLDER / key / "sample.json").read_text(encoding="utf-8") if key in keys() else "{}\n"
+    return (_FOLDER / key / "sample.json").read_text(encoding="utf-8") if key in all_keys() else "{}\n"
 
 
 def sample_data(key: str) -> dict[str, object]:
