@@ -97,6 +97,15 @@ def test_a_forgotten_password_is_answered_with_a_link(claire, stranger):
     assert claire.check_password(NEW)
 
 
+def test_a_link_is_not_to_be_read_in_the_console(page, claire, stranger):
+    connect("Bureau")
+    stranger.post("/accounts/password/forgotten/", {"email": "claire@exemple.fr"})
+    message = Message.objects.get()
+    shown = page.get(f"/messages/{message.uid}/").content.decode()
+    assert message.subject in shown
+    assert link_in(message) not in shown
+
+
 def test_a_link_names_the_public_address_whatever_the_request_says(claire, stranger, settings):
     connect("Bureau")
     stranger.post(

@@ -5,7 +5,7 @@ import pytest
 from vaguemestre.templating import starters
 from vaguemestre.templating.fault import Fault
 from vaguemestre.templating.plain import text_of
-from vaguemestre.templating.rendering import Sources, compose, faults_of
+from vaguemestre.templating.rendering import Sources, compose, faults_of, sample_of
 
 
 def fault(sources, **data):
@@ -91,6 +91,19 @@ def test_starters_are_there_in_three_languages_and_render_with_their_sample_data
         assert made.text.count("\n") > 3
         assert "http:" not in made.html
         assert "src=" not in made.html.replace('src="cid:', "")
+
+
+def test_sample_data_is_made_of_what_a_template_asks_for():
+    sources = Sources(
+        "{{ number }}",
+        "{% assign mine = 1 %}{{ mine }}{{ customer.name }}{% for line in order.lines %}{{ line.label }}{% endfor %}",
+        "<p>{{ customer.city | upcase }}{{ language }}</p>{% if note %}{{ note }}{% endif %}",
+    )
+    made = sample_of(sources)
+    assert made == {
+        "number": "number", "customer": {"name": "name", "city": "city"}, "order": {"lines": []}, "note": "note",
+    }  # fmt: skip
+    assert sample_of(Sources("{{ a", "b")) == {}
 
 
 def test_the_starters_are_these():

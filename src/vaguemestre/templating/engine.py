@@ -135,6 +135,26 @@ def parse(part: str, source: str) -> BoundTemplate:
     return template
 
 
+def asked(part: str, source: str) -> Iterator[tuple[tuple[str, ...], bool]]:
+    """What the data has to hold: each path in it, and whether a loop goes over what stands there.
+
+    Raises:
+        Fault: the source cannot be understood.
+    """
+    template = parse(part, source)
+    context = template.context_class(template)
+    loops = {
+        str(expression.iterable)
+        for node in _nodes(template.nodes, context)
+        for expression in node.expressions()
+        if isinstance(expression, LoopExpression)
+    }
+    for uses in template.analyze(include_partials=False).globals.values():
+        for use in uses:
+            path = tuple(segment for segment in use.segments if isinstance(segment, str))
+            yield path, ".".join(path) in loops
+
+
 def _refuse(part: str, template: BoundTemplate) -> None:
     """What else only the data that reaches it would find: unknown filters, ranges that no loop bounds."""
     context = template.context_class(template)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -18,7 +18,7 @@ from pathlib import Path
 from css_inline import CSSInliner, InlineError
 from markupsafe import Markup
 
-from vaguemestre.templating.engine import parse, render
+from vaguemestre.templating.engine import asked, parse, render
 from vaguemestre.templating.fault import Fault
 from vaguemestre.templating.plain import text_of
 
@@ -68,6 +68,19 @@ def faults_of(sources: Sources) -> list[Fault]:
     return [fault for fault in found if fault is not None]
 
 
+def sample_of(sources: Sources) -> dict[str, object]:
+    """Data that holds all that a template asks for: names for themselves, and empty lists to loop over."""
+    found: dict[str, object] = {}
+    try:
+        for part, source in _parts(sources).items():
+            for path, looped in asked(part, source):
+                _put(found, path, [] if looped else path[-1])
+    except Fault:
+        return {}
+    found.pop(LANGUAGE, None)
+    return found
+
+
 def compose(sources: Sources, data: Mapping[str, object], language: str) -> Rendered:
     """The mail that a template and data make.
 
@@ -84,6 +97,17 @@ def compose(sources: Sources, data: Mapping[str, object], language: str) -> Rend
     )
     html = None if piece is None else _dressed(piece, subject, values)
     return Rendered(subject, text, html, language)
+
+
+def _put(values: dict[str, object], path: Sequence[str], value: object) -> None:
+    """A value at its path, unless something more stands there."""
+    *outer, last = path
+    for name in outer:
+        inner = values.get(name)
+        if not isinstance(inner, dict):
+            inner = values[name] = {}
+        values = inner
+    values.setdefault(last, value)
 
 
 def _parts(sources: Sources) -> dict[str, str]:

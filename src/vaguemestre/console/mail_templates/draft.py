@@ -14,7 +14,7 @@ from vaguemestre.ledger.templates import Found
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.templating import starters
-from vaguemestre.templating.rendering import Rendered, Sources
+from vaguemestre.templating.rendering import Rendered, Sources, sample_of
 
 FIELDS = ("key", "language", "stream", "subject", "text", "html", "sample")
 
@@ -45,7 +45,8 @@ class Draft:
     def of(cls, found: Found) -> Draft:
         """A template that is there."""
         sources = found.sources
-        sample = starters.sample(found.key)
+        known = found.key in starters.all_keys()
+        sample = starters.sample(found.key) if known else _written(sample_of(sources))
         return cls(
             found.key, found.language, found.stream, sources.subject, sources.text, sources.html, sample
         )
@@ -97,3 +98,7 @@ class Draft:
         lines = str(getattr(self, at, "")).split("\n")
         source = lines[line - 1].strip() if 0 < line <= len(lines) and at != "subject" else ""
         return Trouble(describe(fault), line, source[:200])
+
+
+def _written(data: Mapping[str, object]) -> str:
+    return json.dumps(data, ensure_ascii=False, indent=2) + "\n"
