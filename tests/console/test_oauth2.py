@@ -14,8 +14,9 @@ from console.kit import connect, text, typed
 from scripted.authorization import CLIENT, CLIENT_SECRET, AuthorizationServer
 from scripted.sink import SinkServer
 from vaguemestre.console.oauth2.ways import WAYS
-from vaguemestre.ledger import oauth2
+from vaguemestre.ledger import consents, oauth2
 from vaguemestre.ledger.models import Authorization, Connection
+from vaguemestre.mail.secret import Secret
 
 pytestmark = pytest.mark.django_db
 MAILBOX = "bureau@exemple.fr"
@@ -89,6 +90,13 @@ def test_the_commands_for_exchange_hold_what_was_typed_and_nothing_that_a_shell_
     )
     assert evil.status_code == 422
     assert "-Identity 'MAILBOX'" in unescape(evil.content.decode())
+
+
+@pytest.mark.parametrize("written", ["a\r\nX-Evil: 1", "a&all=1", "\N{LATIN SMALL LETTER E WITH ACUTE}"])
+def test_an_object_id_that_is_none_is_not_carried_on(page, written):
+    bureau = connect()
+    saved = page.post(at(bureau, "microsoft-app/"), PERSON | {"object_id": written})
+    assert (saved.status_code, saved["Location"]) == (302, at(bureau, "microsoft-app/"))
 
 
 def test_the_key_of_a_service_account_names_what_the_domain_delegates_to(page):
@@ -168,13 +176,30 @@ def test_a_way_back_that_is_not_this_sessions_or_comes_late_is_taken_by_nobody(p
         assert not oauth2.is_connected(fresh(bureau))
 
 
-def test_an_account_that_changed_meanwhile_gets_no_code(page):
+@pytest.mark.parametrize(
+    ("model", "change"),
+    [(Authorization, {"client_id": "another"}), (Connection, {"host": "elsewhere.example"})],
+    ids=["account", "mail server"],
+)
+def test_what_was_changed_meanwhile_gets_no_code(page, model, change):
     with AuthorizationServer().serving() as server:
         bureau = person(page, server)
         back = server.agree(asks(page, bureau)).removeprefix("http://127.0.0.1:8587")
-        Authorization.objects.update(client_id="another")
+        model.objects.update(**change)
         assert "Le compte a été modifié entre-temps" in text(page.get(back, follow=True))
         assert server.asked == []
+
+
+def test_a_change_while_the_code_is_exchanged_leaves_no_consent_for_what_it_was_changed_to(page):
+    with AuthorizationServer().serving() as server:
+        asked = person(page, server)
+        assert oauth2.account_of(asked).token_endpoint == server.token_endpoint
+        Authorization.objects.update(token_endpoint="https://elsewhere.example/token")
+        assert not consents.keep(asked, Secret("of-the-person"), "user:claire", timezone.now())
+        assert not oauth2.is_connected(fresh(asked))
+        Authorization.objects.update(token_endpoint=server.token_endpoint)
+        assert consents.keep(asked, Secret("of-the-person"), "user:claire", timezone.now())
+        assert oauth2.is_connected(fresh(asked))
 
 
 def test_somebody_who_does_not_agree_is_told_what_the_provider_said(page):

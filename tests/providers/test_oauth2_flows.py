@@ -243,3 +243,10 @@ async def test_the_permissions_of_an_application_are_read_from_the_token_itself(
     microsoft = account(server, provider=Provider.MICROSOFT, scope="https://outlook.office365.com/.default")
     token = await obtain(HTTP, microsoft, secret(), now())
     assert (token.scope, lacks(microsoft, token.scope)) == ("Mail.Send", "SMTP.SendAsApp")
+
+
+async def test_a_scope_of_whatever_was_granted_tells_of_no_permission_that_is_missing(server):
+    microsoft = account(server, provider=Provider.MICROSOFT, scope="https://outlook.office365.com/.default")
+    token = await obtain(HTTP, microsoft, secret(), now())  # opaque, and its scope as it was asked for
+    assert (token.scope, lacks(microsoft, token.scope)) == ("", "")
+    assert account(server, scope="https://mail.example/.default offline_access").needed == ()

@@ -17,6 +17,7 @@ from django.contrib.sessions.backends.base import SessionBase
 from django.core import signing
 from django.urls import reverse
 
+from vaguemestre.ledger import vault
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.oauth2 import account_of
 from vaguemestre.mail.secret import Secret
@@ -39,16 +40,16 @@ class Asked:
     Attributes:
         uid: of the connection.
         verifier: of PKCE.
-        account: a digest of the account as it was then.
+        account: a digest of the account as it was then, and of where its tokens would go.
     """
 
     uid: str
     verifier: Secret
     account: str
 
-    def fits(self, account: Account) -> bool:
-        """Whether the account is still that one: a code of another is not exchanged."""
-        return hmac.compare_digest(self.account, _digest(account))
+    def fits(self, connection: Connection) -> bool:
+        """Whether both are still those: a code for another account or mail server is not exchanged."""
+        return hmac.compare_digest(self.account, _digest(connection))
 
 
 def redirect_uri() -> str:
@@ -56,13 +57,13 @@ def redirect_uri() -> str:
     return f"{settings.ENVIRONMENT.base_url.rstrip('/')}{reverse('oauth2:callback')}"
 
 
-def ask(session: SessionBase, connection: Connection, account: Account) -> None:
+def ask(session: SessionBase, connection: Connection) -> None:
     """Begin: remember what is asked, in place of what was asked before."""
     session[_KEPT] = {
         "name": secrets.token_urlsafe(16),
         "uid": str(connection.uid),
         "verifier": new_verifier().reveal(),
-        "account": _digest(account),
+        "account": _digest(connection),
     }
 
 
@@ -96,5 +97,6 @@ def answered(session: SessionBase, state: str) -> Asked:
     return Asked(kept["uid"], Secret(kept["verifier"]), kept["account"])
 
 
-def _digest(account: Account) -> str:
-    return signing.Signer(salt=_SALT).signature(repr(account))
+def _digest(connection: Connection) -> str:
+    bound = vault.binding(connection).hex()
+    return signing.Signer(salt=_SALT).signature(f"{account_of(connection)!r} {bound}")

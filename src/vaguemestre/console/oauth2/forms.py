@@ -111,6 +111,12 @@ class AccountForm(forms.Form):
         """Whether a folded field holds something that must be seen."""
         return any(field.errors or field.value() for field in self.folded)
 
+    @property
+    def only_shown(self) -> dict[str, str]:
+        """What the page keeps in its address, as nothing else does."""
+        text = str(self.data.get(ONLY_SHOWN, "")).strip()
+        return {ONLY_SHOWN: text} if _OBJECT_ID.fullmatch(text) else {}
+
     def typed(self) -> dict[str, object]:
         """The values under the names of the API's resource."""
         self.is_valid()

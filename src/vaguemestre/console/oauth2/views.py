@@ -14,8 +14,10 @@ from django.conf import settings
 from django.contrib import messages
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
@@ -27,7 +29,7 @@ from vaguemestre.console.oauth2.forms import ONLY_SHOWN, SECRETS, AccountForm
 from vaguemestre.console.oauth2.ways import WAYS, Way, way_of
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.dialling import http_from
-from vaguemestre.ledger import connections, oauth2, vault
+from vaguemestre.ledger import connections, consents, oauth2, vault
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.wording import health_text
@@ -41,6 +43,7 @@ from vaguemestre.verification.probe import Busy, verify
 from vaguemestre.verification.texts.tokens import away_text
 from vaguemestre.verification.wording import busy_text
 
+CHANGED = gettext_noop("The account was changed meanwhile: connect again.")
 _IN_CLEAR = re.compile("http://(?!localhost[:/])")  # what providers do not send people back to
 _IN_COMMANDS = re.compile(r"[A-Za-z0-9._%+@-]{1,320}")
 
@@ -72,9 +75,7 @@ def guide(request: HttpRequest, uid: object, slug: str) -> HttpResponse:
         messages.success(request, _("Saved. Now check each step."))
     else:
         messages.info(request, _("Saved. Now the person whose mailbox it is signs in and agrees."))
-    response = redirect("oauth2:guide", connection.uid, slug)
-    response["Location"] += f"?{ONLY_SHOWN}={form['object_id'].value()}" if form["object_id"].value() else ""
-    return response
+    return redirect(reverse("oauth2:guide", args=(connection.uid, slug), query=form.only_shown))
 
 
 @require_POST
@@ -84,7 +85,7 @@ def connect(request: HttpRequest, uid: object) -> HttpResponse:
     account = oauth2.account_of(connection)
     if account is None or account.grant is not Grant.AUTHORIZATION_CODE:
         return redirect("oauth2:choose", connection.uid)
-    consent.ask(request.session, connection, account)
+    consent.ask(request.session, connection)
     return redirect("oauth2:leave", connection.uid)
 
 
@@ -113,11 +114,10 @@ def callback(request: HttpRequest) -> HttpResponse:
     except (consent.Astray, Missing):
         messages.error(request, _("This consent was not asked for here, or came too late. Ask again."))
         return redirect("connections:index")
-    account = oauth2.account_of(connection)
-    if account is None or not asked.fits(account):
-        messages.error(request, _("The account was changed meanwhile: connect again."))
-    else:
+    if asked.fits(connection):
         _take(request, connection, asked)
+    else:
+        messages.error(request, _(CHANGED))
     return redirect("oauth2:choose", connection.uid)
 
 
@@ -151,8 +151,9 @@ def _keep(request: HttpRequest, connection: Connection, refresh_token: Secret | 
             _("The provider gave a token that cannot be renewed. Let the application have offline access."),
         )
         return
-    values = {"oauth2": {"refresh_token": refresh_token.reveal()}}
-    connections.edit(str(connection.uid), values, actor(request), timezone.now())
+    if not consents.keep(connection, refresh_token, actor(request), timezone.now()):
+        messages.error(request, _(CHANGED))
+        return
     messages.success(request, _("“%(name)s” is connected. Now check each step.") % {"name": connection.name})
 
 

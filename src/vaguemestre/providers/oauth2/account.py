@@ -110,7 +110,12 @@ class Account:
         """What a token must allow, as far as that is known."""
         if self.usual.needed:
             return (self.usual.needed,)
-        return tuple(word for word in self.scope.split() if word not in _NO_PERMISSION)
+        return tuple(word for word in permissions(self.scope) if word not in _NO_PERMISSION)
 
 
 _NO_PERMISSION = frozenset({"offline_access", "openid", "email", "profile"})  # OpenID Connect Core §5.4, §11
+
+
+def permissions(scope: str) -> tuple[str, ...]:
+    """The words of a scope that name one: Microsoft's `.default` is whatever the application was granted."""
+    return tuple(word for word in scope.split() if not word.endswith("/.default"))

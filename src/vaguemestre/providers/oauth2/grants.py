@@ -21,7 +21,7 @@ from urllib.parse import urlencode
 from vaguemestre.http_transport import Address, Answer, Request
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.secret import Secret
-from vaguemestre.providers.oauth2.account import Account, Grant
+from vaguemestre.providers.oauth2.account import Account, Grant, permissions
 from vaguemestre.providers.oauth2.assertion import assertion, claims
 
 TOKEN_LIMIT = 16_384  # characters of an access or refresh token
@@ -179,8 +179,8 @@ def read(answer: Answer, account: Account, now: datetime) -> Token:
     ):
         raise TokenAway("no_token")
     life = timedelta(seconds=_seconds(told.get("expires_in")))
-    scope = told.get("scope") or shown_scope(access) or account.scope
-    return Token(Secret(access), now + life, printable(str(scope), _TOLD), _refresh_token(told))
+    scope = " ".join(permissions(str(told.get("scope") or shown_scope(access) or account.scope)))
+    return Token(Secret(access), now + life, printable(scope, _TOLD), _refresh_token(told))
 
 
 def _refresh_token(told: Mapping[str, Any]) -> Secret | None:
