@@ -19,10 +19,7 @@ from vaguemestre.mail.secret import Secret
 def keep(asked: Connection, refresh_token: Secret, actor: str, now: datetime) -> bool:
     """Store what a consent left; False where the connection is not any more as it was when it was asked for.
 
-    Args:
-        asked: the connection as it was read then, its account with it.
-        refresh_token: for the same.
-        actor, now: as for any change.
+    `asked` is the connection as it was read then, its account with it.
 
     Raises:
         Missing, Refusal: as `connections.edit` does.
