@@ -34,6 +34,7 @@ CSRF_TRUSTED_ORIGINS = [f"{_public.scheme}://{_public.netloc}"]
 INSTALLED_APPS = [
     "vaguemestre.ledger",
     "vaguemestre.console",
+    "vaguemestre.doors.forms",
     "django.contrib.auth",
     "django.contrib.contenttypes",
     "django.contrib.sessions",

@@ -1,4 +1,4 @@
-"""Every web address of the product: health, API, login, console."""
+"""Every web address of the product: health, API, forms, login, console."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from django.urls import include, path
 
 urlpatterns = [
     path("", include("vaguemestre.doors.api.urls")),
+    path("f/", include("vaguemestre.doors.forms.urls")),
     path("", include("vaguemestre.console.urls")),
 ]
 

@@ -108,5 +108,5 @@ def test_sample_data_is_made_of_what_a_template_asks_for():
 
 def test_the_starters_are_these():
     assert starters.all_keys() == (
-        "account-notification", "alert", "form-reply", "invitation", "invoice", "password-reset", "report",
+        "account-notification", "alert", "form-notification", "form-reply", "invitation", "invoice", "password-reset", "report",
     )  # fmt: skip

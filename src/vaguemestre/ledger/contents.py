@@ -30,6 +30,7 @@ _PROTOCOLS = {
     Via.API.value: "HTTP",
     Via.CLI.value: "LOCAL",
     Via.CONSOLE.value: "HTTP",
+    Via.FORM.value: "HTTP",
     Via.REPORT.value: "LOCAL",
 }
 

@@ -23,6 +23,7 @@ class Via(StrEnum):
     SMTP = "smtp"
     CLI = "cli"
     CONSOLE = "console"
+    FORM = "form"
     REPORT = "report"  # a notification of our own (`dsn`)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from django.utils.translation import gettext, gettext_noop
 
+from vaguemestre.ledger.form_wording import FORM_REFUSALS
 from vaguemestre.ledger.oauth2_wording import OAUTH2_REFUSALS
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.ledger.template_wording import TEMPLATE_REFUSALS
@@ -217,6 +218,7 @@ _DOUBTS = {
 _REFUSALS = {
     **OAUTH2_REFUSALS,
     **TEMPLATE_REFUSALS,
+    **FORM_REFUSALS,
     "address_empty": gettext_noop("An address is needed, such as name@example.org."),
     "address_blank": gettext_noop("There is a blank before or after the address; remove it."),
     "address_syntax": gettext_noop("This is not an email address; write it like name@example.org."),

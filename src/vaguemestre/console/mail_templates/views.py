@@ -33,6 +33,7 @@ from vaguemestre.templating.rendering import Rendered
 TITLES = {
     "account-notification": gettext_noop("Account notification"),
     "alert": gettext_noop("Alerts to the operators"),
+    "form-notification": gettext_noop("Notification of a form"),
     "form-reply": gettext_noop("Reply to a form"),
     "invitation": gettext_noop("Invitation"),
     "invoice": gettext_noop("Invoice"),

@@ -75,6 +75,7 @@ VIA_WORDS = {
     "smtp": "SMTP",
     "cli": _("command line"),
     "console": _("console"),
+    "form": _("form"),
     "report": _("report of our own"),
 }
 NOTE_ICONS = {"success": ("good", "done"), "warning": ("wary", "alert"), "error": ("bad", "stop")}

@@ -180,7 +180,7 @@ _ROW = _SUMMARY | {
     "subject": TEXT,
     "from": _NAMED,
     "stream": MAYBE_TEXT,
-    "via": _one_of("api", "smtp", "cli", "console", "report"),
+    "via": _one_of("api", "smtp", "cli", "console", "form", "report"),
     "size": COUNT,
     "tags": _array(TEXT),
     "accepted_at": TIME,

@@ -1,0 +1,73 @@
+"""How often a form may be used: counted in the database, so that the limits hold for every web process.
+
+Each count belongs to a span of time that begins with its first use. Whoever asks holds the form's row: the
+counts are exact. Network addresses and typed ones are kept as keyed digests only.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from ipaddress import ip_address
+
+from django.utils.crypto import salted_hmac
+
+from vaguemestre.ledger.models import Form, FormCount
+
+HOUR, DAY = timedelta(hours=1), timedelta(days=1)
+REPLIES = 3  # in a day, to one typed address: nobody's mailbox is flooded through a form
+WITHOUT_TOKEN = 3  # a page that was not fetched first gets this part of what an address may send
+ALL = "all"
+
+
+class TooMany(Exception):
+    """The form has taken what it takes, from this address or in all."""
+
+
+def admit(form: Form, address: str, now: datetime, *, token: bool) -> None:
+    """Count a submission.
+
+    Raises:
+        TooMany: a limit is reached; nothing is counted once the transaction is undone.
+    """
+    most = form.per_address if token else max(1, form.per_address // WITHOUT_TOKEN)
+    from_one = _count(form, bucket("from", network(address)), most, HOUR, now)
+    if not (from_one and _count(form, ALL, form.per_hour, HOUR, now)):
+        raise TooMany
+
+
+def may_reply(form: Form, typed: str, now: datetime) -> bool:
+    """Count a reply to a typed address, if there is room for one."""
+    return _count(form, bucket("to", typed), REPLIES, DAY, now)
+
+
+def forget(now: datetime) -> None:
+    """Drop the counts whose time is over."""
+    FormCount.objects.filter(since__lt=now - DAY).delete()
+
+
+def bucket(kind: str, text: str) -> str:
+    """Under which an address is counted."""
+    return salted_hmac(f"vaguemestre.form.{kind}", text, algorithm="sha256").hexdigest()
+
+
+def network(address: str) -> str:
+    """What one visitor has: an IPv4 address, or the 64 bits of IPv6 that a line comes with."""
+    try:
+        found = ip_address(address)
+    except ValueError:
+        return ""
+    mapped = getattr(found, "ipv4_mapped", None)
+    if mapped is not None or found.version == 4:
+        return str(mapped or found)
+    return found.exploded[:19]
+
+
+def _count(form: Form, name: str, most: int, span: timedelta, now: datetime) -> bool:
+    row, _ = FormCount.objects.get_or_create(form=form, bucket=name, defaults={"since": now})
+    if row.since <= now - span:
+        row.since, row.number = now, 0
+    if row.number >= most:
+        return False
+    row.number += 1
+    row.save()
+    return True
