@@ -229,7 +229,9 @@ def test_send_takes_a_whole_message_from_a_file_of_this_machine(command, tmp_pat
 
 
 def test_send_names_what_it_cannot_take(command, tmp_path):
-    assert command("send", "--to", "a@example.test").refusals == ["text: give --text, --html or --raw."]
+    assert command("send", "--to", "a@example.test").refusals == [
+        "text: give --text, --html, --template or --raw."
+    ]
     missing = command("send", "--to", "a@example.test", "--text", "x", "--attach", str(tmp_path / "none"))
     assert missing.refusals == [f"attach: {tmp_path / 'none'} cannot be read: No such file or directory."]
     unknown = command("send", "--to", "a@example.test", "--text", "x", "--stream", "none")
@@ -372,3 +374,16 @@ def test_what_servers_saw_is_listed_and_forgotten(command):
     assert command("source-address", "forget", "203.0.113.9").output == "None.\n"
     gone = command("source-address", "forget", "203.0.113.9")
     assert (gone.status, gone.refusals) == (1, ["There is no sighting of 203.0.113.9."])
+
+
+def test_a_message_is_written_from_a_template(command):
+    command(*OFFICE)
+    ask = ("send", "--to", "ann@example.net", "--template", "report", "--language", "it")
+    assert command(*ask, "--data", '{"title": "Settimana 48"}').status == 0
+    assert Message.objects.get().subject == "Settimana 48"
+    refused = command(*ask)
+    assert (refused.status, refused.refusals) == (
+        1, ["data: Template report (it), subject: Line 1 uses title, which the data does not hold."],
+    )  # fmt: skip
+    assert command(*ask, "--data", "[1]").refusals == ["data: give a JSON object."]
+    assert command(*ask, "--text", "x").refusals[0].startswith("template: it writes")

@@ -104,6 +104,7 @@ def test_sample_data_is_made_of_what_a_template_asks_for():
         "number": "number", "customer": {"name": "name", "city": "city"}, "order": {"lines": []}, "note": "note",
     }  # fmt: skip
     assert sample_of(Sources("{{ a", "b")) == {}
+    assert sample_of(Sources("s", "{{ [x] }}{{ y['a b'] }}")) == {"x": "x", "y": {"a b": "a b"}}
 
 
 def test_the_starters_are_these():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import getpass
+import json
 import os
 import pwd
 import sys
@@ -32,6 +33,17 @@ def action(among: Actions, name: str, summary: str, run: Run) -> argparse.Argume
 def json_option(parser: argparse.ArgumentParser) -> None:
     """--json, in the same words everywhere."""
     parser.add_argument("--json", action="store_true", help="print JSON")
+
+
+def json_object(text: str, name: str) -> dict[str, object]:
+    """An object that was given as JSON."""
+    try:
+        values = json.loads(text)
+    except ValueError:
+        values = None
+    if not isinstance(values, dict):
+        raise Failed(f"{name}: give a JSON object.")
+    return values
 
 
 def actor() -> str:

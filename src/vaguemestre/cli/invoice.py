@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 
 from django.utils import timezone
 
-from vaguemestre.cli.arguments import action, actions
+from vaguemestre.cli.arguments import action, actions, json_object
 from vaguemestre.cli.failure import Failed
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import invoices
@@ -59,7 +58,7 @@ def _send(arguments: argparse.Namespace) -> None:
         amount=invoices.amount(arguments.amount),
         currency=arguments.currency,
         due=invoices.day(arguments.due),
-        data=_data(arguments.data),
+        data=json_object(arguments.data, "data"),
         template=arguments.template,
         language=arguments.language,
         stream=arguments.stream,
@@ -69,16 +68,6 @@ def _send(arguments: argparse.Namespace) -> None:
     )
     told = invoices.resource(invoices.send(order, None, Via.CLI, timezone.now()))
     show(arguments, told, listing(told))
-
-
-def _data(text: str) -> dict[str, object]:
-    try:
-        values = json.loads(text)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise Failed("data: give a JSON object.")
-    return values
 
 
 def _show(arguments: argparse.Namespace) -> None:

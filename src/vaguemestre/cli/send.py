@@ -12,7 +12,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from vaguemestre.cli import message as messages_command
-from vaguemestre.cli.arguments import json_option
+from vaguemestre.cli.arguments import json_object, json_option
 from vaguemestre.cli.failure import Failed
 from vaguemestre.ledger import accept, messages
 from vaguemestre.ledger.models import Message
@@ -38,6 +38,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--subject", default="", help="the subject")
     parser.add_argument("--text", help="the text; - reads it from standard input")
     parser.add_argument("--html", help="the text as HTML; - reads it from standard input")
+    parser.add_argument("--template", default="", help="the key of a template, which writes all of that")
+    parser.add_argument("--data", default="{}", metavar="JSON", help="what the template may show")
+    parser.add_argument("--language", default="", help="of the template, such as fr; else the recipient's")
     parser.add_argument("--attach", action="append", default=[], metavar="FILE", help="a file; repeatable")
     parser.add_argument(
         "--raw", metavar="FILE|-", help="a whole message (RFC 5322) instead of the options above"
@@ -55,7 +58,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _send(arguments: argparse.Namespace) -> int:
-    envelope, content = _raw(arguments) if arguments.raw else compose(_post(arguments))
+    envelope, content = _raw(arguments) if arguments.raw else compose(_written(arguments))
     submission = accept.Submission(
         envelope=envelope,
         content=content,
@@ -86,9 +89,22 @@ def _wait(message: Message, timeout: float) -> str:
         time.sleep(LOOK_EVERY)
 
 
+def _written(arguments: argparse.Namespace) -> Post:
+    post = _post(arguments)
+    if not arguments.template:
+        return post
+    if arguments.subject or post.text is not None or post.html is not None:
+        raise Failed("template: it writes subject, text and HTML; leave them out.")
+    # Templates take a fifth of a second to load, which other messages should not wait for.
+    from vaguemestre.ledger.letters import Letter, write  # noqa: PLC0415
+
+    data = json_object(arguments.data, "data")
+    return write(post, Letter(arguments.template, data, arguments.language, arguments.stream or ""))
+
+
 def _post(arguments: argparse.Namespace) -> Post:
-    if arguments.text is None and arguments.html is None:
-        raise Failed("text: give --text, --html or --raw.")
+    if arguments.text is None and arguments.html is None and not arguments.template:
+        raise Failed("text: give --text, --html, --template or --raw.")
     return Post(
         to=_mailboxes(arguments.to, "to"),
         cc=_mailboxes(arguments.cc, "cc"),

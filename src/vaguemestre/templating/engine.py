@@ -152,7 +152,8 @@ def asked(part: str, source: str) -> Iterator[tuple[tuple[str, ...], bool]]:
     for uses in template.analyze(include_partials=False).globals.values():
         for use in uses:
             path = tuple(segment for segment in use.segments if isinstance(segment, str))
-            yield path, ".".join(path) in loops
+            if path:  # {{ [name] }} has none of its own
+                yield path, ".".join(path) in loops
 
 
 def _refuse(part: str, template: BoundTemplate) -> None:
