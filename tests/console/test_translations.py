@@ -3,12 +3,18 @@
 import gettext
 import io
 import re
+from datetime import date
 
 import polib
 import pytest
+from django.utils import translation
+from django.utils.dates import MONTHS, MONTHS_3, MONTHS_ALT, MONTHS_AP, WEEKDAYS, WEEKDAYS_ABBR
+from django.utils.formats import date_format
 
 from check_translations import LANGUAGES, PACKAGE, catalogue_of, faults_of, marked_texts
 from compile_messages import machine_object
+
+DATES = (MONTHS, MONTHS_3, MONTHS_ALT, MONTHS_AP, WEEKDAYS, WEEKDAYS_ABBR)
 
 
 @pytest.fixture(scope="module")
@@ -34,6 +40,15 @@ def texts_of(catalogue):
 def test_every_text_is_translated(marked, french):
     assert len(marked) > 600
     assert list(faults_of(french, marked)) == []
+
+
+def test_no_word_of_ours_takes_the_place_of_a_month_or_a_day(french, italian):
+    # A catalogue of ours goes before Django's own: the head of a column made of 1 May "1 Peut".
+    with translation.override("en"):
+        names = {str(name) for table in DATES for name in table.values()}
+    assert names.isdisjoint(entry.msgid for catalogue in (french, italian) for entry in catalogue)
+    with translation.override("fr"):
+        assert date_format(date(2030, 5, 1), "DATE_FORMAT") == "1 mai 2030"
 
 
 def test_the_check_sees_texts_of_python_and_of_templates(marked):
