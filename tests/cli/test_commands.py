@@ -1,6 +1,7 @@
 """The command families on a real ledger, each through its own parser."""
 
 import json
+from email import message_from_bytes, policy
 
 import pytest
 from django.utils import timezone
@@ -8,6 +9,7 @@ from django.utils import timezone
 from scripted.certificates import self_signed
 from scripted.sink import SinkServer
 from vaguemestre.ledger import sightings
+from vaguemestre.ledger.contents import content_of
 from vaguemestre.ledger.models import Connection, Message, User, Version
 
 pytestmark = pytest.mark.django_db
@@ -345,6 +347,23 @@ def test_an_account_of_oauth2_is_set_up_with_its_secret_on_standard_input(comman
     assert (refused.status, refused.refusals[0].split(":")[0]) == (1, "oauth2.client_secret")
     missing = command("connection", "edit", "Office", "--oauth2-key-file", "/nowhere/key.json")
     assert (missing.status, missing.refusals[0].split(":")[0]) == (1, "oauth2.service_account_key")
+
+
+def test_a_report_of_another_program_is_sent_as_it_is(command, tmp_path):
+    command(*OFFICE)
+    file = tmp_path / "ventes.csv"
+    file.write_bytes(b"a;b\n\xff\r\n\x00")
+    ask = ("report", "send", "--file", str(file), "--to", "ann@example.net", "--to", "tom@example.net")
+    sent = command(*ask, "--subject", "Ventes", "--text", "-", "--json", stdin="Les ventes.\n")
+    assert (sent.status, sent.json["state"]) == (0, "queued")
+    message = Message.objects.get(uid=sent.json["id"])
+    assert (message.subject, message.stream.key, message.via) == ("Ventes", "reports", "cli")
+    mail = message_from_bytes(content_of(message).raw, policy=policy.default)
+    (attachment,) = mail.iter_attachments()
+    assert attachment.get_payload(decode=True) == file.read_bytes()
+    assert "Les ventes." in mail.get_body(("plain",)).get_content()
+    assert command(*ask, "--stream", "nosuch").refusals[0].startswith("stream:")
+    assert command("report", "send", "--file", "nosuch", "--to", "a@example.net").status == 1
 
 
 def test_an_invoice_goes_once_and_its_number_tells_what_became_of_it(command, tmp_path):

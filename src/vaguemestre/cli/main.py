@@ -59,6 +59,7 @@ FAMILIES: Mapping[str, Family] = {
     "source-address": Family("source_address", Needs.LEDGER, "the addresses for a mail server's whitelist"),
     "send": Family("send", Needs.LEDGER, "send a message"),
     "invoice": Family("invoice", Needs.LEDGER, "send invoices, each number once, and ask what became of one"),
+    "report": Family("report", Needs.LEDGER, "send a report that a program made"),
     "route": Family("route", Needs.LEDGER, "tell which connection would carry a message, and why"),
     "message": Family("message", Needs.LEDGER, "look after messages"),
     "vault": Family("vault", Needs.LEDGER, "the encryption of stored passwords"),

@@ -24,6 +24,7 @@ from vaguemestre.doors.api import (
     previews,
     provider_schemas,
     providers,
+    reports,
     routes,
     schemas,
     streams,
@@ -82,6 +83,7 @@ for router in (
     messages.router,
     notifications.router,
     invoices.router,
+    reports.router,
     templates.router,
     keys.router,
 ):

@@ -1,4 +1,4 @@
-"""The shapes of what is written from templates: templates, notifications, invoices."""
+"""The shapes of what is written from templates: templates, notifications, invoices, reports."""
 
 from __future__ import annotations
 
@@ -95,6 +95,24 @@ SCHEMAS: dict[str, Shape] = {
         "number",
         "to",
         "pdf",
+    ),
+    "NewReport": input_of(
+        {
+            "to": {"anyOf": [MAILBOX, array(MAILBOX)]},
+            "file": {"type": "string", "contentEncoding": "base64"},
+            "filename": TEXT,
+            "subject": TEXT | {"description": "Else the file's name."},
+            "text": TEXT | {"description": "Some words about it."},
+            **LETTER,
+            "stream": MAYBE_TEXT,
+            "connection": MAYBE_TEXT,
+            "from": MAILBOX,
+            "reply_to": {"anyOf": [MAILBOX, array(MAILBOX)]},
+            "on_doubt": one_of("", "retry", "hold"),
+        },
+        "to",
+        "file",
+        "filename",
     ),
     "Invoice": object_of(_INVOICE),
     "Invoices": page("Invoice"),
