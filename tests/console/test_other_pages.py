@@ -135,7 +135,7 @@ def test_the_meaning_of_the_default_is_chosen_and_explained(page):
 
 PAGES = (
     "/connections/", "/connections/new/", "/messages/", "/source-addresses/", "/source-addresses/edit/", "/keys/",
-    "/keys/new/", "/settings/", "/findings/", "/findings/refused/", "/accounts/password/change/",
+    "/keys/new/", "/settings/", "/settings/weekly-report/", "/findings/", "/findings/refused/", "/accounts/password/change/",
 )  # fmt: skip
 
 

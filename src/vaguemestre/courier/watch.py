@@ -1,21 +1,33 @@
 """What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
-quotas, reports by mail.
+quotas, notifications and the weekly report.
 
-All but the last end in alerts that do not depend on mail. What was told once is not told again by the same
-courier until something newer waits.
+All but the last two end in alerts that do not depend on mail. What was told once is not told again by the
+same courier until something newer waits.
 """
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 
 import structlog
 
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import backups, dsn, quotas, renewals, sightings, unattended
+from vaguemestre.ledger import (
+    backups,
+    dsn,
+    figures,
+    quotas,
+    renewals,
+    report_schedule,
+    sightings,
+    unattended,
+    weekly,
+)
+from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.policy.alerting import AlertKind
 from vaguemestre.policy.renewal import Notice, notice_of
+from vaguemestre.policy.reporting import days_before
 
 ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
 
@@ -31,6 +43,7 @@ class Watch:
         self._notices: dict[int, tuple[datetime, Notice | None]] = {}  # what was told of certificates
         self._near: set[int] = set()  # connections that come near their limit, as was told
         self._held = self._doubt = 0  # the latest deliveries that were told
+        self._unmade: date | None = None  # the day whose weekly report could not be made
 
     async def backups(self, now: datetime) -> None:
         """Move what backups are to carry, and tell which begin or end to stand in."""
@@ -94,4 +107,23 @@ class Watch:
                 break
         if reported:
             log.info("dsn_sent", messages=reported)
+            self._engine.wake()
+
+    async def weekly_report(self, now: datetime) -> None:
+        """Hand the weekly report over where it is due: by one of the couriers, once."""
+        run = self._engine.threads.run
+        due = await run(report_schedule.due, now)
+        if due is None:
+            return
+        # Day by day: a thread that counts a million messages must not keep leases from renewal.
+        days = [await run(figures.of_day, day, due.zone) for day in days_before(due.day)]
+        try:
+            sent = await run(weekly.send_due, due, days, now)
+        except Refusal as refusal:
+            if due.day != self._unmade:
+                log.warning("weekly_report_not_made", day=due.day.isoformat(), why=str(refusal))
+            self._unmade = due.day
+            return
+        if sent is not None:
+            log.info("weekly_report_sent", day=due.day.isoformat(), message=str(sent.uid))
             self._engine.wake()

@@ -33,6 +33,7 @@ BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
 CERTIFICATES_EVERY = 60.0
 RENEWALS_EVERY = 5.0
+REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
@@ -137,6 +138,8 @@ class Worker:
             await self._watch.quotas(now)
         if self._is_due("certificates", CERTIFICATES_EVERY):
             await self._watch.certificates(now)
+        if self._is_due("reports", REPORTS_EVERY):
+            await self._watch.weekly_report(now)
         if self._is_due("renewals", RENEWALS_EVERY):
             await self._renewal.look(tuple(self._leases), now)
 

@@ -1,0 +1,54 @@
+"""The weekly report as couriers send it: once, whichever of them looks, whenever they start."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from vaguemestre.ledger import report_schedule, templates
+from vaguemestre.ledger.models import Message
+from vaguemestre.mail.state import DeliveryState
+
+pytestmark = pytest.mark.any_database
+DUE_AT = datetime(2026, 11, 30, 7, 0, 5, tzinfo=UTC)  # a Monday; 8:00:05 in Paris
+CHOSEN = {
+    "active": True, "recipients": ["claire@example.net"], "weekday": 0, "hour": 8,
+    "zone": "Europe/Paris", "language": "en",
+}  # fmt: skip
+
+
+def set_clock(office, at):
+    office.clock.offset = at - datetime.now(UTC)
+
+
+def reports():
+    return list(Message.objects.filter(via="report").order_by("pk"))
+
+
+async def test_two_couriers_and_a_restart_send_it_once_a_week(office, sink):
+    set_clock(office, DUE_AT - timedelta(1))
+    await office.connect(sink)
+    await office.ask(report_schedule.change, CHOSEN, "test", office.clock())
+    set_clock(office, DUE_AT)
+    async with office.courier(), office.courier():
+        await office.until_true(lambda: len(reports()) == 1)
+        await office.until((await office.ask(reports))[0], DeliveryState.ACCEPTED)
+    async with office.courier() as again:
+        await again._watch.weekly_report(office.clock())
+    assert len(await office.ask(reports)) == 1
+    assert len(sink.contents("claire@example.net")) == 1
+    set_clock(office, DUE_AT + timedelta(7, hours=3))  # nobody was there at eight
+    async with office.courier():
+        await office.until_true(lambda: len(reports()) == 2)
+
+
+async def test_what_cannot_be_made_stops_nothing_else(office, sink):
+    set_clock(office, DUE_AT - timedelta(1))
+    await office.connect(sink)
+    await office.ask(report_schedule.change, CHOSEN, "test", office.clock())
+    own = {"subject": "{{ nosuch }}", "text": "x", "stream": "reports"}
+    await office.ask(templates.save, "report", "en", own, "test", office.clock())
+    set_clock(office, DUE_AT)
+    async with office.courier() as courier:
+        await courier._watch.weekly_report(office.clock())
+        await office.until(await office.post(), DeliveryState.ACCEPTED)
+    assert await office.ask(reports) == []
