@@ -54,21 +54,6 @@ def actor() -> str:
         return f"cli:{os.getuid()}"
 
 
-def json_object(text: str, option: str) -> dict[str, object]:
-    """An object of JSON.
-
-    Raises:
-        Failed: it is none.
-    """
-    try:
-        values = json.loads(text)
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise Failed(f"{option}: give a JSON object.")
-    return values
-
-
 def offer_password(parser: argparse.ArgumentParser) -> None:
     """The only two ways in for a password: never an argument, which every user of the machine can read."""
     ways = parser.add_mutually_exclusive_group()
