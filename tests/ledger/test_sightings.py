@@ -35,6 +35,15 @@ def test_an_address_is_kept_once_for_each_connection_with_its_first_and_last_tim
     assert kept(other) == [("203.0.113.7", later(days=1), later(days=1))]
 
 
+def test_a_verification_that_began_before_a_delivery_saw_the_address_first_is_kept_all_the_same():
+    office = connect()
+    sightings.note(office.pk, "203.0.113.7", later(seconds=5))  # while the server took its time
+    record = verifications.Record(ok=True, seen_address="203.0.113.7")
+    verifications.keep(office.fingerprint, office, record, NOW)
+    assert verifications.state_of(office).state == "verified"
+    assert kept(office) == [("203.0.113.7", later(seconds=5), later(seconds=5))]
+
+
 def test_what_is_no_address_is_not_kept():
     office = connect()
     for told in ("", "<script>", "0.0.0.0", "203.0.113.7 DROP TABLE"):

@@ -39,12 +39,10 @@ def note(connection_id: int, address: str, now: datetime) -> None:
     with provisional():
         forgotten = Sighting.objects.filter(connection_id=connection_id, last_seen_at__lt=now - RECENT)
         forgotten.filter(address=seen).update(alarmed_at=None)  # it is news again
-        Sighting.objects.bulk_create(
-            [sighting],
-            update_conflicts=True,
-            unique_fields=["connection", "address"],
-            update_fields=["last_seen_at"],
-        )
+        Sighting.objects.bulk_create([sighting], ignore_conflicts=True)
+        # Who saw it may have begun earlier than who wrote first: the last time never goes back.
+        mine = Sighting.objects.filter(connection_id=connection_id, address=seen)
+        mine.filter(last_seen_at__lt=now).update(last_seen_at=now)
         latest = Sighting.objects.filter(connection_id=connection_id).order_by("-last_seen_at", "-id")
         surplus = list(latest.values_list("pk", flat=True)[MOST:])
         if surplus:
