@@ -56,6 +56,7 @@ FAMILIES: Mapping[str, Family] = {
     "connection": Family("connection", Needs.LEDGER, "connections: the accounts that mail is sent through"),
     "provider": Family("provider", Needs.DJANGO, "providers that are known, and recognising one"),
     "stream": Family("stream", Needs.LEDGER, "streams: purposes of communication"),
+    "form": Family("form", Needs.LEDGER, "forms of websites, and what came in through them"),
     "source-address": Family("source_address", Needs.LEDGER, "the addresses for a mail server's whitelist"),
     "send": Family("send", Needs.LEDGER, "send a message"),
     "invoice": Family("invoice", Needs.LEDGER, "send invoices, each number once, and ask what became of one"),

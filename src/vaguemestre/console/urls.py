@@ -18,6 +18,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("messages/", include("vaguemestre.console.messages.urls")),
     path("source-addresses/", include("vaguemestre.console.source_addresses.urls")),
     path("templates/", include("vaguemestre.console.mail_templates.urls")),
+    path("forms/", include("vaguemestre.console.web_forms.urls")),
     path("findings/", include("vaguemestre.console.findings.urls")),
     path("people/", include("vaguemestre.console.people.member_urls")),
     path("keys/", include("vaguemestre.console.keys.urls")),

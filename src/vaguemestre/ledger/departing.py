@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from vaguemestre.ledger import connections, referrers, streams
+from vaguemestre.ledger import connections, forms, referrers, streams
 from vaguemestre.ledger.connections import Successor
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Connection
@@ -63,4 +63,8 @@ def _to_stream(key: str, heir: str | None, actor: str, now: datetime) -> object:
     return streams.edit(key, {"connection": heir}, actor, now)
 
 
-GIVING: dict[Kind, Give] = {Kind.STREAM: _to_stream}
+def _to_form(key: str, heir: str | None, actor: str, now: datetime) -> object:
+    return forms.edit(key, {"connection": heir}, actor, now)
+
+
+GIVING: dict[Kind, Give] = {Kind.STREAM: _to_stream, Kind.FORM: _to_form}

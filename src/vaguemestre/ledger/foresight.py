@@ -19,7 +19,7 @@ from vaguemestre.ledger import instance, referrers
 from vaguemestre.ledger.accept import named, request_of
 from vaguemestre.ledger.database import rows
 from vaguemestre.ledger.models import Connection, Stream
-from vaguemestre.ledger.referrers import Referrer
+from vaguemestre.ledger.referrers import Kind, Referrer
 from vaguemestre.policy import foresight
 from vaguemestre.policy.decision import Decision, Reason, Route
 from vaguemestre.policy.foresight import Shown
@@ -238,6 +238,9 @@ def _fate(decision: Decision, configured: Configuration, messages: int = 0) -> F
 
 def _of_referrer(referrer: Referrer, connection: Connection, after: Configuration) -> Decision:
     """Where its messages go, if it keeps naming the connection."""
+    if referrer.kind is Kind.FORM:  # its connection counts as named by each message
+        named = Request(explicit=connection.pk, explicit_name=connection.name, stream=referrer.stream)
+        return route(named, after)
     return route(Request(stream=referrer.stream or referrer.key, stream_connection=connection.pk), after)
 
 

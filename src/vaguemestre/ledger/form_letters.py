@@ -16,6 +16,7 @@ import structlog
 from vaguemestre.ledger import templates
 from vaguemestre.ledger.forms import fields_of
 from vaguemestre.ledger.models import Form
+from vaguemestre.ledger.referrers import FORM_STREAM as STREAM
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Submission, Via
 from vaguemestre.mail.automation import AutoSubmitted
@@ -28,7 +29,6 @@ from vaguemestre.templating.fault import Fault
 from vaguemestre.templating.rendering import Rendered
 from vaguemestre.templating.rendering import compose as render_starter
 
-STREAM = "form-replies"
 NOTIFICATION = "form-notification"
 SUBJECT_NAME = 60  # characters of a visitor's name in a subject
 

@@ -1,4 +1,4 @@
-"""What names a connection as its own: streams, and whatever else is configured to leave through one.
+"""What names a connection as its own: streams, forms, and whatever else is configured to leave through one.
 
 A connection is not deleted while something refers to it. Who adds a kind of such things adds its question to
 `KINDS`, and how it is given another connection to `departing`.
@@ -10,13 +10,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from vaguemestre.ledger.models import Connection, Stream
+from vaguemestre.ledger.models import Connection, Form, Stream
+
+FORM_STREAM = "form-replies"  # that messages of forms belong to
 
 
 class Kind(StrEnum):
     """What refers to a connection."""
 
     STREAM = "stream"
+    FORM = "form"
 
 
 @dataclass(frozen=True)
@@ -44,4 +47,9 @@ def _streams(connection: Connection) -> Iterable[Referrer]:
     return [Referrer(Kind.STREAM, stream.key, stream.name, stream.key) for stream in found]
 
 
-KINDS: list[Callable[[Connection], Iterable[Referrer]]] = [_streams]
+def _forms(connection: Connection) -> Iterable[Referrer]:
+    found = Form.objects.filter(connection=connection).order_by("name", "id")
+    return [Referrer(Kind.FORM, form.key, form.name, FORM_STREAM) for form in found]
+
+
+KINDS: list[Callable[[Connection], Iterable[Referrer]]] = [_streams, _forms]

@@ -58,7 +58,7 @@ class Row:
 def index(request: HttpRequest) -> HttpResponse:
     """The streams."""
     rows = [
-        Row(stream, stream_text(stream.key, stream.name), _way(ask(stream.key, None, None)))
+        Row(stream, stream_text(stream.key, stream.name), way_of(ask(stream.key, None, None)))
         for stream in streams.all_streams()
     ]
     return render(request, "console/communications/index.html", {"rows": rows, "ruling": instance.ruling()})
@@ -133,7 +133,7 @@ def explain(request: HttpRequest) -> HttpResponse:
     }
     try:
         decision = ask(asked["stream"] or None, asked["from"] or None, asked["connection"] or None)
-        context |= {"way": _way(decision), "rules": rules_told(rule.as_json() for rule in decision.rules)}
+        context |= {"way": way_of(decision), "rules": rules_told(rule.as_json() for rule in decision.rules)}
     except Refusal as refusal:
         context |= {"errors": {fault.field: describe(fault) for fault in refusal.errors}}
     status = 422 if "errors" in context else 200
@@ -147,7 +147,8 @@ def _changed_name(values: dict[str, object], stream: Stream) -> dict[str, object
     return values
 
 
-def _way(decision: Decision) -> Way:
+def way_of(decision: Decision) -> Way:
+    """Where that decision sends a message."""
     why = reason_text(decision.reason.as_json())
     if not isinstance(decision, Route):
         return Way(None, why, "", "", by_from=decision.reason.code is ReasonCode.AMBIGUOUS)

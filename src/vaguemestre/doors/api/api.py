@@ -14,6 +14,8 @@ from vaguemestre.doors.api import (
     connections,
     deliverability,
     deliverability_schemas,
+    form_schemas,
+    forms,
     imports,
     invoices,
     keys,
@@ -50,6 +52,7 @@ class DocumentedApi(NinjaAPI):
             | provider_schemas.SCHEMAS
             | deliverability_schemas.SCHEMAS
             | letter_schemas.SCHEMAS
+            | form_schemas.SCHEMAS
             | preview_schemas.SCHEMAS
         )
         return document
@@ -79,6 +82,7 @@ for router in (
     previews.router,
     configuration.router,
     streams.router,
+    forms.router,
     routes.router,
     messages.router,
     notifications.router,
