@@ -126,6 +126,13 @@ def test_a_notification_has_one_recipient_and_a_template(api, office):
     assert api.post("/notifications", asked | {"recipient": both}).status_code == 422
 
 
+def test_a_key_that_is_limited_to_senders_names_one(api, office):
+    key = key_with("send", senders=["office@example.org"])
+    asked = {"template": "report", "data": {"title": "x"}, "recipient": "ann@example.net"}
+    assert fault(key.post("/notifications", asked))[0][0] == "from"
+    assert key.post("/notifications", asked | {"from": "office@example.org"}).status_code == 202
+
+
 def test_a_key_that_sends_reads_templates_and_changes_none():
     key = key_with("send")
     assert key.get("/templates/invoice/fr").status_code == 200

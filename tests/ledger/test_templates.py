@@ -5,7 +5,7 @@ import pytest
 from ledger.kit import ACTOR, NOW, later
 from vaguemestre.ledger import streams, templates
 from vaguemestre.ledger.models import Template, Version
-from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 
 pytestmark = pytest.mark.django_db
 
@@ -37,6 +37,9 @@ def test_a_streams_own_template_comes_before_the_one_for_all_but_not_in_another_
     assert templates.best("invoice", "fr", "rents").sources.subject == "rents"
     assert templates.best("invoice", "fr", "invoices").sources.subject == "for all"
     assert templates.best("invoice", "it", "rents").sources.subject == "Fattura {{ number }}"
+    with pytest.raises(Conflict, match="delete them first"):
+        streams.delete("rents", ACTOR, NOW)
+    templates.delete("invoice", "fr", "rents", ACTOR, NOW)
     streams.delete("rents", ACTOR, NOW)
     assert templates.best("invoice", "fr", "rents").sources.subject == "for all"
     assert Template.objects.count() == 1

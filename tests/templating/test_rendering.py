@@ -74,6 +74,18 @@ def test_text_is_made_from_html_in_a_persons_order():
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "maze", ["{% for i in (1..9000) %}<div>{% endfor %}", "<table><tr><td>" * 101, "<b></b>" * 25_001]
+)
+def test_html_that_styles_would_be_lost_in_is_refused(maze):
+    assert fault(Sources("S", html=maze)) == ("html", "template_limit")
+
+
+def test_html_with_ends_left_out_is_no_maze():
+    many = "<ul>" + "<li>a<br>" * 500 + "</ul><table>" + "<tr><td>b" * 500 + "</table>" + "<p>c" * 500
+    assert compose(Sources("S", html=many), {}, "fr").html.count("<li") == 500
+
+
 def test_a_text_of_ones_own_is_kept():
     made = compose(Sources("s", "own {{ a }}", "<p>other</p>"), {"a": "<1>"}, "fr")
     assert made.text == "own <1>"

@@ -10,7 +10,7 @@ from typing import Any
 from vaguemestre.ledger import connections, journal
 from vaguemestre.ledger.database import lock, storable, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
-from vaguemestre.ledger.models import Message, Stream
+from vaguemestre.ledger.models import Message, Stream, Template
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.automation import AutoSubmitted
 from vaguemestre.mail.errors import Invalid
@@ -62,7 +62,7 @@ def delete(key: str, actor: str, now: datetime) -> None:
     """Delete a stream of one's own that no message refers to.
 
     Raises:
-        Conflict: it is built in, or messages refer to it.
+        Conflict: it is built in, messages refer to it, or templates belong to it.
     """
     with writing():
         lock(CONFIGURATION_LOCK)
@@ -71,6 +71,9 @@ def delete(key: str, actor: str, now: datetime) -> None:
             raise Conflict("stream_built_in", f"The stream {key} is built in and stays.", {"stream": key})
         if Message.objects.filter(stream=stream).exists():
             raise Conflict("stream_in_use", f"Messages refer to the stream {key}.", {"stream": key})
+        if Template.objects.filter(stream=stream).exists():
+            message = f"Templates belong to the stream {key}; delete them first."
+            raise Conflict("stream_has_templates", message, {"stream": key})
         stream.delete()
         bump()
         journal.record("stream", key, "deleted", actor, now, {})

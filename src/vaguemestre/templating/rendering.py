@@ -26,6 +26,11 @@ DATA_LIMIT = 1_000_000  # characters as JSON
 LANGUAGE = "language"  # in the data: what the mail is written in
 _BREAKS = re.compile(r"[\x00-\x1f\x7f\x85\u2028\u2029]")
 _DOCUMENT = re.compile(r"<(?:!doctype|html)\b", re.IGNORECASE)
+_TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
+# Of no depth of their own: they have no end, or need none.
+_SHALLOW = frozenset("br hr img input meta link col wbr p li td th tr dt dd option thead tbody tfoot".split())  # noqa: SIM905
+DEPTH = 100  # elements within each other
+TAGS = 50_000
 _LAYOUT = Path(__file__).with_name("layout.html")
 _COLONS = {"fr": "\u00a0: "}  # French sets a space before it
 _INLINER = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
@@ -143,10 +148,22 @@ def _plain_data(data: Mapping[str, object]) -> dict[str, object]:
     return copied
 
 
+def _refuse_maze(markup: str) -> None:
+    """Refuse what matching styles would take for ever on: very deep, or very many elements."""
+    depth = 0
+    for number, (closing, name) in enumerate(_TAG.findall(markup)):
+        if name.lower() not in _SHALLOW:
+            depth += -1 if closing and depth else not closing
+        if depth > DEPTH or number > TAGS:
+            said = f"more than {TAGS} tags" if number > TAGS else f"elements nested more than {DEPTH} deep"
+            raise Fault("html", "template_limit", markup.count("\n") + 1, said=said)
+
+
 def _dressed(piece: str, subject: str, values: Mapping[str, object]) -> str:
     document = piece
     if not _DOCUMENT.search(piece[:500]):
         document = render("html", _layout(), {**values, "subject": subject, "content": Markup(piece)})  # noqa: S704  every value in it is escaped
+    _refuse_maze(document)
     try:
         return _INLINER.inline(document)
     except InlineError:

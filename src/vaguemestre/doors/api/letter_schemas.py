@@ -68,6 +68,7 @@ SCHEMAS: dict[str, Shape] = {
         {
             **LETTER,
             "recipient": MAILBOX,
+            "from": MAILBOX,
             "expires_at": MAYBE_TIME,
             "tags": array(TEXT, maxItems=20),
             "metadata": {"type": "object", "additionalProperties": TEXT},

@@ -18,7 +18,7 @@ from vaguemestre.ledger.resources import accepted_summary
 router = Router(tags=["Notifications"])
 STREAM = "notifications"
 LIMIT = 2_000_000  # bytes: data, and no attachments
-_AS_MESSAGE = ("template", "data", "language", "expires_at", "tags", "metadata")
+_AS_MESSAGE = ("template", "data", "language", "from", "expires_at", "tags", "metadata")
 
 
 @endpoint(
