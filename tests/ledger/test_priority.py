@@ -99,3 +99,17 @@ def test_a_rank_is_kept_with_each_delivery():
     ranks = {key: only(post(stream=key)).rank for key in ("notifications", "support", "marketing")}
     assert ranks == {"notifications": 0, "support": 1, "marketing": 2}
     assert Delivery.objects.filter(rank=1).count() == 1
+
+
+def test_the_rest_of_a_cut_message_is_found_by_the_message():
+    office = connect()
+    post()
+    asked = {"connection": office.pk, "now": NOW, "limit": 10, "rank": 1, "message": 1, "last": 1}
+    with database.cursor() as cursor:
+        if on_postgresql():
+            cursor.execute("SET LOCAL enable_seqscan = off")
+            queue.keep_index_order()
+        cursor.execute(("EXPLAIN " if on_postgresql() else "EXPLAIN QUERY PLAN ") + queue._REST, asked)
+        plan = "\n".join(str(row) for row in cursor.fetchall())
+    assert "message_id" in plan, plan
+    assert "delivery_due" not in plan, plan

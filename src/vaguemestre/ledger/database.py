@@ -25,6 +25,10 @@ _IN_INDEX_ORDER = """
 SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
        set_config('jit', 'off', true)
 """
+_BY_INDEX = """
+SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
+       set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
+"""
 _ROWS = 64  # of one statement
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
@@ -200,6 +204,17 @@ def in_index_order() -> Iterator[None]:
         return
     with writing():
         keep_index_order()
+        yield
+
+
+@contextmanager
+def by_index() -> Iterator[None]:
+    """Have PostgreSQL follow indexes for a bounded number of rows rather than read whole tables for them."""
+    if not on_postgresql():
+        yield
+        return
+    with writing():
+        rows(_BY_INDEX, {})
         yield
 
 
