@@ -2,6 +2,9 @@
 
 import pytest
 
+from system.letters import Arrived
+from system.product import until
+
 STREAMS = ("notifications", "form-replies", "invoices", "reports")
 ASKED = {"from": "demande@example.net", "reply_to": ["reponses@example.net"]}
 
@@ -91,3 +94,26 @@ def test_an_inactive_default_cannot_be(product, account):
     made = account("Bureau", active=False)
     refused = product.api.patch(f"/connections/{made['id']}", {"is_default": True}, status=422)
     assert refused["errors"][0]["field"] == "is_default"
+
+
+def answered(product, server, **form):
+    """What a visitor gets back who fills in a form of these values."""
+    fields = [{"name": "courriel", "label": "Email", "kind": "email", "required": True}]
+    made = product.api.post("/forms", {"name": "Contact", "fields": fields} | form, status=201)
+    visitor = f"{made['key']}@example.com"
+    product.api.ask("POST", f"/f/{made['key']}", {"courriel": visitor}, Accept="application/json").expect(202)
+    until(lambda: server.contents(visitor), what="the reply to the visitor")
+    letter = Arrived(server.contents(visitor)[0])
+    product.api.ask("DELETE", f"/api/v1/forms/{made['key']}").expect(204)
+    return [one.email for one in letter.people("From")], [one.email for one in letter.people("Reply-To")]
+
+
+def test_a_forms_automatic_reply_leaves_from_its_own_connection_unless_a_default_overrides_it(
+    product, account, server
+):
+    own = account("Accueil")
+    office = account("Bureau")
+    form = {"connection": own["id"], "reply_to": "formulaire@example.org"}
+    assert answered(product, server, **form) == (["accueil@example.org"], ["formulaire@example.org"])
+    product.api.patch(f"/connections/{office['id']}", {"is_default": True})
+    assert answered(product, server, **form) == (["bureau@example.org"], [])
