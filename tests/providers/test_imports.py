@@ -247,6 +247,15 @@ def test_django_is_never_run(tmp_path):
     assert (broken.found, broken.unread[0].why) == ((), Why.SYNTAX)
 
 
+def test_half_a_character_is_no_value():
+    for line in (
+        "EMAIL_HOST_PASSWORD = '\\ud800'",
+        "MAILERS = {'\\ud800': {'OPTIONS': {'host': 'a.example'}}}",
+    ):
+        reading = read(f"EMAIL_HOST = 'smtp.a.example'\n{line}", "django")
+        assert (reading.found, reading.unread[0].why) == ((), Why.SYNTAX)
+
+
 # What comes out is sound, whatever goes in
 
 NASTY = [
@@ -257,6 +266,7 @@ NASTY = [
     "EMAIL_HOST = " + "(" * 60_000,
     "EMAIL_HOST = " + "[" * 150 + "]" * 150,
     "SMTP_HOST=" + "${A}" * 30_000,
+    "A0=smtp\n" + "".join(f"A{n}=${{A{n - 1}}}${{A{n - 1}}}\n" for n in range(1, 60)) + "SMTP_HOST=${A59}",
     'SMTP_PASS="' + "\\" * 100_000,
     "relayhost = x\n" + " y\n" * 40_000,
     "smtp://" + "a:" * 50_000,

@@ -203,7 +203,8 @@ def test_only_an_error_that_says_so_is_a_refusal(status, body, meaning):
 
 
 @pytest.mark.parametrize(
-    ("told", "seconds"), [("3599", 3599), (None, 3600), ("soon", 3600), (-5, 0), (1e99, 604_800)]
+    ("told", "seconds"),
+    [("3599", 3599), (None, 3600), ("soon", 3600), (-5, 0), (1e99, 604_800), (10**400, 3600)],
 )
 def test_the_life_of_a_token_is_what_the_answer_says_within_reason(told, seconds):
     body = json.dumps({"access_token": "x", "token_type": "bearer", "expires_in": told}).encode()

@@ -44,11 +44,19 @@ _ABOUT_MAIL = ("EMAIL_", "DEFAULT_FROM_EMAIL", "SERVER_EMAIL", "MAILERS")
 
 
 def parse(text: str) -> ast.Module | None:
-    """The text as Python; None where it is none."""
+    """The text as Python; None where it is none, or has half a character (a lone surrogate) in it."""
     try:
-        return ast.parse(text)
+        tree = ast.parse(text)
+        "".join(_texts(tree)).encode()
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return None
+    return tree
+
+
+def _texts(tree: ast.Module) -> Iterator[str]:
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
 
 
 def is_django(text: str) -> bool:

@@ -44,6 +44,7 @@ _FIELDS = {
         "SUBJECT_PREFIX",
     ),
 }
+_LONGEST = 2_048  # characters that references bring: a few that double each other would eat all memory
 _BY_SUFFIX = {suffix: field for field, suffixes in _FIELDS.items() for suffix in suffixes}
 _MAILERS = frozenset({"MAIL_MAILER", "MAIL_DRIVER", "MAIL_TRANSPORT"})
 
@@ -113,8 +114,8 @@ def _value(text: str) -> str | None:
 
 
 def _resolved(value: str, known: dict[str, str]) -> str | None:
-    """The value with references to earlier variables followed; None where one leads out of the text."""
+    """The value with references to earlier variables followed; None where one leads out, or too far."""
     names = _REFERENCE.findall(value)
-    if any(name not in known for name in names):
+    if any(name not in known for name in names) or sum(len(known[name]) for name in names) > _LONGEST:
         return None
     return _REFERENCE.sub(lambda found: known[found[1]], value).replace("$\0{", "${")

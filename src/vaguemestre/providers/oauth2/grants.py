@@ -193,7 +193,7 @@ def _seconds(told: object) -> float:
     """Some servers write the number as text."""
     try:
         life = float(told) if isinstance(told, int | float | str) else float(USUAL_LIFE)
-    except ValueError:
+    except (ValueError, OverflowError):
         life = float(USUAL_LIFE)
     return min(max(life, 0.0), float(LONGEST_LIFE)) if life == life else float(USUAL_LIFE)  # noqa: PLR0124  NaN
 
