@@ -34,6 +34,8 @@ def product(running):
     """The product, with no connection left from another sentence."""
     for item in running.api.get("/streams")["items"]:
         running.api.patch(f"/streams/{item['key']}", {"connection": None, "reply_to": ""})
+    for item in running.api.get("/forms")["items"]:
+        running.api.ask("DELETE", f"/api/v1/forms/{item['key']}").expect(204)
     for item in running.api.get("/connections")["items"]:
         running.api.ask("DELETE", f"/api/v1/connections/{item['id']}?successor=none").expect(204)
     return running

@@ -9,16 +9,16 @@ import re
 
 from vaguemestre.mail.mailbox import Mailbox
 
-_AUTOMATIC = re.compile(
-    r"(?:mailer-daemon|postmaster|daemon|nobody|null|dev-null"
-    r"|(?:no|non|do-?not|ne-?pas)-?(?:reply|repondre|répondre|rispondere|responder)|noreplies|ne-?pas-?repondre"
-    r"|bounces?|majordomo|listserv|mailman|autoresponder|auto-?reply"
-    r"|owner-.*|bounces?-.*|.*-(?:owner|request|bounces?|daemon|noreply|no-reply))(?:\+.*)?",
+_NOBODY = re.compile(
+    r"(?:mailer-daemon|postmaster|daemon|nobody|null|dev-null|majordomo|listserv|mailman|bounces?"
+    r"|(?:no|non|do-?not|ne-?pas)-?(?:reply|repondre|répondre|rispondere|responder)|auto-?(?:reply|responder))"
+    r"(?:\+.*)?",
     re.IGNORECASE,
 )
+_LIST = re.compile(r"(?:owner|bounces?)-.*|.*-(?:owner|request|bounces?|daemon)(?:\+.*)?", re.IGNORECASE)
 
 
 def is_automatic(mailbox: Mailbox) -> bool:
     """Whether nobody reads there, or a program does."""
-    local = re.sub(r"[._]", "-", mailbox.local.strip('"'))
-    return _AUTOMATIC.fullmatch(local) is not None
+    local = mailbox.local.strip('"')
+    return bool(_NOBODY.fullmatch(re.sub(r"[._]", "-", local)) or _LIST.fullmatch(local))

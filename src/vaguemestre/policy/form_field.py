@@ -28,7 +28,7 @@ FIELDS = 50
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 _PHONE = re.compile(r"\+?[0-9 ().\u00a0/-]{3,40}")
 _NUMBER = re.compile(r"-?[0-9]{1,15}(?:[.,][0-9]{1,6})?")
-_LINK = re.compile(r"[/@<>]|\bwww\b|\.\w", re.IGNORECASE)
+_PLAIN_NAME = re.compile(r"[^\W\d_]+(?:(?:\. |[ '’-])[^\W\d_]+)*\.?")
 
 
 class Kind(StrEnum):
@@ -122,8 +122,8 @@ def fill(fields: Sequence[Field], given: Mapping[str, object]) -> Filled:
 
 
 def plain_name(text: str) -> str:
-    """A name that may greet whoever owns the address typed; "" for what looks like a link or a message."""
-    return "" if len(text) > 60 or _LINK.search(text) else text
+    """A name that may greet whoever owns the address typed: words of letters; "" for all else."""
+    return text if len(text) <= 60 and _PLAIN_NAME.fullmatch(text) else ""
 
 
 def parse_fields(value: object) -> tuple[Field, ...]:
