@@ -101,3 +101,21 @@ def test_why_a_change_cannot_be_undone_is_said(api):
     assert not found["undoable"]
     assert "First” was deleted" in found["refusal"]
     assert api.post("/default-change/undo").status_code == 409
+
+
+def test_who_unsubscribed_is_listed_noted_and_let_in_again(api):
+    path = "/streams/marketing/opt-outs"
+    assert api.get(path).json() == {"items": [], "next": None}
+    assert api.post(path, {"address": "Léa@Example.com"}).status_code == 200
+    for address in ("b@example.com", "B@example.com"):
+        assert api.post(path, {"address": address}).status_code == 200
+    assert [one["address"] for one in api.get(path).json()["items"]] == ["b@example.com", "léa@example.com"]
+    connection("Office")
+    refused = api.post(
+        "/messages", {"to": "b@example.com", "subject": "x", "text": "x", "stream": "marketing"}
+    )
+    assert (refused.json()["state"], refused.json()["reason"]["code"]) == ("refused", "unsubscribed")
+    assert api.delete(f"{path}/b@example.com").status_code == 204
+    assert api.delete(f"{path}/b@example.com").status_code == 404
+    assert api.post(path, {"address": "nobody"}).json()["errors"][0]["field"] == "address"
+    assert api.get("/streams/nowhere/opt-outs").status_code == 404

@@ -16,6 +16,7 @@ from vaguemestre.ledger.models import Delivery, OptOut, Stream
 from vaguemestre.mail.mailbox import Mailbox
 
 CODE = "unsubscribed"  # the reason of such a refusal
+LISTED = 10_000  # of those who unsubscribed from a stream
 
 
 @dataclass(frozen=True)
@@ -37,10 +38,12 @@ def subscription(token: str) -> Subscription | None:
     return Subscription(found.message.stream, Mailbox.parse(found.recipient).key)
 
 
-def unsubscribe(wanted: Subscription, now: datetime) -> None:
+def unsubscribe(wanted: Subscription, now: datetime) -> OptOut:
     """Send that address no more of the stream. Twice is once."""
     with writing():
-        OptOut.objects.get_or_create(stream=wanted.stream, address=wanted.address, defaults={"at": now})
+        return OptOut.objects.get_or_create(
+            stream=wanted.stream, address=wanted.address, defaults={"at": now}
+        )[0]
 
 
 def subscribe_again(stream: Stream, address: str) -> bool:

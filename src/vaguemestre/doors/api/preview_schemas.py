@@ -1,4 +1,4 @@
-"""The shapes of what the API says before a change, and about undoing one."""
+"""The shapes of what the API says before a change, about undoing one, and of who unsubscribed."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from vaguemestre.doors.api.shapes import (
     MAYBE_TEXT,
     MAYBE_TIME,
     TEXT,
+    TIME,
     array,
     input_of,
     object_of,
     one_of,
+    page,
     ref,
 )
 from vaguemestre.doors.api.shapes import JsonSchema as Shape
@@ -27,6 +29,7 @@ _STREAM = {
     "from_changed": COUNT,
     "reply_to_changed": COUNT,
 }
+_OPT_OUT = {"address": TEXT, "at": TIME}
 
 SCHEMAS: dict[str, Shape] = {
     "DefaultPreview": object_of(
@@ -67,6 +70,9 @@ SCHEMAS: dict[str, Shape] = {
             ),
         }
     ),
+    "OptOut": object_of(_OPT_OUT),
+    "OptOuts": page("OptOut"),
+    "NewOptOut": input_of({"address": TEXT}, "address"),
     "DefaultChange": object_of(
         {
             "undoable": FLAG,
