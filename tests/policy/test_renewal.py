@@ -15,6 +15,7 @@ from vaguemestre.policy.renewal import (
     DAY,
     FRESH,
     Notice,
+    Told,
     Verified,
     notice_of,
     refuses,
@@ -108,3 +109,12 @@ def test_what_waited_out_its_throttle_is_renewed():
 )
 def test_the_end_of_a_certificate_is_told_in_four_steps(left, notice):
     assert notice_of(NOW + left, NOW) is notice
+
+
+def test_machines_with_different_certificates_behind_one_name_are_told_of_once():
+    told = Told(Notice.DAYS, NOW)
+    soon = NOW + timedelta(minutes=5)
+    assert told.covers(Notice.DAYS, soon)
+    assert told.covers(Notice.WEEKS, soon)  # of another machine
+    assert not told.covers(Notice.HOURS, soon)
+    assert not told.covers(Notice.WEEKS, NOW + DAY)  # of a new certificate

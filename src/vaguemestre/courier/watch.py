@@ -26,7 +26,7 @@ from vaguemestre.ledger import (
 )
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.policy.alerting import AlertKind
-from vaguemestre.policy.renewal import Notice, notice_of
+from vaguemestre.policy.renewal import Notice, Told, notice_of
 from vaguemestre.policy.reporting import days_before
 
 ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
@@ -40,7 +40,7 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
-        self._notices: dict[int, tuple[datetime, Notice | None]] = {}  # what was told of certificates
+        self._notices: dict[int, Told] = {}  # of certificates
         self._near: set[int] = set()  # connections that come near their limit, as was told
         self._held = self._doubt = 0  # the latest deliveries that were told
         self._unmade: date | None = None  # the day whose weekly report could not be made
@@ -81,12 +81,19 @@ class Watch:
 
     async def certificates(self, now: datetime) -> None:
         """Tell which servers' certificates end soon: at 21 days, at 7, at 2, and at the end."""
-        ending = await self._engine.threads.run(renewals.ending, now)
-        notices = {one.connection.pk: (one.ends_at, notice_of(one.ends_at, now)) for one in ending}
-        for connection_id, told in notices.items() - self._notices.items():
-            facts = {"expires_at": told[0].isoformat()}
-            self._engine.alerts.tell(Alert(AlertKind.CERTIFICATE_EXPIRES, connection_id, facts=facts))
-        self._notices = notices
+        for one in await self._engine.threads.run(renewals.ending, now):
+            notice = notice_of(one.ends_at, now)
+            if notice is not None:
+                self._notice(one, notice, now)
+
+    def _notice(self, one: renewals.Ending, notice: Notice, now: datetime) -> None:
+        number, told = one.connection.pk, self._notices.get(one.connection.pk)
+        if told is None or not told.covers(notice, now):
+            facts = {"expires_at": one.ends_at.isoformat()}
+            self._engine.alerts.tell(Alert(AlertKind.CERTIFICATE_EXPIRES, number, facts=facts))
+        elif told.notice is not notice:
+            return
+        self._notices[number] = Told(notice, now)
 
     async def quotas(self, now: datetime) -> None:
         """Tell which connections come near their limit for a day; again only after they were away from it."""

@@ -92,3 +92,19 @@ def notice_of(ends_at: datetime, now: datetime) -> Notice | None:
     """What to tell of a certificate that ends then; None while there is time."""
     left = ends_at - now
     return next((notice for notice in reversed(Notice) if left <= notice.value), None)
+
+
+@dataclass(frozen=True)
+class Told:
+    """The nearest notice that was told of a server's certificate, and when it was last seen that near.
+
+    Machines behind one name may have different certificates, and a session meets any of them: what is farther
+    is no news until the near one was away for a day.
+    """
+
+    notice: Notice
+    at: datetime
+
+    def covers(self, notice: Notice, now: datetime) -> bool:
+        """Whether nothing has to be told of that notice now."""
+        return now - self.at < DAY and self.notice.value <= notice.value
