@@ -211,7 +211,8 @@ JSON = st.recursive(
 FIELDS = {
     "/messages": ["to", "cc", "from", "reply_to", "subject", "text", "html", "attachments", "headers", "stream", "connection", "send_at", "tags", "metadata", "on_doubt"],
     "/connections": ["name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "auth", "login", "password", "clear_password", "active", "is_default", "allowed_senders", "backup", "limits", "pinned_certificate", "source_address"],
-    "/streams": ["key", "name", "connection", "reply_to", "on_doubt", "retention_days", "redact"],
+    "/streams": ["key", "name", "connection", "reply_to", "on_doubt", "retention_days", "redact", "priority",
+                 "auto_submitted", "unsubscribe", "retry_hours"],
     "/keys": ["name", "scopes", "streams", "senders", "networks"],
     "/routes/explain": ["stream", "from", "connection"],
 }  # fmt: skip

@@ -1,5 +1,6 @@
 """Communications: each stream with its connection and the rule, edited with errors at the field; a route explained."""
 
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -158,3 +159,10 @@ def test_every_message_keeps_its_explanation_and_the_version_of_what_sent_it(pag
     assert told["configuration_version"] == before
     assert [rule["outcome"] for rule in told["rules"]].count("matched") == 1
     assert len(told["rules"]) == 9
+
+
+def test_links_that_no_mail_program_follows_with_one_click_are_told(page, settings):
+    assert "VAGUEMESTRE_BASE_URL" in text(page.get("/communications/marketing/"))
+    assert "VAGUEMESTRE_BASE_URL" not in text(page.get("/communications/support/"))
+    settings.ENVIRONMENT = replace(settings.ENVIRONMENT, base_url="https://courrier.exemple.fr")
+    assert "VAGUEMESTRE_BASE_URL" not in text(page.get("/communications/marketing/"))

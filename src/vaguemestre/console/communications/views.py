@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
@@ -165,5 +166,14 @@ def _page(request: HttpRequest, form: StreamForm, stream: Stream | None, status:
     form.offer(connections.all_connections())
     name = stream_text(stream.key, stream.name) if stream else ""
     gone = unsubscribing.of_stream(stream, OPT_OUTS) if stream and stream.pk else []
-    context = {"form": form, "stream": stream, "name": name, "opt_outs": gone}
+    base = settings.ENVIRONMENT.base_url
+    links = stream is not None and stream.unsubscribe and not base.startswith("https://")
+    context = {
+        "form": form,
+        "stream": stream,
+        "name": name,
+        "opt_outs": gone,
+        "plain_links": links,
+        "base": base,
+    }
     return render(request, "console/communications/form.html", context, status=status)
