@@ -29,4 +29,4 @@ def test_no_text_is_a_formula(text):
 
 
 def test_numbers_stay_numbers():
-    assert sheet([[-5, 7, "a-b"]]).decode("utf-8-sig") == "-5,7,a-b\r\n"
+    assert sheet([[-5, 7, "a-b"]]).decode("utf-8-sig") == '-5,7,"a-b"\r\n'

@@ -76,10 +76,7 @@ def data(week: Week, pictures: Iterable[Plot], names: Mapping[str, str]) -> dict
 def _plot(week: Week, name: str, states: Collection[DeliveryState], ink: Ink) -> Plot:
     titles = {"accepted": gettext("Accepted by the server"), "failed": gettext("Refused or expired")}
     values = week.daily(states)
-    each = (
-        gettext("%(day)s: %(number)s") % {"day": _weekday(day.day), "number": _number(value)}
-        for day, value in zip(week.days, values, strict=True)
-    )
+    each = (_counted(_weekday(day.day), value) for day, value in zip(week.days, values, strict=True))
     return Plot(f"{name}@weekly-report", titles[name], ", ".join(each), values, ink)
 
 
@@ -114,7 +111,11 @@ def _section(
 
 def _states(counts: Mapping[DeliveryState, int]) -> str:
     there = ((state, counts.get(state, 0)) for state in _ORDER)
-    return ", ".join(f"{_number(count)} {state_text(state)}" for state, count in there if count)
+    return ", ".join(_counted(state_text(state), count) for state, count in there if count)
+
+
+def _counted(what: str, count: int) -> str:
+    return gettext("%(what)s: %(number)s") % {"what": what, "number": _number(count)}
 
 
 def _weekday(day: date) -> str:

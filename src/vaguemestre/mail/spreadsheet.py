@@ -1,4 +1,4 @@
-"""Rows for a spreadsheet program: CSV (RFC 4180) in UTF-8, with the mark by which such programs know it.
+"""Rows for a spreadsheet program: CSV (RFC 4180), with the mark by which such programs know UTF-8.
 
 A text that a spreadsheet would take for a formula gets an apostrophe before it, and stays a text. Numbers
 stay numbers. Never fails.
@@ -8,18 +8,24 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+MARK = "\ufeff"  # at the beginning of a file
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # wide ones too
 
 type Cell = str | int
 
 
-def sheet(rows: Iterable[Sequence[Cell]]) -> bytes:
-    """The file."""
+def sheet(rows: Iterable[Iterable[Cell]]) -> bytes:
+    """A whole file."""
+    return (MARK + "".join(map(line, rows))).encode()
+
+
+def line(cells: Iterable[Cell]) -> str:
+    """One row."""
     written = io.StringIO(newline="")
-    csv.writer(written).writerows([_harmless(cell) for cell in row] for row in rows)
-    return written.getvalue().encode("utf-8-sig")
+    csv.writer(written, quoting=csv.QUOTE_NONNUMERIC).writerow(map(_harmless, cells))
+    return written.getvalue()
 
 
 def _harmless(cell: Cell) -> Cell:
