@@ -8,11 +8,9 @@ reply goes to the address typed and to no other, once, and to no address behind 
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -26,11 +24,11 @@ from vaguemestre.ledger.form_letters import Sent
 from vaguemestre.ledger.forms import fields_of
 from vaguemestre.ledger.models import Connection, Form, FormSubmission
 from vaguemestre.ledger.refusals import Conflict, Missing
+from vaguemestre.mail.spreadsheet import MARK, line
 from vaguemestre.policy.automatic import is_automatic
 
 SAME = timedelta(hours=1)  # within which the same again is the same
 BATCH = 500
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
 
 
 class Unreplied(StrEnum):
@@ -114,13 +112,13 @@ def sweep(now: datetime) -> None:
 def csv_of(form: Form) -> Iterator[str]:
     """All of them as CSV (RFC 4180), line by line; no cell begins as a formula does."""
     fields = fields_of(form)
-    yield "\ufeff" + _line(["id", "time", "language", *(field.label for field in fields)])
+    yield MARK + line(["id", "time", "language", *(field.label for field in fields)])
     for one in FormSubmission.objects.filter(form=form).order_by("pk").iterator(chunk_size=BATCH):
         told = {answer["name"]: answer["value"] for answer in one.values}
         for file in one.files:
             told[file["name"]] = ", ".join(filter(None, (told.get(file["name"]), file["filename"])))
         cells = (told.get(field.name, "") for field in fields)
-        yield _line([str(one.uid), one.at.isoformat(timespec="seconds"), one.language, *cells])
+        yield line([str(one.uid), one.at.isoformat(timespec="seconds"), one.language, *cells])
 
 
 def resource(one: FormSubmission) -> dict[str, Any]:
@@ -138,22 +136,11 @@ def resource(one: FormSubmission) -> dict[str, Any]:
     }
 
 
-def inert(cell: str) -> str:
-    """A cell that no spreadsheet takes for a formula."""
-    return f"'{cell}" if cell.lstrip(" ").startswith(_FORMULA) else cell
-
-
 def _uid(text: str) -> UUID | None:
     try:
         return UUID(text)
     except ValueError:
         return None
-
-
-def _line(cells: Iterable[str]) -> str:
-    written = io.StringIO()
-    csv.writer(written, quoting=csv.QUOTE_ALL).writerow(map(inert, cells))
-    return written.getvalue()
 
 
 def _digest(form: Form, sent: Sent) -> str:
