@@ -52,7 +52,7 @@ def test_what_is_wrong_is_found_and_told_first(case, roots):
     for fact in filter(None, case.get("facts").split("; ")):
         name, _, value = fact.partition("=")
         assert found.findings[0].facts.get(name) == value
-    told_in_both_languages(found.findings[0])
+    told_in_every_language(found.findings[0])
     for secret in filter(None, (case.get("password"), TOKEN)):
         assert spelt(secret) not in json.dumps(as_json(found, words))
 
@@ -84,14 +84,15 @@ def response(status, body):
     return f"{head}\r\n\r\n{body}".encode()
 
 
-def told_in_both_languages(finding):
+def told_in_every_language(finding):
     texts = {}
-    for language in ("en", "fr"):
+    for language in ("en", "fr", "it"):
         with translation.override(language):
             told = words(finding)
         texts[language] = {told[part] for part in ("what", "why", "remedy")} - {""}
         assert not any("%(" in text or "?" in text.replace("\u00a0?", "") for text in {told["what"]})
     assert not texts["en"] & texts["fr"]
+    assert not texts["it"] & (texts["en"] | texts["fr"])
 
 
 def typed(case):
