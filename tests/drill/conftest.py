@@ -13,7 +13,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
 
 @pytest.fixture(scope="session", autouse=True)
 def _compiled():
-    """The French texts come out of the compiled catalogues."""
+    """The texts come out of the compiled catalogues."""
     from compile_messages import compile_catalogues
 
     compile_catalogues()
