@@ -28,7 +28,7 @@ PAGES = (
     "/connections/", "/connections/new/", "/connections/import/", "/messages/", "/source-addresses/",
     "/source-addresses/edit/", "/communications/", "/communications/new/", "/communications/marketing/",
     "/communications/explain/?stream=support", "/keys/", "/keys/new/", "/templates/", "/templates/new/", "/templates/invoice/fr/",
-    "/messages/invoices/", "/people/", "/settings/", "/settings/weekly-report/",
+    "/messages/invoices/", "/forms/", "/forms/new/", "/people/", "/settings/", "/settings/weekly-report/",
     "/accounts/password/change/",
 )  # fmt: skip
 pytestmark = [

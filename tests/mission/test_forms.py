@@ -53,6 +53,12 @@ def test_without_a_default_a_forms_own_connection_and_reply_address_are_used(acc
     assert fills() == [(own, own, "lea@example.net"), (own, own, "questions@example.org")]
 
 
+def test_before_the_default_is_named_it_is_told_which_forms_it_overrides(product, account, form):
+    office = account("Bureau")
+    preview = product.api.post(f"/connections/{office['id']}/default-preview")
+    assert preview["forms"] == ["Contact"]
+
+
 def test_the_default_has_the_highest_priority_over_a_forms_connection_and_reply_address(account, fills, read):
     account("Bureau", is_default=True, reply_to="bonjour@example.org")
     office = "bureau@example.org"

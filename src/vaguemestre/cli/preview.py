@@ -56,6 +56,7 @@ def _default_text(connection: Connection, value: dict[str, Any]) -> str:
             for one in value["streams"]
         ),
     ]
+    lines += [f"The form {name} has a connection or reply address of its own." for name in value["forms"]]
     if value["demoted"]:
         lines.append(f"{value['demoted']['name']} would not be the default any more; it stays active.")
     if value["waiting"]:

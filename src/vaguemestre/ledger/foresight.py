@@ -116,6 +116,7 @@ class DefaultPreview:
         streams: those with messages, the most changed first.
         more: whether there were more messages than were looked at.
         waiting: deliveries that wait, and are routed anew.
+        forms: names of those whose own connection or reply address it takes the place of.
     """
 
     sender: str
@@ -125,6 +126,7 @@ class DefaultPreview:
     streams: tuple[StreamCount, ...]
     more: bool
     waiting: Count
+    forms: tuple[str, ...] = ()
 
     @property
     def messages(self) -> int:
@@ -192,6 +194,7 @@ def of_default(chosen: ConnectionFacts, now: datetime) -> DefaultPreview:
         streams=_counts(asked, after),
         more=sum(one.messages for one in asked) > MOST,
         waiting=Count(min(waiting["found"], MOST), more=waiting["found"] > MOST),
+        forms=referrers.overridden_forms(chosen.id) if present.mode is Mode.OVERRIDE else (),
     )
 
 

@@ -32,6 +32,7 @@ def default_preview_resource(found: DefaultPreview) -> dict[str, Any]:
             for one in found.streams
         ],
         "waiting": found.waiting.number,
+        "forms": list(found.forms),
     }
 
 

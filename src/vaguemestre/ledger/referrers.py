@@ -10,6 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from django.db.models import Q
+
 from vaguemestre.ledger.models import Connection, Form, Stream
 
 FORM_STREAM = "form-replies"  # that messages of forms belong to
@@ -40,6 +42,12 @@ class Referrer:
 def of(connection: Connection) -> list[Referrer]:
     """All that refer to it."""
     return [referrer for question in KINDS for referrer in question(connection)]
+
+
+def overridden_forms(default: int) -> tuple[str, ...]:
+    """The names of the forms whose own connection or reply address a default takes the place of."""
+    own = Form.objects.filter(~Q(reply_to="") | (Q(connection__isnull=False) & ~Q(connection_id=default)))
+    return tuple(own.order_by("name", "id").values_list("name", flat=True))
 
 
 def _streams(connection: Connection) -> Iterable[Referrer]:

@@ -44,6 +44,7 @@ SCHEMAS: dict[str, Shape] = {
             "more": FLAG | {"description": "There were more messages; the latest were looked at."},
             "streams": array(object_of(_STREAM)),
             "waiting": COUNT | {"description": "Deliveries that wait, and are routed anew."},
+            "forms": array(TEXT) | {"description": "Whose connection or reply address is overridden."},
             "deliverability": {"anyOf": [ref("Deliverability"), {"type": "null"}]},
         }
     ),
