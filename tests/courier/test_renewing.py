@@ -224,6 +224,17 @@ async def test_deliveries_see_when_a_certificate_ends_and_it_is_told_21_days_ahe
     assert {entry["connection"] for entry in told(logged, "certificate_expires")} == {connection.pk}
 
 
+async def test_of_two_couriers_the_one_that_serves_the_connection_tells(office, guarded, logged, looks):
+    connection = await office.connect(guarded, **LOGIN)
+    ends_at = office.clock() + timedelta(days=20)
+    await office.ask(lambda: Lane.objects.update(certificate_ends_at=ends_at))
+    async with office.courier(), office.courier():
+        await office.until_true(lambda: len(told(logged, "certificate_expires")) == 1)
+        enough = len(looks) + 6  # of both of them
+        await office.until_true(lambda: len(looks) >= enough)
+    assert [entry["connection"] for entry in told(logged, "certificate_expires")] == [connection.pk]
+
+
 # What is told
 
 

@@ -7,6 +7,7 @@ same courier until something newer waits.
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import date, datetime
 
 import structlog
@@ -79,11 +80,11 @@ class Watch:
             alert = Alert(AlertKind.ADDRESS_UNLISTED, alarm.connection_id, addresses=alarm.addresses)
             self._engine.alerts.tell(alert)
 
-    async def certificates(self, now: datetime) -> None:
-        """Tell which servers' certificates end soon: at 21 days, at 7, at 2, and at the end."""
+    async def certificates(self, among: Collection[int], now: datetime) -> None:
+        """Tell which of their servers' certificates end soon: at 21 days, at 7, at 2, and at the end."""
         for one in await self._engine.threads.run(renewals.ending, now):
             notice = notice_of(one.ends_at, now)
-            if notice is not None:
+            if notice is not None and one.connection.pk in among:
                 self._notice(one, notice, now)
 
     def _notice(self, one: renewals.Ending, notice: Notice, now: datetime) -> None:

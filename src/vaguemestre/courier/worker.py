@@ -137,7 +137,7 @@ class Worker:
             await self._watch.addresses(now)
             await self._watch.quotas(now)
         if self._is_due("certificates", CERTIFICATES_EVERY):
-            await self._watch.certificates(now)
+            await self._watch.certificates(tuple(self._leases), now)
         if self._is_due("reports", REPORTS_EVERY):
             await self._watch.weekly_report(now)
         if self._is_due("renewals", RENEWALS_EVERY):
