@@ -8,12 +8,21 @@ from vaguemestre.ledger import backups
 from vaguemestre.ledger.models import Connection
 
 
+def options(answer):
+    """Those of the choice of a backup, which is not the only choice on the page."""
+    choice = None
+    for tag, attrs in tags(answer):
+        choice = attrs.get("name") if tag == "select" else choice
+        if tag == "option" and choice == "backup":
+            yield attrs
+
+
 def choices(answer):
-    return [attrs.get("value") for tag, attrs in tags(answer) if tag == "option"]
+    return [attrs.get("value") for attrs in options(answer)]
 
 
 def chosen(answer):
-    return [attrs.get("value") for tag, attrs in tags(answer) if tag == "option" and "selected" in attrs]
+    return [attrs.get("value") for attrs in options(answer) if "selected" in attrs]
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ NOBODY = "01890000-0000-4000-8000-000000000000"  # fixed: two workers have to co
 OPEN = {
     "/", "/language/", "/accounts/login/", "/accounts/logout/", "/accounts/inactive/", "/accounts/signup/",
     "/accounts/password/forgotten/", "/accounts/password/forgotten/sent/", "/accounts/password/chosen/",
-    "/accounts/password/choose/x-y/", "/setup/", "/setup/x/",
+    "/accounts/password/choose/x-y/", "/setup/", "/setup/x/", "/u/x",
 }  # fmt: skip
 
 
