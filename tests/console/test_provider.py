@@ -49,6 +49,22 @@ def test_choosing_a_provider_fills_the_form_without_a_script_and_keeps_what_was_
     assert Connection.objects.count() == 0
 
 
+@pytest.mark.parametrize(
+    ("provider", "chosen", "filled"),
+    [
+        ("microsoft365", "password", "oauth2"),
+        ("outlook", "password", "oauth2"),
+        ("gmail", "password", "password"),
+        ("gmail", "oauth2", "password"),
+        ("google-relay", "password", "password"),
+        ("brevo", "oauth2", "password"),
+    ],
+)
+def test_the_way_to_sign_in_is_the_one_that_the_provider_prefers(page, provider, chosen, filled):
+    answer = page.post("/connections/provider/fill/", typed(provider=provider, auth=chosen))
+    assert values(answer)["auth"] == filled
+
+
 def test_the_login_that_is_the_address_is_filled_in_unless_one_was_typed(page):
     whole = page.post("/connections/provider/fill/", typed(provider="gandi", sender_email="lea@exemple.fr"))
     part = page.post("/connections/provider/fill/", typed(provider="free", sender_email="lea@free.fr"))
@@ -59,7 +75,9 @@ def test_the_login_that_is_the_address_is_filled_in_unless_one_was_typed(page):
 def test_with_a_script_a_piece_of_the_page_brings_the_values_and_the_hints(page):
     answer = page.get("/connections/provider/?provider=brevo", headers=HTMX)
     (filled,) = [json.loads(attrs["data-fill"]) for _, attrs in tags(answer) if "data-fill" in attrs]
-    assert filled == {"host": "smtp-relay.brevo.com", "port": "587", "encryption": "starttls", "login": ""}
+    assert filled == {
+        "host": "smtp-relay.brevo.com", "port": "587", "encryption": "starttls", "auth": "password", "login": "",
+    }  # fmt: skip
     (hint,) = [attrs["data-password-hint"] for _, attrs in tags(answer) if "data-password-hint" in attrs]
     assert hint == "Une clé SMTP, pas une clé API."
     assert "<html" not in answer.content.decode()

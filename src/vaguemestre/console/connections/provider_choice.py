@@ -9,7 +9,7 @@ from typing import Any
 from django.http import QueryDict
 
 from vaguemestre.console.connections.forms import ConnectionForm
-from vaguemestre.mail.account import Encryption
+from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.host import canonical_host, valid_port
 from vaguemestre.providers.preset import Login, Preset, Server, preset, preset_of_host, presets
@@ -65,7 +65,7 @@ def choice_of(text: str) -> Choice:
     if not rest:
         chosen = preset(text)
         limits = {name: str(limit) for name, limit in chosen.limits.items()}
-        return Choice(_fields(chosen.server) | limits, chosen, chosen.login_is)
+        return Choice(_fields(chosen.server) | _sign_in(chosen) | limits, chosen, chosen.login_is)
     port, _, host = rest.partition(":")
     if encryption not in {*Encryption} or not port.isdecimal():
         raise Invalid("provider", "provider_unknown", "This is no provider.", {"provider": text})
@@ -99,6 +99,12 @@ def told(provider: Preset | None) -> dict[str, Any]:
         "provider_password": hint_text(provider.password),
         "provider_note": hint_text(provider.note),
     }
+
+
+def _sign_in(provider: Preset) -> dict[str, str]:
+    """The way that the provider prefers; the form knows two."""
+    preferred = provider.auth[0] if provider.auth[0] is AuthKind.OAUTH2 else AuthKind.PASSWORD
+    return {"auth": preferred.value}
 
 
 def _fields(server: Server) -> dict[str, str]:

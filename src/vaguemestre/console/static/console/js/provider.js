@@ -1,9 +1,14 @@
 // The provider: what the server's answer says is filled into the form that is already there.
-function fill(form, values) {
-  const { encryption, login, ...texts } = values;
-  const radio = form.querySelector(`[name=encryption][value="${CSS.escape(encryption)}"]`);
+function choose(form, name, value) {
+  const radio = form.querySelector(`[name=${name}][value="${CSS.escape(value)}"]`);
   radio.checked = true;
   radio.dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+function fill(form, values) {
+  const { encryption, auth, login, ...texts } = values;
+  choose(form, "encryption", encryption);
+  if (auth) choose(form, "auth", auth);
   for (const [name, value] of Object.entries(texts)) {
     const input = form.elements[name];
     input.value = value;
