@@ -1,0 +1,62 @@
+"""Submissions at once: limits are exact, the same content is taken once, a reply belongs to its submission."""
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from ledger.kit import NOW, at_once, connect, sql
+from vaguemestre.ledger import form_submissions, forms
+from vaguemestre.ledger.form_letters import Sent
+from vaguemestre.ledger.form_limits import TooMany, network
+from vaguemestre.ledger.models import Delivery, FormCount, FormSubmission
+from vaguemestre.policy.form_field import fill
+
+FIELDS = [
+    {"name": "email", "label": "Email", "kind": "email"},
+    {"name": "text", "label": "Text", "kind": "lines"},
+]
+
+
+def contact(**values):
+    connect()
+    given = {"name": "Contact", "fields": FIELDS, "notify": ["desk@example.org"]}
+    return forms.create(given | values, "cli:test", NOW)
+
+
+def sent(form, number, nonce=None, address="192.0.2.1"):
+    given = {"email": f"v{number}@example.com", "text": f"number {number}"}
+    return Sent(fill(forms.fields_of(form), given), (), "en", address, nonce)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_limit_is_exact_under_submissions_at_once():
+    form = contact(per_address=100, per_hour=7)
+    jobs = [lambda n=n: form_submissions.take(form, sent(form, n, nonce=str(n)), NOW) for n in range(16)]
+    answers = at_once(jobs)
+    refused = [answer for answer in answers if isinstance(answer, TooMany)]
+    assert (len(refused), FormSubmission.objects.count(), Delivery.objects.count()) == (9, 7, 14)
+    assert FormCount.objects.get(bucket="all").number == 7
+
+
+@pytest.mark.django_db(transaction=True)
+def test_the_same_at_once_is_taken_once():
+    form = contact()
+    answers = at_once([lambda: form_submissions.take(form, sent(form, 1), NOW)] * 8)
+    assert sorted(answer.repeated for answer in answers) == [False, *[True] * 7]
+    assert len({answer.submission.pk for answer in answers}) == 1
+    assert Delivery.objects.count() == 2
+
+
+@pytest.mark.django_db
+def test_a_reply_without_an_address_cannot_be():
+    form = contact()
+    form_submissions.take(form, sent(form, 1), NOW)
+    with pytest.raises(IntegrityError), transaction.atomic():
+        sql("UPDATE ledger_formsubmission SET email = ''")
+    with pytest.raises(IntegrityError), transaction.atomic():
+        sql("UPDATE ledger_form SET per_hour = 0")
+
+
+def test_an_address_is_one_line_of_a_visitor():
+    assert network("192.0.2.7") == network("::ffff:192.0.2.7") == "192.0.2.7"
+    assert network("2001:db8:1:2:3:4:5:6") == network("2001:db8:1:2::1") == "2001:0db8:0001:0002"
+    assert network("no address") == ""
