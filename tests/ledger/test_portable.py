@@ -8,8 +8,8 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ledger.kit import ACTOR, NOW, with_password
-from vaguemestre.ledger import connections, instance, oauth2, source_addresses, streams, vault
-from vaguemestre.ledger.models import Connection, SourceAddress, Stream
+from vaguemestre.ledger import connections, forms, instance, oauth2, source_addresses, streams, vault
+from vaguemestre.ledger.models import Connection, Form, SourceAddress, Stream
 from vaguemestre.ledger.portable import export
 from vaguemestre.ledger.portable_import import Manner, take_in
 from vaguemestre.ledger.refusals import Refusal
@@ -56,6 +56,8 @@ def configured(service_key):
         {"key": "paie", "name": "Paie", "connection": str(backup.uid), "on_doubt": "hold"}, ACTOR, NOW
     )
     streams.edit("invoices", {"reply_to": "compta@example.org", "retention_days": 365}, ACTOR, NOW)
+    forms.create({"name": "Contact", "fields": [{"name": "email", "label": "Email", "kind": "email"}],
+                  "connection": str(backup.uid), "origins": ["https://www.example.org"]}, ACTOR, NOW)  # fmt: skip
     source_addresses.replace(
         [{"address": "203.0.113.7", "label": "Paris", "valid_from": "2027-01-01"}], ACTOR, NOW
     )
@@ -64,6 +66,7 @@ def configured(service_key):
 
 def emptied():
     """As a fresh installation is."""
+    Form.objects.all().delete()
     Stream.objects.filter(built_in=False).delete()
     Stream.objects.update(connection=None, reply_to="", retention_days=30)
     Connection.objects.update(backup=None)
@@ -90,7 +93,7 @@ def test_what_goes_out_comes_in_again(configured):
     assert done.created == ["Bureau", "Google", "Microsoft", "Relais", "Secours"]
     assert (done.replaced, done.incomplete, done.demoted) == ([], [], [])
     again = export(NOW, PASSPHRASE).document
-    for part in ("settings", "streams", "source_addresses"):
+    for part in ("settings", "streams", "forms", "source_addresses"):
         assert again[part] == document[part]
     sealed = [{**one, "secret": "…"} for one in document["connections"]]
     assert [{**one, "secret": "…"} for one in through_json(again)["connections"]] == sealed

@@ -18,6 +18,8 @@ FORM_REFUSALS = {
     "field_longest": gettext_noop("A whole number from 0 to 10000."),
     "field_choices": gettext_noop("At most 100 answers, each of at most 500 characters."),
     "field_choices_kind": gettext_noop("A field has answers where, and only where, one is chosen."),
+    "form_key": gettext_noop("A form’s key is of 8 to 40 small letters and digits."),
+    "form_taken": gettext_noop("There is already a form of this key: delete it, or replace what is there."),
     "form_fields": gettext_noop("A form has 1 to 50 fields."),
     "form_name": gettext_noop("Give the form a name of at most 100 characters."),
     "form_reply_address": gettext_noop("A reply needs a field for the visitor’s email address."),

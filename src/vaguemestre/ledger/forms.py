@@ -28,6 +28,7 @@ from vaguemestre.policy.form_field import Field, Kind, parse_fields
 NOTIFIED = 20  # addresses
 ORIGINS = 50
 _ALPHABET = "abcdefghijkmnpqrstuvwxyz23456789"  # nothing that is read for something else
+_KEY = re.compile(r"[a-z0-9]{8,40}")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z]{2})?")
 _URL = re.compile(r"https?://[!-~]+")
 
@@ -69,6 +70,21 @@ def edit(key: str, values: Mapping[str, object], actor: str, now: datetime) -> F
     return _save(find(key), values, actor, now)
 
 
+def restore(key: str, values: Mapping[str, object], actor: str, now: datetime, *, replace: bool) -> Form:
+    """A form under the key that it had elsewhere; one that is there takes the values where that is wanted.
+
+    Raises:
+        Refusal: the faults, each at its field; `form_taken` at `key`.
+    """
+    if not _KEY.fullmatch(key):
+        raise Refusal(Invalid("key", "form_key", "A form's key is of 8 to 40 small letters and digits."))
+    existing = Form.objects.filter(key=key).first()
+    if existing is not None and not replace:
+        message = f"There is already a form {key}: delete it, or replace what has the same name."
+        raise Refusal(Invalid("key", "form_taken", message))
+    return _save(existing, values, actor, now, key)
+
+
 def delete(key: str, actor: str, now: datetime) -> None:
     """Delete a form with all that came in through it; its messages stay.
 
@@ -104,10 +120,12 @@ def resource(form: Form) -> dict[str, Any]:
     }
 
 
-def _save(existing: Form | None, values: Mapping[str, object], actor: str, now: datetime) -> Form:
+def _save(
+    existing: Form | None, values: Mapping[str, object], actor: str, now: datetime, key: str = ""
+) -> Form:
     with writing():
         lock(CONFIGURATION_LOCK)
-        form = _new(now) if existing is None else find(existing.key)  # as it is under the lock
+        form = _new(now, key) if existing is None else find(existing.key)  # as it is under the lock
         clean = _parse(values, form)
         before = {column: getattr(form, column) for column in clean}
         for column, value in clean.items():
@@ -121,8 +139,8 @@ def _save(existing: Form | None, values: Mapping[str, object], actor: str, now: 
     return find(form.key)
 
 
-def _new(now: datetime) -> Form:
-    key = "".join(secrets.choice(_ALPHABET) for _ in range(12))
+def _new(now: datetime, key: str) -> Form:
+    key = key or "".join(secrets.choice(_ALPHABET) for _ in range(12))
     return Form(key=key, name="", fields=[], languages=[settings.LANGUAGE_CODE], created_at=now)
 
 

@@ -1,8 +1,8 @@
 """The whole configuration as one document, to be kept or taken to another installation.
 
-Connections, streams, settings and source addresses; one another they name by name or key. Secrets are in it
-only under a passphrase; without one they are left out and named. People and API keys are never in it: a key
-is kept as a digest, a person's password too.
+Connections, streams, forms, settings and source addresses; one another they name by name or key. Secrets
+are in it only under a passphrase; without one they are left out and named. People and API keys are never in
+it: a key is kept as a digest, a person's password too.
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import connections, instance, oauth2, source_addresses, streams, vault
-from vaguemestre.ledger.models import Connection, Stream
+from vaguemestre.ledger import connections, forms, instance, oauth2, source_addresses, streams, vault
+from vaguemestre.ledger.models import Connection, Form, Stream
 from vaguemestre.ledger.oauth2_typed import PLAIN
 from vaguemestre.ledger.passphrase import Seal
 from vaguemestre.ledger.resources import connection_resource, stream_resource
@@ -28,6 +28,7 @@ CONNECTION = (
     "name", "sender_email", "sender_name", "reply_to", "host", "port", "encryption", "auth", "login",
     "active", "is_default", "allowed_senders", "limits", "pinned_certificate", "source_address",
 )  # fmt: skip
+_MADE_HERE = ("address", "created_at")  # of a form
 _BOUND = ("name", "host", "port", "encryption", "pinned_certificate", "auth", "login", "oauth2")
 
 
@@ -56,6 +57,7 @@ def export(now: datetime, passphrase: Secret | None = None) -> Exported:
         "settings": instance.settings(),
         "connections": told,
         "streams": [_stream(stream) for stream in streams.all_streams()],
+        "forms": [_form(form) for form in forms.all_forms()],
         "source_addresses": [_address(row) for row in source_addresses.listed()],
         "secrets": None if seal is None else seal.parameters,
     }
@@ -112,6 +114,11 @@ def _stream(stream: Stream) -> dict[str, Any]:
     told = stream_resource(stream)
     told.pop("built_in")
     return told | {"connection": stream.connection.name if stream.connection else None}
+
+
+def _form(form: Form) -> dict[str, Any]:
+    told = {name: value for name, value in forms.resource(form).items() if name not in _MADE_HERE}
+    return told | {"connection": form.connection.name if form.connection else None}
 
 
 def _address(row: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from vaguemestre.ledger import connections, instance, source_addresses, streams
+from vaguemestre.ledger import connections, forms, instance, source_addresses, streams
 from vaguemestre.ledger.connections import LeaveNone
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.fields import name_key
@@ -28,7 +28,7 @@ from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 
-_PARTS = ("connections", "streams", "source_addresses")
+_PARTS = ("connections", "streams", "forms", "source_addresses")
 _TOP = {"format", "version", "exported_at", "settings", *_PARTS, "secrets"}
 _FIELDS = {*CONNECTION, "backup", "oauth2", "secret"}
 
@@ -78,6 +78,8 @@ def take_in(document: object, manner: Manner, actor: str, now: datetime) -> Take
         taking.connections()
         for position, stream in enumerate(parts["streams"]):
             _at(f"streams[{position}]", partial(taking.stream, stream))
+        for position, form in enumerate(parts["forms"]):
+            _at(f"forms[{position}]", partial(taking.form, form))
         taking.addresses(parts["source_addresses"])
     return taking.done
 
@@ -180,6 +182,14 @@ class _Taking:
             message = f"There is already a stream {key}: delete it, or replace what has the same name."
             raise Refusal(Invalid("key", "stream_taken", message))
         streams.edit(key, values, self._actor, self._now)
+
+    def form(self, told: Mapping[str, Any]) -> None:
+        """One form, under its key: what was pasted into sites stays right."""
+        connection = told.get("connection")
+        values = {name: value for name, value in told.items() if name != "key"}
+        values["connection"] = self._uid(connection) if connection else None
+        key, replace = str(told.get("key", "")), self._manner.replace
+        forms.restore(key, values, self._actor, self._now, replace=replace)
 
     def addresses(self, told: list[Mapping[str, Any]]) -> None:
         """The list of source addresses; one that is there is replaced only on request."""
