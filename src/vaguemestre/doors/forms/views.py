@@ -128,6 +128,7 @@ def _submitted(request: HttpRequest, form: Form, posted: Posted, language: str) 
     except (Refusal, Invalid, Conflict) as refusal:
         return _again(request, form, posted, _faults(refusal))
     except TooMany:
+        log.warning("form_limit_reached", form=form.key)
         words = _("That is more than this form takes at a time. Try again in an hour.")
         return _sorry(request, 429, words, {"Retry-After": str(int(HOUR.total_seconds()))})
     return _taken(request, form, language, str(taken.submission.uid))
