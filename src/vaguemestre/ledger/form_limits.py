@@ -23,15 +23,26 @@ class TooMany(Exception):
     """The form has taken what it takes, from this address or in all."""
 
 
+def refuse_full(form: Form, address: str, now: datetime, *, token: bool) -> None:
+    """Look without counting, so that a flood is refused before anything is written for it.
+
+    Raises:
+        TooMany: a limit is reached.
+    """
+    for name, most in _limits(form, address, token=token):
+        counts = FormCount.objects.filter(form=form, bucket=name, since__gt=now - HOUR, number__gte=most)
+        if counts.exists():
+            raise TooMany
+
+
 def admit(form: Form, address: str, now: datetime, *, token: bool) -> None:
     """Count a submission.
 
     Raises:
         TooMany: a limit is reached; nothing is counted once the transaction is undone.
     """
-    most = form.per_address if token else max(1, form.per_address // WITHOUT_TOKEN)
-    from_one = _count(form, bucket("from", network(address)), most, HOUR, now)
-    if not (from_one and _count(form, ALL, form.per_hour, HOUR, now)):
+    limits = _limits(form, address, token=token)
+    if not all(_count(form, name, most, HOUR, now) for name, most in limits):
         raise TooMany
 
 
@@ -60,6 +71,11 @@ def network(address: str) -> str:
     if mapped is not None or found.version == 4:
         return str(mapped or found)
     return found.exploded[:19]
+
+
+def _limits(form: Form, address: str, *, token: bool) -> tuple[tuple[str, int], ...]:
+    most = form.per_address if token else max(1, form.per_address // WITHOUT_TOKEN)
+    return (bucket("from", network(address)), most), (ALL, form.per_hour)
 
 
 def _count(form: Form, name: str, most: int, span: timedelta, now: datetime) -> bool:

@@ -62,16 +62,21 @@ def take(form: Form, sent: Sent, now: datetime) -> Taken:
         TooMany: a limit is reached.
         Conflict: its page served for another submission (`form_page_used`).
     """
-    told, answer = form_letters.notification(form, sent), form_letters.reply(form, sent)
+    digest, token = _digest(form, sent), sent.nonce is not None
+    before = _before(form, digest, now)
+    if before is not None:
+        return Taken(before, repeated=True)
+    form_limits.refuse_full(form, sent.address, now, token=token)
+    told, why = form_letters.notification(form, sent), _never(form, sent)
+    answer = None if why else form_letters.reply(form, sent)
     with writing():
         held = Form.objects.select_for_update().get(pk=form.pk)
-        digest = _digest(form, sent)
-        before = FormSubmission.objects.filter(form=held, digest=digest, at__gt=now - SAME).first()
+        before = _before(held, digest, now)  # or somebody was faster while the letters were written
         if before is not None:
             return Taken(before, repeated=True)
         _refuse_used(held, sent)
-        form_limits.admit(held, sent.address, now, token=sent.nonce is not None)
-        why = _unreplied(held, sent, answer, now)
+        form_limits.admit(held, sent.address, now, token=token)
+        why = why or _unreplied(held, sent, answer, now)
         return Taken(_stored(held, sent, digest, told, None if why else answer, why, now))
 
 
@@ -150,6 +155,10 @@ def _digest(form: Form, sent: Sent) -> str:
     return form_limits.bucket("same", json.dumps([form.pk, answers, files]))
 
 
+def _before(form: Form, digest: str, now: datetime) -> FormSubmission | None:
+    return FormSubmission.objects.filter(form=form, digest=digest, at__gt=now - SAME).first()
+
+
 def _refuse_used(form: Form, sent: Sent) -> None:
     if sent.nonce is None or not FormSubmission.objects.filter(form=form, nonce=sent.nonce).exists():
         return
@@ -157,8 +166,8 @@ def _refuse_used(form: Form, sent: Sent) -> None:
     raise Conflict("form_page_used", message)
 
 
-def _unreplied(form: Form, sent: Sent, answer: Submission | None, now: datetime) -> str:
-    """Why there is no reply; "" where there is one. It counts."""
+def _never(form: Form, sent: Sent) -> str:
+    """Why there is no reply to that address at any time; "" where there may be one."""
     visitor = sent.filled.email
     if not form.replies:
         return Unreplied.OFF.value
@@ -168,9 +177,14 @@ def _unreplied(form: Form, sent: Sent, answer: Submission | None, now: datetime)
         return Unreplied.AUTOMATIC.value
     if Connection.objects.filter(sender_ascii__iexact=visitor.wire, deleted_at=None).exists():
         return Unreplied.OWN_ADDRESS.value
-    if answer is None:
+    return ""
+
+
+def _unreplied(form: Form, sent: Sent, answer: Submission | None, now: datetime) -> str:
+    """Why there is no reply now; "" where there is one. It counts."""
+    if answer is None or sent.filled.email is None:
         return Unreplied.TEMPLATE.value
-    return "" if form_limits.may_reply(form, visitor.key, now) else Unreplied.OFTEN.value
+    return "" if form_limits.may_reply(form, sent.filled.email.key, now) else Unreplied.OFTEN.value
 
 
 def _stored(  # noqa: PLR0913, PLR0917  the parts of one row
