@@ -1,8 +1,9 @@
 """Group commits: what the sessions of all lanes want written down shares transactions.
 
 A session that is about to write an end of data waits here for its mark (`stage`); what became of a claim is
-handed over and not waited for (`settle`). While one commit runs, the next gathers. On SQLite all lanes share
-one writer; on PostgreSQL each lane has its own transactions, so that none waits for another's locks.
+handed over and not waited for (`settle`). While one commit runs, the next gathers. A mark that comes alone
+goes before results: a far server waits for it, and nobody for them. On SQLite all lanes share one writer; on
+PostgreSQL each lane has its own transactions, so that none waits for another's locks.
 
 Promises (L6): a mark that was granted is committed. Nothing is granted while results cannot be recorded. What
 a server accepted is kept on this machine's disk (`outcomes`) before it is tried again, however long the
@@ -30,6 +31,8 @@ if TYPE_CHECKING:
     from vaguemestre.courier.engine import Engine
     from vaguemestre.courier.lane import Lane
 
+LULL = 0.005  # seconds that results wait for a mark
+FEW = 4  # marks and results of one lane; more of them share a commit, which costs less
 _PAUSES = (0.05, 0.2, 0.5, 1.0)  # seconds between tries while the database is away; the last repeats
 
 log = structlog.get_logger("courier")
@@ -47,6 +50,12 @@ class _Pile:
         self.marks += other.marks
         self.reports += other.reports
 
+    def parted(self) -> tuple[_Pile, _Pile]:
+        """What is to be written now, and what afterwards."""
+        if self.marks and len(self.marks) + len(self.reports) <= FEW:
+            return _Pile(self.marks), _Pile([], self.reports)
+        return self, _Pile()
+
     def refuse(self, reason: str) -> None:
         """No end of data goes out."""
         for _, answer in self.marks:
@@ -63,6 +72,7 @@ class Recorder:
         self._together = together
         self._piles: dict[Lane, _Pile] = {}
         self._writers: dict[Lane | None, asyncio.Task[None]] = {}
+        self._marked = asyncio.Event()
         self.away = False
 
     async def stage(self, lane: Lane, marks: Sequence[Mark]) -> Sequence[bool]:
@@ -75,6 +85,7 @@ class Recorder:
             raise StageRefused("results cannot be recorded now")
         answer: asyncio.Future[Sequence[bool]] = asyncio.get_running_loop().create_future()
         self._piles.setdefault(lane, _Pile()).marks.append((marks, answer))
+        self._marked.set()
         self._start(lane)
         return await answer
 
@@ -95,8 +106,9 @@ class Recorder:
 
     async def _write(self, key: Lane | None) -> None:
         try:
-            while taken := self._taken(key):
-                await self._attend(key, taken)
+            while self._waiting(key):
+                await self._lull(key)
+                await self._attend(key, self._taken(key))
         finally:
             # Here, and not in a callback: what comes from now on starts another writer.
             del self._writers[key]
@@ -114,12 +126,26 @@ class Recorder:
                 pile.refuse("results cannot be recorded")
                 _lose(lane, pile, fault)
 
+    def _waiting(self, key: Lane | None) -> list[Lane]:
+        """The lanes of a writer that have something to be written."""
+        return [lane for lane in self._piles if key is None or lane is key]
+
+    async def _lull(self, key: Lane | None) -> None:
+        """Where results came alone, the moment in which the session's next mark mostly comes."""
+        if any(self._piles[lane].marks for lane in self._waiting(key)):
+            return
+        self._marked.clear()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(LULL):
+                await self._marked.wait()
+
     def _taken(self, key: Lane | None) -> dict[Lane, _Pile]:
-        if key is None:
-            taken, self._piles = self._piles, {}
-            return taken
-        pile = self._piles.pop(key, None)
-        return {} if pile is None else {key: pile}
+        taken = {}
+        for lane in self._waiting(key):
+            taken[lane], left = self._piles.pop(lane).parted()
+            if left.reports:
+                self._piles[lane] = left
+        return taken
 
     async def _commit(self, taken: dict[Lane, _Pile]) -> None:
         """One commit; each lane that was told of it is taken out, so that it is told once."""
