@@ -13,6 +13,7 @@ from playwright.sync_api import expect, sync_playwright
 
 from console.conftest import PASSWORD
 from console.kit import connect, hand_over
+from forms.kit import contact
 from scripted.certificates import Authority, Certificate
 from scripted.dns import DnsServer
 from scripted.sink import SinkServer
@@ -472,7 +473,7 @@ def axe(tmp_path_factory):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_axe_finds_nothing(signed_in, axe, scheme):
     signed_in.emulate_media(color_scheme=scheme)
-    message, office = Message.objects.get(), Connection.objects.get(name="Bureau")
+    message, office, form = Message.objects.get(), Connection.objects.get(name="Bureau"), contact()
     Connection.objects.filter(pk=office.pk).update(
         health="locked", health_why="sign_in_refused", health_text="535"
     )
@@ -480,6 +481,7 @@ def test_axe_finds_nothing(signed_in, axe, scheme):
         *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/delete/",
         "/findings/", "/findings/refused/", f"/connections/{office.uid}/oauth2/",
         f"/connections/{office.uid}/oauth2/microsoft-app/", f"/connections/{office.uid}/oauth2/google-service-account/",
+        f"/f/{form.key}", f"/f/{form.key}/thanks", f"/forms/{form.key}/markup/", f"/forms/{form.key}/submissions/",
     ):  # fmt: skip
         signed_in.goto(address)
         signed_in.evaluate("for (const d of document.querySelectorAll('details')) d.open = true")
