@@ -182,6 +182,14 @@ def test_what_is_no_form_is_refused_by_http(accept):
     assert kept() == []
 
 
+def test_a_charset_that_is_no_text_is_not_read():
+    body = '--x\r\nContent-Disposition: form-data; name="nom"\r\n\r\nLea\r\n--x--\r\n'
+    kind = "multipart/form-data; boundary=x; charset=base64"
+    where = f"/f/{contact().key}"
+    answer = Client().generic("POST", where, body, content_type=kind, headers={"accept": PAGE})
+    assert answer.status_code == 400
+
+
 def test_its_own_page_has_a_token_and_speaks_the_visitors_language():
     form = contact(languages=["fr", "it"], thanks_url="https://www.exemple.fr/merci")
     page = Client().get(f"/f/{form.key}", headers={"accept-language": "it-CH,it;q=0.9,fr;q=0.5"})

@@ -172,6 +172,14 @@ def test_what_comes_later_for_who_unsubscribed_is_refused_and_says_why():
     assert only(post("a@example.com", stream="support")).state == "queued"
 
 
+def test_an_address_that_is_named_twice_in_two_cases_is_spared_both_times():
+    office = connect()
+    spare("a@example.com")
+    message = post("a@example.com", "A@example.com", stream="marketing")
+    assert {one.state for one in deliveries(message)} == {"refused"}
+    assert leaving(office) == {}
+
+
 def test_the_submitter_is_told_at_once():
     connect()
     spare("a@example.com")

@@ -6,7 +6,7 @@ so does what was accepted before.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -57,8 +57,9 @@ def of_stream(stream: Stream, limit: int) -> list[OptOut]:
     return list(OptOut.objects.filter(stream=stream).order_by("-at", "-pk")[:limit])
 
 
-def spared(stream_id: int, recipients: Iterable[Mailbox]) -> Collection[str]:
-    """Of the recipients those that unsubscribed, in their wire form."""
-    by_key = {recipient.key: recipient.wire for recipient in recipients}
-    found = OptOut.objects.filter(stream_id=stream_id, address__in=by_key).values_list("address", flat=True)
-    return frozenset(by_key[address] for address in found)
+def spared(stream_id: int, recipients: Collection[Mailbox]) -> Collection[str]:
+    """Of the recipients those that unsubscribed, in their wire form, however each is written."""
+    keys = {recipient.key for recipient in recipients}
+    found = OptOut.objects.filter(stream_id=stream_id, address__in=keys).values_list("address", flat=True)
+    gone = frozenset(found)
+    return frozenset(recipient.wire for recipient in recipients if recipient.key in gone)

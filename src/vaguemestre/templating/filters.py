@@ -1,13 +1,14 @@
 """The filters a template may use: Liquid's, as far as their input bounds them, and ours for a language.
 
 Left out are those that could mark data as safe HTML (`safe`, `url_decode`), those whose cost is not bounded
-by their input, and Liquid's own `date`, which knows English alone. `replace`, `remove` and `times` are ours,
-bounded: an empty pattern would multiply two texts, and a number times itself doubles its length.
+by their input, and Liquid's own `date`, which knows English alone. `replace`, `remove`, `join` and `times`
+are ours, bounded: an empty pattern or a long separator would multiply two texts, and a number times itself
+doubles its length.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
 from typing import Any
@@ -17,11 +18,11 @@ from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 from liquid import Environment, RenderContext
 from liquid.exceptions import FilterArgumentError
-from liquid.filter import liquid_filter, string_filter, with_context
+from liquid.filter import liquid_filter, sequence_filter, string_filter, with_context, with_environment
 
 KEPT = frozenset(
     "abs append at_least at_most capitalize ceil compact concat default divided_by downcase escape"  # noqa: SIM905  reads best
-    " first floor join last map minus modulo newline_to_br plus prepend reverse round size slice sort"
+    " first floor last map minus modulo newline_to_br plus prepend reverse round size slice sort"
     " split strip sum truncate uniq upcase url_encode where".split()
 )
 LONGEST = 1_000_000  # characters that a filter may make
@@ -38,6 +39,7 @@ def install(environment: Environment) -> None:
         **kept,
         "replace": replace,
         "remove": remove,
+        "join": _join(environment.filters["join"]),
         "times": _times(environment.filters["times"]),
         "date": in_words,
         "money": money,
@@ -61,6 +63,19 @@ def _replaced(text: str, pattern: str, instead: str) -> str:
     if not pattern or text.count(pattern) * len(instead) > LONGEST:
         raise FilterArgumentError("the text to replace is empty, or the result too long", token=None)
     return text.replace(pattern, instead)  # of escaped text, escaped
+
+
+def _join(joined: Filter) -> Filter:
+    @with_environment
+    @sequence_filter
+    def join(items: Iterable[object], separator: object = " ", *, environment: Environment) -> object:
+        found, between = list(items), str(separator)
+        size = sum(len(one) if isinstance(one, str) else 0 for one in found) + len(between) * len(found)
+        if size > LONGEST:
+            raise FilterArgumentError("the joined text is too long", token=None)
+        return joined(found, separator, environment=environment)
+
+    return join
 
 
 def _times(multiplied: Filter) -> Filter:

@@ -30,6 +30,10 @@ WORDS = 256 * 1024  # bytes of a body without files
 FILES = 5 * 1024 * 1024  # bytes of all files together
 MOST = 5  # files
 HTML = ("application/x-www-form-urlencoded", "multipart/form-data")
+# The last of these is of a charset that is no text's.
+_UNREADABLE = (
+    SuspiciousOperation, MultiPartParserError, UnreadablePostError, BadRequest, ValueError, LookupError,
+)  # fmt: skip
 _TYPE = re.compile(r"(?!multipart/|message/)[a-z]{1,20}/[a-z0-9.+-]{1,80}")
 
 
@@ -89,7 +93,7 @@ def _from_html(request: HttpRequest, takers: Sequence[Field]) -> Posted:
     try:
         values = {name: request.POST.get(name, "") for name in request.POST}
         found = [(one, _uploaded(upload)) for one in takers for upload in request.FILES.getlist(one.name)]
-    except (SuspiciousOperation, MultiPartParserError, UnreadablePostError, BadRequest, ValueError):
+    except _UNREADABLE:
         raise Rejected(400, "The form cannot be read.") from None
     return Posted(values, _bounded(found))
 
