@@ -17,8 +17,8 @@ def check(told):
 
 @sqlite_first
 @pytest.mark.timeout(300)
-def test_nothing_is_lost_and_nothing_doubled_without_doubt_by_twenty_kills(database):
-    told = killed(database, kills=20, messages=700, seed=20, within=120)
+def test_nothing_is_lost_and_nothing_doubled_without_doubt_by_twelve_kills(database):
+    told = killed(database, kills=12, messages=500, seed=20, within=120)
     print(told)  # noqa: T201  shown with -rP, as by `make soak`
     check(told)
 
