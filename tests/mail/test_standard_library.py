@@ -1,7 +1,8 @@
 """What is composed by hand is what the standard library reads, and what it would have made itself.
 
 Its reader of addresses puts a blank where two encoded words of a name meet, and makes one blank of several; its
-writer loses some blanks of a long subject. Where it does, words are compared without blanks.
+writer loses some blanks of a long subject. Where it does, words are compared without blanks. Its writer garbles
+some long names beside others, too: what it cannot read again itself is no measure.
 """
 
 import email
@@ -9,7 +10,7 @@ from email import policy
 from email.headerregistry import Address
 from email.message import EmailMessage
 
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from vaguemestre.mail.compose import Post, compose
@@ -126,6 +127,7 @@ def test_it_holds_what_the_standard_library_would_have_made_of_it(post):
     _, content = compose(post)
     ours, theirs = read(content.raw), by_the_library(post)
     assert unspaced(ours["Subject"] or "") == unspaced(theirs["Subject"])
+    assume(without_blanks(addresses(theirs)) == without_blanks(given_addresses(post)))
     assert without_blanks(addresses(ours)) == without_blanks(addresses(theirs))
     assert body(ours, "html") == body(theirs, "html")
     if post.html is None or post.text.strip():

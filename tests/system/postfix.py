@@ -5,6 +5,7 @@ passes what it takes on to a next hop: a sink of the tests.
 """
 
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -93,7 +94,8 @@ def _once(settings):
     """The last value of each. Every process warns of one that is there twice, to a log that may not be read
     yet: with a few of them it would wait for ever.
     """
-    lines = (line.partition("=") for line in settings.splitlines())
+    unfolded = re.sub(r"\n(?=[ \t])", "", settings)  # a line that begins with a blank goes on
+    lines = (line.partition("=") for line in unfolded.splitlines())
     values = {name.strip(): value for name, _, value in lines}
     return "".join(f"{name} ={value}\n" for name, value in values.items())
 
