@@ -184,6 +184,7 @@ async def test_another_mechanism_that_a_person_verified_is_used_at_once(office):
             now = office.clock()
             await office.ask(verifications.keep, connection.fingerprint, connection, record, now)
             await office.until_true(lambda: len(sink.accepted) == 1)
+        assert sum(" AUTH " in f" {line} " for _, line in sink.commands) == 1
 
 
 # Certificates

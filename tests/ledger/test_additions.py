@@ -150,6 +150,17 @@ def test_a_link_that_is_none_of_ours_is_no_page(token):
     assert Client().post(f"/u/{token}").status_code == 404
 
 
+def test_a_body_beyond_a_click_is_not_read():
+    office = connect()
+    post(stream="marketing")
+    (text,) = leaving(office).values()
+    link = link_of(text)
+    assert Client().post(link, {"again": "x" * 5_000}).status_code == 413
+    assert OptOut.objects.count() == 0
+    assert Client().post(link, {"List-Unsubscribe": "One-Click"}).status_code == 200
+    assert OptOut.objects.count() == 1
+
+
 def spare(*addresses, stream="marketing"):
     for address in addresses:
         unsubscribing.unsubscribe(unsubscribing.Subscription(streams.find(stream), address), NOW)

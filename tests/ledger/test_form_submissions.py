@@ -8,6 +8,7 @@ from vaguemestre.ledger import form_submissions, forms
 from vaguemestre.ledger.form_letters import Sent
 from vaguemestre.ledger.form_limits import TooMany, network
 from vaguemestre.ledger.models import Delivery, FormCount, FormSubmission
+from vaguemestre.ledger.refusals import Missing
 from vaguemestre.policy.form_field import fill
 
 FIELDS = [
@@ -44,6 +45,23 @@ def test_the_same_at_once_is_taken_once():
     assert sorted(answer.repeated for answer in answers) == [False, *[True] * 7]
     assert len({answer.submission.pk for answer in answers}) == 1
     assert Delivery.objects.count() == 2
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    "ending",
+    [
+        lambda form: forms.edit(form.key, {"active": False}, "cli:test", NOW),
+        lambda form: forms.delete(form.key, "cli:test", NOW),
+    ],
+)
+def test_a_form_that_ended_meanwhile_takes_nothing(ending):
+    form = contact()
+    ending(form)
+    with pytest.raises(Missing) as refused:
+        form_submissions.take(form, sent(form, 1), NOW)
+    assert (refused.value.kind, refused.value.key) == ("form", form.key)
+    assert (FormSubmission.objects.count(), Delivery.objects.count()) == (0, 0)
 
 
 @pytest.mark.django_db

@@ -153,6 +153,7 @@ async def test_u23_a_token_that_is_taken_signs_in(network):
     script = f"{greeted('XOAUTH2')}C: AUTH XOAUTH2 {XOAUTH2}\nS: 235 2.7.0 Accepted{BYE}"
     async with ScriptedServer(script) as server:
         session = await open_session(to(server), network, SHORT)
+        assert session.mechanism == "XOAUTH2"
         await session.quit()
 
 

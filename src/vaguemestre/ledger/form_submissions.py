@@ -61,6 +61,7 @@ def take(form: Form, sent: Sent, now: datetime) -> Taken:
         Refusal: a message of it cannot be made, at the field.
         TooMany: a limit is reached.
         Conflict: its page served for another submission (`form_page_used`).
+        Missing: the form was deleted, or switched off, meanwhile.
     """
     digest, token = _digest(form, sent), sent.nonce is not None
     before = _before(form, digest, now)
@@ -70,7 +71,9 @@ def take(form: Form, sent: Sent, now: datetime) -> Taken:
     told, why = form_letters.notification(form, sent), _never(form, sent)
     answer = None if why else form_letters.reply(form, sent)
     with writing():
-        held = Form.objects.select_for_update().get(pk=form.pk)
+        held = Form.objects.select_for_update().filter(pk=form.pk, active=True).first()
+        if held is None:
+            raise Missing("form", form.key)
         before = _before(held, digest, now)  # or somebody was faster while the letters were written
         if before is not None:
             return Taken(before, repeated=True)

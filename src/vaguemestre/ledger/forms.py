@@ -16,8 +16,9 @@ from urllib.parse import urlsplit
 from django.conf import settings
 
 from vaguemestre.ledger import connections, journal, templates
-from vaguemestre.ledger.database import lock, storable, writing
+from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.ledger.lookup import keyed
 from vaguemestre.ledger.models import Form
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.mail.errors import Invalid
@@ -46,10 +47,7 @@ def find(key: str) -> Form:
     Raises:
         Missing: there is none.
     """
-    found = Form.objects.select_related("connection").filter(key=key).first() if storable(key) else None
-    if found is None:
-        raise Missing("form", key)
-    return found
+    return keyed(Form.objects.select_related("connection"), "form", key)
 
 
 def create(values: Mapping[str, object], actor: str, now: datetime) -> Form:

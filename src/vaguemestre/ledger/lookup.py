@@ -1,9 +1,11 @@
-"""Finding connections: by public id or by name, and held while they change."""
+"""Finding connections: by public id or by name, and held while they change. And what has a key, by it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from uuid import UUID
+
+from django.db.models import Model, QuerySet
 
 from vaguemestre.ledger import fields
 from vaguemestre.ledger.database import storable
@@ -38,6 +40,18 @@ def find(key: str) -> Connection:
         found = existing.filter(name_key=fields.name_key(key)).first() if storable(key) else None
     if found is None:
         raise Missing("connection", key)
+    return found
+
+
+def keyed[M: Model](table: QuerySet[M], kind: str, key: str) -> M:
+    """The row of that key.
+
+    Raises:
+        Missing: there is none.
+    """
+    found = table.filter(key=key).first() if storable(key) else None
+    if found is None:
+        raise Missing(kind, key)
     return found
 
 

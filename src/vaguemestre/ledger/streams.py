@@ -8,8 +8,9 @@ from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger import connections, journal
-from vaguemestre.ledger.database import lock, storable, writing
+from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
+from vaguemestre.ledger.lookup import keyed
 from vaguemestre.ledger.models import Message, Stream, Template
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.automation import AutoSubmitted
@@ -34,10 +35,7 @@ def find(key: str) -> Stream:
     Raises:
         Missing: there is none.
     """
-    found = Stream.objects.select_related("connection").filter(key=key).first() if storable(key) else None
-    if found is None:
-        raise Missing("stream", key)
-    return found
+    return keyed(Stream.objects.select_related("connection"), "stream", key)
 
 
 def create(values: Mapping[str, object], actor: str, now: datetime) -> Stream:

@@ -2,7 +2,7 @@
 
 A click in a mail program is a POST without cookies, and that is all it needs (RFC 8058 §3.2). A GET changes
 nothing, since scanners follow links: it shows a page with a button. The link itself is the authority, and
-there is nothing else that a form's token would protect.
+there is nothing else that a form's token would protect. A body beyond what a click sends is not read.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ from django.views.decorators.http import require_http_methods
 from vaguemestre.ledger import unsubscribing
 from vaguemestre.ledger.stream_wording import stream_text
 
+MOST = 4_096  # octets of a body: a click sends some dozens
+
 
 @csrf_exempt
 @never_cache
@@ -25,6 +27,8 @@ from vaguemestre.ledger.stream_wording import stream_text
 @require_http_methods(["GET", "HEAD", "POST"])
 def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     """A page with a button; a POST does it, and may take it back."""
+    if int(request.META.get("CONTENT_LENGTH") or 0) > MOST:
+        return HttpResponse(status=413)
     wanted = unsubscribing.subscription(token)
     if wanted is None:
         raise Http404

@@ -58,7 +58,7 @@ def _of_form(*methods: str) -> Callable[[View], Callable[..., HttpResponse]]:
             except Missing:
                 form = None
             if form is None or not form.active:
-                return _sorry(request, 404, _("There is no such form, or it takes nothing at present."))
+                return _gone(request)
             response = _answered(view, request, form, methods)
             site = visitors.sharing(request, form)
             if site:
@@ -69,6 +69,10 @@ def _of_form(*methods: str) -> Callable[[View], Callable[..., HttpResponse]]:
         return answer
 
     return decorate
+
+
+def _gone(request: HttpRequest) -> HttpResponse:
+    return _sorry(request, 404, _("There is no such form, or it takes nothing at present."))
 
 
 def _answered(view: View, request: HttpRequest, form: Form, methods: tuple[str, ...]) -> HttpResponse:
@@ -127,6 +131,8 @@ def _submitted(request: HttpRequest, form: Form, posted: Posted, language: str) 
         taken = form_submissions.take(form, sent, now)
     except (Refusal, Invalid, Conflict) as refusal:
         return _again(request, form, posted, _faults(refusal))
+    except Missing:
+        return _gone(request)
     except TooMany:
         log.warning("form_limit_reached", form=form.key)
         words = _("That is more than this form takes at a time. Try again in an hour.")
