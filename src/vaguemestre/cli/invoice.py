@@ -8,7 +8,7 @@ from pathlib import Path
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import action, actions, json_object
-from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.files import octets_of
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import invoices
 from vaguemestre.ledger.accept import Via
@@ -46,14 +46,10 @@ def _send_options(parser: argparse.ArgumentParser) -> None:
 
 def _send(arguments: argparse.Namespace) -> None:
     path = Path(arguments.pdf)
-    try:
-        pdf = path.read_bytes()
-    except OSError as error:
-        raise Failed(f"pdf: {path} cannot be read: {error.strerror}.") from None
     order = Order(
         number=arguments.number,
         to=parse_named(arguments.to, "to"),
-        pdf=pdf,
+        pdf=octets_of(path, "pdf"),
         filename=path.name,
         amount=invoices.amount(arguments.amount),
         currency=arguments.currency,

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from vaguemestre.cli import message as messages_command
 from vaguemestre.cli.arguments import action, actions, json_object
-from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.files import octets_of
 from vaguemestre.ledger import accept, reports
 from vaguemestre.ledger.reports import Report
 from vaguemestre.mail.address_list import parse_named
@@ -34,13 +34,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def _send(arguments: argparse.Namespace) -> None:
     path = Path(arguments.file)
-    try:
-        file = path.read_bytes()
-    except OSError as error:
-        raise Failed(f"file: {path} cannot be read: {error.strerror}.") from None
     report = Report(
         to=tuple(parse_named(text, f"to[{position}]") for position, text in enumerate(arguments.to)),
-        file=file,
+        file=octets_of(path, "file"),
         filename=path.name,
         subject=arguments.subject,
         text=sys.stdin.read() if arguments.text == "-" else arguments.text,

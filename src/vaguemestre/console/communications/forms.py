@@ -8,6 +8,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.console.inputs import choice_input, flag_input, text_input
 from vaguemestre.ledger.models import Connection, Stream
 from vaguemestre.ledger.stream_wording import stream_text
 from vaguemestre.ledger.wording import describe
@@ -18,67 +19,52 @@ TEXTS = ("name", "connection", "reply_to", "priority", "on_doubt", "auto_submitt
 FLAGS = ("unsubscribe", "redact")
 
 
-def _text(label: Any, hint: Any = "", **attributes: Any) -> forms.CharField:
-    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
-    return forms.CharField(label=label, help_text=hint, required=False, strip=False, widget=widget)
-
-
-def _choice(label: Any, hint: Any, *choices: tuple[str, Any]) -> forms.CharField:
-    return forms.CharField(
-        label=label, help_text=hint, required=False, widget=forms.Select(choices=list(choices))
-    )
-
-
-def _flag(label: Any, hint: Any) -> forms.BooleanField:
-    return forms.BooleanField(label=label, help_text=hint, required=False)
-
-
 class StreamForm(forms.Form):
     """A stream as typed."""
 
-    key = _text(_("Key"), _("By which applications name it: small letters, digits, hyphens."))
-    name = _text(_("Name"), _("What people call it here."))
-    connection = _choice(
+    key = text_input(_("Key"), _("By which applications name it: small letters, digits, hyphens."))
+    name = text_input(_("Name"), _("What people call it here."))
+    connection = choice_input(
         _("Connection"), _("It carries these messages, unless a default sender overrides it.")
     )
-    reply_to = _text(
+    reply_to = text_input(
         _("Reply address"), _("Where answers go, unless a message says otherwise."), inputmode="email"
     )
-    priority = _choice(
+    priority = choice_input(
         _("Priority"),
         _("Who leaves first when the server or a quota lets only some through."),
         ("urgent", _("urgent: before all others")),
         ("normal", _("normal")),
         ("low", _("low: after all others")),
     )
-    on_doubt = _choice(
+    on_doubt = choice_input(
         _("When it is uncertain whether a message arrived"),
         _("After a broken line at the last moment. A second invoice harms more than a second notification."),
         ("retry", _("send it again after ten minutes")),
         ("hold", _("wait for a person to decide")),
     )
-    retry_hours = _text(
+    retry_hours = text_input(
         _("Hours it is tried"),
         _("Then it is given up. A code that is valid for an hour needs no more."),
         inputmode="numeric",
     )
-    auto_submitted = _choice(
+    auto_submitted = choice_input(
         _("Says that a program wrote it"),
         _("So that nobody’s holiday note answers it (header Auto-Submitted)."),
         ("no", _("no")),
         ("auto-generated", _("yes, by itself")),
         ("auto-replied", _("yes, as an answer")),
     )
-    unsubscribe = _flag(
+    unsubscribe = flag_input(
         _("Link to unsubscribe"),
         _("Each recipient gets one; what comes for them later in this communication is not sent."),
     )
-    retention_days = _text(
+    retention_days = text_input(
         _("Days the content is kept"),
         _("What became of a message stays known afterwards."),
         inputmode="numeric",
     )
-    redact = _flag(
+    redact = flag_input(
         _("Hide links and codes"),
         _("Nobody reads a password’s link or a code here in the console, or over the API."),
     )

@@ -12,6 +12,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.console.inputs import text_input
 from vaguemestre.ledger.connections import LeaveNone, NoChoice, Promote, Successor
 from vaguemestre.ledger.fields import LIMITS
 from vaguemestre.ledger.models import Connection
@@ -27,30 +28,25 @@ PLAIN = ("name", "sender_email", "sender_name", "reply_to", "host", "port", "enc
 USUAL_PORTS = {kind.value: str(kind.usual_port) for kind in Encryption}
 
 
-def _text(label: Any, hint: Any = "", *, must: bool = False, **attributes: Any) -> forms.CharField:
-    attrs = {"autocomplete": "off", **attributes, **({"aria-required": "true"} if must else {})}
-    return forms.CharField(
-        label=label, help_text=hint, required=False, strip=False, widget=forms.TextInput(attrs=attrs)
-    )
-
-
 def _limit(label: Any) -> forms.CharField:
-    return _text(label, inputmode="numeric")
+    return text_input(label, inputmode="numeric")
 
 
 class ConnectionForm(forms.Form):
     """A connection as typed."""
 
-    name = _text(_("Connection name"), _("For your own use; no recipient ever sees it."), must=True)
-    sender_email = _text(
+    name = text_input(_("Connection name"), _("For your own use; no recipient ever sees it."), must=True)
+    sender_email = text_input(
         _("Sender email"),
         _("The address that recipients see."),
         must=True,
         inputmode="email",
         spellcheck="false",
     )
-    sender_name = _text(_("Sender name"), _("Shown before the address, such as your organisation’s name."))
-    host = _text(
+    sender_name = text_input(
+        _("Sender name"), _("Shown before the address, such as your organisation’s name.")
+    )
+    host = text_input(
         _("Server"),
         _("As your provider gives it: smtp.example.org."),
         must=True,
@@ -73,7 +69,7 @@ class ConnectionForm(forms.Form):
         choices=[("password", _("Login and password")), ("oauth2", _("Microsoft, Google: OAuth2"))],
         widget=forms.RadioSelect,
     )
-    login = _text(
+    login = text_input(
         _("SMTP login"),
         _("Often the whole address. Empty for a server that asks for none."),
         autocapitalize="none",
@@ -93,12 +89,12 @@ class ConnectionForm(forms.Form):
         choices=[("ssl", "SSL"), ("starttls", "TLS"), ("none", _("None"))],
         widget=forms.RadioSelect,
     )
-    port = _text(_("Port"), _("Follows the encryption; usually 465 or 587."), inputmode="numeric")
+    port = text_input(_("Port"), _("Follows the encryption; usually 465 or 587."), inputmode="numeric")
     max_sessions = _limit(_("Sessions at once"))
     per_minute = _limit(_("Messages a minute"))
     per_day = _limit(_("Recipients a day"))
     max_recipients = _limit(_("Recipients of one transaction"))
-    reply_to = _text(
+    reply_to = text_input(
         _("Reply address"), _("Where answers go, if not to the sender email."), inputmode="email"
     )
     allowed_senders = forms.CharField(
@@ -130,7 +126,7 @@ class ConnectionForm(forms.Form):
         required=False,
         widget=forms.Select,
     )
-    source_address = _text(
+    source_address = text_input(
         _("Local IP address"), _("Which address of this machine to leave from. Empty: the system chooses.")
     )
 

@@ -9,6 +9,7 @@ from typing import Any
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.console.inputs import flag_input, lines_input, text_input
 from vaguemestre.ledger.models import Connection, Form
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
@@ -19,28 +20,14 @@ FLAGS = ("active", "replies", "quotes", "token_required")
 NUMBERS = ("per_address", "per_hour", "retention_days")
 
 
-def _text(label: Any, hint: Any = "", **attributes: Any) -> forms.CharField:
-    widget = forms.TextInput(attrs={"autocomplete": "off", **attributes})
-    return forms.CharField(label=label, help_text=hint, required=False, strip=False, widget=widget)
-
-
-def _lines(label: Any, hint: Any) -> forms.CharField:
-    widget = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
-    return forms.CharField(label=label, help_text=hint, required=False, widget=widget)
-
-
-def _flag(label: Any, hint: Any) -> forms.BooleanField:
-    return forms.BooleanField(label=label, help_text=hint, required=False)
-
-
 class WebForm(forms.Form):
     """A form as typed, but for its fields."""
 
-    name = _text(_("Name"), _("Visitors read it above the form and in the reply."))
-    active = _flag(_("Active"), _("An inactive form takes nothing."))
-    notify = _lines(_("Who is told"), _("Addresses that get each submission, one a line."))
-    replies = _flag(_("Reply to the visitor"), _("Once, to the address typed in the form."))
-    quotes = _flag(
+    name = text_input(_("Name"), _("Visitors read it above the form and in the reply."))
+    active = flag_input(_("Active"), _("An inactive form takes nothing."))
+    notify = lines_input(_("Who is told"), _("Addresses that get each submission, one a line."))
+    replies = flag_input(_("Reply to the visitor"), _("Once, to the address typed in the form."))
+    quotes = flag_input(
         _("Repeat in the reply what was written"),
         _("Leave it off unless visitors need it: anybody can type somebody else’s address."),
     )
@@ -56,32 +43,32 @@ class WebForm(forms.Form):
         required=False,
         widget=forms.Select(),
     )
-    reply_to = _text(
+    reply_to = text_input(
         _("Reply address"),
         _("Where visitors’ answers to the reply go. A default sender overrides it too."),
         inputmode="email",
     )
-    languages = _lines(_("Languages"), _("Such as fr, one a line; the first is the usual one."))
-    thanks_url = _text(
+    languages = lines_input(_("Languages"), _("Such as fr, one a line; the first is the usual one."))
+    thanks_url = text_input(
         _("Page after sending"),
         _("Where visitors go then; empty shows a page of thanks from here."),
         inputmode="url",
     )
-    origins = _lines(
+    origins = lines_input(
         _("Sites"),
         _("That the form may be sent from, one a line, such as https://www.example.org; empty for any."),
     )
-    token_required = _flag(
+    token_required = flag_input(
         _("Only from a page fetched from here"),
         _("Stops more programs. A form pasted into a page then needs a script that asks for a token."),
     )
-    per_address = _text(
+    per_address = text_input(
         _("Submissions an hour from one address"),
         _("A third of it for pages that were not fetched from here."),
         inputmode="numeric",
     )
-    per_hour = _text(_("Submissions an hour in all"), inputmode="numeric")
-    retention_days = _text(_("Days submissions are kept"), inputmode="numeric")
+    per_hour = text_input(_("Submissions an hour in all"), inputmode="numeric")
+    retention_days = text_input(_("Days submissions are kept"), inputmode="numeric")
 
     @classmethod
     def of(cls, form: Form) -> WebForm:

@@ -1,0 +1,37 @@
+"""The inputs of the console's forms, declared in one line each.
+
+None is required: what is typed is judged by the ledger, which says what is wrong with it, and is shown again
+as it was typed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+
+
+def text_input(label: Any, hint: Any = "", *, must: bool = False, **attributes: Any) -> forms.CharField:
+    """One line; `must` has readers of screens say that it is needed."""
+    attrs = {"autocomplete": "off", **attributes, **({"aria-required": "true"} if must else {})}
+    return forms.CharField(
+        label=label, help_text=hint, required=False, strip=False, widget=forms.TextInput(attrs=attrs)
+    )
+
+
+def lines_input(label: Any, hint: Any) -> forms.CharField:
+    """Several lines, each a value."""
+    widget = forms.Textarea(attrs={"rows": 3, "autocomplete": "off", "spellcheck": "false"})
+    return forms.CharField(label=label, help_text=hint, required=False, widget=widget)
+
+
+def choice_input(label: Any, hint: Any, *choices: tuple[str, Any]) -> forms.CharField:
+    """One of several; a value that is none of them is refused by the ledger."""
+    return forms.CharField(
+        label=label, help_text=hint, required=False, widget=forms.Select(choices=list(choices))
+    )
+
+
+def flag_input(label: Any, hint: Any) -> forms.BooleanField:
+    """A box to tick."""
+    return forms.BooleanField(label=label, help_text=hint, required=False)
