@@ -8,6 +8,7 @@ from django.db import connection as database
 from ledger.kit import ACTOR, NOW, connect, fresh, later, lease_of, on_postgresql, only, post
 from vaguemestre.ledger import backups, lanes, outlook, queue, rerouting, streams
 from vaguemestre.ledger.models import Connection, Delivery
+from vaguemestre.policy import turns
 
 pytestmark = pytest.mark.django_db
 
@@ -92,6 +93,30 @@ def test_no_claim_sorts_or_reads_the_queue(rank):
     assert "delivery_due" in plan, plan
     assert "Sort" not in plan, plan
     assert "TEMP B-TREE" not in plan, plan
+
+
+def test_what_can_wait_gets_one_claim_in_ten_while_urgent_mail_never_ends():
+    """Forty claims of one delivery each, an urgent one always due: three go to others, in turn."""
+    office = connect()
+    for _ in range(2):
+        post(stream="marketing")
+    post()
+    for _ in range(40):
+        post(now=later(hours=1), stream="notifications")
+    lease, now, ranks = lease_of(office), later(hours=2), []
+    for claims in range(40):
+        (facts,) = lanes.survey(now)
+        (claim,) = queue.claim(lease, 1, now, turns.order(claims, facts.late))
+        ranks.append(Delivery.objects.get(pk=claim.duties[0].id).rank)
+    others = {claims: rank for claims, rank in enumerate(ranks, 1) if rank}
+    assert others == {10: 2, 20: 1, 30: 2}
+
+
+def test_nothing_is_late_before_its_patience_ends():
+    connect()
+    post(stream="marketing")
+    assert lanes.survey(NOW + turns.PATIENCE)[0].late == ()
+    assert lanes.survey(NOW + turns.PATIENCE + timedelta(seconds=1))[0].late == (2,)
 
 
 def test_a_rank_is_kept_with_each_delivery():

@@ -25,6 +25,7 @@ from vaguemestre.ledger.contents import Departing
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.policy.health import probing
+from vaguemestre.policy.turns import order
 
 if TYPE_CHECKING:
     from vaguemestre.courier.lane import Lane
@@ -49,6 +50,7 @@ class Supply:
         self._aside: list[Attempt] = []
         self._filling: asyncio.Task[None] | None = None
         self._more = False  # the last claim took all it asked for: there is probably more
+        self._claims = 0  # that took anything
         self._ahead = FIRST
         self._claimed_at = -math.inf
         self._asks_again = lane.engine.now()
@@ -140,7 +142,8 @@ class Supply:
         """None where it failed."""
         lane = self._lane
         try:
-            return await lane.engine.threads.run(_claimed, lane.lease, room, now)
+            ranks = order(self._claims, lane.facts.late)
+            return await lane.engine.threads.run(_claimed, lane.lease, room, now, ranks)
         except Stale:
             lane.stale = True
         except AWAY as error:
@@ -155,6 +158,7 @@ class Supply:
 
     def _took(self, claimed: _Claimed, room: int, now: datetime) -> None:
         taken = sum(len(attempt.claim.duties) for attempt in claimed.attempts)
+        self._claims += taken > 0
         if claimed.exhausted:
             # Asking at every ring would only cost.
             self._asks_again = now + LIMIT_PAUSE
@@ -185,9 +189,9 @@ class _Claimed:
     exhausted: bool = False
 
 
-def _claimed(lease: Lease, room: int, now: datetime) -> _Claimed:
+def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int]) -> _Claimed:
     """Claims with as much of their contents as may be read ahead, in one call of a ledger thread."""
-    claims = queue.claim(lease, room, now)
+    claims = queue.claim(lease, room, now, ranks)
     if not claims:
         return _Claimed((), allowance.allowance(lease.connection_id, now).exhausted)
     read = _read_ahead(claims)

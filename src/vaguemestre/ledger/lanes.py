@@ -17,6 +17,7 @@ from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState
 from vaguemestre.policy.manner import Ladder, remembered
+from vaguemestre.policy.turns import late
 from vaguemestre.smtp.hop import NextHop
 
 # When the first delivery of a rank is due. It stops at the first row of the index of what is due (EXISTS
@@ -55,6 +56,7 @@ class LaneFacts:
         version: of the connection's settings; another version, another session.
         due: whether a delivery could be claimed now.
         next_at: when the next one will be, as far as the look went ahead.
+        late: the ranks that have waited too long for their turn (`policy.turns`).
         routing_epoch: of the installation.
         max_sessions: at once; None where the connection says nothing.
         mechanism: of SASL, that its settings were verified with.
@@ -69,6 +71,7 @@ class LaneFacts:
     max_sessions: int | None
     ladder: Ladder
     next_at: datetime | None = None
+    late: tuple[int, ...] = ()
     routing_epoch: int = 0
     mechanism: str = ""
     certificate_ends_at: datetime | None = None
@@ -133,8 +136,9 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
     learned_at = None if row["manner_at"] is None else moment(row["manner_at"])
     ladder = Ladder(Manner(row["manner"]), row["manner_why"], learned_at)
     ladder = remembered(ladder, row["manner_version"], row["version"], now)
-    firsts = [row[f"first_{rank}"] for rank in RANKS.values()]
-    first_at = min((moment(at) for at in firsts if at is not None), default=None)
+    found = {rank: row[f"first_{rank}"] for rank in RANKS.values()}
+    firsts = {rank: moment(at) for rank, at in found.items() if at is not None}
+    first_at = min(firsts.values(), default=None)
     ends_at = row["certificate_ends_at"]
     due = first_at is not None and first_at <= now
     return LaneFacts(
@@ -145,6 +149,7 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
         max_sessions=row["max_sessions"],
         ladder=ladder,
         next_at=None if due else first_at,
+        late=late(firsts, now),
         routing_epoch=row["routing_epoch"],
         mechanism=row["mechanism"],
         certificate_ends_at=None if ends_at is None else moment(ends_at),

@@ -48,8 +48,8 @@ from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
-from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import OnDoubt
+from vaguemestre.policy.turns import USUAL
 
 # The lease is ours, and stays so until this transaction ends.
 _HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoch = %(epoch)s"
@@ -139,13 +139,14 @@ class Entry:
     reports: Sequence[Report]
 
 
-def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
+def claim(lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL) -> list[Claim]:
     """Take what is due on a lane, by message: about `limit` deliveries, and what the connection leaves.
 
     Args:
         lease: of the lane.
         limit: deliveries, and the rest of the message that it cuts.
         now: what is due by then.
+        ranks: in the order of their turns.
 
     Raises:
         Stale: the lease is somebody else's.
@@ -156,7 +157,7 @@ def claim(lease: Lease, limit: int, now: datetime) -> list[Claim]:
         if left.exhausted:
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
-        due = _due(lease, room, now, whole=left.recipients is None)
+        due = _due(lease, room, now, ranks, whole=left.recipients is None)
         pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
         claims = [_claim(piece, metered=left.limited) for piece in pieces[: left.messages]]
         if claims:
@@ -211,12 +212,12 @@ def hold(lease: Lease) -> None:
 # Claiming
 
 
-def _due(lease: Lease, room: int, now: datetime, *, whole: bool) -> list[Row]:
-    """What is due, the urgent first, and the rest of a message that the limit cuts, where it may travel."""
+def _due(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> list[Row]:
+    """What is due, by rank, and the rest of a message that the limit cuts, where it may travel."""
     keep_index_order()
     asked = {"connection": lease.connection_id, "now": now}
     due: list[Row] = []
-    for rank in RANKS.values():
+    for rank in ranks:
         due += rows(_DUE + for_update("d"), asked | {"rank": rank, "limit": room - len(due)})
         if len(due) >= room:
             cut = {"message": due[-1]["message_id"], "last": due[-1]["id"], "limit": RECIPIENT_LIMIT}
