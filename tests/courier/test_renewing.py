@@ -193,8 +193,8 @@ async def test_another_mechanism_that_a_person_verified_is_used_at_once(office):
 @pytest.fixture
 def looks(monkeypatch):
     """When the ends of certificates were looked at."""
-    times, look = [], renewals.ending
-    monkeypatch.setattr(renewals, "ending", lambda now: times.append(now) or look(now))
+    times, look = [], renewals.take_notices
+    monkeypatch.setattr(renewals, "take_notices", lambda among, now: times.append(now) or look(among, now))
     return times
 
 

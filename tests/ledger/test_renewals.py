@@ -1,13 +1,12 @@
 """Which verifications are due to be renewed, which failed, and which certificates end: of the settings as they are."""
 
-from datetime import timedelta
-
 import pytest
 
 from ledger.kit import ACTOR, NOW, connect, fresh, later, with_password
 from vaguemestre.ledger import connections, renewals, verifications
 from vaguemestre.ledger.models import Connection, Lane
 from vaguemestre.ledger.verifications import Record
+from vaguemestre.mail.validity import Validity
 
 pytestmark = pytest.mark.django_db
 
@@ -64,14 +63,44 @@ def test_only_the_latest_of_the_present_settings_counts():
 def test_certificates_of_active_connections_that_end_within_three_weeks_are_told_the_first_first():
     soon, sooner, later_on, inactive = (connect(name) for name in ("Soon", "Sooner", "Later", "Inactive"))
     for connection, days in ((soon, 20), (sooner, -1), (later_on, 22), (inactive, 1)):
-        keep(connection, certificate_ends_at=NOW + timedelta(days=days))
+        keep(connection, validity=Validity(later(days=days)))
     connections.deactivate(str(inactive.uid), ACTOR, NOW)
     assert [one.connection for one in renewals.ending(NOW)] == [sooner, soon]
-    assert renewals.ending(NOW)[1].ends_at == NOW + timedelta(days=20)
+    assert renewals.ending(NOW)[1].ends_at == later(days=20)
 
 
 def test_a_failed_verification_says_nothing_of_the_certificate():
     office = connect("Office")
-    keep(office, certificate_ends_at=later(days=5))
+    keep(office, validity=Validity(later(days=5), NOW))
     keep(fresh(office), now=later(minutes=1), ok=False)
-    assert Lane.objects.get().certificate_ends_at == later(days=5)
+    lane = Lane.objects.get()
+    assert (lane.certificate_starts_at, lane.certificate_ends_at) == (NOW, later(days=5))
+
+
+def test_a_certificate_that_is_made_for_days_is_told_in_its_last_third():
+    office = connect("Office")
+    keep(office, validity=Validity(later(days=6), NOW))
+    assert renewals.ending(later(days=3)) == []
+    assert [one.connection for one in renewals.ending(later(days=4))] == [office]
+
+
+def test_each_step_is_taken_once_whoever_asks_and_however_often_it_starts_again():
+    """What was told is in the database: no courier's memory is asked."""
+    office = connect("Office")
+    keep(office, validity=Validity(later(days=30)))
+
+    def taken(days, among=(office.pk,)):
+        return [one.notice.value for one in renewals.take_notices(among, later(days=days))]
+
+    assert taken(9, among=()) == []
+    told = [taken(days) for days in (8, 9, 9.5, 10, 23, 23.5, 28, 30, 30.5)]
+    assert told == [[], ["weeks"], [], [], ["days"], [], ["hours"], ["over"], []]
+    keep(fresh(office), now=later(days=31), validity=Validity(later(days=61)))
+    assert [taken(days) for days in (31, 40, 40.5)] == [[], ["weeks"], []]
+
+
+def test_of_two_that_look_at_once_one_takes_the_notice():
+    office = connect("Office")
+    keep(office, validity=Validity(later(days=3)))
+    (one,) = renewals.ending(NOW)
+    assert [renewals._take(one, None, NOW) for _ in range(2)] == [True, False]

@@ -12,6 +12,7 @@ from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.secret import Shape
+from vaguemestre.mail.validity import Validity
 from vaguemestre.policy.diagnosis import (
     DialogueFacts,
     Finding,
@@ -35,7 +36,7 @@ WELL = DialogueFacts(
     login="office@example.org",
     has_secret=True,
     offered=OFFERED,
-    tls_expires_at=NOW + timedelta(days=60),
+    validity=Validity(NOW + timedelta(days=60), NOW - timedelta(days=30)),
 )
 
 
@@ -275,7 +276,7 @@ def test_a_dialogue_without_fault_has_one_finding():
 def test_the_answer_for_an_address_that_is_not_permitted_is_uniform():
     bare = Trouble(Phase.CONNECT, Cause.NOT_PERMITTED)
     told = replace(bare, facts={"addresses": "127.0.0.1", "reason": "loopback"})
-    assert found(told, offered=None, tls_expires_at=None).facts == {"host": "smtp.example.org", "port": "587"}
+    assert found(told, offered=None, validity=None).facts == {"host": "smtp.example.org", "port": "587"}
     assert found(told) == found(bare)
 
 
@@ -358,8 +359,13 @@ def codes(**changes) -> list[str]:
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [
-        ({"tls_expires_at": NOW + timedelta(days=21)}, []),
-        ({"tls_expires_at": NOW + timedelta(days=20, hours=23)}, ["certificate_expires_soon"]),
+        ({"validity": Validity(NOW + timedelta(days=21, seconds=1))}, []),
+        ({"validity": Validity(NOW + timedelta(days=21))}, ["certificate_expires_soon"]),
+        ({"validity": Validity(NOW + timedelta(days=3), NOW - timedelta(days=4))}, []),  # made for a week
+        (
+            {"validity": Validity(NOW + timedelta(days=2), NOW - timedelta(days=4))},
+            ["certificate_expires_soon"],
+        ),
         ({"tls_issuer": "CN=Zscaler Intermediate Root CA,O=Zscaler Inc."}, ["trusted_interception"]),
         ({"offered": replace(OFFERED, size=10 * 1024 * 1024)}, []),
         ({"offered": replace(OFFERED, size=10 * 1024 * 1024 - 1)}, ["small_size_limit"]),
@@ -371,7 +377,7 @@ def codes(**changes) -> list[str]:
         ({"login": "", "has_secret": False}, ["no_credentials_but_offered"]),
         ({"has_secret": False}, ["no_credentials_but_offered"]),
         ({"login": "", "has_secret": False, "offered": replace(OFFERED, mechanisms=())}, []),
-        ({"login": "", "has_secret": False, "offered": None, "tls_expires_at": None}, []),
+        ({"login": "", "has_secret": False, "offered": None, "validity": None}, []),
         ({"login": "office"}, []),
     ],
 )
@@ -382,12 +388,12 @@ def test_what_works_and_may_not_tomorrow_is_told_before_that_it_works(changes, e
 def test_behind_an_error_only_what_somebody_must_see_to_is_told():
     refused = said(Phase.AUTH, "535 5.7.8 no")
     soon = NOW + timedelta(days=3)
-    told = codes(trouble=refused, offered=Offered(size=1), tls_expires_at=soon)
+    told = codes(trouble=refused, offered=Offered(size=1), validity=Validity(soon))
     assert told == ["auth_refused", "certificate_expires_soon", "small_size_limit"]
 
 
 def test_a_certificate_that_ends_soon_says_in_how_many_days():
-    facts = found(None, tls_expires_at=NOW + timedelta(days=3, hours=1)).facts
+    facts = found(None, validity=Validity(NOW + timedelta(days=3, hours=1))).facts
     assert (facts["days"], facts["expires_at"]) == ("3", "2026-11-27T13:00:00+00:00")
 
 

@@ -14,10 +14,7 @@ from vaguemestre.policy.health import READY, HealthState
 from vaguemestre.policy.renewal import (
     DAY,
     FRESH,
-    Notice,
-    Told,
     Verified,
-    notice_of,
     refuses,
     renewal_at,
     renewal_due,
@@ -93,28 +90,3 @@ def test_only_what_refuses_who_signs_in_stops_renewals(code, phase, refused):
 
 def test_what_waited_out_its_throttle_is_renewed():
     assert renewal_due(replace(FINE, health=HealthState(Health.THROTTLED, until=NOW)), LATER)
-
-
-@pytest.mark.parametrize(
-    ("left", "notice"),
-    [
-        (timedelta(days=21, seconds=1), None),
-        (timedelta(days=21), Notice.WEEKS),
-        (timedelta(days=8), Notice.WEEKS),
-        (timedelta(days=7), Notice.DAYS),
-        (timedelta(days=2), Notice.HOURS),
-        (timedelta(0), Notice.OVER),
-        (timedelta(days=-3), Notice.OVER),
-    ],
-)
-def test_the_end_of_a_certificate_is_told_in_four_steps(left, notice):
-    assert notice_of(NOW + left, NOW) is notice
-
-
-def test_machines_with_different_certificates_behind_one_name_are_told_of_once():
-    told = Told(Notice.DAYS, NOW)
-    soon = NOW + timedelta(minutes=5)
-    assert told.covers(Notice.DAYS, soon)
-    assert told.covers(Notice.WEEKS, soon)  # of another machine
-    assert not told.covers(Notice.HOURS, soon)
-    assert not told.covers(Notice.WEEKS, NOW + DAY)  # of a new certificate

@@ -180,5 +180,5 @@ def test_protection_and_sign_in_say_beneath_what_they_are(network):
         found = outcome(draft_to(sink, "ssl", password=PASSWORD), network)
     beneath = {step.phase: step_detail(step) for step in found.steps if step_detail(step)}
     assert beneath["auth"] == "PLAIN"
-    assert beneath["tls"] == f"certificate until {date_format(found.certificate_ends_at, 'DATE_FORMAT')}"
+    assert beneath["tls"] == f"certificate until {date_format(found.validity.ends_at, 'DATE_FORMAT')}"
     assert set(beneath) == {"tls", "auth"}

@@ -79,9 +79,9 @@ def test_a_leaf_in_pem_is_pinned_as_a_leaf(stranger):
 
 def test_a_pinned_leaf_may_end_and_a_pinned_authoritys_may_not(stranger):
     certificate, authority = self_signed("localhost"), Authority()
-    assert tried(certificate, stranger, pin=certificate.fingerprint)[0].certificate_ends_at is None
+    assert tried(certificate, stranger, pin=certificate.fingerprint)[0].validity is None
     other = tried(authority.certificate("localhost"), stranger, pin=authority.pem.decode())[0]
-    assert other.certificate_ends_at is not None
+    assert other.validity is not None
 
 
 def test_an_authority_that_did_not_sign_is_not_offered(stranger):

@@ -182,7 +182,7 @@ def test_the_mechanism_that_was_verified_is_the_one_that_deliveries_sign_in_with
     assert (connection.mechanism, lanes.hop_of(connection.pk).mechanism) == ("PLAIN", "PLAIN")
     (facts,) = lanes.survey(NOW)
     assert facts.mechanism == "PLAIN"
-    assert facts.certificate_ends_at > NOW
+    assert facts.validity.starts_at < NOW < facts.validity.ends_at
 
 
 def test_a_verification_before_the_save_fixes_it_too_and_other_settings_forget_it(network, sink):

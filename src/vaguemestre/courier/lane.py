@@ -244,10 +244,10 @@ class Lane:
         return session
 
     def _notice_certificate(self, session: Session) -> None:
-        ends_at = session.certificate_ends_at
-        if ends_at != self.facts.certificate_ends_at:
-            self.facts = replace(self.facts, certificate_ends_at=ends_at)
-            self.engine.later(lanes.keep_certificate, self.lease, ends_at)
+        validity = session.validity
+        if validity != self.facts.validity:
+            self.facts = replace(self.facts, validity=validity)
+            self.engine.later(lanes.keep_certificate, self.lease, validity)
 
     def _close(self, sessions: Iterable[Session]) -> None:
         for session in sessions:

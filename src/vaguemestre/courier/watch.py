@@ -1,8 +1,9 @@
 """What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
 quotas, notifications and the weekly report.
 
-All but the last two end in alerts that do not depend on mail. What was told once is not told again by the
-same courier until something newer waits.
+All but the last two end in alerts that do not depend on mail. Of addresses, certificates and quotas the
+ledger keeps what was told: one courier tells it, and no restart tells it again. What waits for people is not
+told again by the same courier until something newer waits.
 """
 
 from __future__ import annotations
@@ -27,7 +28,6 @@ from vaguemestre.ledger import (
 )
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.policy.alerting import AlertKind
-from vaguemestre.policy.renewal import Notice, Told, notice_of
 from vaguemestre.policy.reporting import days_before
 
 ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
@@ -41,8 +41,6 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
-        self._notices: dict[int, Told] = {}  # of certificates
-        self._near: set[int] = set()  # connections that come near their limit, as was told
         self._held = self._doubt = 0  # the latest deliveries that were told
         self._unmade: date | None = None  # the day whose weekly report could not be made
 
@@ -81,30 +79,17 @@ class Watch:
             self._engine.alerts.tell(alert)
 
     async def certificates(self, among: Collection[int], now: datetime) -> None:
-        """Tell which of their servers' certificates end soon: at 21 days, at 7, at 2, and at the end."""
-        for one in await self._engine.threads.run(renewals.ending, now):
-            notice = notice_of(one.ends_at, now)
-            if notice is not None and one.connection.pk in among:
-                self._notice(one, notice, now)
-
-    def _notice(self, one: renewals.Ending, notice: Notice, now: datetime) -> None:
-        number, told = one.connection.pk, self._notices.get(one.connection.pk)
-        if told is None or not told.covers(notice, now):
+        """Tell which of their servers' certificates end soon, at each step (`policy.expiry`)."""
+        for one in await self._engine.threads.run(renewals.take_notices, among, now):
             facts = {"expires_at": one.ends_at.isoformat()}
-            self._engine.alerts.tell(Alert(AlertKind.CERTIFICATE_EXPIRES, number, facts=facts))
-        elif told.notice is not notice:
-            return
-        self._notices[number] = Told(notice, now)
+            alert = Alert(AlertKind.CERTIFICATE_EXPIRES, one.connection.pk, facts=facts)
+            self._engine.alerts.tell(alert)
 
     async def quotas(self, now: datetime) -> None:
         """Tell which connections come near their limit for a day; again only after they were away from it."""
-        used = await self._engine.threads.run(quotas.used, now)
-        for one in used:
-            if one.over(quotas.NEAR) and one.connection.pk not in self._near:
-                facts = {"used": str(one.used), "limit": str(one.limit)}
-                self._engine.alerts.tell(Alert(AlertKind.QUOTA_NEAR, one.connection.pk, facts=facts))
-        near = {one.connection.pk for one in used if one.over(quotas.NEAR)}
-        self._near = near | {one.connection.pk for one in used if one.over(quotas.AWAY)} & self._near
+        for one in await self._engine.threads.run(quotas.take_near, now):
+            facts = {"used": str(one.used), "limit": str(one.limit)}
+            self._engine.alerts.tell(Alert(AlertKind.QUOTA_NEAR, one.connection.pk, facts=facts))
 
     async def notifications(self, now: datetime) -> None:
         """Report the ends of deliveries to whoever their messages came from."""

@@ -1,4 +1,4 @@
-"""Rows about the ledger itself: answers that are given once, changes of the configuration. See `models`."""
+"""Rows about the ledger itself: answers given once, changes of the configuration, who works on it."""
 
 from __future__ import annotations
 
@@ -44,3 +44,10 @@ class DefaultChange(models.Model):
     actor = models.TextField()
     at = models.DateTimeField()
     undone_at = models.DateTimeField(null=True)
+
+
+class Courier(models.Model):
+    """The heartbeat of a courier process, for readiness."""
+
+    holder = models.TextField(primary_key=True)
+    beat_at = models.DateTimeField()

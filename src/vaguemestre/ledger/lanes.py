@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from vaguemestre.ledger import hops, vault
+from vaguemestre.ledger import hops, vault, verifications
 from vaguemestre.ledger.database import as_json, execute, in_index_order, moment, recordset, rows
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Connection, Lane
@@ -15,6 +15,7 @@ from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import Health
+from vaguemestre.mail.validity import Validity
 from vaguemestre.policy.health import HealthState
 from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.policy.turns import late
@@ -35,7 +36,7 @@ _FIRST = """
 _SURVEY = f"""
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
        c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
-       l.manner_version, l.certificate_ends_at, c.mechanism, i.routing_epoch,
+       l.manner_version, l.certificate_ends_at, l.certificate_starts_at, c.mechanism, i.routing_epoch,
 {",".join(_FIRST.format(rank=rank) for rank in RANKS.values())}
 FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
 WHERE c.active
@@ -60,7 +61,7 @@ class LaneFacts:
         routing_epoch: of the installation.
         max_sessions: at once; None where the connection says nothing.
         mechanism: of SASL, that its settings were verified with.
-        certificate_ends_at: the server's, as last seen.
+        validity: of the server's certificate, as last seen.
         ladder: how its server is spoken to, as learned for these settings.
     """
 
@@ -74,7 +75,7 @@ class LaneFacts:
     late: tuple[int, ...] = ()
     routing_epoch: int = 0
     mechanism: str = ""
-    certificate_ends_at: datetime | None = None
+    validity: Validity | None = None
 
 
 def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
@@ -102,11 +103,10 @@ def keep_ladder(lease: Lease, version: int, ladder: Ladder) -> None:
     )
 
 
-def keep_certificate(lease: Lease, ends_at: datetime | None) -> None:
-    """Remember when the certificate ends that a session was shown; None where that does not matter."""
-    Lane.objects.filter(connection_id=lease.connection_id, epoch=lease.epoch).update(
-        certificate_ends_at=ends_at
-    )
+def keep_certificate(lease: Lease, validity: Validity | None) -> None:
+    """Remember the certificate that a session was shown; None where its end does not matter."""
+    mine = Lane.objects.filter(connection_id=lease.connection_id, epoch=lease.epoch)
+    verifications.keep_validity(mine, validity)
 
 
 def keep_activities(activities: Mapping[Lease, Mapping[str, object]], now: datetime) -> None:
@@ -139,7 +139,6 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
     found = {rank: row[f"first_{rank}"] for rank in RANKS.values()}
     firsts = {rank: moment(at) for rank, at in found.items() if at is not None}
     first_at = min(firsts.values(), default=None)
-    ends_at = row["certificate_ends_at"]
     due = first_at is not None and first_at <= now
     return LaneFacts(
         connection_id=row["id"],
@@ -152,5 +151,12 @@ def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
         late=late(firsts, now),
         routing_epoch=row["routing_epoch"],
         mechanism=row["mechanism"],
-        certificate_ends_at=None if ends_at is None else moment(ends_at),
+        validity=_validity(row),
     )
+
+
+def _validity(row: dict[str, Any]) -> Validity | None:
+    ends_at, starts_at = row["certificate_ends_at"], row["certificate_starts_at"]
+    if ends_at is None:
+        return None
+    return Validity(moment(ends_at), None if starts_at is None else moment(starts_at))

@@ -16,6 +16,7 @@ from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
 from vaguemestre.ledger.arrivals import Handover as Handover  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.arrivals import Parcel as Parcel  # noqa: PLC0414  for models
 from vaguemestre.ledger.authorization import Authorization as Authorization  # noqa: PLC0414  where Django
+from vaguemestre.ledger.bookkeeping import Courier as Courier  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import DefaultChange as DefaultChange  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
@@ -30,6 +31,7 @@ from vaguemestre.ledger.reception import FormSubmission as FormSubmission  # noq
 from vaguemestre.ledger.schedules import ReportSchedule as ReportSchedule  # noqa: PLC0414  where Django
 from vaguemestre.ledger.stationery import Invoice as Invoice  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.stationery import Template as Template  # noqa: PLC0414  for models
+from vaguemestre.ledger.told import ConnectionNotice as ConnectionNotice  # noqa: PLC0414  where Django
 from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.automation import AutoSubmitted
@@ -150,6 +152,7 @@ class Lane(models.Model):
     manner_version = models.IntegerField(default=0)
     activity = models.JSONField(default=dict)
     certificate_ends_at = models.DateTimeField(null=True)  # as last seen; None where its end does not matter
+    certificate_starts_at = models.DateTimeField(null=True)
 
     class Meta:
         constraints = [CheckConstraint(condition=Q(manner__in=_values(Manner)), name="lane_manner")]
@@ -169,13 +172,6 @@ class Use(models.Model):
 
     class Meta:
         indexes = [Index(fields=["connection", "at"], name="use_recent")]
-
-
-class Courier(models.Model):
-    """The heartbeat of a courier process, for readiness."""
-
-    holder = models.TextField(primary_key=True)
-    beat_at = models.DateTimeField()
 
 
 class Stream(models.Model):

@@ -14,10 +14,13 @@ from datetime import datetime
 from django.db.models import F, OuterRef, QuerySet, Subquery
 
 from vaguemestre.ledger import instance, vault
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.health import health_of
-from vaguemestre.ledger.models import Connection, Lane, Verification
+from vaguemestre.ledger.models import Connection, ConnectionNotice, Lane, Verification
 from vaguemestre.ledger.typed import Draft, saved_draft
-from vaguemestre.policy.renewal import AHEAD, Verified, refuses, renewal_due
+from vaguemestre.mail.validity import Validity
+from vaguemestre.policy.expiry import AHEAD, Notice, Told, notice_of
+from vaguemestre.policy.renewal import Verified, refuses, renewal_due
 
 
 @dataclass(frozen=True)
@@ -41,10 +44,12 @@ class Ending:
 
     Attributes:
         ends_at: when.
+        notice: how near that is.
     """
 
     connection: Connection
     ends_at: datetime
+    notice: Notice
 
 
 def next_due(among: Collection[int], now: datetime) -> Due | None:
@@ -68,9 +73,49 @@ def failed() -> list[Connection]:
 
 def ending(now: datetime) -> list[Ending]:
     """The certificates of active connections that end soon, or have ended, the first to end first."""
-    lanes = Lane.objects.filter(connection__active=True, certificate_ends_at__lt=now + AHEAD)
+    lanes = Lane.objects.filter(connection__active=True, certificate_ends_at__lte=now + AHEAD)
     found = lanes.select_related("connection").order_by("certificate_ends_at", "connection__name_key")
-    return [Ending(lane.connection, lane.certificate_ends_at) for lane in found if lane.certificate_ends_at]
+    return [ending for lane in found if (ending := _ending(lane, now)) is not None]
+
+
+def take_notices(among: Collection[int], now: datetime) -> list[Ending]:
+    """The ends that nobody was told of as near as they are now, for the courier that took them.
+
+    Only of these connections: whoever serves a lane tells of its server.
+    """
+    near = [one for one in ending(now) if one.connection.pk in among]
+    kept = ConnectionNotice.objects.in_bulk([one.connection.pk for one in near])
+    found = [(one, _told(kept.get(one.connection.pk))) for one in near]
+    if not any(_due(one, told, now) for one, told in found):
+        return []
+    with writing():
+        taken = [(one, told) for one, told in found if _due(one, told, now) and _take(one, told, now)]
+    return [one for one, told in taken if told is None or not told.covers(one.notice, now)]
+
+
+def _ending(lane: Lane, now: datetime) -> Ending | None:
+    if lane.certificate_ends_at is None:
+        return None
+    notice = notice_of(Validity(lane.certificate_ends_at, lane.certificate_starts_at), now)
+    return None if notice is None else Ending(lane.connection, lane.certificate_ends_at, notice)
+
+
+def _told(kept: ConnectionNotice | None) -> Told | None:
+    if kept is None or kept.certificate_at is None:
+        return None
+    return Told(Notice(kept.certificate), kept.certificate_at)
+
+
+def _due(one: Ending, told: Told | None, now: datetime) -> bool:
+    return told is None or told.to_be_written(one.notice, now)
+
+
+def _take(one: Ending, told: Told | None, now: datetime) -> bool:
+    """Whether it was this courier that wrote it down."""
+    ConnectionNotice.objects.bulk_create([ConnectionNotice(connection=one.connection)], ignore_conflicts=True)
+    notice, at = ("", None) if told is None else (told.notice.value, told.at)
+    same = ConnectionNotice.objects.filter(connection=one.connection, certificate=notice, certificate_at=at)
+    return bool(same.update(certificate=one.notice.value, certificate_at=now))
 
 
 def _latest(connections: QuerySet[Connection]) -> Iterator[tuple[Connection, Verification]]:

@@ -14,6 +14,7 @@ from vaguemestre.ledger import sightings
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.health import health_columns, health_of
 from vaguemestre.ledger.models import Connection, Lane, Verification
+from vaguemestre.mail.validity import Validity
 from vaguemestre.policy.health import unlocked
 
 KEPT_UNSAVED = timedelta(days=1)
@@ -53,7 +54,7 @@ class Record:
     Attributes:
         seen_address: where the server saw us come from; "" if it did not say.
         mechanism: how it signed in; "" if it did not.
-        certificate_ends_at: when the server's certificate ends; None where that does not matter.
+        validity: of the server's certificate; None where its end does not matter.
     """
 
     ok: bool
@@ -61,7 +62,7 @@ class Record:
     findings: Sequence[dict[str, Any]] = ()
     seen_address: str = ""
     mechanism: str = ""
-    certificate_ends_at: datetime | None = None
+    validity: Validity | None = None
 
 
 def keep(fingerprint: str, connection: Connection | None, record: Record, now: datetime) -> None:
@@ -80,14 +81,20 @@ def keep(fingerprint: str, connection: Connection | None, record: Record, now: d
             findings=list(record.findings),
             seen_address=record.seen_address,
             mechanism=record.mechanism,
-            certificate_ends_at=record.certificate_ends_at,
+            certificate_ends_at=None if record.validity is None else record.validity.ends_at,
         )
         if connection is not None and record.seen_address:
             sightings.note(connection.pk, record.seen_address, now)
         _forget(connection, now)
         if record.ok:
-            Lane.objects.filter(connection__in=saved).update(certificate_ends_at=record.certificate_ends_at)
+            keep_validity(Lane.objects.filter(connection__in=saved), record.validity)
             _unlock(saved, record.mechanism)
+
+
+def keep_validity(lanes: QuerySet[Lane], validity: Validity | None) -> None:
+    """Remember that of the certificate that their server showed; None where its end does not matter."""
+    ends_at, starts_at = (None, None) if validity is None else (validity.ends_at, validity.starts_at)
+    lanes.update(certificate_ends_at=ends_at, certificate_starts_at=starts_at)
 
 
 def _forget(connection: Connection | None, now: datetime) -> None:

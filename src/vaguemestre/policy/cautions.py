@@ -5,14 +5,12 @@
 
 from __future__ import annotations
 
-from datetime import timedelta
-
 from vaguemestre.mail.phase import Phase
 from vaguemestre.policy.dialogue import DialogueFacts, LoginForm
+from vaguemestre.policy.expiry import notice_of
 from vaguemestre.policy.finding import Finding, FindingCode
 from vaguemestre.policy.interception import interceptor
 
-EXPIRES_SOON = timedelta(days=21)
 SMALL_SIZE = 10 * 1024 * 1024  # octets; an ordinary attachment
 
 
@@ -47,11 +45,11 @@ def login_hint(facts: DialogueFacts) -> Finding | None:
 
 
 def _expires_soon(facts: DialogueFacts) -> Finding | None:
-    ends = facts.tls_expires_at
-    if ends is None or ends - facts.now >= EXPIRES_SOON:
+    validity = facts.validity
+    if validity is None or notice_of(validity, facts.now) is None:
         return None
-    days = max((ends - facts.now).days, 0)
-    told = {"host": facts.host, "expires_at": ends.isoformat(), "days": str(days)}
+    days = max((validity.ends_at - facts.now).days, 0)
+    told = {"host": facts.host, "expires_at": validity.ends_at.isoformat(), "days": str(days)}
     return Finding.of(FindingCode.CERTIFICATE_EXPIRES_SOON, None, told)
 
 

@@ -10,6 +10,7 @@ from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Trouble
 from vaguemestre.mail.secret import Shape
+from vaguemestre.mail.validity import Validity
 
 
 class LoginForm(StrEnum):
@@ -52,7 +53,7 @@ class DialogueFacts:
         has_secret: whether there was a password or token to sign in with.
         secret_shape: the form of a password, which tells nothing of it.
         offered: None if the dialogue did not get so far.
-        tls_expires_at: the end of the server's certificate, aware; None without TLS.
+        validity: of the server's certificate; None without TLS.
         tls_issuer: who issued it; "" without TLS.
         seen_address: where the server saw us come from; "" if it did not say.
         well_known: whether the host is a provider's, whose certificate every system can check.
@@ -70,7 +71,7 @@ class DialogueFacts:
     has_secret: bool = False
     secret_shape: Shape = Shape.ORDINARY
     offered: Offered | None = None
-    tls_expires_at: datetime | None = None
+    validity: Validity | None = None
     silent_address: str | None = None
     tls_issuer: str = ""
     seen_address: str = ""

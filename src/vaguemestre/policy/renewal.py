@@ -1,4 +1,4 @@
-"""When a verification is renewed in the background, and when the end of a certificate is told.
+"""When a verification is renewed in the background.
 
 A renewal does no harm: none is made for a connection that is inactive, locked or paused, that waits out a
 throttle, or whose last verification failed at signing in, since a refused password that is tried again and
@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from enum import Enum
 
 from vaguemestre.mail.phase import Phase
 from vaguemestre.policy.finding import FindingCode
@@ -74,37 +73,3 @@ def renewal_at(at: datetime, share: float) -> datetime:
     midnight = earliest.replace(hour=0, minute=0, second=0, microsecond=0)
     moment = midnight + share * DAY
     return moment if moment >= earliest else moment + DAY
-
-
-class Notice(Enum):
-    """How near the end of a certificate is, the nearest last; each is told once."""
-
-    WEEKS = timedelta(days=21)
-    DAYS = timedelta(days=7)
-    HOURS = timedelta(days=2)
-    OVER = timedelta(0)
-
-
-AHEAD = Notice.WEEKS.value
-
-
-def notice_of(ends_at: datetime, now: datetime) -> Notice | None:
-    """What to tell of a certificate that ends then; None while there is time."""
-    left = ends_at - now
-    return next((notice for notice in reversed(Notice) if left <= notice.value), None)
-
-
-@dataclass(frozen=True)
-class Told:
-    """The nearest notice that was told of a server's certificate, and when it was last seen that near.
-
-    Machines behind one name may have different certificates, and a session meets any of them: what is farther
-    is no news until the near one was away for a day.
-    """
-
-    notice: Notice
-    at: datetime
-
-    def covers(self, notice: Notice, now: datetime) -> bool:
-        """Whether nothing has to be told of that notice now."""
-        return now - self.at < DAY and self.notice.value <= notice.value

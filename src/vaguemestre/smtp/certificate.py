@@ -10,6 +10,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import datetime
 from functools import lru_cache
 
 from cryptography import x509
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
 from vaguemestre.mail.reply import printable
+from vaguemestre.mail.validity import Validity
 
 _NAMES_SHOWN = 20
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
@@ -76,6 +78,13 @@ class Certificate:
             return replace(leaf, authority=replace(cls.parse(der), pem=pem.decode("ascii")))
         except Exception:  # noqa: BLE001  as above
             return leaf
+
+    @property
+    def validity(self) -> Validity | None:
+        """None if it is unreadable."""
+        if not self.not_after:
+            return None
+        return Validity(datetime.fromisoformat(self.not_after), datetime.fromisoformat(self.not_before))
 
     def facts(self) -> dict[str, str]:
         """For `Trouble.facts`."""

@@ -13,13 +13,13 @@ import asyncio
 import contextlib
 import ipaddress
 from collections.abc import Callable, Mapping
-from datetime import datetime
 from enum import StrEnum
 
 from vaguemestre.egress import IPAddress
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Step, Transcript
+from vaguemestre.mail.validity import Validity
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate, Tls, leaf_pinned
@@ -134,11 +134,11 @@ class Session:
         return None if itself else seen
 
     @property
-    def certificate_ends_at(self) -> datetime | None:
-        """When the server's certificate ends; None where it has none, or is pinned and may end."""
-        if self.tls is None or not self.tls.expires_at or leaf_pinned(self.hop.pinned_certificate):
+    def validity(self) -> Validity | None:
+        """Of the server's certificate; None where it has none, or is pinned and may end."""
+        if self.tls is None or leaf_pinned(self.hop.pinned_certificate):
             return None
-        return datetime.fromisoformat(self.tls.expires_at)
+        return self.tls.certificate.validity
 
     @property
     def transcript(self) -> Transcript:

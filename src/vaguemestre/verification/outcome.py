@@ -12,6 +12,7 @@ from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.secret import Shape
 from vaguemestre.mail.transcript import Transcript
+from vaguemestre.mail.validity import Validity
 from vaguemestre.policy.diagnosis import DialogueFacts, Offered, diagnose
 from vaguemestre.policy.dialogue import LoginForm
 from vaguemestre.policy.finding import Finding, Severity
@@ -33,7 +34,7 @@ class Outcome:
         tls: how the session was protected; None if it was not.
         seen_address: where the server saw us come from, if it said so.
         mechanism: how the session signed in; "" where it did not.
-        certificate_ends_at: the server's; None where there is none whose end matters.
+        validity: of the server's certificate; None where there is none whose end matters.
         presented: the server's certificate where it was refused, as something to pin; None else.
     """
 
@@ -44,7 +45,7 @@ class Outcome:
     tls: dict[str, Any] | None
     seen_address: str | None
     mechanism: str = ""
-    certificate_ends_at: datetime | None = None
+    validity: Validity | None = None
     presented: Certificate | None = None
 
 
@@ -60,7 +61,7 @@ def outcome_of(climb: Climb, trouble: Trouble | None, now: datetime) -> Outcome:
         tls=None if session.tls is None else _tls(session.tls),
         seen_address=session.seen_address,
         mechanism=session.mechanism,
-        certificate_ends_at=session.certificate_ends_at,
+        validity=session.validity,
         presented=session.presented,
     )
 
@@ -73,7 +74,7 @@ def record_of(outcome: Outcome) -> Record:
         findings=[finding.as_json() for finding in outcome.findings],
         seen_address=outcome.seen_address or "",
         mechanism=outcome.mechanism,
-        certificate_ends_at=outcome.certificate_ends_at,
+        validity=outcome.validity,
     )
 
 
@@ -120,7 +121,7 @@ def _facts(climb: Climb, trouble: Trouble | None, now: datetime) -> DialogueFact
         has_secret=hop.secret is not None,
         secret_shape=hop.secret.shape if hop.secret and hop.auth is AuthKind.PASSWORD else Shape.ORDINARY,
         offered=_offered(session.capabilities) if _introduced(climb.transcript) else None,
-        tls_expires_at=session.certificate_ends_at,
+        validity=session.validity,
         tls_issuer="" if session.tls is None else session.tls.issuer,
         seen_address=session.seen_address or "",
         well_known=preset is not None,

@@ -213,7 +213,9 @@ SEEN = {
     FindingCode.OUT_OF_TIME: gettext_noop(
         "Seen when an answer is missing when the 14 s of the dialogue are used up. The steps show which."
     ),
-    FindingCode.CERTIFICATE_EXPIRES_SOON: gettext_noop("Seen when the certificate ends within 21 days."),
+    FindingCode.CERTIFICATE_EXPIRES_SOON: gettext_noop(
+        "Seen when the certificate ends within 21 days, or within a third of its term if that is less."
+    ),
     FindingCode.TRUSTED_INTERCEPTION: gettext_noop(
         "Seen when the certificate is trusted here, and its issuer is one of the products under "
         "certificate_intercepted: somebody gave this machine their authority."

@@ -1,0 +1,26 @@
+"""What the operator was told of a connection, so that no restart and no other courier tells it again."""
+
+from __future__ import annotations
+
+from django.db import models
+from django.db.models import CheckConstraint, Q
+
+from vaguemestre.policy.expiry import Notice
+
+
+class ConnectionNotice(models.Model):
+    """One row for a connection of which there was something to tell."""
+
+    connection = models.OneToOneField("ledger.Connection", models.CASCADE, primary_key=True)
+    certificate = models.TextField(default="", blank=True)  # the nearest notice of its server's certificate
+    certificate_at = models.DateTimeField(null=True)  # when it was last seen that near
+    quota_near = models.BooleanField(default=False)  # its limit for a day
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(certificate="", certificate_at=None)
+                | Q(certificate__in=[notice.value for notice in Notice], certificate_at__isnull=False),
+                name="connection_notice_certificate",
+            )
+        ]
