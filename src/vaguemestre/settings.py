@@ -57,6 +57,7 @@ MIDDLEWARE = [
     "vaguemestre.console.access.SignedIn",
     "vaguemestre.console.language.ReaderLanguage",
     "django.contrib.messages.middleware.MessageMiddleware",
+    "vaguemestre.console.vault.ShutVault",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
     "allauth.account.middleware.AccountMiddleware",

@@ -76,7 +76,7 @@ class TokenSource:
     async def _looked(self, connection_id: int, hop: NextHop, refused: Secret | None) -> Held | Ask | Wait:
         try:
             return await self._threads.run(tokens.look, connection_id, hop, refused, self._now())
-        except (vault.KeyMissing, vault.Unreadable):
+        except vault.Shut:
             raise TokenRefused(Refusal.NOT_CONNECTED) from None
 
     async def _to_the_end(self, ask: Ask) -> Held:

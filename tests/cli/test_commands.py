@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from scripted.certificates import self_signed
 from scripted.sink import SinkServer
+from scripted.vault_keys import LOST, use_keys
 from vaguemestre.ledger import sightings
 from vaguemestre.ledger.contents import content_of
 from vaguemestre.ledger.models import Connection, Message, User, Version
@@ -258,6 +259,22 @@ def test_a_held_message_is_released_cancelled_and_listed(command):
 def test_vault_rotate_says_how_many_it_sealed(command):
     command(*OFFICE, "--login", "me", "--password-stdin", stdin="canary-7f1\n")
     assert command("vault", "rotate", "--json").json == {"sealed": 1}
+
+
+@pytest.mark.parametrize("keys", LOST.values(), ids=LOST)
+def test_l12_a_command_that_needs_a_secret_says_that_the_vault_key_is_missing(command, monkeypatch, keys):
+    added = command(*OFFICE, "--login", "me", "--password-stdin", stdin="canary-7f1\n")
+    assert added.status == 0
+    use_keys(monkeypatch, *keys)
+    for words in (
+        ("connection", "verify", "Office"),
+        ("connection", "edit", "Office", "--password-stdin"),
+        ("export", "--passphrase-stdin"),
+        ("vault", "rotate"),
+    ):
+        done = command(*words, stdin="a-long-passphrase\n")
+        assert (done.status, len(done.refusals)) == (1, 1), words
+        assert "restore vault.key or set VAGUEMESTRE_VAULT_KEYS" in done.refusals[0]
 
 
 def test_l9_verify_tells_each_step_and_what_it_means(command):

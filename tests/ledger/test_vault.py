@@ -1,12 +1,10 @@
 """L8: a stored secret goes only where it was saved for, and appears nowhere."""
 
 import base64
-import dataclasses
 from pathlib import Path
 
 import pytest
 import trustme
-from django.conf import settings as django_settings
 from django.db import connection as database
 
 from ledger.kit import (
@@ -21,6 +19,7 @@ from ledger.kit import (
     sql,
     with_password,
 )
+from scripted.vault_keys import FOREIGN, use_keys
 from vaguemestre.ledger import connections, hops, lanes, resources, vault, verifications
 from vaguemestre.ledger import models as tables
 from vaguemestre.ledger.connections import saved_draft
@@ -46,15 +45,7 @@ MOVES = {
 }
 
 
-def use_keys(monkeypatch, *keys):
-    """Run with these vault keys."""
-    encoded = tuple(Secret(base64.b64encode(key).decode()) for key in keys)
-    monkeypatch.setattr(
-        django_settings, "ENVIRONMENT", dataclasses.replace(django_settings.ENVIRONMENT, vault_keys=encoded)
-    )
-
-
-OLD, NEW, FOREIGN = b"k" * 32, b"n" * 32, b"f" * 32
+OLD, NEW = b"k" * 32, b"n" * 32
 
 
 @pytest.mark.parametrize("move", MOVES)

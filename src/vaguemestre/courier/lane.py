@@ -321,7 +321,7 @@ async def _hop(engine: Engine, facts: LaneFacts) -> NextHop | None:
     """Where to dial. A secret that cannot be read locks the connection: nothing is dialled without it."""
     try:
         return await engine.threads.run(lanes.hop_of, facts.connection_id)
-    except (vault.KeyMissing, vault.Unreadable) as error:
+    except vault.Shut as error:
         log.error("secret_unreadable", connection=facts.connection_id, why=str(error))  # noqa: TRY400
     state = locked(facts.health, SECRET_UNREADABLE, now=engine.now())
     await engine.threads.run(keep_health, facts.connection_id, facts.version, state)

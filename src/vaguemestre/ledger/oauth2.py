@@ -83,7 +83,7 @@ def is_connected(connection: Connection) -> bool:
         return False
     try:
         credentials = kept_of(connection).credentials
-    except (vault.KeyMissing, vault.Unreadable):
+    except vault.Shut:
         return False
     person = account.grant is Grant.AUTHORIZATION_CODE
     return bool(credentials.refresh_token if person else credentials.secret)

@@ -148,6 +148,6 @@ def _draft(connection: Connection) -> Draft | None:
     """None where its secret cannot be read: nothing is dialled without it, and its lane tells that."""
     try:
         draft = saved_draft(connection)
-    except (vault.KeyMissing, vault.Unreadable):
+    except vault.Shut:
         return None
     return replace(draft, hop=replace(draft.hop, mechanism=connection.mechanism))

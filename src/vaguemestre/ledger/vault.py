@@ -33,11 +33,15 @@ _NONCE = 12  # bytes, NIST SP 800-38D §8.2
 _KEY_ID = 4  # bytes of the key's digest
 
 
-class KeyMissing(Exception):
+class Shut(Exception):
+    """What the vault holds cannot be had; the text says why, and what to do."""
+
+
+class KeyMissing(Shut):
     """No configured key can open what was sealed."""
 
 
-class Unreadable(Exception):
+class Unreadable(Shut):
     """The secret does not belong to the values it stands beside."""
 
 
@@ -86,11 +90,16 @@ def unseal(sealed: bytes, bound_to: bytes) -> Secret:
     wanted, nonce, body = sealed[:_KEY_ID], sealed[_KEY_ID : _KEY_ID + _NONCE], sealed[_KEY_ID + _NONCE :]
     key = next((key for key in _keys() if _key_id(key) == wanted), None)
     if key is None:
-        raise KeyMissing("The vault key that sealed the stored passwords is not configured.")
+        raise KeyMissing(
+            "The vault key that sealed the stored passwords is not configured: restore vault.key or set"
+            " VAGUEMESTRE_VAULT_KEYS to the old key."
+        )
     try:
         return Secret(AESGCM(key).decrypt(nonce, body, bound_to).decode())
     except (InvalidTag, ValueError):  # ValueError: bytes too few to be sealed at all
-        raise Unreadable("A stored secret does not belong to the values it stands beside.") from None
+        raise Unreadable(
+            "A stored secret does not belong to the values it stands beside: type it again."
+        ) from None
 
 
 def store(connection: models.Connection, secret: Secret, now: datetime) -> None:
@@ -124,7 +133,7 @@ def unreadable() -> list[models.Connection]:
 def _opens(sealed: bytes, bound_to: bytes) -> bool:
     try:
         unseal(sealed, bound_to)
-    except (KeyMissing, Unreadable):
+    except Shut:
         return False
     return True
 
@@ -159,7 +168,7 @@ def _canary() -> Secret:
         models.Instance.objects.filter(canary=b"").update(canary=fresh)  # of two first starts, one writes
     try:
         return unseal(bytes(models.Instance.objects.get().canary), b"canary")
-    except (KeyMissing, Unreadable):
+    except Shut:
         raise KeyMissing(
             "The vault keys are not the ones this database was made with: restore vault.key or set"
             " VAGUEMESTRE_VAULT_KEYS to the old key."
@@ -195,7 +204,7 @@ def _reseal(row: models.Secret, now: datetime) -> bool:
 def _keys() -> list[bytes]:
     keys = [base64.b64decode(key.reveal()) for key in settings.ENVIRONMENT.vault_keys]
     if not keys:
-        raise KeyMissing("No vault key is configured: set VAGUEMESTRE_VAULT_KEYS or restore vault.key.")
+        raise KeyMissing("No vault key is configured: restore vault.key or set VAGUEMESTRE_VAULT_KEYS to it.")
     return keys
 
 

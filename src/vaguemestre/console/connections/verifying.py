@@ -8,7 +8,7 @@ asynchronous ones. Without a script the same button answers with the whole page.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,10 +24,12 @@ from vaguemestre.console.connections.findings import told
 from vaguemestre.console.connections.forms import ConnectionForm, field_of
 from vaguemestre.console.connections.pinning import offer_of
 from vaguemestre.console.pages import or_404
+from vaguemestre.console.vault import remedy
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.connections import Draft
 from vaguemestre.ledger.own_address import address_of
 from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.vault import Shut
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.transcript import Step
@@ -64,6 +66,10 @@ def verify(request: HttpRequest) -> HttpResponseBase:
             return _refused(refusal)
         form.refuse(refusal.errors)
         return form_page(request, form, connection, status=422)
+    except Shut as shut:
+        if not streams:
+            raise  # to a page of its own
+        return _as_lines([_wary(remedy(shut))])
     if streams:
         return _stream(draft, recipient)
     return form_page(request, form, connection, **_whole(draft, recipient))
@@ -80,18 +86,23 @@ def _refused(refusal: Refusal) -> JsonResponse:
 
 
 def _stream(draft: Draft, recipient: Mailbox | None) -> StreamingHttpResponse:
-    lines = _lines(draft, recipient, translation.get_language() or "en")
+    return _as_lines(_told(draft, recipient, translation.get_language() or "en"))
+
+
+def _as_lines(told: Iterable[dict[str, Any]]) -> StreamingHttpResponse:
+    lines = (json.dumps(one).encode() + b"\n" for one in told)
     response = StreamingHttpResponse(lines, content_type=LINES)
     response["Cache-Control"] = "no-store"
     response["X-Accel-Buffering"] = "no"
     return response
 
 
-def _lines(draft: Draft, recipient: Mailbox | None, language: str) -> Iterator[bytes]:
+def _told(draft: Draft, recipient: Mailbox | None, language: str) -> Iterator[dict[str, Any]]:
     """The language is set for each line: the generator runs when the request's own setting is gone."""
     for event in _events(draft, recipient):
         with translation.override(language):
-            yield json.dumps(_line(event)).encode() + b"\n"
+            line = _line(event)
+        yield line
 
 
 def _events(draft: Draft, recipient: Mailbox | None) -> Iterator[Step | Outcome | None]:
@@ -104,7 +115,7 @@ def _events(draft: Draft, recipient: Mailbox | None) -> Iterator[Step | Outcome 
 
 def _line(event: Step | Outcome | None) -> dict[str, Any]:
     if event is None:
-        return {"outcome": _busy(), "ok": False}
+        return _wary(busy_text())
     if isinstance(event, Step):
         return {"step": _step(event)}
     page = render_to_string("console/connections/outcome.html", _outcome(event))
@@ -120,7 +131,7 @@ def _whole(draft: Draft, recipient: Mailbox | None) -> dict[str, Any]:
         elif event is not None:
             telling.outcome = event
     if telling.outcome is None:
-        return {"busy": _busy()}
+        return {"busy": _note(busy_text())}
     return {**_outcome(telling.outcome), "steps": telling.steps}
 
 
@@ -139,5 +150,10 @@ def _outcome(outcome: Outcome) -> dict[str, Any]:
     return {"outcome": outcome, "findings": told(outcome.findings), "offer": offer}
 
 
-def _busy() -> str:
-    return render_to_string("console/connections/busy.html", {"words": busy_text()})
+def _wary(words: str) -> dict[str, Any]:
+    """A line that ends the stream ahead of any dialogue."""
+    return {"outcome": _note(words), "ok": False}
+
+
+def _note(words: str) -> str:
+    return render_to_string("console/connections/busy.html", {"words": words})

@@ -22,6 +22,7 @@ from ninja.errors import HttpError, ValidationError
 from vaguemestre.doors.api.rendering import LANGUAGE, render
 from vaguemestre.ledger.idempotency import InProgress, KeyReused
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
+from vaguemestre.ledger.vault import KeyMissing, Unreadable
 from vaguemestre.mail.errors import Invalid
 
 MEDIA_TYPE = "application/problem+json"
@@ -148,6 +149,17 @@ def _(_error: RequestDataTooBig) -> Problem:
 @problem_of.register(UnreadablePostError)
 def _(_error: Exception) -> Problem:
     return Problem(400, "The request could not be read.")
+
+
+@problem_of.register
+def _(error: KeyMissing) -> Problem:
+    log.error("vault_shut", why=str(error))
+    return Problem(503, str(error), "vault_key_missing")
+
+
+@problem_of.register
+def _(error: Unreadable) -> Problem:
+    return Problem(409, str(error), "secret_unreadable")
 
 
 @problem_of.register(OperationalError)
