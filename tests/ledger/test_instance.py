@@ -1,5 +1,7 @@
 """The installation's facts: mode, ruling, source addresses, the first administrator, verifications, readiness."""
 
+import time
+
 import pytest
 
 from ledger.kit import ACTOR, NOW, at_once, connect, fault_codes, fresh, later, post, with_password
@@ -75,6 +77,16 @@ def test_the_environment_seeds_the_list_once_and_then_it_is_the_operators():
     source_addresses.replace([], ACTOR, NOW)
     source_addresses.seed(["192.0.2.9"], NOW)
     assert source_addresses.listed() == []
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_addresses_that_are_announced_at_once_all_are_on_the_list(monkeypatch):
+    """Each waits with what it read; read outside of the lock, the last to write would undo the others."""
+    read = source_addresses.listed
+    monkeypatch.setattr(source_addresses, "listed", lambda: (read(), time.sleep(0.02))[0])
+    announced = [f"192.0.2.{number}" for number in range(1, 5)]
+    at_once([lambda one=one: source_addresses.announce(one, {"label": one}, ACTOR, NOW) for one in announced])
+    assert sorted(row.address for row in read()) == announced
 
 
 def test_replacing_keeps_the_order_and_the_canonical_form():

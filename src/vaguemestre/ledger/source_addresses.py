@@ -89,13 +89,15 @@ def announce(address: str, changes: Mapping[str, object], actor: str, now: datet
     Raises:
         Refusal: as `replace` does.
     """
-    items: list[dict[str, object]] = [{name: getattr(row, name) for name in FIELDS} for row in listed()]
-    named = next((item for item in items if item["address"] == address), None)
-    if named is None:
-        named = {"address": address}
-        items.append(named)
-    named.update(changes)
-    return replace(items, actor, now)
+    with writing():
+        lock(CONFIGURATION_LOCK)  # what another one adds meanwhile stays
+        items: list[dict[str, object]] = [{name: getattr(row, name) for name in FIELDS} for row in listed()]
+        named = next((item for item in items if item["address"] == address), None)
+        if named is None:
+            named = {"address": address}
+            items.append(named)
+        named.update(changes)
+        return replace(items, actor, now)
 
 
 def replace(items: Iterable[Mapping[str, object]], actor: str, now: datetime) -> list[SourceAddress]:
@@ -121,8 +123,16 @@ def replace(items: Iterable[Mapping[str, object]], actor: str, now: datetime) ->
 def seed(addresses: Iterable[str], now: datetime) -> None:
     """The first value, from the environment; later the list is the operator's alone."""
     wanted = list(dict.fromkeys(addresses))
-    if wanted and not Instance.objects.values_list("source_addresses_seeded", flat=True).get():
-        replace([{"address": address} for address in wanted], "environment", now)
+    if not wanted or _seeded():
+        return
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        if not _seeded():
+            replace([{"address": address} for address in wanted], "environment", now)
+
+
+def _seeded() -> bool:
+    return Instance.objects.values_list("source_addresses_seeded", flat=True).get()
 
 
 def _row(item: Mapping[str, object], position: int) -> SourceAddress:
