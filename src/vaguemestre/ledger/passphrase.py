@@ -1,8 +1,11 @@
 """Secrets in a file, under a passphrase: scrypt (RFC 7914) makes a key of it, AES-256-GCM seals each secret.
 
-The parameters and the salt stand in the file. A secret is bound to the values beside it that say where it may
-go, as in the vault (L8): a file that was changed to send a password elsewhere opens nothing. Fails with
-`Invalid`: the passphrase is short or wrong, the parameters are out of bounds.
+The parameters and the salt stand in the file; others than ours are refused, for whoever writes a file must
+not choose how much memory its import takes. A passphrase is the same however its letters were composed (NFC).
+A secret is bound to the values beside it that say where it may go, as in the vault (L8): a file that was
+changed to send a password elsewhere opens nothing.
+
+Fails with `Invalid`: the passphrase is short or wrong, the parameters are not ours.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import base64
 import binascii
 import json
 import os
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -23,12 +27,16 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 
 LEAST = 12  # characters of a passphrase
-COST, BLOCK, LANES = 2**15, 8, 1  # 32 MiB and about 0.1 s
-_COSTS = frozenset(2**exponent for exponent in range(10, 19))  # of a file: it must not eat all memory
 _SALT = 16
 _NONCE = 12  # bytes, NIST SP 800-38D §8.2
 _KEY = 32
-_FORM = {"kdf": "scrypt", "cipher": "AES-256-GCM"}
+_COST, _BLOCK, _LANES = 2**15, 8, 1  # 32 MiB and about 0.1 s
+_FORM = {"kdf": "scrypt", "cipher": "AES-256-GCM", "n": _COST, "r": _BLOCK, "p": _LANES}
+_OTHERS = (
+    "The file's secrets are encrypted otherwise than this version does it"
+    f" ({', '.join(f'{name} {value}' for name, value in _FORM.items())}, a salt of {_SALT} bytes): export it"
+    " again with this version, or leave the secrets out."
+)
 
 
 @dataclass(frozen=True)
@@ -36,9 +44,6 @@ class Seal:
     """A key made of a passphrase, with what made it."""
 
     salt: bytes
-    cost: int
-    block: int
-    lanes: int
     _key: Secret
 
     @classmethod
@@ -48,10 +53,10 @@ class Seal:
         Raises:
             Invalid: code `passphrase_short`.
         """
-        if len(passphrase.reveal()) < LEAST:
+        if len(_composed(passphrase)) < LEAST:
             message = f"Give a passphrase of at least {LEAST} characters."
             raise Invalid("passphrase", "passphrase_short", message, {"least": LEAST})
-        return cls._of(passphrase, os.urandom(_SALT), COST, BLOCK, LANES)
+        return cls._of(passphrase, os.urandom(_SALT))
 
     @classmethod
     def of(cls, parameters: object, passphrase: Secret) -> Seal:
@@ -60,26 +65,24 @@ class Seal:
         Raises:
             Invalid: code `seal_syntax`.
         """
-        wrong = Invalid("secrets", "seal_syntax", "The file's parameters of encryption cannot be used.")
-        if not isinstance(parameters, Mapping) or parameters.keys() != {*_FORM, "n", "r", "p", "salt"}:
+        wrong = Invalid("secrets", "seal_syntax", _OTHERS, dict(_FORM))
+        if not isinstance(parameters, Mapping) or parameters.keys() != {*_FORM, "salt"}:
             raise wrong
-        numbers = [parameters[name] for name in ("n", "r", "p")]
-        sound = all(type(number) is int for number in numbers) and numbers[0] in _COSTS
-        if not sound or not (1 <= numbers[1] <= 16 and 1 <= numbers[2] <= 4):
+        salt = _bytes(parameters["salt"], wrong)
+        ours = {name: parameters[name] for name in _FORM} == _FORM
+        if not ours or len(salt) != _SALT:
             raise wrong
-        if any(parameters[name] != value for name, value in _FORM.items()):
-            raise wrong
-        return cls._of(passphrase, _bytes(parameters["salt"], wrong), *numbers)
+        return cls._of(passphrase, salt)
 
     @classmethod
-    def _of(cls, passphrase: Secret, salt: bytes, cost: int, block: int, lanes: int) -> Seal:
-        made = Scrypt(salt=salt, length=_KEY, n=cost, r=block, p=lanes).derive(passphrase.reveal().encode())
-        return cls(salt, cost, block, lanes, Secret(made.hex()))
+    def _of(cls, passphrase: Secret, salt: bytes) -> Seal:
+        kdf = Scrypt(salt=salt, length=_KEY, n=_COST, r=_BLOCK, p=_LANES)
+        return cls(salt, Secret(kdf.derive(_composed(passphrase).encode()).hex()))
 
     @property
     def parameters(self) -> dict[str, Any]:
         """What the file says of it."""
-        return {**_FORM, "n": self.cost, "r": self.block, "p": self.lanes, "salt": _text(self.salt)}
+        return {**_FORM, "salt": _text(self.salt)}
 
     def close(self, words: Mapping[str, str], bound_to: object) -> str:
         """Secrets by name, sealed as one text."""
@@ -105,6 +108,11 @@ class Seal:
 
     def _cipher(self) -> AESGCM:
         return AESGCM(bytes.fromhex(self._key.reveal()))
+
+
+def _composed(passphrase: Secret) -> str:
+    """A Mac may type an accent as a letter of its own, where others type one with its letter (UAX 15)."""
+    return unicodedata.normalize("NFC", passphrase.reveal())
 
 
 def _binding(bound_to: object) -> bytes:
