@@ -54,10 +54,11 @@ def _first_rows(request):
     request.getfixturevalue("_django_db_helper")
     from django.apps import apps
 
-    from vaguemestre.ledger import routing
+    from vaguemestre.ledger import explanations, routing
     from vaguemestre.ledger.models import Instance
 
     if not Instance.objects.exists():
         for name in FILLING:
             importlib.import_module(f"vaguemestre.ledger.migrations.{name}").fill(apps, None)
     routing.forget()
+    explanations.forget()

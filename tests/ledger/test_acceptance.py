@@ -436,7 +436,12 @@ def test_a_recipient_twice_is_refused_by_the_database_too():
     message = post()
     with pytest.raises(Exception, match=r"(?i)unique"), transaction.atomic():
         Delivery.objects.create(
-            message=message, recipient="to@example.com", state="held", route_epoch=1, reason={}, retry_age=1.0
+            message=message,
+            recipient="to@example.com",
+            state="held",
+            route_epoch=1,
+            retry_age=1.0,
+            explanation=only(message).explanation,
         )
 
 

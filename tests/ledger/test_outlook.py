@@ -102,7 +102,7 @@ def test_more_than_ten_thousand_are_not_counted(office):
     Delivery.objects.bulk_create(
         Delivery(
             message=first, recipient=f"{number}@example.com", connection=office, route=pattern.route,
-            route_epoch=pattern.route_epoch, reason=pattern.reason, next_attempt_at=later(minutes=-1), retry_age=1,
+            route_epoch=pattern.route_epoch, explanation=pattern.explanation, next_attempt_at=later(minutes=-1), retry_age=1,
         )
         for number in range(10_000)
     )  # fmt: skip

@@ -16,7 +16,7 @@ from uuid import UUID
 
 from django.db import IntegrityError
 
-from vaguemestre.ledger import handovers, instance, routing, unsubscribing, wake
+from vaguemestre.ledger import explanations, handovers, instance, routing, unsubscribing, wake
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
 from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, store
 from vaguemestre.ledger.additions import additions
@@ -70,7 +70,9 @@ def commit(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
     try:
         return _committed(drafts, now)
     except IntegrityError:
-        # On PostgreSQL a stream may be deleted between the look at it and the commit; now it is unknown.
+        # On PostgreSQL a stream may be deleted between the look at it and the commit: now it is unknown. An
+        # explanation may be swept: now it is made again.
+        explanations.forget()
         return _committed(drafts, now)
 
 
@@ -104,7 +106,7 @@ def rank_of(stream: Stream | StreamFacts | None) -> int:
 
 
 def decision_columns(decision: Decision) -> dict[str, Any]:
-    """What a delivery keeps of a decision."""
+    """What a delivery keeps of a decision; `reason` and `rules` by way of their `explanations`."""
     common = {
         "reason": decision.reason.as_json(),
         "rules": [rule.as_json() for rule in decision.rules],
@@ -227,8 +229,7 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
         connection=None if carrier is None else present.uids[carrier],
         told=columns["reason"],
         route=None if columns["route"] is None else json.dumps(columns["route"]),
-        reason=json.dumps(columns["reason"]),
-        rules=json.dumps(columns["rules"]),
+        explained=explanations.of(columns),
         event=json.dumps(routing_detail("accepted_here", columns)),
     )
 
@@ -256,7 +257,8 @@ def _told(one: Placed, before: Mapping[UUID, UUID]) -> Accepted:
 
 def _again(uid: UUID) -> Accepted:
     """A message that is here already, as it stands."""
-    found = list(Delivery.objects.filter(message__uid=uid).select_related("connection").order_by("pk"))
+    known = Delivery.objects.filter(message__uid=uid).select_related("connection", "explanation")
+    found = list(known.order_by("pk"))
     carrier = found[0].connection
     return Accepted(
         uid=uid,

@@ -7,14 +7,16 @@ of one connection are claimed in the order of their acceptance.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
+from vaguemestre.ledger import explanations
 from vaguemestre.ledger.database import insert, stored
 from vaguemestre.ledger.draft import Draft
+from vaguemestre.ledger.explanations import Explained
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.models import Parcel
 from vaguemestre.ledger.opening import Opening
@@ -31,7 +33,7 @@ _MESSAGE = (
 _CHUNK = ("message_id", "position", "data")
 _DELIVERY = (
     "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "rank",
-    "route", "reason", "rules", "next_attempt_at", "retry_age", "expires_at", "settled_at", "trouble",
+    "route", "explanation_id", "next_attempt_at", "retry_age", "expires_at", "settled_at", "trouble",
 )  # fmt: skip
 _STATE = _DELIVERY.index("state")
 _NEW = {
@@ -48,7 +50,8 @@ class Answer:
     Attributes:
         connection: public id of the one that carries it.
         told: the reason, for the submitter.
-        route, reason, rules, event: as a delivery and its first event keep them, JSON.
+        route, event: as a delivery and its first event keep them, JSON.
+        explained: the reason and the rules, as they are kept.
     """
 
     state: str
@@ -56,8 +59,7 @@ class Answer:
     connection: UUID | None
     told: dict[str, Any]
     route: str | None
-    reason: str
-    rules: str
+    explained: Explained
     event: str
 
 
@@ -89,8 +91,7 @@ REFUSED = Answer(
     connection=None,
     told=_UNSUBSCRIBED,
     route=None,
-    reason=json.dumps(_UNSUBSCRIBED),
-    rules="[]",
+    explained=explanations.of({"reason": _UNSUBSCRIBED, "rules": []}),
     event=json.dumps({"code": CODE}),
 )
 _TROUBLE = json.dumps({"phase": None, "cause": CODE, "row": None, "why": CODE, "facts": {}})
@@ -101,7 +102,8 @@ def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
     at, received_by = stored(now), ehlo_name()
     own = iter(opening.messages)
     keyed = [(_number(one, own), one) for one in placed]
-    due = _deliveries(keyed, iter(opening.deliveries), opening.epoch, now)
+    kept = explanations.keep(_explained(placed), opening.epoch)
+    due = _deliveries(keyed, iter(opening.deliveries), kept, opening.epoch, now)
     insert("ledger_message", _MESSAGE, [_message(key, one, received_by, at) for key, one in keyed])
     insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
     insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due], _NEW)
@@ -152,8 +154,19 @@ def _chunks(key: int, one: Placed) -> Iterator[tuple[int, int, bytes]]:
             yield key, position, raw[start : start + CHUNK]
 
 
+def _explained(placed: Iterable[Placed]) -> Iterator[Explained]:
+    for one in placed:
+        yield one.answer.explained
+        if one.spared:
+            yield REFUSED.explained
+
+
 def _deliveries(
-    keyed: Sequence[tuple[int, Placed]], own: Iterator[int], epoch: int, now: datetime
+    keyed: Sequence[tuple[int, Placed]],
+    own: Iterator[int],
+    kept: Mapping[Explained, int],
+    epoch: int,
+    now: datetime,
 ) -> list[tuple[tuple[object, ...], str]]:
     """Each delivery's row, and the detail of its first event."""
     rows: list[tuple[tuple[object, ...], str]] = []
@@ -169,7 +182,7 @@ def _deliveries(
             wire = recipient.wire
             answer, times = (REFUSED, refused) if wire in one.spared else (one.answer, queued)
             asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
-            way = (answer.route, answer.reason, answer.rules)
+            way = (answer.route, kept[answer.explained])
             row = (next(own), key, wire, *asked, answer.state, answer.connection_id, epoch, one.rank, *way)
             rows.append(((*row, *times), answer.event))
     return rows

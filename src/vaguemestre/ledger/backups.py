@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from vaguemestre.ledger import explanations
 from vaguemestre.ledger.accept import decide, decision_columns, named
 from vaguemestre.ledger.database import on_postgresql, rows, writing
 from vaguemestre.ledger.health import health_of
@@ -122,19 +123,20 @@ def _out(pair: Pair, now: datetime, limit: int) -> int:
             route = _route(delivery, configured)
             if route is not None and route.connection_id == pair.first.pk:
                 moved.append((delivery, route_instead(route, backup, named(delivery.message.header_from))))
-        return _place(moved, pair.first, _told(pair, "backup"), now)
+        return _place(moved, pair.first, _told(pair, "backup"), current, now)
 
 
 def _home(pair: Pair, now: datetime, limit: int) -> int:
     with writing():
-        waiting = _waiting(pair, epoch())
+        current = epoch()
+        waiting = _waiting(pair, current)
         if on_postgresql():
             waiting = waiting.select_for_update(skip_locked=True, of=("self",))
         configured = configuration()
         deliveries = _with_messages(waiting.order_by("pk").values_list("pk", flat=True)[:limit])
         routes = [(delivery, _route(delivery, configured)) for delivery in deliveries]
         moved = [(delivery, route) for delivery, route in routes if route is not None]
-        return _place(moved, None, _told(pair, "backup_over"), now)
+        return _place(moved, None, _told(pair, "backup_over"), current, now)
 
 
 def _due(pair: Pair, now: datetime, current: int, room: int) -> list[int]:
@@ -188,6 +190,7 @@ def _place(
     moved: Sequence[tuple[Delivery, Route]],
     backup_for: Connection | None,
     detail: dict[str, Any],
+    current: int,
     now: datetime,
 ) -> int:
     """Give deliveries their routes; those that share one are one statement."""
@@ -196,7 +199,12 @@ def _place(
         columns = decision_columns(route)
         by_route.setdefault(json.dumps(columns), (columns, []))[1].append(delivery.pk)
     for columns, ids in by_route.values():
-        Delivery.objects.filter(pk__in=ids).update(**columns, backup_for=backup_for)
+        Delivery.objects.filter(pk__in=ids).update(
+            connection_id=columns["connection_id"],
+            route=columns["route"],
+            explanation_id=explanations.keep_one(columns, current),
+            backup_for=backup_for,
+        )
     queued = DeliveryState.QUEUED.value
     Event.objects.bulk_create(
         Event(delivery=delivery, at=now, state=queued, detail=detail) for delivery, _ in moved

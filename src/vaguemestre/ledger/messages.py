@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Count, Min, Q, QuerySet, prefetch_related_objects
 
-from vaguemestre.ledger import wake
+from vaguemestre.ledger import explanations, wake
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.database import rows, storable, writing
@@ -27,6 +27,8 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.redaction import redacted
 from vaguemestre.mail.state import TERMINAL, DeliveryState, Health, common_state
+
+_WITH_DELIVERIES = ("delivery_set__connection", "delivery_set__explanation")
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,7 @@ def listing(wanted: Filter, cursor: str | None, limit: int) -> Page:
         at = last.accepted_at
         found = found.filter(Q(accepted_at__lt=at) | Q(pk__lt=last.pk), accepted_at__lte=at)
     # By time: the number of a message that came in pieces is below zero.
-    latest = found.order_by("-accepted_at", "-pk").prefetch_related("delivery_set__connection", "stream")
+    latest = found.order_by("-accepted_at", "-pk").prefetch_related(*_WITH_DELIVERIES, "stream")
     items = list(latest[: limit + 1])
     return Page(items[:limit], _cursor(items[limit - 1]) if len(items) > limit else None)
 
@@ -101,7 +103,7 @@ def find(uid: str, submitter: ApiKey | None = None) -> Message:
 def deliveries_of(message: Message) -> list[Delivery]:
     """Its deliveries, in the order of its recipients."""
     # A list has fetched the connections already.
-    prefetch_related_objects([message], "delivery_set__connection", "delivery_set__backup_for")
+    prefetch_related_objects([message], *_WITH_DELIVERIES, "delivery_set__backup_for")
     return sorted(message.delivery_set.all(), key=lambda delivery: delivery.pk)
 
 
@@ -364,7 +366,8 @@ def _doubtful(message: Message, recipients: Sequence[str], attempt: str | None) 
 def _routed_now(message: Message) -> tuple[dict[str, Any], int]:
     current = epoch()  # before all that routing asks, the stream included (L3)
     asked = find(str(message.uid))
-    return decision_columns(decide(asked, asked.stream, configuration())), current
+    columns = decision_columns(decide(asked, asked.stream, configuration()))
+    return columns | {"explanation_id": explanations.keep_one(columns, current)}, current
 
 
 def _differs(delivery: Delivery, columns: dict[str, Any]) -> list[str]:
@@ -378,7 +381,7 @@ def _queue(delivery: Delivery, columns: dict[str, Any], current: int, now: datet
     routed = columns["connection_id"] is not None
     delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
     delivery.connection_id, delivery.route = columns["connection_id"], columns["route"]
-    delivery.reason, delivery.rules = columns["reason"], columns["rules"]
+    delivery.explanation_id = columns["explanation_id"]
     delivery.route_epoch, delivery.next_attempt_at, delivery.backup_for = current, now, None
     delivery.save()
 

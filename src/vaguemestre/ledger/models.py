@@ -9,6 +9,7 @@ index, L3 a routing epoch on every delivery, a lane's single courier an epoch on
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Any
 
 from django.db import models
 from django.db.models import CheckConstraint, F, Index, Q, UniqueConstraint
@@ -20,6 +21,9 @@ from vaguemestre.ledger.bookkeeping import Courier as Courier  # noqa: PLC0414  
 from vaguemestre.ledger.bookkeeping import DefaultChange as DefaultChange  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
+from vaguemestre.ledger.history import Attempt as Attempt  # noqa: PLC0414  where Django looks for models
+from vaguemestre.ledger.history import Event as Event  # noqa: PLC0414  where Django looks for models
+from vaguemestre.ledger.history import Explanation as Explanation  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.optouts import OptOut as OptOut  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
@@ -220,8 +224,8 @@ class Message(models.Model):
 
     uid = models.UUIDField(unique=True, default=new_id, editable=False)
     via = models.TextField()
-    submitter = models.ForeignKey(ApiKey, models.PROTECT, null=True)
-    stream = models.ForeignKey(Stream, models.PROTECT, null=True)
+    submitter = models.ForeignKey(ApiKey, models.PROTECT, null=True, db_index=False)
+    stream = models.ForeignKey(Stream, models.PROTECT, null=True, db_index=False)
     reverse_path = models.TextField()  # "" is the null reverse-path
     ret = models.TextField(default="")  # RFC 3461 §4.3: FULL, HDRS, or "" where MAIL did not say
     envid = models.TextField(default="")  # RFC 3461 §4.4, as it was given (xtext)
@@ -229,7 +233,7 @@ class Message(models.Model):
     header_reply_to = models.TextField(default="")
     subject = models.TextField(default="")
     message_id = models.TextField(blank=True)  # as it was given; "" has one made when it leaves
-    explicit = models.ForeignKey(Connection, models.PROTECT, null=True, related_name="+")
+    explicit = models.ForeignKey(Connection, models.PROTECT, null=True, related_name="+", db_index=False)
     on_doubt = models.TextField(default="")  # "" follows the stream
     tags = models.JSONField(default=list)
     metadata = models.JSONField(default=dict)
@@ -238,20 +242,26 @@ class Message(models.Model):
     size = models.BigIntegerField()
     sha256 = models.TextField()
     accepted_at = models.DateTimeField()
-    resent_from = models.ForeignKey("self", models.SET_NULL, null=True)
+    resent_from = models.ForeignKey("self", models.SET_NULL, null=True, db_index=False)
 
     class Meta:
         constraints = [
             CheckConstraint(condition=Q(on_doubt__in=["", *_values(OnDoubt)]), name="message_on_doubt")
         ]
-        indexes = [Index(fields=["-accepted_at"], name="message_recent")]
+        # Most messages have none of these: an index of all would be written for nothing.
+        indexes = [
+            Index(fields=["-accepted_at"], name="message_recent"),
+            Index(fields=["submitter"], condition=Q(submitter__isnull=False), name="message_submitter"),
+            Index(fields=["stream"], condition=Q(stream__isnull=False), name="message_stream"),
+            Index(fields=["explicit"], condition=Q(explicit__isnull=False), name="message_explicit"),
+        ]
 
 
 class Chunk(models.Model):
     """A piece of a message's content, so that a courier can stream a large one."""
 
-    # Without a constraint: the chunks of a parcel are there before their message.
-    message = models.ForeignKey(Message, models.CASCADE, db_constraint=False)
+    # Without a constraint: the chunks of a parcel are there before their message. The index is `once`'s.
+    message = models.ForeignKey(Message, models.CASCADE, db_constraint=False, db_index=False)
     position = models.IntegerField()
     data = models.BinaryField()
 
@@ -266,7 +276,7 @@ class Delivery(models.Model):
     "reverse_path": text | null}. `counted` tries and their `spent` seconds of delay decide expiry (L7).
     """
 
-    message = models.ForeignKey(Message, models.CASCADE)
+    message = models.ForeignKey(Message, models.CASCADE, db_index=False)  # the index is `recipient_once`'s
     recipient = models.TextField()
     notify = models.TextField(default="")  # RFC 3461 §4.1: NEVER, or of SUCCESS,FAILURE,DELAY
     orcpt = models.TextField(default="")  # RFC 3461 §4.2, as it was given
@@ -275,8 +285,7 @@ class Delivery(models.Model):
     route_epoch = models.BigIntegerField()
     rank = models.SmallIntegerField(default=USUAL_RANK)  # of its stream's priority, the first first
     route = models.JSONField(null=True)
-    reason = models.JSONField()  # {"code", "facts"}: why this connection, or why held
-    rules = models.JSONField(default=list)
+    explanation = models.ForeignKey(Explanation, models.PROTECT)
     next_attempt_at = models.DateTimeField(null=True)
     retry_age = models.FloatField()
     counted = models.IntegerField(default=0)
@@ -369,28 +378,14 @@ class Delivery(models.Model):
             Index(fields=["message"], condition=Q(state="held"), name="delivery_held"),
         ]
 
+    @property
+    def reason(self) -> dict[str, Any]:
+        """{"code", "facts"}: why this connection, or why it is held."""
+        reason: dict[str, Any] = self.explanation.reason
+        return reason
 
-class Attempt(models.Model):
-    """One try at deliveries of one message; written once, when it ended."""
-
-    uid = models.UUIDField(unique=True)
-    message = models.ForeignKey(Message, models.CASCADE)
-    connection = models.ForeignKey(Connection, models.PROTECT)
-    connection_version = models.IntegerField()
-    lane_epoch = models.BigIntegerField()
-    started_at = models.DateTimeField()
-    staged_at = models.DateTimeField(null=True)
-    ended_at = models.DateTimeField()
-    peer = models.TextField(default="")
-    tls = models.TextField(default="")
-    steps = models.JSONField()
-
-
-class Event(models.Model):
-    """How a delivery got to a state: appended with every transition."""
-
-    delivery = models.ForeignKey(Delivery, models.CASCADE)
-    at = models.DateTimeField()
-    state = models.TextField()
-    attempt = models.UUIDField(null=True)
-    detail = models.JSONField(default=dict)  # {"code", ...}: reason, reply, who
+    @property
+    def rules(self) -> list[dict[str, Any]]:
+        """Every rule of routing, with what became of it."""
+        rules: list[dict[str, Any]] = self.explanation.rules
+        return rules

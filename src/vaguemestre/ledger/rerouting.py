@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from vaguemestre.ledger import dsn
+from vaguemestre.ledger import dsn, explanations
 from vaguemestre.ledger.accept import decide, decision_columns, named, rank_of, routing_detail
 from vaguemestre.ledger.database import on_postgresql, writing
 from vaguemestre.ledger.instance import configuration, epoch
@@ -37,13 +37,19 @@ def reroute(now: datetime, limit: int = BATCH) -> int:
         return 0
     with writing():
         current = epoch()
-        stale = _stale(current).select_related("message__stream", "message__explicit")
+        stale = _stale(current).select_related("message__stream", "message__explicit", "explanation")
         if on_postgresql():
             stale = stale.select_for_update(skip_locked=True, of=("self",))
         configured = configuration()
         deliveries = list(stale.order_by("id")[:limit])
-        for delivery in deliveries:
-            _move(delivery, configured, current, now)
+        answers = [_columns(delivery, configured) for delivery in deliveries]
+        kept = explanations.keep(map(explanations.of, answers), current)
+        for delivery, columns in zip(deliveries, answers, strict=True):
+            delivery.route_epoch = current
+            if delivery.state == DeliveryState.IN_DOUBT:
+                _keep_in_doubt(delivery, columns, now)
+            else:
+                _move(delivery, columns, kept[explanations.of(columns)], now)
         return len(deliveries)
 
 
@@ -70,43 +76,43 @@ def _stale(current: int) -> Any:
     return Delivery.objects.filter(waiting, route_epoch__lt=current)
 
 
-def _move(delivery: Delivery, configured: Configuration, current: int, now: datetime) -> None:
+def _columns(delivery: Delivery, configured: Configuration) -> dict[str, Any]:
     decision = decide(delivery.message, delivery.message.stream, configured)
     if delivery.state == DeliveryState.IN_DOUBT:
-        _keep_in_doubt(delivery, _as_it_left(delivery, decision, configured), current, now)
-        return
-    columns = decision_columns(decision)
-    before = _answer(delivery)
-    delivery.route_epoch, delivery.backup_for = current, None
-    delivery.connection_id = columns["connection_id"]
-    delivery.route, delivery.reason, delivery.rules = columns["route"], columns["reason"], columns["rules"]
+        decision = _as_it_left(delivery, decision, configured)
+    return decision_columns(decision)
+
+
+def _move(delivery: Delivery, columns: dict[str, Any], explanation: int, now: datetime) -> None:
+    # The reason's facts hold names for people; a new name is no new answer.
+    before = (delivery.state, delivery.connection_id, delivery.route, delivery.reason["code"])
+    delivery.connection_id, delivery.route, delivery.backup_for = (
+        columns["connection_id"],
+        columns["route"],
+        None,
+    )
+    delivery.explanation_id = explanation
     routed = delivery.connection_id is not None
     delivery.rank = rank_of(delivery.message.stream)
     delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
     delivery.next_attempt_at = delivery.next_attempt_at or now
     delivery.save()
-    if before != _answer(delivery):
+    if before != (delivery.state, delivery.connection_id, delivery.route, columns["reason"]["code"]):
         _event(delivery, now, routing_detail("routed", columns))
 
 
-def _answer(delivery: Delivery) -> tuple[object, ...]:
-    """What routing answered. The reason's facts hold names for people; a new name is no new answer."""
-    return delivery.state, delivery.connection_id, delivery.route, delivery.reason["code"]
-
-
-def _as_it_left(delivery: Delivery, decision: Decision, configured: Configuration) -> dict[str, Any]:
+def _as_it_left(delivery: Delivery, decision: Decision, configured: Configuration) -> Decision:
     """What routing answers now; by way of the backup that carried it, where that one is still the backup."""
     if isinstance(decision, Route) and decision.connection_id == delivery.backup_for_id:
         first = configured.find(decision.connection_id)
         backup = None if first is None or first.backup is None else configured.find(first.backup)
         if backup is not None and backup.active:
-            decision = stand_in(decision, backup, named(delivery.message.header_from))
-    return decision_columns(decision)
+            return stand_in(decision, backup, named(delivery.message.header_from))
+    return decision
 
 
-def _keep_in_doubt(delivery: Delivery, columns: dict[str, Any], current: int, now: datetime) -> None:
+def _keep_in_doubt(delivery: Delivery, columns: dict[str, Any], now: datetime) -> None:
     same = (columns["connection_id"], columns["route"]) == (delivery.connection_id, delivery.route)
-    delivery.route_epoch = current
     if not same and delivery.next_attempt_at is not None:
         delivery.next_attempt_at = None
         _event(delivery, now, {"code": "waits_for_person", "reason": columns["reason"]["code"]})

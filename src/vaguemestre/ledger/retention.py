@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import allowance, form_submissions, handovers, idempotency, parcels
+from vaguemestre.ledger import allowance, explanations, form_submissions, handovers, idempotency, parcels
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Chunk, Message, Stream
 
@@ -19,6 +19,7 @@ def sweep(now: datetime) -> int:
     handovers.forget(now)
     parcels.sweep(now)
     form_submissions.sweep(now)
+    explanations.sweep()
     gone = _sweep_contents(None, RETENTION_DAYS, now)
     for stream in Stream.objects.all():
         gone += _sweep_contents(stream, stream.retention_days, now)

@@ -12,8 +12,9 @@ from vaguemestre.ledger.database import rows
 # Both read ends of an index of what is in that state, which is short or empty. Of what is held both ends: the
 # number of a message that came in pieces is below zero, and the latest of those are the lowest.
 _HELD = """
-SELECT d.id, d.connection_id, d.reason, m.uid FROM ledger_delivery d
+SELECT d.id, d.connection_id, x.reason, m.uid FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
+JOIN ledger_explanation x ON x.id = d.explanation_id
 WHERE d.id IN (
   (SELECT id FROM ledger_delivery WHERE state = 'held' ORDER BY message_id DESC LIMIT 1),
   (SELECT id FROM ledger_delivery WHERE state = 'held' ORDER BY message_id LIMIT 1)
@@ -21,8 +22,9 @@ WHERE d.id IN (
 ORDER BY d.id DESC LIMIT 1
 """
 _IN_DOUBT = """
-SELECT d.id, d.connection_id, d.reason, m.uid FROM ledger_delivery d
+SELECT d.id, d.connection_id, x.reason, m.uid FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
+JOIN ledger_explanation x ON x.id = d.explanation_id
 WHERE d.state = 'in_doubt' AND d.next_attempt_at IS NULL ORDER BY d.id DESC LIMIT 1
 """
 
