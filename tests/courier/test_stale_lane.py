@@ -1,9 +1,12 @@
 """A lane that cannot trust what it holds is given up and taken again, so that nothing stays claimed for ever."""
 
+from datetime import timedelta
+
+import pytest
 from django.db import OperationalError
 
 from scripted.sink import Answer
-from vaguemestre.ledger import connections, messages, queue
+from vaguemestre.ledger import connections, leases, messages, queue, recovery
 from vaguemestre.ledger.models import Attempt, Event
 
 
@@ -58,3 +61,36 @@ async def test_a_stale_lane_of_a_connection_switched_off_leaves_nothing_claimed(
         for message in posted:
             await office.until(message, "held")
     assert sink.accepted == []
+
+
+def claim_and_die(connection, now):
+    """A courier took the lane and a delivery; its lease is free now."""
+    (lease,) = leases.take("a courier that died", now)
+    assert queue.claim(lease, 10, now)
+    leases.give_back("a courier that died")
+
+
+@pytest.mark.parametrize("seen", [False, True])
+async def test_l08_what_a_dead_courier_left_is_found_though_the_database_goes_as_its_lane_is_taken(
+    office, sink, seen, monkeypatch
+):
+    """It goes before the answer to the taking came, or between the taking and the recovery."""
+    monkeypatch.setattr(leases, "RENEWED_EVERY", timedelta(seconds=0.3))
+    connection = await office.connect(sink)
+    message = await office.post()
+    await office.ask(claim_and_die, connection, office.clock())
+    left = [recovery.recover, leases.let_go] if seen else [leases.take]
+    async with office.courier() as worker:
+        run = worker.engine.threads.run
+
+        async def ask(function, *arguments):
+            answer = None if seen and function in left else await run(function, *arguments)
+            if function in left:
+                left.remove(function)
+                raise OperationalError("the server closed the connection unexpectedly")
+            return answer
+
+        worker.engine.threads.run = ask
+        await office.until(message, "accepted")
+    assert not left
+    assert len(sink.accepted) == 1

@@ -52,7 +52,7 @@ sys.stdin.read()
 
 def test_a_lane_has_one_holder_and_renewing_keeps_its_epoch():
     office = connect()
-    assert leases.take("one", NOW) == [Lease(office.pk, 1, fresh=True)]
+    assert leases.take("one", NOW) == [Lease(office.pk, 1)]
     assert leases.take("two", NOW) == []
     assert leases.take("one", later(seconds=5)) == [Lease(office.pk, 1)]
 
@@ -61,14 +61,14 @@ def test_a_lane_that_was_given_back_is_taken_at_once_with_the_next_epoch():
     office = connect()
     leases.take("one", NOW)
     leases.give_back("one")
-    assert leases.take("two", NOW) == [Lease(office.pk, 2, fresh=True)]
+    assert leases.take("two", NOW) == [Lease(office.pk, 2)]
 
 
 def test_one_lane_can_be_let_go():
     office, other = connect(), connect("Other")
     leases.take("one", NOW)
     leases.let_go("one", office.pk)
-    assert leases.take("one", NOW) == [Lease(office.pk, 2, fresh=True), Lease(other.pk, 1)]
+    assert leases.take("one", NOW) == [Lease(office.pk, 2), Lease(other.pk, 1)]
 
 
 def test_a_live_holder_keeps_its_lane_for_15_seconds():
@@ -81,7 +81,7 @@ def test_a_live_holder_keeps_its_lane_for_15_seconds():
             assert len(leases.take("two", NOW)) == taken
     else:
         assert leases.take("two", later(seconds=15)) == []
-        assert leases.take("two", later(seconds=15, microseconds=1)) == [Lease(office.pk, 2, fresh=True)]
+        assert leases.take("two", later(seconds=15, microseconds=1)) == [Lease(office.pk, 2)]
 
 
 def test_a_holder_on_another_host_is_never_judged_dead():
@@ -109,7 +109,7 @@ def test_the_lane_of_a_killed_process_is_taken_over_at_once():
     process.wait()
     process.stdin.close(), process.stdout.close(), process.stderr.close()
     assert leases.holder_is_dead(holder)
-    assert leases.take("two", Lane.objects.get().renewed_at) == [Lease(office.pk, 2, fresh=True)]
+    assert leases.take("two", Lane.objects.get().renewed_at) == [Lease(office.pk, 2)]
 
 
 @pytest.mark.django_db(transaction=True)

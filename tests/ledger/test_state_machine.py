@@ -91,9 +91,9 @@ class Life(RuleBasedStateMachine):
             lose_lease(self.lanes[lane])
             Lane.objects.filter(connection=self.lanes[lane]).update(holder="")
         for lease in leases.take(courier, self.clock):
-            self.leases[courier, lease.connection_id] = lease
-            if lease.fresh:
+            if self.leases.get((courier, lease.connection_id)) != lease:
                 recovery.recover(lease, self.clock)
+            self.leases[courier, lease.connection_id] = lease
 
     @rule(
         until=some.sampled_from(["settled", "settled", "staged", "claimed"]),

@@ -174,10 +174,15 @@ class Worker:
         asked = self.engine.boottime()
         taken = await self.engine.threads.run(leases.take, self.holder, now)
         self.engine.renewed = asked
-        if any(lease.fresh for lease in taken):
+        # Known is what was recovered here, not what was held: a taking may go unseen, a recovery fail.
+        known = set(self._leases.values())
+        self._leases = {lease.connection_id: lease for lease in taken if lease in known}
+        new = [lease for lease in taken if lease not in known]
+        if new:
             await self._replay(now)
-        kept = [lease for lease in taken if not lease.fresh or await self._recovered(lease, now)]
-        self._leases = {lease.connection_id: lease for lease in kept}
+        for lease in new:
+            if await self._recovered(lease, now):
+                self._leases[lease.connection_id] = lease
         await self._tell_activities(now)
 
     async def _replay(self, now: datetime) -> None:
@@ -200,14 +205,19 @@ class Worker:
     async def _recovered(self, lease: Lease, now: datetime) -> bool:
         """Settle what earlier holders left claimed; a lane where that fails is let go and taken again."""
         self._lanes.pop(lease.connection_id, None)
+        connection = lease.connection_id
         try:
             found = await self.engine.threads.run(recovery.recover, lease, now, self.engine.schedule)
         except (Stale, DatabaseError, *AWAY) as error:
-            log.warning("recovery_failed", connection=lease.connection_id, error=type(error).__name__)
-            await self.engine.threads.run(leases.let_go, self.holder, lease.connection_id)
-            return False
-        log.info("lane_taken", connection=lease.connection_id, epoch=lease.epoch, recovered=found)
-        return True
+            log.warning("recovery_failed", connection=connection, error=type(error).__name__)
+        except Exception:
+            # A fault of ours with this lane stops no other.
+            log.exception("recovery_failed", connection=connection)
+        else:
+            log.info("lane_taken", connection=connection, epoch=lease.epoch, recovered=found)
+            return True
+        await self.engine.threads.run(leases.let_go, self.holder, connection)
+        return False
 
     async def _work(self, now: datetime) -> None:
         asked_at = self._looked_at = self.engine.network.monotonic()

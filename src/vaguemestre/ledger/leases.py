@@ -23,15 +23,10 @@ LOST_AFTER = timedelta(seconds=15)
 
 @dataclass(frozen=True)
 class Lease:
-    """The right to work a connection's lane.
-
-    Attributes:
-        fresh: taken by this call: what an earlier holder left claimed must be recovered.
-    """
+    """The right to work a connection's lane, once what earlier epochs left claimed is recovered."""
 
     connection_id: int
     epoch: int
-    fresh: bool = False
 
 
 def new_holder() -> str:
@@ -73,13 +68,13 @@ def give_back(holder: str) -> None:
 
 
 def _taken(lane: Lane, holder: str, at: datetime) -> Lease | None:
-    fresh = lane.holder != holder
-    if fresh and not _is_free(lane, at):
+    anew = lane.holder != holder
+    if anew and not _is_free(lane, at):
         return None
     lane.holder, lane.renewed_at = holder, at
-    lane.epoch += fresh
+    lane.epoch += anew
     lane.save()
-    return Lease(lane.connection_id, lane.epoch, fresh)
+    return Lease(lane.connection_id, lane.epoch)
 
 
 def _is_free(lane: Lane, at: datetime) -> bool:
