@@ -7,7 +7,9 @@ from pathlib import Path
 
 import pytest
 from django.utils import translation
+from django.utils.translation import gettext
 
+from vaguemestre import console
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Step
@@ -24,6 +26,8 @@ from vaguemestre.verification.wording import (
     words,
 )
 
+EXACTLY, ITS_AUTHORITY = "Trust exactly this certificate", "Trust its authority"
+BUTTONS = Path(console.__path__[0]) / "templates/console/connections/certificate.html"
 FINDINGS = Path(__file__).parents[2] / "docs" / "findings.md"
 # What `policy.diagnosis` puts into every finding about a dialogue, and what it adds to some.
 TARGET = {
@@ -105,6 +109,23 @@ def test_a_certificate_is_told_with_its_facts():
     assert "The certificate is for: a.example, b.example." in wrong
     self_signed = words(finding(FindingCode.CERTIFICATE_SELF_SIGNED, **facts))["why"]
     assert f"Its fingerprint (SHA-256): {'ab' * 32}." in self_signed
+
+
+@pytest.mark.parametrize("language", ["en", "fr", "it"])
+@pytest.mark.parametrize(
+    ("code", "buttons"),
+    [
+        (FindingCode.CERTIFICATE_SELF_SIGNED, {EXACTLY}),
+        (FindingCode.CERTIFICATE_CHANGED, {EXACTLY}),
+        (FindingCode.CERTIFICATE_UNKNOWN_AUTHORITY, {EXACTLY, ITS_AUTHORITY}),
+    ],
+)
+def test_a_certificate_that_can_be_pinned_is_told_with_the_buttons_that_pin_it(language, code, buttons):
+    with translation.override(language):
+        remedy, labels = words(finding(code))["remedy"], {gettext(button) for button in buttons}
+    assert [label for label in labels if label not in remedy] == []
+    page = BUTTONS.read_text(encoding="utf-8")
+    assert all(f'{{% translate "{button}" %}}</button>' in page for button in buttons)
 
 
 def test_facts_that_are_not_there_leave_their_sentence_out():

@@ -94,9 +94,10 @@ ENCRYPTION = {
             "password was sent."
         ),
         gettext_noop(
-            "If it is your own organisation’s server, ask its administrator for the authority’s certificate"
-            " and paste it under “Pinned certificate” (Advanced). Otherwise your provider has to install "
-            "the complete chain."
+            "If it is your own organisation’s server, ask its administrator whether the certificate shown is"
+            " theirs. If it is, the button “Trust its authority” or “Trust exactly this certificate” on the "
+            "connection’s page puts it under “Pinned certificate” (Advanced). Otherwise your provider has to"
+            " install the complete chain."
         ),
     ),
     FindingCode.CERTIFICATE_SELF_SIGNED: Text(
@@ -105,9 +106,10 @@ ENCRYPTION = {
             "The server signed its own certificate, as anybody could. Neither login nor password was sent."
         ),
         gettext_noop(
-            "Ask whoever runs the server whether this fingerprint is theirs. If it is, paste it under "
-            "“Pinned certificate” (Advanced). Better still, they install a certificate of a recognised "
-            "authority; there are free ones."
+            "Ask whoever runs the server whether this fingerprint is theirs. If it is, the button “Trust "
+            "exactly this certificate” on the connection’s page puts it under “Pinned certificate” "
+            "(Advanced). Better still, they install a certificate of a recognised authority; there are free "
+            "ones."
         ),
     ),
     FindingCode.CERTIFICATE_CHANGED: Text(
@@ -117,8 +119,9 @@ ENCRYPTION = {
             "server. Neither login nor password was sent."
         ),
         gettext_noop(
-            "Ask whoever runs the server whether the certificate was renewed. If it was, put the new "
-            "fingerprint under “Pinned certificate” (Advanced); if not, change nothing and tell them."
+            "Ask whoever runs the server whether the certificate was renewed. If it was, the button “Trust "
+            "exactly this certificate” on the connection’s page puts the new fingerprint under “Pinned "
+            "certificate” (Advanced); if not, change nothing and tell them."
         ),
     ),
     FindingCode.CERTIFICATE_INTERCEPTED: Text(
