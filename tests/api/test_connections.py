@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from api.client import connection, fields_of
-from vaguemestre.ledger import verifications
+from vaguemestre.ledger import sightings, verifications
 from vaguemestre.ledger.models import Connection, Version
 
 pytestmark = pytest.mark.django_db
@@ -386,7 +386,7 @@ def test_a_failed_verification_is_told_in_words_with_the_connection(api):
 
 def test_what_a_connections_server_saw_is_listed_with_its_standing(api, office):
     api.put("/source-addresses", {"items": [{"address": "203.0.113.1", "valid_until": "2999-12-31"}]})
-    verifications.keep("f", office, verifications.Record(ok=True, seen_address="203.0.113.9"), timezone.now())
+    sightings.note(office.pk, "203.0.113.9", timezone.now())
     shown = api.get("/source-addresses").json()
     assert shown["items"][0]["valid_until"] == "2999-12-31"
     (seen,) = shown["sightings"]
@@ -407,7 +407,7 @@ def test_source_addresses_are_exported_in_the_form_that_is_asked_for(api):
 
 
 def test_what_a_server_saw_is_forgotten(api, office):
-    verifications.keep("f", office, verifications.Record(ok=True, seen_address="203.0.113.9"), timezone.now())
+    sightings.note(office.pk, "203.0.113.9", timezone.now())
     (seen,) = api.get("/source-addresses").json()["sightings"]
     path = f"/source-addresses/sightings/{seen['id']}"
     assert api.delete(path).status_code == 204

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from console.kit import ACTOR, connect, hand_over, tags, text
 from vaguemestre.console.urls import urlpatterns as console_urls
-from vaguemestre.ledger import instance, keys, source_addresses
+from vaguemestre.ledger import instance, keys, sightings, source_addresses
 from vaguemestre.ledger.models import ApiKey
 
 SEVEN = (
@@ -61,11 +61,7 @@ def test_a_fault_stands_at_its_line(page, addresses, words):
 
 def test_an_address_that_a_server_saw_and_that_is_not_listed_is_told(page):
     office = connect("Bureau")
-    from vaguemestre.ledger import verifications
-
-    verifications.keep(
-        office.fingerprint, office, verifications.Record(ok=True, seen_address="203.0.113.7"), timezone.now()
-    )
+    sightings.note(office.pk, "203.0.113.7", timezone.now())
     source_addresses.replace([{"address": "198.51.100.10"}], ACTOR, timezone.now())
 
     assert "Un serveur nous voit arriver de 203.0.113.7" in text(page.get("/source-addresses/"))

@@ -1,5 +1,6 @@
 """What servers saw: kept for each connection, bounded, compared with the list, and told once."""
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -22,6 +23,11 @@ def kept(connection):
     return [(row.address, row.first_seen_at, row.last_seen_at) for row in found]
 
 
+def seen(address, connection):
+    """What a verification keeps whose server saw us come from there."""
+    return verifications.Record(ok=True, host=connection.host, seen_address=address)
+
+
 def alarms(now=NOW):
     return [(alarm.connection_id, alarm.addresses) for alarm in sightings.take_alarms(now)]
 
@@ -38,8 +44,7 @@ def test_an_address_is_kept_once_for_each_connection_with_its_first_and_last_tim
 def test_a_verification_that_began_before_a_delivery_saw_the_address_first_is_kept_all_the_same():
     office = connect()
     sightings.note(office.pk, "203.0.113.7", later(seconds=5))  # while the server took its time
-    record = verifications.Record(ok=True, seen_address="203.0.113.7")
-    verifications.keep(office.fingerprint, office, record, NOW)
+    verifications.keep(office.fingerprint, office, seen("203.0.113.7", office), NOW)
     assert verifications.state_of(office).state == "verified"
     assert kept(office) == [("203.0.113.7", later(seconds=5), later(seconds=5))]
 
@@ -60,13 +65,22 @@ def test_a_server_that_tells_another_address_each_time_fills_no_table():
 
 def test_a_verification_of_saved_values_keeps_what_its_server_saw():
     office = connect()
-    verifications.keep(
-        office.fingerprint, office, verifications.Record(ok=True, seen_address="203.0.113.7"), NOW
-    )
-    verifications.keep("other values", office, verifications.Record(ok=True, seen_address="203.0.113.8"), NOW)
+    verifications.keep(office.fingerprint, office, seen("203.0.113.7", office), NOW)
+    verifications.keep("another login", office, seen("203.0.113.8", office), NOW)
     verifications.keep("of none", None, verifications.Record(ok=True, seen_address="203.0.113.9"), NOW)
     assert [address for address, _, _ in kept(office)] == ["203.0.113.7", "203.0.113.8"]
     assert set(source_addresses.observed()) == {"203.0.113.7", "203.0.113.8", "203.0.113.9"}
+
+
+@pytest.mark.parametrize("changed", [{"host": "smtp.example.net"}, {"source_address": "192.0.2.1"}])
+def test_what_another_server_saw_that_was_tried_on_its_form_is_not_the_connections(changed):
+    """Nor what its own server saw of another local address: neither is where its mail comes from."""
+    office = connect()
+    verifications.keep("as typed", office, replace(seen("203.0.113.9", office), **changed), NOW)
+    assert kept(office) == []
+    assert source_addresses.observed() == ["203.0.113.9"]
+    publish("203.0.113.7")
+    assert alarms() == []
 
 
 def test_what_was_seen_before_the_connection_was_saved_is_its_own_afterwards():

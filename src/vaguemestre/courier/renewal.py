@@ -81,7 +81,7 @@ class Renewal:
         return Climb(hop, self._engine.network, TIMEOUTS, WITHIN, observe=_unwatched)
 
     async def _keep(self, due: Due, outcome: Outcome) -> None:
-        record, now, number = record_of(outcome), self._engine.now(), due.connection.pk
+        record, now, number = record_of(outcome, due.draft.hop), self._engine.now(), due.connection.pk
         await self._engine.threads.run(verifications.keep, due.draft.fingerprint, due.connection, record, now)
         decisive = record.findings[0]
         log.info("verification_renewed", connection=number, ok=outcome.ok, finding=decisive["code"])

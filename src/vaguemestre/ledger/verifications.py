@@ -52,6 +52,8 @@ class Record:
     """What is kept of a verification.
 
     Attributes:
+        host: that was tried.
+        source_address: that was dialled from; "" where the system chose.
         seen_address: where the server saw us come from; "" if it did not say.
         mechanism: how it signed in; "" if it did not.
         validity: of the server's certificate; None where its end does not matter.
@@ -60,6 +62,8 @@ class Record:
     ok: bool
     steps: Sequence[dict[str, Any]] = ()
     findings: Sequence[dict[str, Any]] = ()
+    host: str = ""
+    source_address: str = ""
     seen_address: str = ""
     mechanism: str = ""
     validity: Validity | None = None
@@ -83,12 +87,18 @@ def keep(fingerprint: str, connection: Connection | None, record: Record, now: d
             mechanism=record.mechanism,
             certificate_ends_at=None if record.validity is None else record.validity.ends_at,
         )
-        if connection is not None and record.seen_address:
+        if connection is not None and record.seen_address and _the_same_way(connection, record):
             sightings.note(connection.pk, record.seen_address, now)
         _forget(connection, now)
         if record.ok:
             keep_validity(Lane.objects.filter(connection__in=saved), record.validity)
             _unlock(saved, record.mechanism)
+
+
+def _the_same_way(connection: Connection, record: Record) -> bool:
+    """Whether mail of the connection goes there too, and from there: another server sees another address."""
+    way = {"host": record.host, "source_address": record.source_address}
+    return Connection.objects.filter(pk=connection.pk, **way).exists()
 
 
 def keep_validity(lanes: QuerySet[Lane], validity: Validity | None) -> None:

@@ -19,6 +19,7 @@ from vaguemestre.policy.finding import Finding, Severity
 from vaguemestre.providers.preset import Login, Preset, preset_of_host
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate, Tls
+from vaguemestre.smtp.hop import NextHop
 from vaguemestre.verification.climb import Climb
 
 
@@ -66,10 +67,12 @@ def outcome_of(climb: Climb, trouble: Trouble | None, now: datetime) -> Outcome:
     )
 
 
-def record_of(outcome: Outcome) -> Record:
-    """What the ledger keeps of it."""
+def record_of(outcome: Outcome, hop: NextHop) -> Record:
+    """What the ledger keeps of it; `hop` is what was tried."""
     return Record(
         ok=outcome.ok,
+        host=hop.host,
+        source_address=hop.source_address,
         steps=[step.as_json() for step in outcome.steps],
         findings=[finding.as_json() for finding in outcome.findings],
         seen_address=outcome.seen_address or "",

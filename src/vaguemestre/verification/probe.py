@@ -99,7 +99,7 @@ def _told(dialogue: _Dialogue, draft: Draft, now: datetime) -> Generator[Step | 
         outcome = outcome_of(dialogue.climb, dialogue.trouble(), now)
     finally:
         dialogue.abandon()
-    verifications.keep(draft.fingerprint, draft.connection, record_of(outcome), now)
+    verifications.keep(draft.fingerprint, draft.connection, record_of(outcome, draft.hop), now)
     yield outcome
 
 
