@@ -17,7 +17,7 @@ from forms.kit import contact
 from scripted.certificates import Authority, Certificate
 from scripted.dns import DnsServer
 from scripted.sink import SinkServer
-from vaguemestre.ledger import instance, keys, leases
+from vaguemestre.ledger import instance, keys, leases, report_schedule
 from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Event, Message, User, Verification
 
 CHROMIUM = "/usr/bin/chromium"
@@ -566,3 +566,24 @@ def test_a_template_is_mended_at_its_line_seen_in_its_frame_and_saved(signed_in)
 
     signed_in.get_by_role("button", name="Enregistrer").click()
     expect(signed_in.locator(".lead")).to_contain_text("le vôtre, version 1")
+
+
+def test_the_weekly_report_is_scheduled_and_a_wrong_zone_is_told_at_its_field(signed_in):
+    signed_in.goto("/settings/weekly-report/")
+    signed_in.get_by_label("L’envoyer chaque semaine").check()
+    signed_in.get_by_label("Destinataires").fill("claire@exemple.fr\nlea@exemple.fr")
+    signed_in.get_by_label("Jour").select_option(label="Vendredi")
+    signed_in.get_by_label("Heure").select_option(label="17:00")
+    signed_in.get_by_label("Fuseau horaire").fill("Montréal")
+    signed_in.get_by_role("button", name="Enregistrer").click()
+    expect(signed_in.locator("#id_zone_error")).to_contain_text("Europe/Paris")
+    expect(signed_in.get_by_label("Destinataires")).to_have_value("claire@exemple.fr\nlea@exemple.fr")
+    signed_in.complaints.clear()  # a browser notes the 422
+
+    signed_in.get_by_label("Fuseau horaire").fill("America/Montreal")
+    signed_in.get_by_role("button", name="Enregistrer").click()
+    expect(signed_in.get_by_text("Le rapport hebdomadaire est enregistré.")).to_be_visible()
+    expect(signed_in.get_by_text("Prochain :")).to_be_visible()
+    row = report_schedule.find()
+    assert (row.active, row.weekday, row.hour, row.zone) == (True, 4, 17, "America/Montreal")
+    assert row.recipients == ["claire@exemple.fr", "lea@exemple.fr"]
