@@ -44,12 +44,16 @@ def test_the_pdf_travels_byte_for_byte_with_the_words_of_the_template(api, offic
 
 
 def test_the_same_again_is_409_and_says_when(api, office):
-    api.post("/invoices", BODY)
+    first = api.post("/invoices", BODY).json()["message"]
     response = api.post("/invoices", BODY)
     assert response.status_code == 409
+    assert first in response.json()["detail"]
     assert response.json()["code"] == "invoice_sent"
     assert "was taken for ann@example.net at 20" in response.json()["detail"]
-    assert api.post("/invoices", BODY | {"again": True}).json()["again"] == 1
+    repeated = [api.post("/invoices", BODY | {"again": first}).json() for _ in range(2)]
+    assert [one["again"] for one in repeated] == [1, 1]
+    assert repeated[0]["message"] == repeated[1]["message"] != first
+    assert fields(api.post("/invoices", BODY | {"again": True})) == ["again"]
     assert Invoice.objects.count() == 2
 
 

@@ -393,7 +393,7 @@ def test_an_invoice_goes_once_and_its_number_tells_what_became_of_it(command, tm
     again = command(*ask)
     assert again.status == 1
     assert "Invoice 2026-118 was taken for ann@example.net" in again.refusals[0]
-    assert command(*ask, "--again", "--json").json["again"] == 1
+    assert command(*ask, "--again", sent.json["message"], "--json").json["again"] == 1
     shown = command("invoice", "show", "2026-118", "--json").json
     assert [one["message"] for one in shown] == [
         str(uid) for uid in Message.objects.order_by("pk").values_list("uid", flat=True)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import date
 
 import pytest
+from django.db import connection as database
 
 from ledger.kit import NOW, at_once, connect
 from vaguemestre.ledger import invoices
@@ -56,7 +57,7 @@ def test_the_same_number_to_the_same_recipient_is_a_conflict_that_says_when(numb
     assert caught.value.facts["message"] == str(first.message.uid)
     assert caught.value.message == (
         "Invoice 2026-118 was taken for ann@example.net at 2026-11-24 12:00 UTC; it is queued."
-        " Ask for it with `again` to send it once more."
+        f" To send it once more, name that message: again {first.message.uid}."
     )
     assert (Invoice.objects.count(), Message.objects.count()) == (1, 1)
 
@@ -64,13 +65,44 @@ def test_the_same_number_to_the_same_recipient_is_a_conflict_that_says_when(numb
 @pytest.mark.django_db
 def test_again_and_to_somebody_else_it_goes():
     connect()
-    send()
-    assert [send(again=True).again, send(again=True).again] == [1, 2]
+    first = send()
+    second = send(again=str(first.message.uid))
+    third = send(again=str(second.message.uid).upper())
+    assert [second.again, third.again] == [1, 2]
     assert send(to="bob@example.net").again == 0
     assert [one.recipient for one in invoices.find("2026-118")] == ["ann@example.net"] * 3 + [
         "bob@example.net"
     ]
     assert [one.number for one in invoices.latest("BOB")] == ["2026-118"]
+
+
+@pytest.mark.django_db
+def test_the_same_repetition_asked_for_twice_is_one():
+    """A client that never saw the answer asks again, without an Idempotency-Key: nobody is billed twice."""
+    connect()
+    first = str(send().message.uid)
+    made = send(again=first)
+    assert send(again=first) == made
+    send(again=str(made.message.uid))
+    assert send(again=first) == made
+    assert (Invoice.objects.count(), Message.objects.count()) == (3, 3)
+    with pytest.raises(Conflict):
+        send(again=first, pdf=PDF + b"%")
+    assert Message.objects.count() == 3
+
+
+@pytest.mark.django_db
+def test_again_names_a_message_that_took_this_number_to_this_recipient():
+    connect()
+    other = str(send("2026-119").message.uid)
+    send()
+    for again in (other, "nosuch", "True"):
+        with pytest.raises(Refusal) as caught:
+            send(again=again)
+        assert [(fault.field, fault.code) for fault in caught.value.errors] == [("again", "invoice_again")]
+    with pytest.raises(Refusal):
+        send("2026-120", again=other)
+    assert Message.objects.count() == 2
 
 
 @pytest.mark.django_db
@@ -93,6 +125,40 @@ def test_what_is_wrong_is_told_at_its_field_and_nothing_is_kept(values, fields):
         send(**values)
     assert [fault.field for fault in caught.value.errors] == fields
     assert (Invoice.objects.count(), Message.objects.count()) == (0, 0)
+
+
+@pytest.mark.django_db
+def test_a_part_is_looked_for_among_the_latest_and_a_whole_one_among_all(monkeypatch):
+    connect()
+    for number in ("2026-118", "2026-119", "2026-120"):
+        send(number, "ann@example.net")
+    send("2026-121", "bob@example.net")
+    monkeypatch.setattr(invoices, "SEARCHED", 2)
+
+    def found(text, *args):
+        return [one.number for one in invoices.latest(text, *args)]
+
+    assert found("2026-1") == ["2026-121", "2026-120"]
+    assert found("2026-118") == ["2026-118"]
+    assert found("ANN@example.net") == ["2026-120", "2026-119", "2026-118"]
+    assert found("ann@example.net", 2) == ["2026-120", "2026-119"]
+    assert found("ann@example.net", 2, invoices.find("2026-119")[0].pk) == ["2026-118"]
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("which", [0, 1, 2])
+def test_no_search_reads_the_whole_register(which):
+    query = list(invoices._matching(Invoice.objects.order_by("-pk"), "2026-118"))[which][:51]
+    with database.cursor() as cursor:
+        if database.vendor == "postgresql":
+            cursor.execute("SET LOCAL enable_seqscan = off")
+    plan = query.explain()
+    indexes = {
+        0: ("invoice_once", "(number_key=?)"),
+        1: ("invoice_recipient",),
+        2: ("INTEGER PRIMARY KEY", "invoice_pkey"),
+    }
+    assert any(index in plan for index in indexes[which]), plan
 
 
 @pytest.mark.django_db

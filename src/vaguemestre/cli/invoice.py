@@ -25,7 +25,9 @@ def declare(parser: argparse.ArgumentParser) -> None:
     _send_options(action(among, "send", "send a PDF under its number, at most once", _send))
     action(among, "show", "tell what became of a number", _show).add_argument("number")
     found = action(among, "list", "list the latest", _list)
-    found.add_argument("--search", default="", help="a part of a number or recipient")
+    found.add_argument(
+        "--search", default="", help="a number or recipient; of the latest 10,000 also a part of one"
+    )
 
 
 def _send_options(parser: argparse.ArgumentParser) -> None:
@@ -41,7 +43,9 @@ def _send_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--stream", default="invoices", help="the stream's key; invoices")
     parser.add_argument("--connection", default="", help="a connection by name or id")
     parser.add_argument("--on-doubt", default="", choices=[*OnDoubt], help="hold, unless this says otherwise")
-    parser.add_argument("--again", action="store_true", help="though it went to this recipient before")
+    parser.add_argument(
+        "--again", default="", metavar="MESSAGE", help="the message that took it before, to repeat it"
+    )
 
 
 def _send(arguments: argparse.Namespace) -> None:

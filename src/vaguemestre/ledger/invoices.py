@@ -1,7 +1,8 @@
 """Invoices: a PDF to one recipient, under its number, at most once; and what became of it.
 
-The same number goes to the same recipient again only where that is asked for: two programs, or a person who
-presses twice, must not bill twice. The register and the message are one transaction. Where the dialogue
+The same number goes to the same recipient again only where that is asked for, by naming the message that is
+repeated: two programs, a person who presses twice, or a client that tries again must not bill twice, and the
+same repetition asked for twice is one. The register and the message are one transaction. Where the dialogue
 breaks after the end of the message, a person decides (`on_doubt` is `hold`, whatever the stream says) unless
 the order itself says otherwise. The PDF travels byte for byte.
 """
@@ -11,12 +12,12 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from vaguemestre.ledger.accept import Submission, Via, accept
 from vaguemestre.ledger.database import lock, storable, writing
@@ -30,6 +31,7 @@ from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, OnDoubt
 
 NUMBER_LIMIT = 64
+SEARCHED = 10_000  # of the latest, for a part of a number or recipient
 REGISTER_LOCK = 0x5667_0006  # advisory: two orders of one number are one after the other
 _AMOUNT = re.compile(r"-?\d{1,15}(?:\.\d{1,4})?")
 _CURRENCY = re.compile(r"[A-Z]{3}")
@@ -45,7 +47,7 @@ class Order:
         due: by when it is to be paid.
         data: what else the template may show.
         on_doubt: "" holds it.
-        again: the same number may have gone to this recipient before.
+        again: the id of the message that took it to this recipient before, and is repeated; "" for none.
     """
 
     number: str
@@ -63,7 +65,7 @@ class Order:
     from_: NamedMailbox | None = None
     reply_to: tuple[NamedMailbox, ...] = ()
     on_doubt: str = ""
-    again: bool = False
+    again: str = ""
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,8 @@ class Outcome:
 def send(order: Order, submitter: ApiKey | None, via: Via, now: datetime) -> Invoice:
     """Take an invoice over; when this returns it is committed.
 
+    Where `again` names a message that was repeated already, with this PDF, that repetition is the answer.
+
     Raises:
         Refusal: the faults, each at its field.
         Conflict: it went to this recipient before (`invoice_sent`), and when.
@@ -102,15 +106,30 @@ def send(order: Order, submitter: ApiKey | None, via: Via, now: datetime) -> Inv
     number_key, recipient_key = key_of(order.number), order.to.mailbox.wire.casefold()
     with writing():
         lock(REGISTER_LOCK)
-        before = _of(number_key, recipient_key).last()
-        if before is not None and not order.again:
-            raise _sent(before)
-        return Invoice.objects.create(
+        before = list(_of(number_key, recipient_key))
+        sha256 = hashlib.sha256(order.pdf).hexdigest()
+        repeated = _repeated(order, before, sha256)
+        return repeated or Invoice.objects.create(
             number=order.number, number_key=number_key, recipient=order.to.mailbox.wire,
-            recipient_key=recipient_key, again=0 if before is None else before.again + 1,
-            message=accept(submission, now), amount=order.amount, currency=order.currency, due=order.due,
-            sha256=hashlib.sha256(order.pdf).hexdigest(),
+            recipient_key=recipient_key, again=len(before), message=accept(submission, now),
+            amount=order.amount, currency=order.currency, due=order.due, sha256=sha256,
         )  # fmt: skip
+
+
+def _repeated(order: Order, before: Sequence[Invoice], sha256: str) -> Invoice | None:
+    """The repetition that was made already, if this asks for it once more; None where one is to be made."""
+    known = {str(one.message.uid): position for position, one in enumerate(before, 1)}
+    if not order.again:
+        if before:
+            raise _sent(before[-1])
+        return None
+    if order.again.lower() not in known:
+        message = "That message did not take this number to this recipient. The id is in the refusal (409)."
+        raise Refusal(Invalid("again", "invoice_again", message))
+    made = before[known[order.again.lower()] :]
+    if made and made[0].sha256 != sha256:
+        raise _sent(before[-1])
+    return made[0] if made else None
 
 
 def find(number: str, submitter: ApiKey | None = None) -> list[Invoice]:
@@ -129,14 +148,24 @@ def find(number: str, submitter: ApiKey | None = None) -> list[Invoice]:
 def latest(
     text: str = "", limit: int = 50, before: int | None = None, submitter: ApiKey | None = None
 ) -> list[Invoice]:
-    """The latest first; those whose number or recipient holds the text."""
+    """The latest first. A text is a whole number or recipient; of the latest 10,000 also a part of one."""
     found = _listed(submitter).order_by("-pk")
     if before is not None:
         found = found.filter(pk__lt=before)
-    if text and storable(text):
-        numbers = found.filter(number_key__contains=key_of(text))
-        found = numbers | found.filter(recipient_key__contains=text.casefold())
-    return list(found[:limit])
+    if not text or not storable(text):
+        return list(found[:limit])
+    matches = {one.pk: one for query in _matching(found, text) for one in query[:limit]}
+    return [matches[key] for key in sorted(matches, reverse=True)[:limit]]
+
+
+def _matching(found: QuerySet[Invoice], text: str) -> Iterator[QuerySet[Invoice]]:
+    """Each along an index, or of few rows: no search reads the whole register."""
+    number, recipient = key_of(text), text.strip().casefold()
+    yield found.filter(number_key=number)
+    yield found.filter(recipient_key=recipient)
+    newest = Invoice.objects.aggregate(Max("pk"))["pk__max"] or 0
+    part = Q(number_key__contains=number) | Q(recipient_key__contains=recipient)
+    yield found.filter(part, pk__gt=newest - SEARCHED)
 
 
 def outcome_of(invoice: Invoice) -> Outcome:
@@ -249,7 +278,7 @@ def _sent(before: Invoice) -> Conflict:
     when = f" at {outcome.at:%Y-%m-%d %H:%M} UTC" if outcome.accepted and outcome.at else ""
     message = (
         f"Invoice {before.number} was taken for {before.recipient} at {taken:%Y-%m-%d %H:%M} UTC{by}{when}."
-        " Ask for it with `again` to send it once more."
+        f" To send it once more, name that message: again {before.message.uid}."
     )
     facts = {
         "number": before.number,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import CheckConstraint, Q, UniqueConstraint
+from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
 
 
 class Template(models.Model):
@@ -53,3 +53,4 @@ class Invoice(models.Model):
             UniqueConstraint(fields=["number_key", "recipient_key", "again"], name="invoice_once"),
             CheckConstraint(condition=Q(again__gte=0), name="invoice_again"),
         ]
+        indexes = [Index(fields=["recipient_key", "id"], name="invoice_recipient")]

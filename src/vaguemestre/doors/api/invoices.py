@@ -14,7 +14,6 @@ from vaguemestre.doors.api.body import posted_message
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, position
 from vaguemestre.doors.api.reading import Reading, mailbox, mailboxes, mapping, octets, text
-from vaguemestre.doors.api.typed import flag
 from vaguemestre.ledger import invoices
 from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.invoices import Order
@@ -41,7 +40,11 @@ FIELDS = frozenset(
     status=202,
 )
 def send_invoice(request: HttpRequest) -> Answer:
-    """Send a PDF under its number; the same number to the same recipient again only with `again`."""
+    """Send a PDF under its number, at most once.
+
+    The same number to the same recipient is a 409 with the id of the message that took it; `again` with that
+    id sends it once more, once however often it is asked for.
+    """
     order = _order(posted_message(request))
     sent = invoices.send(order, submitter(request), Via.API, timezone.now())
     return Answer(invoices.resource(sent), 202)
@@ -95,8 +98,8 @@ def _order(values: dict[str, Any]) -> Order:
         "connection": reading.read("connection", text, ""),
         "from_": reading.read("from", mailbox, None),
         "on_doubt": reading.read("on_doubt", text, ""),
+        "again": reading.read("again", text, ""),
     }
     if reading.faults or to is None:
         raise Refusal(*reading.faults)
-    again = flag(values, "again", otherwise=False)
-    return Order(to=to, data=data, reply_to=reply_to, again=again, **order_values)
+    return Order(to=to, data=data, reply_to=reply_to, **order_values)

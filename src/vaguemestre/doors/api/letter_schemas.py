@@ -91,7 +91,8 @@ SCHEMAS: dict[str, Shape] = {
             "from": MAILBOX,
             "reply_to": {"anyOf": [MAILBOX, array(MAILBOX)]},
             "on_doubt": one_of("", "retry", "hold"),
-            "again": FLAG | {"description": "The number may have gone to this recipient before."},
+            "again": TEXT
+            | {"description": "The id of the message that took the number to this recipient, to repeat it."},
         },
         "number",
         "to",
