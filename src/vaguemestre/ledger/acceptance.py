@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger import explanations
+from vaguemestre.ledger import dsn_due, explanations
 from vaguemestre.ledger.database import insert, stored
 from vaguemestre.ledger.draft import Draft
 from vaguemestre.ledger.explanations import Explained
@@ -35,7 +35,7 @@ _DELIVERY = (
     "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "rank",
     "route", "explanation_id", "next_attempt_at", "retry_age", "expires_at", "settled_at", "trouble",
 )  # fmt: skip
-_STATE = _DELIVERY.index("state")
+_STATE, _NOTIFY = _DELIVERY.index("state"), _DELIVERY.index("notify")
 _NEW = {
     "counted": "0", "spent": "0.0", "orphaned": "0", "doubts": "0", "doubt_reason": "''", "last_text": "''",
     "dsn_due": "false",
@@ -108,6 +108,8 @@ def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
     insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
     insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due], _NEW)
     insert("ledger_event", _EVENT, [(row[0], at, row[_STATE], event) for row, event in due])
+    if any(one.spared for one in placed):
+        dsn_due.mark((row[0], row[_STATE], row[_NOTIFY]) for row, _ in due)
     arrived = [-key for key, _ in keyed if key < 0]
     if arrived:
         Parcel.objects.filter(pk__in=arrived).delete()
@@ -167,9 +169,9 @@ def _deliveries(
     kept: Mapping[Explained, int],
     epoch: int,
     now: datetime,
-) -> list[tuple[tuple[object, ...], str]]:
+) -> list[tuple[tuple[Any, ...], str]]:
     """Each delivery's row, and the detail of its first event."""
-    rows: list[tuple[tuple[object, ...], str]] = []
+    rows: list[tuple[tuple[Any, ...], str]] = []
     at = stored(now)
     for key, one in keyed:
         submission = one.draft.submission

@@ -1,9 +1,8 @@
 """Notifications of how deliveries ended, for who handed their message over by SMTP (RFC 3461, RFC 3464).
 
-A delivery is marked in the transaction that ends it. The mark is taken off in the transaction that accepts
-the notification, by the one way in: one for each message and moment, and none twice, whatever is killed in
-between. What a null reverse-path came with, what a key does not want reported and what came by another door
-is never marked, a notification of our own among it.
+A delivery is marked in the transaction that ends it (`dsn_due`). The mark is taken off in the transaction
+that accepts the notification, by the one way in: one for each message and moment, and none twice, whatever
+is killed in between.
 
 Fails where the database is away; then every mark is where it was. A notification that cannot be made is told
 in the log and on the message's page, and given up.
@@ -11,7 +10,7 @@ in the log and on the message's page, and given up.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
@@ -26,10 +25,11 @@ from django.utils.translation import override
 from vaguemestre.ledger import dsn_wording
 from vaguemestre.ledger.accept import Accepted, Submission, Via, accept_all
 from vaguemestre.ledger.contents import ContentGone, piece
-from vaguemestre.ledger.database import AWAY, as_json, execute, on_postgresql, recordset, writing
+from vaguemestre.ledger.database import AWAY, on_postgresql, writing
 from vaguemestre.ledger.dsn_wording import Told
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
 from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.unsubscribing import CODE as UNSUBSCRIBED
 from vaguemestre.mail.content import Content, header_end
 from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of
 from vaguemestre.mail.envelope import Envelope
@@ -41,29 +41,15 @@ STREAM = "notifications"
 ABOUT = "reports_on"  # in a notification's metadata: the message it is about
 BATCH = 20  # messages of one transaction
 
-_MARK = """
-UPDATE ledger_delivery SET dsn_due = true WHERE id IN (
-  SELECT d.id FROM {ended} JOIN ledger_delivery d ON d.id = ended.delivery
-  JOIN ledger_message m ON m.id = d.message_id
-  LEFT JOIN ledger_apikey k ON k.id = m.submitter_id
-  WHERE m.via = 'smtp' AND m.reverse_path <> '' AND COALESCE(k.dsn, true)
-)
-"""
 # What is refused here, without asking the server: RFC 3463 §3.4, §3.7, RFC 6531 §3.5.
-_OURS = {"too_large": "5.3.4", "bare_line_ending": "5.6.0", "smtputf8_missing": "5.6.7"}
+_OURS = {
+    "too_large": "5.3.4",
+    "bare_line_ending": "5.6.0",
+    "smtputf8_missing": "5.6.7",
+    UNSUBSCRIBED: "5.7.1",
+}
 
 log = structlog.get_logger("ledger")
-
-
-def mark(ended: Iterable[tuple[int, str, str]]) -> None:
-    """Have the ends of deliveries reported, where that is wanted; part of the transaction that ends them.
-
-    Args:
-        ended: deliveries, each with its new state and its NOTIFY.
-    """
-    due = [{"delivery": delivery} for delivery, state, notify in ended if action_of(state, notify)]
-    if due:
-        execute(_MARK.format(ended=recordset("ended", delivery="bigint")), {"ended": as_json(due)})
 
 
 def send(now: datetime, limit: int = BATCH) -> int:

@@ -23,6 +23,7 @@ _REMEDIES = {
     ),
     "smtputf8_missing": gettext_noop("Ask the recipient for an address in plain letters."),
     "content_gone": gettext_noop("Send the message again."),
+    "unsubscribed": gettext_noop("Take the address off the list that you send to."),
 }
 # What says itself what to do.
 _TELLING = frozenset({"too_large", "bare_line_ending", "null_reverse_path_refused"})

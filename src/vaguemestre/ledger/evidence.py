@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError
 
-from vaguemestre.ledger import allowance, dsn
+from vaguemestre.ledger import allowance, dsn_due
 from vaguemestre.ledger.claims import Report
 from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.ending import Ending, endings
@@ -110,7 +110,7 @@ def _replay(entry: Entry, now: datetime) -> int:
     with writing():
         waiting = _waiting(entry)
         settled = [delivery for delivery, ending in waiting if _settle(delivery, ending, entry, now)]
-        dsn.mark((delivery.pk, delivery.state, delivery.notify) for delivery in settled)
+        dsn_due.mark((delivery.pk, delivery.state, delivery.notify) for delivery in settled)
         if settled:
             _keep_attempt(entry, settled[0])
             if entry.offered:

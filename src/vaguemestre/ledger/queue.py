@@ -24,7 +24,7 @@ from uuid import UUID
 
 from django.db import DatabaseError
 
-from vaguemestre.ledger import allowance, dsn
+from vaguemestre.ledger import allowance, dsn_due
 from vaguemestre.ledger.additions import each_apart
 from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Stale
 from vaguemestre.ledger.database import (
@@ -317,7 +317,7 @@ def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
     found = rows(_SETTLE.format(done=source), {"done": done, "epoch": lease.epoch})
     settled = frozenset(row["id"] for row in found)
     states = {ending.delivery: ending.state for _, ending in ended}
-    dsn.mark((row["id"], states[row["id"]], row["notify"]) for row in found)
+    dsn_due.mark((row["id"], states[row["id"]], row["notify"]) for row in found)
     _keep_attempts(lease, reports)
     _keep_events((report, ending) for report, ending in ended if ending.delivery in settled)
     _meter([report for report in reports if report.claim.metered])

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger import allowance, dsn
+from vaguemestre.ledger import allowance, dsn_due
 from vaguemestre.ledger.claims import Claim
 from vaguemestre.ledger.database import as_json, execute, recordset, writing
 from vaguemestre.ledger.doubts import after_doubt, on_doubt
@@ -69,7 +69,7 @@ def refuse_gone(lease: Lease, claim: Claim, now: datetime) -> None:
         hold(lease)
         gone = list(_held(lease).filter(attempt=claim.attempt))
         _keep(gone, [_refuse_gone(delivery, now) for delivery in gone])
-        dsn.mark((delivery.pk, delivery.state, delivery.notify) for delivery in gone)
+        dsn_due.mark((delivery.pk, delivery.state, delivery.notify) for delivery in gone)
         allowance.give_back([claim.attempt])
 
 

@@ -15,7 +15,7 @@ from typing import Any
 from django.db.models import BooleanField
 from django.db.models.expressions import RawSQL
 
-from vaguemestre.ledger import dsn, explanations
+from vaguemestre.ledger import dsn_due, explanations
 from vaguemestre.ledger.accept import decide, decision_columns, named, rank_of, routing_detail
 from vaguemestre.ledger.database import on_postgresql, writing
 from vaguemestre.ledger.instance import configuration, epoch
@@ -67,7 +67,7 @@ def expire(now: datetime, limit: int = BATCH) -> int:
             delivery.next_attempt_at = None
             delivery.save()
             _event(delivery, now, {"code": "expired", "why": "expires_at"})
-        dsn.mark((delivery.pk, delivery.state, delivery.notify) for delivery in ended)
+        dsn_due.mark((delivery.pk, delivery.state, delivery.notify) for delivery in ended)
         return len(ended)
 
 
