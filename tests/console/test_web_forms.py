@@ -10,6 +10,7 @@ from console.kit import connect, errors, text
 from forms.kit import FIELDS, RIGHT, contact, send
 from vaguemestre.ledger import forms
 from vaguemestre.ledger.models import Form, FormSubmission, Message
+from vaguemestre.policy.form_field import trap
 
 pytestmark = pytest.mark.django_db
 
@@ -41,7 +42,7 @@ def test_a_form_is_made_and_its_html_is_shown(page):
     ]
     assert "« Contact » est enregistré" in text(answer)
     assert f'action="http://127.0.0.1:8587/f/{form.key}"' in text(answer)
-    assert 'name="website"' in text(answer)
+    assert f'name="{trap(form.key)}"' in text(answer)
 
 
 def test_rows_are_added_and_faults_stand_in_their_rows(page):

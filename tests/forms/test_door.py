@@ -1,9 +1,12 @@
 """`/f/{key}` as visitors and their programs meet it."""
 
+import re
+
 import pytest
 from django.test import Client
 
 from forms.kit import JSON, PAGE, RIGHT, connect, contact, kept, send, send_json, token, went_out
+from vaguemestre.ledger import form_markup
 
 pytestmark = pytest.mark.django_db
 
@@ -70,10 +73,29 @@ def test_the_same_again_is_the_same_submission():
     assert len(went_out()) == 2
 
 
-def test_whoever_fills_the_hidden_input_is_thanked_and_nothing_is_kept():
-    answer = send(contact(), RIGHT | {"website": "https://spam.example"})
+def hidden_input(form):
+    """Its attributes, as the form's HTML has it."""
+    (found,) = re.findall(r'<input ([^>]*tabindex="-1"[^>]*)>', form_markup.pasted(form, "fr"))
+    return found
+
+
+@pytest.mark.parametrize("pasted_when", ["now", "before"])
+def test_whoever_fills_the_hidden_input_is_thanked_and_nothing_is_kept(pasted_when):
+    form = contact()
+    now = re.search(r'name="([^"]+)"', hidden_input(form))[1]
+    answer = send(form, RIGHT | {{"now": now, "before": "website"}[pasted_when]: "https://spam.example"})
     assert answer.status_code == 303
     assert (kept(), went_out()) == ([], [])
+    assert send(form, RIGHT | {now: "", "website": ""}).status_code == 303
+    assert len(kept()) == 1
+
+
+def test_no_browser_completes_the_hidden_input():
+    """Its name is another one for each form and says nothing: `website` is what browsers know of people."""
+    first, second = hidden_input(contact()), hidden_input(contact())
+    assert re.search(r'name="_[0-9a-f]{10}"', first)
+    assert 'autocomplete="off"' in first
+    assert first != second
 
 
 @pytest.mark.parametrize(("ago", "told"), [(0, "très rapide"), (90_000, "d’un autre jour")])

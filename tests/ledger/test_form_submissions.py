@@ -3,11 +3,11 @@
 import pytest
 from django.db import IntegrityError, transaction
 
-from ledger.kit import NOW, at_once, connect, sql
-from vaguemestre.ledger import form_submissions, forms
+from ledger.kit import NOW, at_once, connect, later, sql
+from vaguemestre.ledger import form_limits, form_submissions, forms
 from vaguemestre.ledger.form_letters import Sent
 from vaguemestre.ledger.form_limits import TooMany, network
-from vaguemestre.ledger.models import Delivery, FormCount, FormSubmission
+from vaguemestre.ledger.models import Delivery, FormSubmission, FormUse
 from vaguemestre.ledger.refusals import Missing
 from vaguemestre.policy.form_field import fill
 
@@ -35,7 +35,29 @@ def test_a_limit_is_exact_under_submissions_at_once():
     answers = at_once(jobs)
     refused = [answer for answer in answers if isinstance(answer, TooMany)]
     assert (len(refused), FormSubmission.objects.count(), Delivery.objects.count()) == (9, 7, 14)
-    assert FormCount.objects.get(bucket="all").number == 7
+    assert FormUse.objects.filter(bucket="all").count() == 7
+
+
+@pytest.mark.django_db
+def test_no_hour_lets_more_through_than_an_hour_may():
+    """Two bursts, before and after the moment at which a fixed span would begin anew."""
+    form = contact(per_address=300, per_hour=4)
+
+    def burst(minute, count=4):
+        taken = 0
+        for number in range(count):
+            one = sent(form, f"{minute}-{number}", nonce=f"{minute}-{number}")
+            try:
+                form_submissions.take(form, one, later(minutes=minute))
+            except TooMany:
+                continue
+            taken += 1
+        return taken
+
+    assert [burst(0, 1), burst(59), burst(60), burst(61)] == [1, 3, 1, 0]
+    assert [burst(118), burst(119), burst(120)] == [0, 3, 1]
+    form_limits.forget(later(hours=25))
+    assert FormUse.objects.filter(bucket="all").count() == 4
 
 
 @pytest.mark.django_db(transaction=True)

@@ -1,7 +1,7 @@
 """How often a form may be used: counted in the database, so that the limits hold for every web process.
 
-Each count belongs to a span of time that begins with its first use. Whoever asks holds the form's row: the
-counts are exact. Network addresses and typed ones are kept as keyed digests only.
+Each use is kept with its time, so that a limit holds in every hour, whenever it begins. Whoever asks holds
+the form's row: the counts are exact. Network addresses and typed ones are kept as keyed digests only.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from ipaddress import ip_address
 
 from django.utils.crypto import salted_hmac
 
-from vaguemestre.ledger.models import Form, FormCount
+from vaguemestre.ledger.models import Form, FormUse
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 REPLIES = 3  # in a day, to one typed address: nobody's mailbox is flooded through a form
@@ -29,10 +29,8 @@ def refuse_full(form: Form, address: str, now: datetime, *, token: bool) -> None
     Raises:
         TooMany: a limit is reached.
     """
-    for name, most in _limits(form, address, token=token):
-        counts = FormCount.objects.filter(form=form, bucket=name, since__gt=now - HOUR, number__gte=most)
-        if counts.exists():
-            raise TooMany
+    if any(_full(form, name, most, HOUR, now) for name, most in _limits(form, address, token=token)):
+        raise TooMany
 
 
 def admit(form: Form, address: str, now: datetime, *, token: bool) -> None:
@@ -52,8 +50,8 @@ def may_reply(form: Form, typed: str, now: datetime) -> bool:
 
 
 def forget(now: datetime) -> None:
-    """Drop the counts whose time is over."""
-    FormCount.objects.filter(since__lt=now - DAY).delete()
+    """Drop what no limit counts any more."""
+    FormUse.objects.filter(at__lte=now - DAY).delete()
 
 
 def bucket(kind: str, text: str) -> str:
@@ -78,12 +76,13 @@ def _limits(form: Form, address: str, *, token: bool) -> tuple[tuple[str, int], 
     return (bucket("from", network(address)), most), (ALL, form.per_hour)
 
 
+def _full(form: Form, name: str, most: int, span: timedelta, now: datetime) -> bool:
+    used = FormUse.objects.filter(form=form, bucket=name, at__gt=now - span)
+    return used.order_by("-at")[most - 1 : most].exists()
+
+
 def _count(form: Form, name: str, most: int, span: timedelta, now: datetime) -> bool:
-    row, _ = FormCount.objects.get_or_create(form=form, bucket=name, defaults={"since": now})
-    if row.since <= now - span:
-        row.since, row.number = now, 0
-    if row.number >= most:
+    if _full(form, name, most, span, now):
         return False
-    row.number += 1
-    row.save()
+    FormUse.objects.create(form=form, bucket=name, at=now)
     return True

@@ -15,7 +15,7 @@ from django.utils.translation import override
 
 from vaguemestre.ledger.forms import address_of, fields_of
 from vaguemestre.ledger.models import Form
-from vaguemestre.policy.form_field import TRAP, Field, Kind
+from vaguemestre.policy.form_field import Field, Kind, trap
 
 LANGUAGE, TOKEN = "_language", "_token"
 _TYPES = {
@@ -28,6 +28,8 @@ _TYPES = {
 }
 PASTED_TRAP = 'style="position:absolute;left:-10000px"'
 OWN_TRAP = 'class="trap"'
+# For browsers, and for what keeps passwords and addresses beside them.
+_LEAVE_ALONE = 'autocomplete="off" data-1p-ignore data-bwignore data-lpignore="true" data-form-type="other"'
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ def shown(form: Form, language: str, state: State) -> str:
     return _form(form, language, f"/f/{form.key}", OWN_TRAP, state)
 
 
-def _form(form: Form, language: str, action: str, trap: str, state: State) -> str:
+def _form(form: Form, language: str, action: str, hidden: str, state: State) -> str:
     with override(language):
         fields = fields_of(form)
         kind = ' enctype="multipart/form-data"' if any(one.kind is Kind.FILE for one in fields) else ""
@@ -66,8 +68,8 @@ def _form(form: Form, language: str, action: str, trap: str, state: State) -> st
             lines.append(f'  <input type="hidden" name="{TOKEN}" value="{escape(state.token)}">')
         lines += [_field(one, state) for one in fields]
         lines.append(
-            f'  <div {trap} aria-hidden="true"><label>{escape(_("Leave this empty"))}'
-            f' <input name="{TRAP}" tabindex="-1" autocomplete="off"></label></div>'
+            f'  <div {hidden} aria-hidden="true"><label>{escape(_("Leave this empty"))}'
+            f' <input type="text" name="{trap(form.key)}" tabindex="-1" {_LEAVE_ALONE}></label></div>'
         )
         lines.append(f'  <p><button class="button first" type="submit">{escape(_("Send"))}</button></p>')
         return "\n".join([*lines, "</form>"]) + "\n"

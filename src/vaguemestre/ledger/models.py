@@ -30,8 +30,8 @@ from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  wh
 from vaguemestre.ledger.origins import SourceAddress as SourceAddress  # noqa: PLC0414  for models
 from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.reception import Form as Form  # noqa: PLC0414  where Django looks
-from vaguemestre.ledger.reception import FormCount as FormCount  # noqa: PLC0414  for models
 from vaguemestre.ledger.reception import FormSubmission as FormSubmission  # noqa: PLC0414  where Django
+from vaguemestre.ledger.reception import FormUse as FormUse  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.schedules import ReportSchedule as ReportSchedule  # noqa: PLC0414  where Django
 from vaguemestre.ledger.stationery import Invoice as Invoice  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.stationery import Template as Template  # noqa: PLC0414  for models

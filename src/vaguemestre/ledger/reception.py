@@ -72,13 +72,12 @@ class FormSubmission(models.Model):
         ]
 
 
-class FormCount(models.Model):
-    """How many submissions of a form count against one limit, in the span of time that began at `since`."""
+class FormUse(models.Model):
+    """That a form was used once, as one of its limits counts it."""
 
     form = models.ForeignKey(Form, models.CASCADE)
     bucket = models.TextField()  # "all", or a keyed digest of a network address or of the address typed
-    since = models.DateTimeField()
-    number = models.IntegerField(default=0)
+    at = models.DateTimeField()
 
     class Meta:
-        constraints = [UniqueConstraint(fields=["form", "bucket"], name="form_count_once")]
+        indexes = [Index(fields=["form", "bucket", "at"], name="form_use_recent")]

@@ -7,6 +7,7 @@ repaired, and each fault is told at its field. An address is one by the strict g
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,8 +19,8 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
 
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-TRAP = "website"  # an input that people do not see; whoever fills it is a program
-RESERVED = frozenset({TRAP})
+OLD_TRAP = "website"  # of forms that were pasted when the trap had this name; programs fill it anywhere
+RESERVED = frozenset({OLD_TRAP})
 PARTS = ("name", "label", "kind", "required", "longest", "choices")
 LONGEST = 10_000  # characters, of several lines
 LINE = 500  # characters, of one line
@@ -44,6 +45,14 @@ class Kind(StrEnum):
     CHOICE = "choice"
     CHECKBOX = "checkbox"
     FILE = "file"
+
+
+def trap(key: str) -> str:
+    """The name of a form's input that people do not see: whoever fills it is a program.
+
+    It says nothing, so that no browser completes it, and is no field's: those begin with a letter.
+    """
+    return f"_{hashlib.sha256(f'vaguemestre.trap:{key}'.encode()).hexdigest()[:10]}"
 
 
 @dataclass(frozen=True)
@@ -231,7 +240,7 @@ def _kind(value: object, at: str) -> Kind:
 
 def _name(value: object, at: str) -> str:
     if not isinstance(value, str) or not NAME.fullmatch(value) or value in RESERVED:
-        message = f"A field's name is of small letters, digits, - and _, and not {TRAP}."
+        message = f"A field's name is of small letters, digits, - and _, and not {OLD_TRAP}."
         raise Invalid(at, "field_name", message)
     return value
 

@@ -38,7 +38,7 @@ from vaguemestre.ledger.models import Form
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.policy.form_field import TRAP, fill
+from vaguemestre.policy.form_field import OLD_TRAP, fill, trap
 
 log = structlog.get_logger("forms")
 
@@ -117,7 +117,7 @@ def thanks(request: HttpRequest, form: Form) -> HttpResponse:
 
 
 def _submitted(request: HttpRequest, form: Form, posted: Posted, language: str) -> HttpResponse:
-    if posted.values.get(TRAP):
+    if posted.values.get(trap(form.key)) or posted.values.get(OLD_TRAP):
         log.info("form_trap", form=form.key)
         return _taken(request, form, language, None)
     now = timezone.now()
