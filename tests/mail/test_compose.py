@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaguemestre.mail.compose import Attachment, Post, compose
-from vaguemestre.mail.content import LINE_LIMIT
+from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 
@@ -26,6 +26,13 @@ def named(address, name=""):
 def read(post) -> EmailMessage:
     _, content = compose(post)
     assert max(len(line) for line in content.raw.split(b"\r\n")) <= LINE_LIMIT
+    # What was known while it was put together is what is found in its bytes.
+    found = Content(content.raw)
+    assert (content.fields, content.header_block, content.body) == (
+        found.fields,
+        found.header_block,
+        found.body,
+    )
     return email.message_from_bytes(content.raw, policy=policy.default)
 
 
@@ -141,6 +148,17 @@ def test_date_and_message_id_are_left_to_rendering():
     assert content.text("message-id") == "<1@example.org>"
 
 
+def test_a_boundary_that_occurs_in_a_part_is_not_taken(monkeypatch):
+    monkeypatch.setattr("zlib.crc32", lambda *_: 0xFFFF)
+    taken = "=_alternative_0000ffff"
+    message = read(Post(to=TO, text=f"--{taken}--", html=f"{taken} =_alternative_00010000"))
+    assert message.get_boundary() == "=_alternative_00010001"
+    assert [text_of(part) for part in message.iter_parts()] == [
+        f"--{taken}--\r\n",
+        f"{taken} =_alternative_00010000\r\n",
+    ]
+
+
 def test_the_same_post_makes_the_same_bytes():
     post = Post(to=TO, text="é" * 500, html="<b>", attachments=(Attachment("é.txt", b"1", "text/plain"),))
     assert compose(post)[1].raw == compose(post)[1].raw
@@ -202,7 +220,9 @@ def test_any_text_comes_back_with_crlf(text):
 
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=300))
 def test_any_subject_comes_back(subject):
-    _, content = compose(Post(to=TO, text="x", subject=subject))
+    post = Post(to=TO, text="x", subject=subject)
+    read(post)
+    _, content = compose(post)
     assert content.text("subject") == subject
     assert max(map(len, content.header_block.split(b"\r\n"))) <= LINE_LIMIT
 

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -30,6 +31,7 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
        set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
 """
 _ROWS = 64  # of one statement
+_UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
 
@@ -258,7 +260,7 @@ def lease_time(fallback: datetime) -> datetime:
 
 def storable(text: str) -> bool:
     """Whether both databases can keep the text, or look for it: no NUL, no half of a surrogate pair."""
-    return "\0" not in text and not any("\ud800" <= character <= "\udfff" for character in text)
+    return _UNSTORABLE.search(text) is None
 
 
 def durability_problems() -> list[str]:

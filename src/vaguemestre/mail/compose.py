@@ -14,11 +14,12 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
+import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
+from functools import lru_cache
 
 from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.envelope import UNNAMED, Envelope
@@ -30,6 +31,7 @@ SUBJECT_LIMIT = 2_000  # characters
 FILENAME_LIMIT = 255  # characters
 HEADERS_LIMIT = 100
 ATTACHMENTS_LIMIT = 500
+_VERSION = b"MIME-Version: 1.0\r\n"
 _BASE64_LINE = 76  # characters, RFC 2045 §6.8
 
 _OWN = frozenset(
@@ -86,13 +88,13 @@ class Post:
 
 @dataclass(frozen=True)
 class _Part:
-    """A MIME entity: its fields and its body, without a final line break."""
+    """A MIME entity: its fields, each with its CRLF, and its body, without a final line break."""
 
-    fields: bytes
+    fields: tuple[bytes, ...]
     body: bytes
 
     def __bytes__(self) -> bytes:
-        return self.fields + b"\r\n" + self.body
+        return b"".join((*self.fields, b"\r\n", self.body))
 
 
 def compose(post: Post) -> tuple[Envelope, Content]:
@@ -105,24 +107,34 @@ def compose(post: Post) -> tuple[Envelope, Content]:
     recipients = tuple(named.mailbox for named in (*post.to, *post.cc, *post.bcc))
     envelope = Envelope.to_each(sender, recipients)
     part = _body(post)
-    fields = (*_address_fields(post), _subject(post.subject), *_further(post.headers))
-    return envelope, Content(b"".join((*fields, b"MIME-Version: 1.0\r\n", part.fields, b"\r\n", part.body)))
+    fields = (
+        *_address_fields(post),
+        *_subject(post.subject),
+        *_further(post.headers),
+        _VERSION,
+        *part.fields,
+    )
+    return envelope, Content.of(fields, part.body)
 
 
 def _address_fields(post: Post) -> Iterator[bytes]:
-    sender = () if post.from_ is None else (post.from_,)
-    named = {"From": sender, "Reply-To": post.reply_to, "To": post.to, "Cc": post.cc}
-    for name, mailboxes in named.items():
-        if mailboxes:
-            yield mailboxes_field(name, mailboxes)
+    if post.from_ is not None:
+        yield mailboxes_field("From", (post.from_,))
+    if post.reply_to:
+        yield mailboxes_field("Reply-To", post.reply_to)
+    if post.to:
+        yield mailboxes_field("To", post.to)
+    if post.cc:
+        yield mailboxes_field("Cc", post.cc)
 
 
-def _subject(subject: str) -> bytes:
+def _subject(subject: str) -> Iterator[bytes]:
     if _CONTROL.search(subject):
         raise Invalid("subject", "control_characters", "Control characters are not allowed in a subject.")
     if len(subject) > SUBJECT_LIMIT:
         raise Invalid("subject", "too_long", f"The subject is too long: at most {SUBJECT_LIMIT} characters.")
-    return text_field("Subject", subject) if subject else b""
+    if subject:
+        yield text_field("Subject", subject)
 
 
 def _further(headers: Mapping[str, str]) -> Iterator[bytes]:
@@ -194,21 +206,34 @@ def _attachments(post: Post) -> tuple[list[_Part], list[_Part]]:
 
 
 def _multipart(kind: str, parts: Sequence[_Part]) -> _Part:
-    """Parts between boundaries (RFC 2046 §5.1). A boundary made of their digest occurs in none of them."""
+    """Parts between boundaries (RFC 2046 §5.1)."""
     pieces = [bytes(part) for part in parts]
-    digest = hashlib.sha256(kind.encode())
-    for piece in pieces:
-        digest.update(hashlib.sha256(piece).digest())
-    boundary = f"=_{digest.hexdigest()[:32]}"
+    boundary = _boundary(kind, b"".join(pieces))
     opening = f"--{boundary}\r\n".encode()
     body = b"".join(opening + piece + b"\r\n" for piece in pieces) + f"--{boundary}--\r\n".encode()
-    return _Part(f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'.encode(), body)
+    return _Part((f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'.encode(),), body)
+
+
+def _boundary(kind: str, inner: bytes) -> str:
+    """One that occurs in none of the parts, and is the same for the same ones."""
+    checksum = zlib.crc32(inner, len(kind))
+    while (boundary := f"=_{kind}_{checksum:08x}").encode() in inner:
+        checksum += 1
+    return boundary
 
 
 def _text(path: str, subtype: str, text: str) -> _Part:
     encoding, body = _carried(_in_lines(_octets(path, text)))
-    fields = f"Content-Type: text/{subtype}; charset=utf-8\r\nContent-Transfer-Encoding: {encoding}\r\n"
-    return _Part(fields.encode(), body)
+    return _Part(_text_fields(subtype, encoding), body)
+
+
+@lru_cache(maxsize=8)
+def _text_fields(subtype: str, encoding: str) -> tuple[bytes, ...]:
+    return f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode(), _encoded_as(encoding)
+
+
+def _encoded_as(encoding: str) -> bytes:
+    return f"Content-Transfer-Encoding: {encoding}\r\n".encode()
 
 
 def _octets(path: str, text: str) -> bytes:
@@ -232,7 +257,7 @@ def _in_lines(raw: bytes) -> bytes:
 
 def _carried(raw: bytes) -> tuple[str, bytes]:
     """The plainest encoding in which text passes a 7-bit server."""
-    if raw.isascii() and _longest_line(raw) <= LINE_LIMIT:
+    if raw.isascii() and (len(raw) <= LINE_LIMIT or _longest_line(raw) <= LINE_LIMIT):
         return "7bit", raw
     beyond = len(raw) - len(raw.translate(None, _BEYOND_ASCII))
     if beyond * 6 > max(len(raw), 200):
@@ -262,11 +287,11 @@ def _attachment(attachment: Attachment, path: str, disposition: str) -> _Part:
         encoding, body = "7bit", _embedded(attachment.content, path)
     else:
         encoding, body = "base64", _base64(attachment.content)
-    fields = [f"Content-Type: {kind}\r\nContent-Transfer-Encoding: {encoding}\r\n".encode()]
+    fields = [f"Content-Type: {kind}\r\n".encode(), _encoded_as(encoding)]
     fields.append(_disposition(disposition, _filename(attachment, path)))
     if attachment.content_id:
         fields.append(f"Content-ID: <{_content_id(attachment.content_id, path)}>\r\n".encode())
-    return _Part(b"".join(fields), body)
+    return _Part(tuple(fields), body)
 
 
 def _embedded(raw: bytes, path: str) -> bytes:

@@ -26,6 +26,7 @@ LONGEST_WORD = 900  # octets that may stay unfolded: a line has at most 998
 
 _NAME = re.compile(r"[!-9;-~]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_SHORT = re.compile(r"[!-~]++(?: ++[!-~]++)*+")  # what is written as it is where it fits into one line
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LITERAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _SINGLE = {character: character.encode() for character in _LITERAL} | {" ": b"_"}  # in Q one octet each
@@ -42,6 +43,8 @@ def text_field(name: str, value: str) -> bytes:
         Invalid: `header_name` or `control_characters`.
     """
     _checked(name, value)
+    if len(name) + 2 + len(value) <= LINE_GOAL and _SHORT.fullmatch(value) and "=?" not in value:
+        return f"{name}: {value}\r\n".encode()
     if _plain(value):
         return _folded(name, value.split(" "))
     return _folded(name, _encoded(value, len(name) + 2))
@@ -49,6 +52,8 @@ def text_field(name: str, value: str) -> bytes:
 
 def mailboxes_field(name: str, mailboxes: Sequence[NamedMailbox]) -> bytes:
     """A field of addresses: From, To, Cc, Reply-To."""
+    if len(mailboxes) == 1 and not mailboxes[0].name:
+        return _folded(name, (mailboxes[0].mailbox.wire,))
     words: list[str] = []
     for mailbox in mailboxes:
         words += _mailbox_words(mailbox, len(name) + 2)

@@ -18,6 +18,7 @@ from django.conf import settings
 from django.http import HttpRequest
 
 from vaguemestre.doors.api.problems import Rejected
+from vaguemestre.ledger.database import storable
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 
@@ -78,9 +79,9 @@ def _content_type(given: str) -> tuple[str, str]:
         return "", ""
 
 
-def posted_messages(request: HttpRequest) -> JsonObject:
-    """The same of many messages, of which each is yet to answer for itself (`refuse_unstorable`)."""
-    return _object(request, settings.ENVIRONMENT.max_message_bytes * 2)[0]
+def posted_messages(request: HttpRequest) -> tuple[JsonObject, bool]:
+    """The same of many, and whether each is yet to answer for its texts (`refuse_unstorable`)."""
+    return _object(request, settings.ENVIRONMENT.max_message_bytes * 2)
 
 
 def _object(request: HttpRequest, limit: int) -> tuple[JsonObject, bool]:
@@ -156,7 +157,7 @@ def _inside(outer: object) -> Iterable[object]:
 def refuse_unstorable(values: Mapping[str, object]) -> None:
     """Refuse a text with a NUL or half of a surrogate pair, at its path."""
     for path, text in _strings(values, ""):
-        if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        if not storable(text):
             message = "There is a NUL or half a character in it; remove it."
             raise Refusal(Invalid(_shown(path), "control_characters", message))
 

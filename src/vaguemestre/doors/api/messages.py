@@ -87,10 +87,11 @@ def send_message(request: HttpRequest) -> Answer:
 )
 def send_messages(request: HttpRequest) -> Answer:
     """Hand up to 1000 messages over in one transaction; one result or problem each, in order."""
-    values = posted_messages(request)
+    values, suspect = posted_messages(request)
     known_only(values, "messages")
     batch = objects(values, "messages", BATCH_LIMIT, least=1)
-    return Answer({"results": accept_batch(batch, submitter(request), timezone.now())}, 202)
+    results = accept_batch(batch, submitter(request), timezone.now(), suspect=suspect)
+    return Answer({"results": results}, 202)
 
 
 @endpoint(
