@@ -497,6 +497,9 @@ def test_a_chosen_provider_fills_the_form_and_an_address_proposes_one(signed_in,
     with DnsServer({("exemple.fr", "MX"): ["10 aspmx.l.google.com."]}) as dns:
         settings.ENVIRONMENT = replace(settings.ENVIRONMENT, resolvers=((dns.address, dns.port),))
         signed_in.goto("/connections/new/")
+        signed_in.fill("#id_sender_email", "lea@exemple.org")
+        signed_in.get_by_role("button", name="Le trouver").click()
+        expect(signed_in.get_by_text("Rien de connu pour cette adresse")).to_be_visible()
         signed_in.select_option("#id_provider", "microsoft365")
         expect(signed_in.locator("#id_host")).to_have_value("smtp.office365.com")
         expect(signed_in.locator("#id_port")).to_have_value("587")
