@@ -180,6 +180,7 @@ def test_a_stream_gets_its_connection_by_name(command):
     assert edited.json["connection"] == str(Connection.objects.get().uid)
     assert edited.json["retention_days"] == 90
     assert "Office" in command("stream", "list").output
+    assert "Office" in command("stream", "show", "invoices").output
 
 
 def test_source_addresses_are_replaced_and_printed_one_a_line(command):

@@ -62,6 +62,7 @@ def test_all_fields_of_a_communication_are_edited(page):
     ("field", "value", "words"),
     [
         ("name", " ", "Donnez-lui un nom"),
+        ("name", "n" * 101, "C’est trop long."),
         ("reply_to", "personne", "adresse email"),
         ("connection", "0190a0a0-0000-7000-8000-000000000000", "Cette connexion n’existe plus"),
         ("priority", "haute", "Choisissez l’un des trois."),

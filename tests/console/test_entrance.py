@@ -131,6 +131,7 @@ def test_a_wrong_password_is_told_without_saying_what_was_wrong(claire, stranger
         re.search(r'role="alert">.*?</div></div>', a.content.decode(), re.DOTALL)[0] for a in (wrong, nobody)
     ]
     assert told[0] == told[1]
+    assert "L’adresse email ou le mot de passe n’est pas le bon." in told[0]
     assert "non non non non" not in wrong.content.decode()
 
 

@@ -31,6 +31,7 @@ def test_a_number_is_found_with_what_became_of_it(page):
 
     assert "2026-118" in words
     assert "2026-119" not in words
+    assert "12,50 EUR" in words
     assert "accepté par le serveur" in words
     assert "250 2.0.0 Ok: queued as 7F3A" in words
     assert "2026-119" in text(page.get("/messages/invoices/?q=MAX@"))

@@ -92,6 +92,19 @@ def test_saving_takes_the_place_of_the_starter_and_deleting_brings_it_back(page)
     assert Template.objects.count() == 0
 
 
+def test_a_new_one_does_not_take_the_place_of_one_that_is_there(page):
+    answer = post(page, "save", "/templates/new/", key="invoice", language="fr", stream="")
+    assert answer.status_code == 422
+    assert "Un modèle a déjà cette clé dans cette langue" in text(answer)
+    assert Template.objects.count() == 0
+
+
+def test_a_preview_says_what_is_missing_even_where_nothing_is_typed(page):
+    answer = post(page, "preview", subject="", html="")
+    assert answer.status_code == 422
+    assert "L’objet est vide." in text(answer)
+
+
 def test_a_new_one_is_made_for_one_communication(page):
     values = {"key": "rappel", "language": "it", "stream": "support", "text": "Ciao", "html": ""}
     answer = post(page, "save", "/templates/new/", **values)

@@ -4,6 +4,7 @@ import csv
 import io
 
 import pytest
+from django.core.files.uploadedfile import SimpleUploadedFile
 from django.utils import timezone
 
 from console.kit import connect, errors, text
@@ -87,6 +88,13 @@ def test_submissions_are_listed_exported_and_deleted(page):
     assert [str(one.uid) for one in FormSubmission.objects.all()] == [second[0]]
     page.post(f"/forms/{form.key}/delete/")
     assert (Form.objects.count(), FormSubmission.objects.count(), Message.objects.count()) == (0, 0, 3)
+
+
+def test_a_file_stands_under_its_fields_label_and_templates_have_their_names(page):
+    form = contact(fields=[*FIELDS, {"name": "piece", "label": "Pièce jointe", "kind": "file"}])
+    send(form, RIGHT | {"piece": SimpleUploadedFile("plan.pdf", b"%PDF")})
+    assert "Pièce jointe plan.pdf" in text(page.get(f"/forms/{form.key}/submissions/"))
+    assert "Réponse à un formulaire" in text(page.get("/forms/new/"))
 
 
 def test_a_connection_that_a_form_names_is_not_deleted_without_saying_what_the_form_uses_then(page):

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any
 
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import action, actions, json_object
 from vaguemestre.cli.files import octets_of
 from vaguemestre.cli.output import listing, show, table
-from vaguemestre.ledger import invoices
+from vaguemestre.ledger import invoices, wording
 from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.invoices import Order
 from vaguemestre.mail.address_list import parse_named
@@ -67,14 +68,21 @@ def _send(arguments: argparse.Namespace) -> None:
         again=arguments.again,
     )
     told = invoices.resource(invoices.send(order, None, Via.CLI, timezone.now()))
-    show(arguments, told, listing(told))
+    show(arguments, told, listing(_in_words(told)))
 
 
 def _show(arguments: argparse.Namespace) -> None:
     told = [invoices.resource(one) for one in invoices.find(arguments.number)]
-    show(arguments, told, "\n\n".join(map(listing, told)))
+    show(arguments, told, "\n\n".join(listing(_in_words(one)) for one in told))
 
 
 def _list(arguments: argparse.Namespace) -> None:
     told = [invoices.resource(one) for one in invoices.latest(arguments.search)]
-    show(arguments, told, table(told, COLUMNS))
+    show(arguments, told, table([_in_words(one) for one in told], COLUMNS))
+
+
+def _in_words(told: dict[str, Any]) -> dict[str, Any]:
+    """For people: the state as everywhere else, and the server's reply as it said it."""
+    reply = told["reply"]
+    said = None if reply is None else f"{reply['code']} {reply['text']}"
+    return told | {"state": wording.state_text(told["state"]), "reply": said}

@@ -10,6 +10,7 @@ from django.utils import timezone
 from vaguemestre.cli.arguments import action, actions, actor
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import streams
+from vaguemestre.ledger.models import Stream
 from vaguemestre.ledger.resources import stream_resource
 from vaguemestre.mail.automation import AutoSubmitted
 from vaguemestre.mail.priority import Priority
@@ -57,37 +58,35 @@ def _switch(parser: argparse.ArgumentParser, name: str, words: str) -> None:
 
 
 def _list(arguments: argparse.Namespace) -> None:
-    found = [stream_resource(stream) for stream in streams.all_streams()]
-    named = {
-        str(stream.connection.uid): stream.connection.name
-        for stream in streams.all_streams()
-        if stream.connection
-    }
-    show(
-        arguments,
-        found,
-        table([row | {"connection": named.get(row["connection"])} for row in found], COLUMNS),
-    )
+    found = streams.all_streams()
+    show(arguments, [stream_resource(one) for one in found], table(list(map(_named, found)), COLUMNS))
 
 
 def _show(arguments: argparse.Namespace) -> None:
-    found = stream_resource(streams.find(arguments.key))
-    show(arguments, found, listing(found))
+    _told(arguments, streams.find(arguments.key))
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    found = streams.create({"key": arguments.key} | _given(arguments), actor(), timezone.now())
-    show(arguments, stream_resource(found), listing(stream_resource(found)))
+    _told(arguments, streams.create({"key": arguments.key} | _given(arguments), actor(), timezone.now()))
 
 
 def _edit(arguments: argparse.Namespace) -> None:
-    found = stream_resource(streams.edit(arguments.key, _given(arguments), actor(), timezone.now()))
-    show(arguments, found, listing(found))
+    _told(arguments, streams.edit(arguments.key, _given(arguments), actor(), timezone.now()))
 
 
 def _delete(arguments: argparse.Namespace) -> None:
     streams.delete(arguments.key, actor(), timezone.now())
     show(arguments, {"deleted": arguments.key}, f"{arguments.key} is deleted.")
+
+
+def _told(arguments: argparse.Namespace, stream: Stream) -> None:
+    show(arguments, stream_resource(stream), listing(_named(stream)))
+
+
+def _named(stream: Stream) -> dict[str, Any]:
+    """For people: its connection by name."""
+    connection = stream.connection.name if stream.connection else None
+    return stream_resource(stream) | {"connection": connection}
 
 
 def _given(arguments: argparse.Namespace) -> dict[str, Any]:

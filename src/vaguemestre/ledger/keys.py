@@ -160,7 +160,8 @@ def resource(key: ApiKey) -> dict[str, Any]:
 def _refuse(name: str, scopes: Sequence[str], streams: Sequence[str], networks: Sequence[str]) -> None:
     faults = []
     if not name.strip() or len(name) > 100 or not name.isprintable():
-        faults.append(Invalid("name", "name_empty", "Give the key a name of at most 100 characters."))
+        code = "too_long" if len(name) > 100 else "name_empty"
+        faults.append(Invalid("name", code, "Give the key a name of at most 100 characters."))
     if not scopes or not set(scopes) <= set(SCOPES):
         faults.append(Invalid("scopes", "scope_unknown", f"Choose from: {', '.join(SCOPES)}."))
     known = set(Stream.objects.filter(key__in=streams).values_list("key", flat=True))

@@ -123,7 +123,9 @@ def _key(value: object) -> dict[str, Any]:
 
 
 def _name(value: object) -> dict[str, Any]:
-    if not isinstance(value, str) or not value.strip() or len(value) > 100 or not value.isprintable():
+    if isinstance(value, str) and len(value) > 100:
+        raise Invalid("name", "too_long", "Give the stream a name of at most 100 characters.")
+    if not isinstance(value, str) or not value.strip() or not value.isprintable():
         raise Invalid("name", "name_empty", "Give the stream a name of at most 100 characters.")
     return {"name": value}
 

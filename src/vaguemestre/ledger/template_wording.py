@@ -21,5 +21,6 @@ TEMPLATE_REFUSALS = {
     "template_body_empty": gettext_noop("A template needs text or HTML."),
     "template_sample": gettext_noop("Line %(line)s: this is not JSON."),
     "template_key": gettext_noop("A template's key is of small letters, digits and hyphens."),
+    "template_taken": gettext_noop("A template has this key in this language: open it."),
     "template_language": gettext_noop("A language looks like fr or pt-BR."),
 }

@@ -27,6 +27,7 @@ from vaguemestre.ledger.own_address import address_of
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.templates import Found
 from vaguemestre.mail.compose import Post, compose
+from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.templating.rendering import Rendered
 
@@ -56,7 +57,7 @@ class Group:
 def index(request: HttpRequest) -> HttpResponse:
     """All templates, by key."""
     groups = [
-        Group(key, title_of(key), [(one, _language_name(one.language)) for one in found])
+        Group(key, title_of(key), [(one, language_name(one.language)) for one in found])
         for key, found in groupby(templates.all_templates(), key=lambda one: one.key)
     ]
     return render(request, "console/mail_templates/index.html", {"groups": groups})
@@ -109,16 +110,27 @@ def _act(request: HttpRequest, draft: Draft, found: Found | None) -> HttpRespons
             case "test":
                 return _tested(request, draft, found)
             case _:
-                return _saved(request, draft)
+                return _saved(request, draft, found)
     except Refusal as refusal:
         return _page(request, draft.with_troubles(refusal.errors), found, status=422)
 
 
-def _saved(request: HttpRequest, draft: Draft) -> HttpResponse:
+def _saved(request: HttpRequest, draft: Draft, found: Found | None) -> HttpResponse:
+    if found is None and _taken(draft):
+        raise Refusal(Invalid("key", "template_taken", "A template has this key in this language: open it."))
     values = {"subject": draft.subject, "text": draft.text, "html": draft.html, "stream": draft.stream}
     saved = templates.save(draft.key, draft.language, values, actor(request), timezone.now())
     notices.success(request, _("Saved."))
     return redirect(_address(saved.key, saved.language, saved.stream))
+
+
+def _taken(draft: Draft) -> bool:
+    """Whether a new template would take the place of one that is there, unseen."""
+    try:
+        templates.find(draft.key, draft.language, draft.stream)
+    except Missing:
+        return False
+    return True
 
 
 def _tested(request: HttpRequest, draft: Draft, found: Found | None) -> HttpResponse:
@@ -142,7 +154,7 @@ def _send(request: HttpRequest, draft: Draft) -> Message:
 
 def _page(request: HttpRequest, draft: Draft, found: Found | None, status: int = 200) -> HttpResponse:
     made: Rendered | None = None
-    if not draft.troubles and draft.sources.subject:
+    if not draft.troubles and (draft.sources.subject or request.method == "POST"):
         try:
             made = draft.rendered()
         except Refusal as refusal:
@@ -151,8 +163,8 @@ def _page(request: HttpRequest, draft: Draft, found: Found | None, status: int =
         "draft": draft,
         "found": found,
         "title": title_of(draft.key),
-        "language_name": _language_name(draft.language),
-        "languages": [(code, _language_name(code)) for code, _name in settings.LANGUAGES],
+        "language_name": language_name(draft.language),
+        "languages": [(code, language_name(code)) for code, _name in settings.LANGUAGES],
         "streams": streams.all_streams(),
         "made": made,
         "frame": showing.keep(request, made.html) if made is not None and made.html else "",
@@ -166,7 +178,8 @@ def _address(key: str, language: str, stream: str) -> str:
     return f"{address}?stream={stream}" if stream else address
 
 
-def _language_name(code: str) -> str:
+def language_name(code: str) -> str:
+    """What the reader calls a language."""
     try:
         return Locale.parse(code, sep="-").get_display_name(get_language() or "en") or code
     except (ValueError, UnknownLocaleError):

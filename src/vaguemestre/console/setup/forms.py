@@ -19,6 +19,7 @@ class FirstAdministratorForm(forms.Form):
     email = forms.EmailField(
         label=_("Your email address"),
         help_text=_("You sign in with it."),
+        error_messages={"invalid": _("This is not an email address; write it like name@example.org.")},
         widget=forms.EmailInput(attrs={"autocomplete": "username"}),
     )
     password = forms.CharField(

@@ -181,6 +181,8 @@ def why_of_health(code: str) -> str:
 @register.filter
 def took(milliseconds: float) -> str:
     """How long a step took; what is not measurable in whole milliseconds is below one."""
+    if milliseconds >= 1000:
+        return f"{number_format(milliseconds / 1000, 1)}\N{NO-BREAK SPACE}s"
     figure = f"{milliseconds:.0f}" if milliseconds >= 1 else "<\N{NO-BREAK SPACE}1"
     return f"{figure}\N{NO-BREAK SPACE}ms"
 

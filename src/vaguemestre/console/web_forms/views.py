@@ -15,6 +15,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
 from vaguemestre.console.communications.views import Way, way_of
+from vaguemestre.console.mail_templates.views import language_name, title_of
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.console.web_forms import rows as field_rows
 from vaguemestre.console.web_forms.rows import Row
@@ -74,7 +75,9 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
 def markup(request: HttpRequest, key: str) -> HttpResponse:
     """The HTML to paste into a site, in each language."""
     form = or_404(forms.find, key)
-    pieces = [(language, form_markup.pasted(form, language)) for language in form.languages]
+    pieces = [
+        (language, language_name(language), form_markup.pasted(form, language)) for language in form.languages
+    ]
     context = {"form": form, "pieces": pieces, "address": forms.address_of(form)}
     return render(request, "console/web_forms/markup.html", context)
 
@@ -88,7 +91,7 @@ def submissions(request: HttpRequest, key: str) -> HttpResponse:
     found = form_submissions.of_form(form, SHOWN + 1, start)
     context = {
         "form": form,
-        "found": [(one, _why(one)) for one in found[:SHOWN]],
+        "found": [(one, _why(one), _files(one, form)) for one in found[:SHOWN]],
         "behind": found[SHOWN - 1].pk if len(found) > SHOWN else None,
     }
     return render(request, "console/web_forms/submissions.html", context)
@@ -127,7 +130,7 @@ def delete(request: HttpRequest, key: str) -> HttpResponse:
         context = {"form": form, "number": form_submissions.number(form)}
         return render(request, "console/web_forms/delete.html", context)
     forms.delete(key, actor(request), timezone.now())
-    messages.success(request, _("“%(name)s” is deleted.") % {"name": form.name})
+    messages.success(request, _("The form “%(name)s” is deleted.") % {"name": form.name})
     return redirect("web_forms:index")
 
 
@@ -145,7 +148,7 @@ def _posted(request: HttpRequest, existing: Form | None) -> HttpResponse:
         typed.refuse(refusal.errors)
         told = field_rows.refused(posted, refusal.errors)
         return _page(request, typed, field_rows.with_spare(told), existing, 422)
-    messages.success(request, _("“%(name)s” is saved.") % {"name": saved.name})
+    messages.success(request, _("The form “%(name)s” is saved.") % {"name": saved.name})
     return redirect("web_forms:markup" if existing is None else "web_forms:index", *_key(existing, saved))
 
 
@@ -157,7 +160,7 @@ def _page(
     request: HttpRequest, typed: WebForm, rows: Sequence[Row], form: Form | None, status: int = 200
 ) -> HttpResponse:
     keys = sorted({one.key for one in templates.all_templates()})
-    typed.offer(connections.all_connections(), [(key, key) for key in keys])
+    typed.offer(connections.all_connections(), [(key, title_of(key)) for key in keys])
     context = {
         "typed": typed,
         "rows": rows,
@@ -172,6 +175,12 @@ def _page(
 def _way(form: Form) -> Way:
     connection = None if form.connection is None else str(form.connection.uid)
     return way_of(explain(FORM_STREAM, None, connection))
+
+
+def _files(one: FormSubmission, form: Form) -> list[tuple[str, dict[str, object]]]:
+    """Each file under its field's label; that of a field which is gone under its name."""
+    labels = {field.name: field.label for field in forms.fields_of(form)}
+    return [(labels.get(file["name"], file["name"]), file) for file in one.files]
 
 
 def _why(one: FormSubmission) -> str:
