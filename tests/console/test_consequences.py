@@ -81,7 +81,7 @@ def test_whether_spf_and_dmarc_of_the_new_sender_agree_is_told(page, settings):
         words = text(page.post("/connections/default/vouching/", asked))
     assert "SPF et DMARC du domaine exemple.fr" in words
     assert "exemple.fr n’a pas d’enregistrement DMARC" in words
-    assert "SPF" in words.partition("DMARC de exemple.fr")[2]
+    assert "SPF" in words.partition("DMARC du domaine exemple.fr")[2]
     assert "n’a pas pu être interrogé" in text(
         page.post("/connections/default/vouching/", {"sender_email": "x"})
     )
