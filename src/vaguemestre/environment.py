@@ -31,6 +31,7 @@ SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
 DATABASE_FILE = "vaguemestre.sqlite3"
 LANGUAGES = ("fr", "en", "it")
+LOOPBACK = "127.0.0.0/8,::1/128"
 _ALERT_HINT = "Give a web address, such as https://alerts.example.org/mail."
 _PRIVATE = tuple(
     ip_network(text)
@@ -70,6 +71,7 @@ class Environment:
     submission_certificate: Path | None
     submission_key: Path | None
     submission_trust: tuple[Network, ...]
+    trusted_proxies: tuple[Network, ...]
     secret_key: Secret | None
     vault_keys: tuple[Secret, ...]
     egress_allow: str
@@ -147,6 +149,13 @@ def read_environment(process: Mapping[str, str]) -> Environment:
         submission_certificate=_path(read, "SUBMISSION_CERTIFICATE"),
         submission_key=_path(read, "SUBMISSION_KEY"),
         submission_trust=_trust(read),
+        trusted_proxies=read.parsed(
+            f"{PREFIX}TRUSTED_PROXIES",
+            LOOPBACK,
+            spelling.networks,
+            (),
+            "Give networks separated by commas, such as 127.0.0.0/8,10.1.0.5/32.",
+        ),
         secret_key=secret_key,
         vault_keys=_vault_keys(read, data_dir),
         egress_allow=_egress(read, "EGRESS_ALLOW", parse_networks),

@@ -45,6 +45,7 @@ INSTALLED_APPS = [
     "allauth.account",
 ]
 MIDDLEWARE = [
+    "vaguemestre.doors.visitor.Visitor",
     "vaguemestre.doors.api.direct.Direct",
     "django.middleware.security.SecurityMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",

@@ -185,3 +185,10 @@ def test_a_web_server_is_asked_for_its_document_only_where_the_operator_says_yes
     assert read_environment({}).autoconfig is False
     assert read_environment({"VAGUEMESTRE_AUTOCONFIG": "yes"}).autoconfig is True
     assert ours(AUTOCONFIG="1") == ["VAGUEMESTRE_AUTOCONFIG: Give yes or no."]
+
+
+def test_trusted_proxies_are_networks_and_this_machine_unless_it_says_otherwise():
+    assert ours(TRUSTED_PROXIES="proxy.example")[0].startswith("VAGUEMESTRE_TRUSTED_PROXIES: Give networks")
+    assert [str(one) for one in read_environment({}).trusted_proxies] == ["127.0.0.0/8", "::1/128"]
+    given = read_environment({"VAGUEMESTRE_TRUSTED_PROXIES": "10.1.0.5, 2001:db8::/64"}).trusted_proxies
+    assert [str(one) for one in given] == ["10.1.0.5/32", "2001:db8::/64"]

@@ -1,11 +1,11 @@
 """The API's requests, past what only people's pages need.
 
-Middleware, the first of all. A request below `/api/` is known by its key alone (RFC 6750): neither session
-nor cookie says who asks, so no CSRF check could say more, and the texts are English unless an operation looks
-at `Accept-Language` itself. It goes straight to its operation, whose answer carries what Django's own
-middlewares put on every page: the same security headers, `Content-Length`, `Vary`. Its Host must be ours as
-a page's must. What fails is answered as a problem (`problems`, `fallback`). All other requests go the usual
-way.
+Middleware, after `visitor` alone. A request below `/api/` is known by its key alone (RFC 6750): neither
+session nor cookie says who asks, so no CSRF check could say more, and the texts are English unless an
+operation looks at `Accept-Language` itself. It goes straight to its operation, whose answer carries what
+Django's own middlewares put on every page: the same security headers, `Content-Length`, `Vary`. Its Host must
+be ours as a page's must. What fails is answered as a problem (`problems`, `fallback`). All other requests go
+the usual way.
 """
 
 from __future__ import annotations

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from ipaddress import ip_address
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -30,15 +29,8 @@ def sharing(request: HttpRequest, form: Form) -> str:
 
 
 def address(request: HttpRequest) -> str:
-    """Of the visitor. Behind the proxy that terminates TLS it is the last that the proxy added."""
-    near = str(request.META.get("REMOTE_ADDR", ""))
-    if settings.SECURE_PROXY_SSL_HEADER is None:
-        return near
-    far = str(request.META.get("HTTP_X_FORWARDED_FOR", "")).rpartition(",")[2].strip()
-    try:
-        return str(ip_address(far))
-    except ValueError:
-        return near
+    """Of the visitor (`doors.visitor`)."""
+    return str(request.META.get("REMOTE_ADDR", ""))
 
 
 def language(request: HttpRequest, languages: Sequence[str], asked: str) -> str:

@@ -1,0 +1,64 @@
+"""Whose request it is, behind a reverse proxy: the visitor's address, where the proxy is one of ours.
+
+Middleware, before everything that looks at an address (limits of forms and logins, networks of API keys). A
+request says in X-Forwarded-For whatever it likes; only what our own proxies added is believed
+(`VAGUEMESTRE_TRUSTED_PROXIES`): read from its end, the first address that is none of theirs. Where a trusted
+proxy says nothing, or nothing that is an address, the request counts as the proxy's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from ipaddress import IPv4Address, IPv6Address, ip_address
+
+from django.conf import settings
+from django.http import HttpRequest
+from django.http.response import HttpResponseBase
+
+from vaguemestre.spelling import Network
+
+FORWARDED = "HTTP_X_FORWARDED_FOR"
+
+type IPAddress = IPv4Address | IPv6Address
+
+
+class Visitor:
+    """Middleware: see the module."""
+
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        """Has `REMOTE_ADDR` name the visitor."""
+        forwarded = request.META.get(FORWARDED)
+        if forwarded:
+            near = str(request.META.get("REMOTE_ADDR", ""))
+            request.META["REMOTE_ADDR"] = visitor(near, forwarded, settings.ENVIRONMENT.trusted_proxies)
+        return self.get_response(request)
+
+
+def visitor(near: str, forwarded: str, trusted: Collection[Network]) -> str:
+    """The visitor's address.
+
+    Args:
+        near: whoever is connected to us.
+        forwarded: X-Forwarded-For: the visitor first, then each proxy's neighbour.
+        trusted: the networks of our proxies.
+    """
+    found = near
+    for hop in (near, *reversed(forwarded.split(","))):
+        address = _address(hop)
+        if address is None:
+            break
+        found = str(address)
+        if not any(address in network for network in trusted):
+            break
+    return found
+
+
+def _address(text: str) -> IPAddress | None:
+    try:
+        found = ip_address(text.strip())
+    except ValueError:
+        return None
+    return getattr(found, "ipv4_mapped", None) or found
