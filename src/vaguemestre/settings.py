@@ -113,6 +113,7 @@ ACCOUNT_EMAIL_VERIFICATION = "none"  # who comes in was invited at their address
 ACCOUNT_EMAIL_UNKNOWN_ACCOUNTS = False
 PASSWORD_RESET_TIMEOUT = 24 * 3600
 ACCOUNT_ADAPTER = "vaguemestre.console.access.ClosedSignup"
+ACCOUNT_FORMS = {"reset_password": "vaguemestre.console.people.forgotten.Forgotten"}
 ACCOUNT_RATE_LIMITS = {
     "login": "30/m/ip",
     "login_failed": "10/m/ip,5/5m/key",

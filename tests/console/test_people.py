@@ -6,13 +6,15 @@ from datetime import timedelta
 from email import policy
 
 import pytest
+from django.db import connection as database
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from console.kit import connect, text
-from vaguemestre.ledger import templates
+from vaguemestre.ledger import passwords, templates
 from vaguemestre.ledger.contents import content_of
-from vaguemestre.ledger.models import Delivery, Message, User
+from vaguemestre.ledger.models import Delivery, Message, PasswordAsk, User
 
 pytestmark = pytest.mark.django_db
 NEW = "une tempête dans un verre"
@@ -86,9 +88,16 @@ def test_a_wrong_invitation_is_told_and_nobody_is_made(page, form, words):
     assert (User.objects.count(), Message.objects.count()) == (1, 0)
 
 
+def forgets(stranger, email="claire@exemple.fr", **options):
+    """Asks for a new password; the courier answers at its next look."""
+    answer = stranger.post("/accounts/password/forgotten/", {"email": email}, follow=True, **options)
+    passwords.answer(timezone.now())
+    return answer
+
+
 def test_a_forgotten_password_is_answered_with_a_link(claire, stranger):
     connect("Bureau")
-    answer = stranger.post("/accounts/password/forgotten/", {"email": "CLAIRE@exemple.fr"}, follow=True)
+    answer = forgets(stranger, "CLAIRE@exemple.fr")
     assert "Si cette adresse est connue ici" in text(answer)
     message = Message.objects.get()
     assert mail_of(message)["To"] == "claire@exemple.fr"
@@ -99,7 +108,7 @@ def test_a_forgotten_password_is_answered_with_a_link(claire, stranger):
 
 def test_a_link_is_not_to_be_read_in_the_console(page, claire, stranger):
     connect("Bureau")
-    stranger.post("/accounts/password/forgotten/", {"email": "claire@exemple.fr"})
+    forgets(stranger)
     message = Message.objects.get()
     shown = page.get(f"/messages/{message.uid}/").content.decode()
     assert message.subject in shown
@@ -108,25 +117,41 @@ def test_a_link_is_not_to_be_read_in_the_console(page, claire, stranger):
 
 def test_a_link_names_the_public_address_whatever_the_request_says(claire, stranger, settings):
     connect("Bureau")
-    stranger.post(
-        "/accounts/password/forgotten/", {"email": "claire@exemple.fr"}, headers={"host": "localhost:9"}
-    )
+    forgets(stranger, headers={"host": "localhost:9"})
     assert "localhost:9" not in mail_of(Message.objects.get()).get_body(("plain",)).get_content()
 
 
 def test_a_stranger_learns_nothing_and_nobody_gets_mail_for_an_unknown_address(claire, stranger):
-    known = stranger.post("/accounts/password/forgotten/", {"email": "claire@exemple.fr"}, follow=True)
-    unknown = stranger.post("/accounts/password/forgotten/", {"email": "nobody@exemple.fr"}, follow=True)
+    known, unknown = forgets(stranger), forgets(stranger, "nobody@exemple.fr")
     assert text(known) == text(unknown)
     assert Message.objects.count() == 1
     assert Delivery.objects.get().state == "held"  # no route: and the page names the command
+
+
+def test_the_answer_takes_the_same_work_for_every_address(claire, stranger):
+    """What the database is asked while a stranger waits tells no address from another."""
+    asked = {}
+    for typed in ("warm@exemple.fr", "claire@exemple.fr", "nobody@exemple.fr"):
+        with CaptureQueriesContext(database) as statements:
+            assert stranger.post("/accounts/password/forgotten/", {"email": typed}).status_code == 302
+        asked[typed] = [statement["sql"].partition(" ")[0] for statement in statements]
+    assert asked["claire@exemple.fr"] == asked["nobody@exemple.fr"]
+    assert "ledger_user" not in "".join(statement["sql"] for statement in statements)
+    assert Message.objects.count() == 0
+    assert (passwords.answer(timezone.now()), Message.objects.count()) == (1, 1)
+    assert passwords.answer(timezone.now()) == 0
+
+
+def test_what_no_courier_answered_for_a_day_is_not_answered_any_more(claire):
+    passwords.ask("claire@exemple.fr", timezone.now() - passwords.VALID)
+    assert (passwords.answer(timezone.now()), PasswordAsk.objects.count()) == (0, 0)
 
 
 def test_a_template_of_ones_own_that_cannot_be_used_locks_nobody_out(claire, stranger):
     connect("Bureau")
     broken = {"subject": "S", "text": "{{ nosuch }}"}
     templates.save("password-reset", "fr", broken, "user:x", timezone.now())
-    stranger.post("/accounts/password/forgotten/", {"email": "claire@exemple.fr"})
+    forgets(stranger)
     message = Message.objects.get()
     assert message.subject == "Votre nouveau mot de passe"
     assert choose(stranger, link_in(message)).status_code == 200
@@ -137,6 +162,7 @@ def test_resets_are_no_way_to_flood_a_mailbox(claire, stranger):
         stranger.post("/accounts/password/forgotten/", {"email": "claire@exemple.fr"}) for _ in range(5)
     ]
     assert [answer.status_code for answer in answers] == [302, 302, 302, 429, 429]
+    assert passwords.answer(timezone.now()) == 3
     assert Message.objects.count() == 3
 
 

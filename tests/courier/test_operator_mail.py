@@ -14,9 +14,9 @@ from vaguemestre.courier.alerts import Alerts
 from vaguemestre.courier.digest import Digest
 from vaguemestre.courier.operator_mail import hand_over
 from vaguemestre.courier.watch import Watch
-from vaguemestre.ledger import allowance, operators
+from vaguemestre.ledger import allowance, operators, passwords
 from vaguemestre.ledger.contents import content_of
-from vaguemestre.ledger.models import Connection, Message, Use, User
+from vaguemestre.ledger.models import Connection, Delivery, Message, Use, User
 from vaguemestre.policy.alerting import AlertKind
 
 pytestmark = pytest.mark.any_database
@@ -135,3 +135,14 @@ async def test_a_quota_is_told_once_by_one_of_the_couriers_until_it_was_away_fro
     assert [await look(used) for used in (7, 8, 10, 7, 8, 6, 8)] == [0, 1, 1, 1, 1, 1, 2]
     assert (told[0].kind, told[0].facts) == (AlertKind.QUOTA_NEAR, {"used": "8", "limit": "10"})
     assert "8 des 10" in worded(told[0], "Bureau", "fr")[0]
+
+
+async def test_who_forgot_a_password_gets_a_link_from_the_courier(office, sink):
+    await office.connect(sink)
+    await office.ask(person, "claire@example.net", "fr")
+    for address in ("nobody@example.net", "CLAIRE@example.net"):
+        await office.ask(passwords.ask, address, office.clock())
+    async with office.courier():
+        await office.until_true(lambda: Delivery.objects.filter(state="accepted").exists())
+    (taken,) = sink.contents("claire@example.net")
+    assert b"/accounts/password/choose/" in taken

@@ -9,30 +9,23 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-import structlog
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
-from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 from django_htmx.http import HttpResponseClientRedirect
 
-from vaguemestre.console.people import mailing
 from vaguemestre.ledger.models import User
-from vaguemestre.ledger.refusals import Refusal
 
-RESET = "account/email/password_reset_key"
 CONSOLE = "vaguemestre.console."
-
-log = structlog.get_logger("people")
 
 type View = Callable[..., HttpResponseBase]
 
 
 class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ships no types
-    """allauth's account adapter with sign-up closed; its one mail goes the way of all messages."""
+    """allauth's account adapter with sign-up closed, and without mail of its own."""
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "email_password_mismatch": _("The email address or the password is not right."),
@@ -42,17 +35,8 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ship
         """Never: the first administrator has a one-time link, the others an invitation."""
         return False
 
-    def send_mail(self, template_prefix: str, email: str, context: dict[str, object]) -> None:
-        """The link to a new password. Nothing else: an address that is not known here gets no mail."""
-        del email  # the person's own, as it is stored
-        person = context.get("user")
-        if template_prefix != RESET or not isinstance(person, User):
-            return
-        try:
-            mailing.reset(person, str(context["password_reset_url"]), timezone.now())
-        except Refusal as refusal:
-            # Who asks is a stranger so far, and must not learn that there is an account.
-            log.warning("password_reset_not_sent", why=str(refusal))
+    def send_mail(self, *_: object, **__: object) -> None:
+        """Nothing: links to a password are the ledger's (`passwords`)."""
 
 
 class SignedIn:

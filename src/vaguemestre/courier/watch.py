@@ -1,7 +1,7 @@
 """What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
-quotas, notifications and the weekly report.
+quotas, notifications, forgotten passwords and the weekly report.
 
-All but the last two end in alerts that do not depend on mail. Of addresses, certificates and quotas the
+All but the last three end in alerts that do not depend on mail. Of addresses, certificates and quotas the
 ledger keeps what was told: one courier tells it, and no restart tells it again. What waits for people is not
 told again by the same courier until something newer waits.
 """
@@ -19,6 +19,7 @@ from vaguemestre.ledger import (
     backups,
     dsn,
     figures,
+    passwords,
     quotas,
     renewals,
     report_schedule,
@@ -100,6 +101,11 @@ class Watch:
                 break
         if reported:
             log.info("dsn_sent", messages=reported)
+            self._engine.wake()
+
+    async def passwords(self, now: datetime) -> None:
+        """Send links to those who forgot their password."""
+        if await self._engine.threads.run(passwords.answer, now):
             self._engine.wake()
 
     async def weekly_report(self, now: datetime) -> None:

@@ -132,6 +132,7 @@ class Worker:
             await self._watch.backups(now)
         if self._is_due("notifications", often):
             await self._watch.notifications(now)
+            await self._watch.passwords(now)
         if self._is_due("people", PEOPLE_EVERY):
             await self._watch.people()
             await self._watch.addresses(now)

@@ -28,7 +28,8 @@ from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.optouts import OptOut as OptOut  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.origins import SourceAddress as SourceAddress  # noqa: PLC0414  for models
-from vaguemestre.ledger.people import User as User  # noqa: PLC0414  where Django looks for models
+from vaguemestre.ledger.people import PasswordAsk as PasswordAsk  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.people import User as User  # noqa: PLC0414  for models
 from vaguemestre.ledger.reception import Form as Form  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.reception import FormSubmission as FormSubmission  # noqa: PLC0414  where Django
 from vaguemestre.ledger.reception import FormUse as FormUse  # noqa: PLC0414  where Django looks for models

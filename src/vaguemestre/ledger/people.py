@@ -30,3 +30,10 @@ class User(AbstractUser):
     objects: ClassVar[UserManager] = UserManager()  # type: ignore[assignment]
     USERNAME_FIELD = "email"
     REQUIRED_FIELDS: ClassVar[list[str]] = []
+
+
+class PasswordAsk(models.Model):
+    """That somebody wants a new password for an address, whether it is known here or not."""
+
+    address = models.TextField()
+    at = models.DateTimeField()

@@ -11,8 +11,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from vaguemestre.console.pages import actor, or_404
-from vaguemestre.console.people import mailing
-from vaguemestre.ledger import membership, operators
+from vaguemestre.ledger import membership, operators, passwords
 from vaguemestre.ledger.models import Message, User
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.wording import describe
@@ -31,7 +30,7 @@ def index(request: HttpRequest) -> HttpResponse:
     )
     try:
         person = membership.invite(email, language, actor(request), now)
-        _tell(request, person, mailing.invite(person, _reader(request), now))
+        _tell(request, person, passwords.invite(person, _reader(request), now))
     except Refusal as refusal:
         errors = {fault.field: describe(fault) for fault in refusal.errors}
         return _page(request, email=email, chosen=language, errors=errors, status=422)
@@ -43,7 +42,7 @@ def invite(request: HttpRequest, key: str) -> HttpResponse:
     """The link once more: the earlier one may have got lost or old."""
     person = or_404(membership.find, key)
     try:
-        _tell(request, person, mailing.invite(person, _reader(request), timezone.now()))
+        _tell(request, person, passwords.invite(person, _reader(request), timezone.now()))
     except Refusal as refusal:
         notices.error(request, " ".join(describe(fault) for fault in refusal.errors))
     return redirect("people:index")

@@ -1,7 +1,7 @@
 """The pages of allauth that are open here: signing in and out, and one's own password.
 
-Sign-up is closed. A forgotten password is answered with a link by mail (`mailing`); where mail itself is out
-of order, the operator sets one on the machine.
+Sign-up is closed. A forgotten password is answered with a link by mail (`ledger.passwords`); where mail is
+out of order, the operator sets one on the machine.
 """
 
 from __future__ import annotations
