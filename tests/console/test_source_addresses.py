@@ -91,14 +91,15 @@ def test_the_list_is_offered_in_each_form_and_as_a_file(page):
 @time_machine.travel(NOVEMBER, tick=False)
 def test_a_change_is_announced_with_its_day_and_a_text_to_send(page):
     form = {
-        "address": ["203.0.113.1", "203.0.113.2", "203.0.113.3"],
-        "label": ["Paris", "", ""],
-        "valid_from": ["", "2026-12-15", ""],
-        "valid_until": ["", "", "2026-12-31"],
+        "address": ["203.0.113.1", "203.0.113.2", "203.0.113.3", "203.0.113.4"],
+        "label": ["Paris", "", "", ""],
+        "valid_from": ["", "2026-12-15", "", ""],
+        "valid_until": ["", "", "2026-12-31", "2020-01-01"],
     }
     page.post("/source-addresses/edit/", form)
     whitelist = page.get("/source-addresses/")
     told = text(whitelist)
+    assert "3 adresses à autoriser" in told
     assert "203.0.113.2 à partir du 15 décembre 2026" in told
     assert "203.0.113.3 jusqu’au 31 décembre 2026" in told
     assert "Annoncer le changement" in told

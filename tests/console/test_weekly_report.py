@@ -62,7 +62,7 @@ def test_send_it_to_me_now_goes_to_ones_own_address_in_ones_language(page):
     assert answer.url == f"/messages/{message.uid}/"
     mail = mail_of(message)
     assert mail["To"] == "claire@exemple.fr"
-    assert mail["Subject"].startswith("Rapport hebdomadaire du courrier, ")
+    assert mail["Subject"].startswith("Rapport hebdomadaire des emails, ")
     words = mail.get_body(("plain",)).get_content()
     assert "Messages remis\u00a0: 0" in words
     assert "Rien n’attend de décision." in words

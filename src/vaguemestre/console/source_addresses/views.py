@@ -67,8 +67,10 @@ def index(request: HttpRequest) -> HttpResponse:
     """The list, what to do with it, and what servers see."""
     entries, today = sightings.entries(), timezone.now().date()
     seen = [Seen(one, sightings.standing_of(one, entries, today)) for one in sightings.all_of()]
+    listed = _listed(entries, seen, today)
     context = {
-        "addresses": _listed(entries, seen, today),
+        "addresses": listed,
+        "to_allow": sum(not one.over for one in listed),
         "seen": seen,
         "unlisted": sightings.unlisted(timezone.now()),
         "exports": [(form, _(name), exported(form, entries, today)) for form, name in _FORMS.items()],
