@@ -54,7 +54,7 @@ def _first_rows(request):
     request.getfixturevalue("_django_db_helper")
     from django.apps import apps
 
-    from vaguemestre.ledger import explanations, routing
+    from vaguemestre.ledger import explanations, handovers, routing
     from vaguemestre.ledger.models import Instance
 
     if not Instance.objects.exists():
@@ -62,3 +62,4 @@ def _first_rows(request):
             importlib.import_module(f"vaguemestre.ledger.migrations.{name}").fill(apps, None)
     routing.forget()
     explanations.forget()
+    handovers.forget_all()

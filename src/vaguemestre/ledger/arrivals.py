@@ -8,9 +8,9 @@ from django.db import models
 class Handover(models.Model):
     """What was handed over by SMTP a moment ago, so that the same bytes again are the same message."""
 
-    digest = models.BinaryField(unique=True)  # SHA-256 of submitter, stream, envelope and content
+    digest = models.BinaryField()  # SHA-256 of submitter, stream, envelope and content; unique on PostgreSQL
     message_uid = models.UUIDField()
-    at = models.DateTimeField(db_index=True)
+    at = models.DateTimeField()
 
 
 class Parcel(models.Model):

@@ -4,18 +4,22 @@ A submitter that lost our 250 sends the same bytes again (RFC 5321 §4.2.5 leave
 submitter, stream, envelope and content is kept with the message, in its transaction: of two that come at once
 one is kept, and the other waits for its commit. A message that was refused or expired for every recipient is
 over: the same bytes are then another one.
+
+PostgreSQL finds a digest by a unique index, over which transactions wait for each other. On SQLite, where
+they take turns anyway, each process recollects them: such an index costs a page for each message.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from uuid import UUID
 
 from django.db import connection
 
-from vaguemestre.ledger.database import chunked, execute, stored, writing
+from vaguemestre.ledger.database import chunked, execute, insert, moment, on_postgresql, rows, stored, writing
 from vaguemestre.ledger.models import Delivery, Handover
+from vaguemestre.ledger.recollection import Recollection
 from vaguemestre.mail.state import DeliveryState
 
 KEPT = timedelta(minutes=15)
@@ -28,28 +32,65 @@ ON CONFLICT (digest) DO UPDATE SET
     at = CASE WHEN known.at < %s THEN excluded.at ELSE known.at END
 RETURNING digest, message_uid
 """
+_SINCE = "SELECT id, digest, at FROM ledger_handover WHERE id > %(last)s ORDER BY id"
+# The oldest are the first.
 _FORGET = """
 DELETE FROM ledger_handover WHERE id IN (
-    SELECT id FROM ledger_handover WHERE at < %(before)s ORDER BY at LIMIT %(piece)s
+    SELECT id FROM (SELECT id, at FROM ledger_handover ORDER BY id LIMIT %(piece)s) AS first
+    WHERE at < %(before)s
 )
 """
+_recollected = Recollection(KEPT)
 
 
 def keep(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
     """The message that each digest stands for: the one given with it, or the one that had it before."""
+    return _kept_by_index(given, now) if on_postgresql() else _kept_by_recollection(given, now)
+
+
+def forget_all() -> None:
+    """Recollect nothing: another database stands behind the connection."""
+    _recollected.forget()
+
+
+# SQLite
+
+
+def _kept_by_recollection(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
+    for row in rows(_SINCE, {"last": _recollected.last}):
+        _recollected.add(row["id"], row["digest"], moment(row["at"]))
+    known = _known(given, now - KEPT)
+    standing = _standing(known.values()) if known else set()
+    known = {digest: uid for digest, uid in known.items() if uid in standing}
+    fresh = [(digest, uid.hex, stored(now)) for digest, uid in given.items() if digest not in known]
+    insert("ledger_handover", ("digest", "message_uid", "at"), fresh)
+    return {**given, **known}
+
+
+def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, UUID]:
+    """What was handed over before, by its latest row."""
+    found = {digest: tuple(_recollected.find(digest)) for digest in given}
+    numbers = [number for places in found.values() for number in places]
+    if not numbers:
+        return {}
+    kept = {row.pk: row for row in Handover.objects.filter(pk__in=numbers, at__gte=since)}
+    same = {
+        digest: [kept[place] for place in places if place in kept and bytes(kept[place].digest) == digest]
+        for digest, places in found.items()
+    }
+    return {digest: one[0].message_uid for digest, one in same.items() if one}
+
+
+# PostgreSQL
+
+
+def _kept_by_index(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
     known: dict[bytes, UUID] = {}
     # In one order, or two processes that keep the same digests would wait for each other.
     for piece in chunked(sorted(given.items()), _PIECE):
         known |= _kept(piece, now)
     before = {uid for digest, uid in known.items() if uid != given[digest]}
     return known | _renewed(given, known, before - _standing(before), now) if before else known
-
-
-def _standing(messages: Collection[UUID]) -> set[UUID]:
-    """Those that are under way, went out, or were stopped by a person: not the refused and the expired."""
-    failed = [DeliveryState.REFUSED.value, DeliveryState.EXPIRED.value]
-    found = Delivery.objects.filter(message__uid__in=messages).exclude(state__in=failed)
-    return set(found.values_list("message__uid", flat=True))
 
 
 def _renewed(
@@ -69,6 +110,16 @@ def _kept(piece: Sequence[tuple[bytes, UUID]], now: datetime) -> dict[bytes, UUI
     with connection.cursor() as cursor:
         cursor.execute(statement, [*values, before, before])
         return {bytes(digest): UUID(str(uid)) for digest, uid in cursor.fetchall()}
+
+
+# Both
+
+
+def _standing(messages: Collection[UUID]) -> set[UUID]:
+    """Those that are under way, went out, or were stopped by a person: not the refused and the expired."""
+    failed = [DeliveryState.REFUSED.value, DeliveryState.EXPIRED.value]
+    found = Delivery.objects.filter(message__uid__in=messages).exclude(state__in=failed)
+    return set(found.values_list("message__uid", flat=True))
 
 
 def forget(now: datetime) -> int:
