@@ -137,6 +137,11 @@ async def test_every_try_is_signed_for_its_time_under_one_id():
             "/connections/0190/",
         ),
         (Alert(AlertKind.CONNECTION_RECOVERED, 99), "“” works again.", "/messages/?state=held"),
+        (
+            Alert(AlertKind.TEMPLATE_UNUSABLE, facts={"template": "report", "language": "fr"}),
+            "Your template “report” could not write the weekly report; the one that came with Vaguemestre did.",
+            "/templates/report/fr/",
+        ),
     ],
 )
 async def test_each_kind_has_its_words_and_the_page_where_something_can_be_done(alert, what, url):

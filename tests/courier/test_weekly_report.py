@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from structlog.testing import capture_logs
 
 from vaguemestre.ledger import report_schedule, templates
 from vaguemestre.ledger.models import Message
@@ -41,14 +42,19 @@ async def test_two_couriers_and_a_restart_send_it_once_a_week(office, sink):
         await office.until_true(lambda: len(reports()) == 2)
 
 
-async def test_what_cannot_be_made_stops_nothing_else(office, sink):
+async def test_a_template_that_cannot_write_it_is_told_and_stops_nothing(office, sink):
     set_clock(office, DUE_AT - timedelta(1))
     await office.connect(sink)
     await office.ask(report_schedule.change, CHOSEN, "test", office.clock())
     own = {"subject": "{{ nosuch }}", "text": "x", "stream": "reports"}
     await office.ask(templates.save, "report", "en", own, "test", office.clock())
     set_clock(office, DUE_AT)
-    async with office.courier() as courier:
-        await courier._watch.weekly_report(office.clock())
-        await office.until(await office.post(), DeliveryState.ACCEPTED)
-    assert await office.ask(reports) == []
+    with capture_logs() as told:
+        async with office.courier():
+            await office.until_true(lambda: len(reports()) == 1)
+            await office.until(await office.post(), DeliveryState.ACCEPTED)
+    (report,) = await office.ask(reports)
+    assert report.subject.startswith("Weekly mail report")
+    assert [one["kind"] for one in told if one["event"] == "alert"] == ["template_unusable"]
+    (why,) = [one["why"] for one in told if one["event"] == "template_not_used"]
+    assert "Line 1 uses nosuch" in why

@@ -54,7 +54,8 @@ def counted(days=WEEK, zone=PARIS):
 def deliver(now=DUE_AT):
     """As a courier does it; the message, or None."""
     due = report_schedule.due(now)
-    return None if due is None else weekly.send_due(due, counted(days_before(due.day), due.zone), now)
+    sent = None if due is None else weekly.send_due(due, counted(days_before(due.day), due.zone), now)
+    return None if sent is None else sent.message
 
 
 def mail_of(message):
@@ -199,7 +200,7 @@ def test_of_two_couriers_that_look_at_once_one_sends():
     choose()
     due, days = report_schedule.due(DUE_AT), counted()
     answers = at_once([lambda: weekly.send_due(due, days, DUE_AT)] * 2)
-    assert sorted(type(answer).__name__ for answer in answers) == ["Message", "NoneType"]
+    assert sorted(type(answer).__name__ for answer in answers) == ["NoneType", "Sent"]
     assert Message.objects.count() == 1
 
 
@@ -223,16 +224,22 @@ def test_without_a_route_it_is_held_and_still_sent_once():
 
 
 @pytest.mark.django_db
-def test_a_template_of_ones_own_that_cannot_be_filled_sends_nothing_and_can_be_mended():
+def test_where_a_template_of_ones_own_cannot_write_it_the_starter_does_and_that_is_told():
     connect()
     choose()
     own = {"subject": "{{ nosuch }}", "text": "x", "stream": "reports"}
     templates.save("report", "fr", own, ACTOR, DUE_AT)
-    with pytest.raises(Refusal):
-        deliver()
-    assert Message.objects.count() == 0
+    due = report_schedule.due(DUE_AT)
+    sent = weekly.send_due(due, counted(days_before(due.day), due.zone), DUE_AT)
+    assert mail_of(sent.message)["Subject"].startswith("Rapport hebdomadaire du courrier")
+    assert "nosuch" in str(sent.refusal)
+    with pytest.raises(Refusal):  # who asks for one's own now sees what is wrong
+        weekly.send_now(Mailbox.parse("claire@example.org"), "fr", DUE_AT)
     templates.save("report", "fr", own | {"subject": "{{ title }}"}, ACTOR, DUE_AT)
-    assert deliver() is not None
+    later_on = DUE_AT + timedelta(7)
+    due = report_schedule.due(later_on)
+    sent = weekly.send_due(due, counted(days_before(due.day), due.zone), later_on)
+    assert sent.refusal is None
 
 
 @pytest.mark.django_db

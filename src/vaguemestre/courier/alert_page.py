@@ -11,6 +11,8 @@ def page_of(alert: Alert, named: Named | None) -> str:
     """Of the console, where something can be done."""
     if alert.kind is AlertKind.ADDRESS_UNLISTED:
         return "/source-addresses/"
+    if alert.kind is AlertKind.TEMPLATE_UNUSABLE:
+        return f"/templates/{alert.facts['template']}/{alert.facts['language']}/"
     if alert.message:
         return f"/messages/{alert.message}/"
     return "/messages/?state=held" if named is None else f"/connections/{named.uid}/"

@@ -40,6 +40,10 @@ _WHAT = {
     AlertKind.ADDRESS_UNLISTED: gettext_noop(
         "A server saw “%(connection)s” come from %(addresses)s, which is not on the published list."
     ),
+    AlertKind.TEMPLATE_UNUSABLE: gettext_noop(
+        "Your template “%(template)s” could not write the weekly report; the one that came with Vaguemestre"
+        " did."
+    ),
 }
 _REMEDY = {
     AlertKind.CONNECTION_LOCKED: gettext_noop(
@@ -76,6 +80,9 @@ _REMEDY = {
         "If the address is yours, add it to the list and give it to the mail administrator. If not, ask"
         " whoever looks after your network which way the traffic takes."
     ),
+    AlertKind.TEMPLATE_UNUSABLE: gettext_noop(
+        "Open its page: the preview says what is wrong, at its line. Or take the template that came with it."
+    ),
 }
 
 
@@ -91,7 +98,7 @@ class Alert:
         reason: of a hold, as the delivery keeps it.
         message: the public id of the message it is about.
         backup: the name of the connection that stands in.
-        facts: a certificate's, or what is used of a limit.
+        facts: a certificate's, what is used of a limit, or which template.
         finding: what a verification found, as the ledger keeps it.
         addresses: that a server saw, and that are not on the list.
     """
@@ -116,6 +123,7 @@ def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
         "addresses": ", ".join(alert.addresses),
         "used": alert.facts.get("used", ""),
         "limit": alert.facts.get("limit", ""),
+        "template": alert.facts.get("template", ""),
     }
     with override(language):
         found = stored_words(alert.finding) if alert.finding else {"what": "", "why": "", "remedy": ""}

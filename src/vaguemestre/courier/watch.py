@@ -9,7 +9,7 @@ told again by the same courier until something newer waits.
 from __future__ import annotations
 
 from collections.abc import Collection
-from datetime import date, datetime
+from datetime import datetime
 
 import structlog
 
@@ -27,7 +27,6 @@ from vaguemestre.ledger import (
     unattended,
     weekly,
 )
-from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.policy.alerting import AlertKind
 from vaguemestre.policy.reporting import days_before
 
@@ -43,7 +42,6 @@ class Watch:
         self._engine = engine
         self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
         self._held = self._doubt = 0  # the latest deliveries that were told
-        self._unmade: date | None = None  # the day whose weekly report could not be made
 
     async def backups(self, now: datetime) -> None:
         """Move what backups are to carry, and tell which begin or end to stand in."""
@@ -116,13 +114,12 @@ class Watch:
             return
         # Day by day: a thread that counts a million messages must not keep leases from renewal.
         days = [await run(figures.of_day, day, due.zone) for day in days_before(due.day)]
-        try:
-            sent = await run(weekly.send_due, due, days, now)
-        except Refusal as refusal:
-            if due.day != self._unmade:
-                log.warning("weekly_report_not_made", day=due.day.isoformat(), why=str(refusal))
-            self._unmade = due.day
+        sent = await run(weekly.send_due, due, days, now)
+        if sent is None:
             return
-        if sent is not None:
-            log.info("weekly_report_sent", day=due.day.isoformat(), message=str(sent.uid))
-            self._engine.wake()
+        log.info("weekly_report_sent", day=due.day.isoformat(), message=str(sent.message.uid))
+        if sent.refusal is not None:
+            log.warning("template_not_used", template=weekly.TEMPLATE, why=str(sent.refusal))
+            facts = {"template": weekly.TEMPLATE, "language": due.language}
+            self._engine.alerts.tell(Alert(AlertKind.TEMPLATE_UNUSABLE, facts=facts))
+        self._engine.wake()

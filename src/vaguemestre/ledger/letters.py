@@ -42,6 +42,15 @@ def write(post: Post, letter: Letter) -> Post:
     return replace(post, subject=words.subject, text=words.text, html=words.html)
 
 
+def write_anyway(post: Post, letter: Letter) -> tuple[Post, Refusal | None]:
+    """As `write`; where that fails, by the template that came with the product, and with the refusal."""
+    try:
+        return write(post, letter), None
+    except Refusal as refusal:
+        words = templates.render_starter(letter.template, letter.language, letter.data)
+        return replace(post, subject=words.subject, text=words.text, html=words.html), refusal
+
+
 def _language_of(post: Post) -> str:
     recipients = (*post.to, *post.cc, *post.bcc)
     return templates.language_of(recipients[0].mailbox.address) if len(recipients) == 1 else ""

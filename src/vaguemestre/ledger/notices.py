@@ -8,17 +8,14 @@ used with our data locks nobody out: the one that came with the product is used,
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 
-from vaguemestre.ledger import templates
 from vaguemestre.ledger.accept import accept
-from vaguemestre.ledger.letters import Letter, write
+from vaguemestre.ledger.letters import Letter, write_anyway
 from vaguemestre.ledger.models import Message, User
 from vaguemestre.ledger.own_address import address_of
-from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Submission, Via
 from vaguemestre.mail.compose import Post, compose
 from vaguemestre.mail.mailbox import NamedMailbox
@@ -40,14 +37,8 @@ def send(
     if address is None:
         return None
     letter = Letter(template, data, person.language, STREAM)
-    envelope, content = compose(_written(Post(to=(NamedMailbox(address),)), letter))
+    post, refusal = write_anyway(Post(to=(NamedMailbox(address),)), letter)
+    if refusal is not None:
+        log.warning("template_not_used", template=template, why=str(refusal))
+    envelope, content = compose(post)
     return accept(Submission(envelope, content, Via.REPORT, stream=STREAM, expires_at=now + old_after), now)
-
-
-def _written(post: Post, letter: Letter) -> Post:
-    try:
-        return write(post, letter)
-    except Refusal as refusal:
-        log.warning("template_not_used", template=letter.template, why=str(refusal))
-    words = templates.render_starter(letter.template, letter.language, letter.data)
-    return replace(post, subject=words.subject, text=words.text, html=words.html)

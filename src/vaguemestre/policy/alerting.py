@@ -31,6 +31,7 @@ class AlertKind(StrEnum):
     CERTIFICATE_EXPIRES = "certificate_expires"
     QUOTA_NEAR = "quota_near"
     ADDRESS_UNLISTED = "source_address_unlisted"
+    TEMPLATE_UNUSABLE = "template_unusable"
 
 
 # Of a connection's health; one that follows another makes it old.
