@@ -81,3 +81,38 @@ def test_faults_stand_at_their_fields(api, office, changes, expected):
 def test_a_key_of_other_streams_may_not(api, office):
     limited = key_with("send", streams=["invoices"])
     assert fields(limited.post("/reports", BODY)) == ["stream"]
+
+
+def test_the_schedule_of_the_weekly_report_is_read_and_set(api):
+    first = api.get("/reports/schedule").json()
+    assert (first["active"], first["recipients"], first["next_at"]) == (False, [], None)
+    wanted = {"active": True, "recipients": ["ann@example.net"], "weekday": 4, "hour": 17, "zone": "UTC"}
+    saved = api.patch("/reports/schedule", wanted).json()
+    assert {name: saved[name] for name in wanted} == wanted
+    assert saved["next_at"].endswith("T17:00:00Z")
+    assert api.patch("/reports/schedule", {"hour": 6}).json()["weekday"] == 4
+    assert api.get("/reports/schedule").json()["hour"] == 6
+
+
+@pytest.mark.parametrize(
+    ("changes", "field"),
+    [
+        ({"active": True}, "recipients"),
+        ({"active": "yes"}, "active"),
+        ({"recipients": "ann@example.net"}, "recipients"),
+        ({"recipients": ["nobody"]}, "recipients"),
+        ({"weekday": 7}, "weekday"),
+        ({"weekday": True}, "weekday"),
+        ({"hour": 24}, "hour"),
+        ({"zone": "Paris"}, "zone"),
+        ({"language": "de"}, "language"),
+        ({"colour": "red"}, "colour"),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused_at_its_field(api, changes, field):
+    assert fields(api.patch("/reports/schedule", changes)) == [field]
+    assert api.get("/reports/schedule").json()["active"] is False
+
+
+def test_the_schedule_is_for_administrators(api):
+    assert key_with("send").get("/reports/schedule").status_code == 403

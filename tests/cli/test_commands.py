@@ -384,6 +384,19 @@ def test_a_report_of_another_program_is_sent_as_it_is(command, tmp_path):
     assert command("report", "send", "--file", "nosuch", "--to", "a@example.net").status == 1
 
 
+def test_the_weekly_report_is_scheduled(command):
+    assert command("report", "schedule", "show", "--json").json["active"] is False
+    ask = ("report", "schedule", "set", "--active", "--weekday", "friday", "--hour", "17")
+    assert command(*ask).refusals == ["recipients: Say who is to get the report."]
+    done = command(*ask, "--to", "ann@example.net", "--to", "bob@example.net", "--zone", "UTC", "--json")
+    assert (done.status, done.json["weekday"], done.json["recipients"]) == (
+        0, 4, ["ann@example.net", "bob@example.net"],
+    )  # fmt: skip
+    assert "friday" in command("report", "schedule", "show").output
+    assert command("report", "schedule", "set", "--no-active", "--json").json["active"] is False
+    assert command("report", "schedule", "set", "--weekday", "someday").refusals[0].startswith("weekday:")
+
+
 def test_an_invoice_goes_once_and_its_number_tells_what_became_of_it(command, tmp_path):
     command(*OFFICE)
     pdf = tmp_path / "facture.pdf"

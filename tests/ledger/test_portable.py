@@ -8,8 +8,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from ledger.kit import ACTOR, NOW, with_password
-from vaguemestre.ledger import connections, forms, instance, oauth2, source_addresses, streams, vault
-from vaguemestre.ledger.models import Connection, Form, SourceAddress, Stream
+from vaguemestre.ledger import (
+    connections,
+    forms,
+    instance,
+    oauth2,
+    report_schedule,
+    source_addresses,
+    streams,
+    vault,
+)
+from vaguemestre.ledger.models import Connection, Form, ReportSchedule, SourceAddress, Stream
 from vaguemestre.ledger.portable import export
 from vaguemestre.ledger.portable_import import Manner, take_in
 from vaguemestre.ledger.refusals import Refusal
@@ -62,6 +71,7 @@ def configured(service_key):
         [{"address": "203.0.113.7", "label": "Paris", "valid_from": "2027-01-01"}], ACTOR, NOW
     )
     instance.change_settings({"default_mode": "fallback"}, ACTOR, NOW)
+    report_schedule.edit({"active": True, "recipients": ["ann@example.net"], "hour": 6}, ACTOR, NOW)
 
 
 def emptied():
@@ -72,6 +82,7 @@ def emptied():
     Connection.objects.update(backup=None)
     Connection.objects.all().delete()
     SourceAddress.objects.all().delete()
+    ReportSchedule.objects.all().delete()
     instance.change_settings({"default_mode": "override"}, ACTOR, NOW)
 
 
@@ -93,11 +104,23 @@ def test_what_goes_out_comes_in_again(configured):
     assert done.created == ["Bureau", "Google", "Microsoft", "Relais", "Secours"]
     assert (done.replaced, done.incomplete, done.demoted) == ([], [], [])
     again = export(NOW, PASSPHRASE).document
-    for part in ("settings", "streams", "forms", "source_addresses"):
+    for part in ("settings", "streams", "forms", "source_addresses", "weekly_report"):
         assert again[part] == document[part]
     sealed = [{**one, "secret": "…"} for one in document["connections"]]
     assert [{**one, "secret": "…"} for one in through_json(again)["connections"]] == sealed
     assert connections.find("Bureau").backup.name == "Secours"
+
+
+def test_a_weekly_report_that_is_set_stays_unless_it_is_to_be_replaced(configured):
+    plain = {"format": "vaguemestre-configuration", "version": 1}
+    assert refusal(plain | {"weekly_report": {"hour": 24}}, Manner(replace=True)) == [
+        ("weekly_report.hour", "report_hour")
+    ]
+    assert refusal(plain | {"weekly_report": {"hour": 7}}) == [("weekly_report", "weekly_report_taken")]
+    take_in(plain, Manner(), ACTOR, NOW)
+    assert report_schedule.find().hour == 6
+    take_in(plain | {"weekly_report": {"hour": 7}}, Manner(replace=True), ACTOR, NOW)
+    assert (report_schedule.find().hour, report_schedule.find().active) == (7, True)
 
 
 def test_every_secret_is_sealed_anew_by_this_vault(configured, service_key):

@@ -1,8 +1,8 @@
 """The whole configuration as one document, to be kept or taken to another installation.
 
-Connections, streams, forms, settings and source addresses; one another they name by name or key. Secrets
-are in it only under a passphrase; without one they are left out and named. People and API keys are never in
-it: a key is kept as a digest, a person's password too.
+Connections, streams, forms, settings, the schedule of the weekly report and source addresses; one another
+they name by name or key. Secrets are in it only under a passphrase; without one they are left out and named.
+People and API keys are never in it: a key is kept as a digest, a person's password too.
 """
 
 from __future__ import annotations
@@ -13,7 +13,16 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import connections, forms, instance, oauth2, source_addresses, streams, vault
+from vaguemestre.ledger import (
+    connections,
+    forms,
+    instance,
+    oauth2,
+    report_schedule,
+    source_addresses,
+    streams,
+    vault,
+)
 from vaguemestre.ledger.models import Connection, Form, Stream
 from vaguemestre.ledger.oauth2_typed import PLAIN
 from vaguemestre.ledger.passphrase import Seal
@@ -55,6 +64,7 @@ def export(now: datetime, passphrase: Secret | None = None) -> Exported:
         "version": VERSION,
         "exported_at": now.isoformat(),
         "settings": instance.settings(),
+        "weekly_report": _weekly_report(),
         "connections": told,
         "streams": [_stream(stream) for stream in streams.all_streams()],
         "forms": [_form(form) for form in forms.all_forms()],
@@ -119,6 +129,11 @@ def _stream(stream: Stream) -> dict[str, Any]:
 def _form(form: Form) -> dict[str, Any]:
     told = {name: value for name, value in forms.resource(form).items() if name not in _MADE_HERE}
     return told | {"connection": form.connection.name if form.connection else None}
+
+
+def _weekly_report() -> dict[str, Any] | None:
+    row = report_schedule.find()
+    return None if row.set_at is None else report_schedule.settings_of(row)
 
 
 def _address(row: Any) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from vaguemestre.ledger import connections, forms, instance, source_addresses, streams
+from vaguemestre.ledger import connections, forms, instance, report_schedule, source_addresses, streams
 from vaguemestre.ledger.connections import LeaveNone
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.fields import name_key
@@ -29,7 +29,8 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 
 _PARTS = ("connections", "streams", "forms", "source_addresses")
-_TOP = {"format", "version", "exported_at", "settings", *_PARTS, "secrets"}
+_OBJECTS = ("settings", "weekly_report")
+_TOP = {"format", "version", "exported_at", *_OBJECTS, *_PARTS, "secrets"}
 _FIELDS = {*CONNECTION, "backup", "oauth2", "secret"}
 
 
@@ -81,6 +82,7 @@ def take_in(document: object, manner: Manner, actor: str, now: datetime) -> Take
         for position, form in enumerate(parts["forms"]):
             _at(f"forms[{position}]", partial(taking.form, form))
         taking.addresses(parts["source_addresses"])
+        taking.weekly_report(parts["weekly_report"])
     return taking.done
 
 
@@ -93,9 +95,10 @@ def _judged(document: object) -> dict[str, Any]:
         raise Refusal(Invalid("version", "version_unknown", message))
     _known_only(document, _TOP, "")
     parts: dict[str, Any] = {"secrets": document.get("secrets")}
-    parts["settings"] = document.get("settings") or {}
-    if not isinstance(parts["settings"], Mapping):
-        raise Refusal(Invalid("settings", "not_object", "An object is needed here."))
+    for name in _OBJECTS:
+        parts[name] = document.get(name) or {}
+        if not isinstance(parts[name], Mapping):
+            raise Refusal(Invalid(name, "not_object", "An object is needed here."))
     for name in _PARTS:
         parts[name] = document.get(name) or []
         if not isinstance(parts[name], list) or not all(isinstance(one, Mapping) for one in parts[name]):
@@ -199,6 +202,16 @@ class _Taking:
             message = "There is a list of source addresses already: empty it, or replace what is there."
             raise Refusal(Invalid("source_addresses", "addresses_taken", message))
         _at("source_addresses", partial(source_addresses.replace, told, self._actor, self._now))
+
+    def weekly_report(self, told: Mapping[str, Any]) -> None:
+        """The schedule of the weekly report; one that was set is changed only on request."""
+        now_set = report_schedule.find()
+        if not told or report_schedule.settings_of(now_set) == dict(told):
+            return
+        if now_set.set_at is not None and not self._manner.replace:
+            message = "A weekly report is set already: replace what is there, or leave it out."
+            raise Refusal(Invalid("weekly_report", "weekly_report_taken", message))
+        _at("weekly_report", partial(report_schedule.edit, told, self._actor, self._now))
 
     def _connection(self, told: Mapping[str, Any]) -> None:
         values = {name: told[name] for name in CONNECTION if name in told and name != "is_default"}

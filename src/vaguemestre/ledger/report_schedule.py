@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
+from typing import Any
 from zoneinfo import ZoneInfo, available_timezones
 
 from django.conf import settings
@@ -21,7 +22,7 @@ from vaguemestre.ledger.models import ReportSchedule
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
-from vaguemestre.policy.reporting import Schedule, due_day
+from vaguemestre.policy.reporting import Schedule, due_day, next_at
 
 RECIPIENTS_LIMIT = 50
 FIELDS = ("active", "recipients", "weekday", "hour", "zone", "language")
@@ -77,7 +78,7 @@ def change(values: Mapping[str, object], actor: str, now: datetime) -> ReportSch
     with writing():
         lock(CONFIGURATION_LOCK)
         row = find()
-        changes = journal.difference({name: getattr(row, name) for name in FIELDS}, clean)
+        changes = journal.difference(settings_of(row), clean)
         if row.set_at is None or not _TIMES.isdisjoint(changes):
             row.set_at = now
         for name, value in clean.items():
@@ -88,8 +89,39 @@ def change(values: Mapping[str, object], actor: str, now: datetime) -> ReportSch
     return row
 
 
+def edit(values: Mapping[str, object], actor: str, now: datetime) -> ReportSchedule:
+    """Set the fields that are given.
+
+    Raises:
+        Refusal: as above, and for what is no field.
+    """
+    unknown = [name for name in values if name not in FIELDS]
+    if unknown:
+        message = "The weekly report has no field {}."
+        raise Refusal(*(Invalid(name, "unknown_field", message.format(name)) for name in unknown))
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        return change({**settings_of(find()), **values}, actor, now)
+
+
+def settings_of(row: ReportSchedule) -> dict[str, Any]:
+    """What is set, as it may be set again."""
+    return {name: getattr(row, name) for name in FIELDS}
+
+
+def resource(row: ReportSchedule, now: datetime) -> dict[str, Any]:
+    """As the API and the command line show it."""
+    return {
+        **settings_of(row),
+        "next_at": next_at(schedule_of(row), now) if row.active else None,
+        "last_message": None if row.message is None else str(row.message.uid),
+    }
+
+
 def _parse(values: Mapping[str, object]) -> dict[str, object]:
     faults: list[Invalid] = []
+    if not isinstance(values.get("active"), bool):
+        faults.append(Invalid("active", "not_boolean", "This is either true or false."))
     recipients = _recipients(values.get("recipients"), faults)
     clean: dict[str, object] = {
         "active": values.get("active") is True,
@@ -112,7 +144,10 @@ _HOUR = "An hour is a number from 0 to 23."
 
 def _recipients(value: object, faults: list[Invalid]) -> list[str]:
     found: list[str] = []
-    for address in value if isinstance(value, list) else []:
+    if not isinstance(value, list):
+        faults.append(Invalid("recipients", "not_texts", "A list of texts is needed here."))
+        return found
+    for address in value:
         try:
             found.append(Mailbox.parse(str(address), "recipients").wire)
         except Invalid as fault:

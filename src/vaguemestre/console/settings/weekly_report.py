@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import datetime
 from typing import Any
 
 from django import forms
@@ -25,7 +24,6 @@ from vaguemestre.ledger.own_address import address_of
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.policy.reporting import next_at
 
 
 class ScheduleForm(forms.Form):
@@ -68,8 +66,7 @@ class ScheduleForm(forms.Form):
     @classmethod
     def of(cls, row: ReportSchedule) -> ScheduleForm:
         """The form filled with what is set."""
-        initial = {name: getattr(row, name) for name in report_schedule.FIELDS}
-        return cls(initial=initial | {"recipients": "\n".join(row.recipients)})
+        return cls(initial=report_schedule.settings_of(row) | {"recipients": "\n".join(row.recipients)})
 
     def typed(self) -> dict[str, object]:
         """The values as they were typed."""
@@ -120,11 +117,7 @@ def _page(request: HttpRequest, form: ScheduleForm, status: int = 200) -> HttpRe
     context = {
         "form": form,
         "saved": saved,
-        "next_at": _next(saved, timezone.now()),
+        "next_at": report_schedule.resource(saved, timezone.now())["next_at"],
         "zones": report_schedule.zones(),
     }
     return render(request, "console/settings/weekly_report.html", context, status=status)
-
-
-def _next(saved: ReportSchedule, now: datetime) -> datetime | None:
-    return next_at(report_schedule.schedule_of(saved), now) if saved.active else None

@@ -8,6 +8,7 @@ from vaguemestre.doors.api.shapes import (
     FLAG,
     ID,
     MAYBE_DAY,
+    MAYBE_ID,
     MAYBE_TEXT,
     MAYBE_TIME,
     TEXT,
@@ -56,6 +57,15 @@ _INVOICE: dict[str, Shape] = {
         "properties": {"code": COUNT, "enhanced": MAYBE_TEXT, "text": TEXT},
     },
     "sha256": TEXT | {"description": "Of the PDF."},
+}
+
+_SCHEDULE: dict[str, Shape] = {
+    "active": FLAG,
+    "recipients": array(TEXT),
+    "weekday": COUNT | {"description": "0 is Monday, 6 is Sunday."},
+    "hour": COUNT | {"description": "0 to 23, of the zone."},
+    "zone": TEXT | {"description": "Such as Europe/Paris."},
+    "language": TEXT | {"description": "Empty for that of the installation."},
 }
 
 SCHEMAS: dict[str, Shape] = {
@@ -116,6 +126,8 @@ SCHEMAS: dict[str, Shape] = {
         "file",
         "filename",
     ),
+    "ReportSchedule": object_of({**_SCHEDULE, "next_at": MAYBE_TIME, "last_message": MAYBE_ID}),
+    "ReportScheduleChanges": input_of(_SCHEDULE),
     "Invoice": object_of(_INVOICE),
     "Invoices": page("Invoice"),
     "InvoiceAnswer": object_of({"number": TEXT, "items": array(ref("Invoice"))}),

@@ -1,4 +1,4 @@
-"""Reports over HTTP: a file that a program made, attached byte for byte."""
+"""Reports over HTTP: a file that a program made, attached byte for byte; and when the weekly one goes out."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router
 
-from vaguemestre.doors.api.auth import submitter
-from vaguemestre.doors.api.body import posted_message
+from vaguemestre.doors.api.auth import actor, submitter
+from vaguemestre.doors.api.body import posted, posted_message
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.reading import Reading, mailbox, mailboxes, mapping, octets, text
-from vaguemestre.ledger import reports
+from vaguemestre.ledger import report_schedule, reports
 from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.gathering import take
 from vaguemestre.ledger.refusals import Refusal
@@ -21,6 +21,7 @@ from vaguemestre.ledger.resources import accepted_summary
 from vaguemestre.mail.errors import Invalid
 
 router = Router(tags=["Reports"])
+ADMIN = ("admin",)
 FIELDS = frozenset(
     "to file filename subject text data template language stream connection from reply_to on_doubt".split()  # noqa: SIM905
 )
@@ -40,6 +41,26 @@ def send_report(request: HttpRequest) -> Answer:
     report = _report(posted_message(request))
     submission = reports.submission_of(report, submitter(request), Via.API)
     return Answer(accepted_summary(take(submission, timezone.now())), 202)
+
+
+@endpoint(router.get, "/reports/schedule", "getReportSchedule", scopes=ADMIN, gives="ReportSchedule")
+def get_schedule(_request: HttpRequest) -> Answer:
+    """When the weekly report goes out, and to whom."""
+    return Answer(report_schedule.resource(report_schedule.find(), timezone.now()))
+
+
+@endpoint(
+    router.patch,
+    "/reports/schedule",
+    "changeReportSchedule",
+    scopes=ADMIN,
+    takes="ReportScheduleChanges",
+    gives="ReportSchedule",
+)
+def change_schedule(request: HttpRequest) -> Answer:
+    """Change the named fields; another time counts from now on."""
+    now = timezone.now()
+    return Answer(report_schedule.resource(report_schedule.edit(posted(request), actor(request), now), now))
 
 
 def _report(values: dict[str, Any]) -> Report:
