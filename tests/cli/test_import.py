@@ -25,6 +25,8 @@ def test_a_file_becomes_an_inactive_connection_and_its_password_is_not_printed(c
 def test_a_dry_run_creates_nothing(command):
     told = command("connection", "import", str(PASTED / "postfix.txt"), "--dry-run", "--json").json
     assert (len(told["found"]), told["created"]) == (3, [])
+    one = ("connection", "import", str(PASTED / "wp-config.php.txt"), "--name", "Librairie", "--dry-run")
+    assert command(*one, "--json").json["found"][0]["name"] == "Librairie"
     assert not Connection.objects.exists()
 
 

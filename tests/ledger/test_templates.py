@@ -68,7 +68,7 @@ def test_a_change_counts_and_the_same_again_does_not():
 def test_faults_are_told_at_their_part_and_nothing_is_stored():
     found = faults(lambda: save(subject="a\nb", text="{{ a", html="\n{{ a | no }}"))
     assert found == [
-        ("text", "template_syntax"), ("html", "template_filter"), ("subject", "template_line_break"),
+        ("text", "template_missing"), ("html", "template_filter"), ("subject", "template_line_break"),
     ]  # fmt: skip
     assert faults(lambda: save("No Key", "french", text=3, more="")) == [
         ("more", "unknown_field"), ("key", "template_key"), ("language", "template_language"), ("text", "not_text"),

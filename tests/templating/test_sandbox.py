@@ -38,11 +38,12 @@ def test_if_and_default_may_ask_whether_a_variable_is_there():
 @pytest.mark.parametrize(
     ("source", "code", "line"),
     [
-        ("a\nb {{ x", "template_syntax", 2),
-        ("{% if x %}a\nb\n", "template_syntax", 3),
-        ("{% nosuch %}", "template_syntax", 1),
-        ("{% include 'x' %}", "template_syntax", 1),
-        ("{% render 'x' %}", "template_syntax", 1),
+        ("a\nb {{ x", "template_missing", 2),
+        ("{% if x %}a\nb\n", "template_missing", 3),
+        ("{{ 'x }}", "template_syntax", 1),
+        ("{% nosuch %}", "template_misplaced", 1),
+        ("{% include 'x' %}", "template_misplaced", 1),
+        ("{% render 'x' %}", "template_misplaced", 1),
         ("\n{% if x %}{{ x | safe }}{% endif %}", "template_filter", 2),
         ("\n{{ x | nosuch }}", "template_filter", 2),
         ("\n{{ x | date }}", "template_value", 2),

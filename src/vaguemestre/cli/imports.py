@@ -41,7 +41,7 @@ def run(arguments: argparse.Namespace) -> None:
     created = [] if arguments.dry_run else create_all(typed, actor(), timezone.now())
     value = {
         "kind": reading.kind.value,
-        "found": [found_resource(found) for found in reading.found],
+        "found": [found_resource(found) | named for found in reading.found],
         "not_understood": [missed_resource(line) for line in reading.unread],
         "created": [with_words(connection_resource(saved.connection)) for saved in created],
     }

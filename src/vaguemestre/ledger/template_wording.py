@@ -6,6 +6,8 @@ from django.utils.translation import gettext_noop
 
 TEMPLATE_REFUSALS = {
     "template_syntax": gettext_noop("Line %(line)s: %(said)s."),
+    "template_missing": gettext_noop("Line %(line)s: %(name)s is missing before this place."),
+    "template_misplaced": gettext_noop("Line %(line)s: %(name)s cannot stand there."),
     "template_variable": gettext_noop("Line %(line)s uses %(name)s, which the data does not hold."),
     "template_filter": gettext_noop("Line %(line)s uses the filter %(name)s, which there is not."),
     "template_range": gettext_noop(

@@ -27,7 +27,10 @@ from vaguemestre.templating.rendering import Rendered, Sources, compose, faults_
 
 _KEY = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,48}[a-z0-9])?")
 _LANGUAGE = re.compile(r"[a-z]{2,3}(?:-[A-Z]{2})?")
-_OF_THE_TEMPLATE = frozenset({"template_syntax", "template_filter", "template_range", "template_long"})
+_OF_THE_TEMPLATE = frozenset({
+    "template_syntax", "template_missing", "template_misplaced", "template_filter", "template_range",
+    "template_long",
+})  # fmt: skip
 PARTS = ("subject", "text", "html")
 
 

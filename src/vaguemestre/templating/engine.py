@@ -9,6 +9,7 @@ variables, and a thread's own processor time, which load on the machine does not
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
@@ -42,6 +43,8 @@ _TAGS = frozenset(
     "# assign break capture case comment continue cycle elsif else for if unless".split()  # noqa: SIM905
 )
 _INNER = frozenset({"content", "illegal", "statement", "output", "literal"})  # how the parser names text
+_MISSING = re.compile(r"expected (?:tag (\w+)|'(}}|%})'), found")
+_MISPLACED = re.compile(r"unexpected tag '(\w+)'")
 _VALUES = (FilterArgumentError, FilterError, FilterItemTypeError, FilterValueError)
 
 
@@ -194,7 +197,16 @@ def _fault(part: str, error: LiquidError, otherwise: int = 0) -> Fault:
         case _ if isinstance(error, _VALUES):
             return Fault(part, "template_value", line, said=said)
         case _:
-            return Fault(part, "template_syntax", line, said=said)
+            return _syntax(part, line, said)
+
+
+def _syntax(part: str, line: int, said: str) -> Fault:
+    """What Liquid says in English alone is told by a code of its own where it is usual."""
+    if missing := _MISSING.match(said):
+        return Fault(part, "template_missing", line, name=missing[2] or f"{{% {missing[1]} %}}")
+    if misplaced := _MISPLACED.match(said):
+        return Fault(part, "template_misplaced", line, name=f"{{% {misplaced[1]} %}}")
+    return Fault(part, "template_syntax", line, said=said)
 
 
 def _name(said: str) -> str:

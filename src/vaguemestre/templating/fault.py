@@ -10,6 +10,8 @@ from collections.abc import Mapping
 
 _SAID = {
     "template_syntax": "Line %(line)s: %(said)s.",
+    "template_missing": "Line %(line)s: %(name)s is missing before this place.",
+    "template_misplaced": "Line %(line)s: %(name)s cannot stand there.",
     "template_variable": "Line %(line)s uses %(name)s, which the data does not hold.",
     "template_filter": "Line %(line)s uses the filter %(name)s, which there is not.",
     "template_range": "Line %(line)s uses a range outside of a for; ranges are for loops alone.",
