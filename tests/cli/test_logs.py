@@ -71,6 +71,17 @@ def test_a_log_that_is_no_terminal_is_json_with_fields():
     assert (second["event"], second["level"]) == ("odd thing", "warning")
 
 
+def test_a_line_is_written_whatever_its_fields_hold():
+    lines = logged(
+        "structlog.get_logger().info('odd', file='\\udc80', number=2**70, keys={3: 4})",
+        "structlog.get_logger().info('odd', value=object)",
+    )
+    assert lines[0] | {"timestamp": ""} == {
+        "file": "\udc80", "number": 2**70, "keys": {"3": 4}, "event": "odd", "level": "info", "timestamp": ""
+    }  # fmt: skip
+    assert lines[1]["value"] == "<class 'object'>"
+
+
 def test_a_traceback_holds_no_local_variables():
     lines = logged(
         "exec('def f(password):\\n  raise ValueError(3)')",

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.smtp.downgrade import fitted, has_long_line
-from vaguemestre.smtp.wire import has_bare_line_ending
 
 
 def lowered(content):

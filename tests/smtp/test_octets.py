@@ -15,6 +15,7 @@ from smtp.kit import BOTH, Lazy, Queue, bare, blame, message, numbered
 from vaguemestre.mail.content import header_field
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause
@@ -22,7 +23,6 @@ from vaguemestre.smtp.body import Held
 from vaguemestre.smtp.flow import Message
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.window import convey
-from vaguemestre.smtp.wire import has_bare_line_ending
 
 MANNER = st.sampled_from(list(Manner))
 CUTS = st.lists(st.integers(1, 60), min_size=1, max_size=30)

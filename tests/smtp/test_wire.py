@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.wire import (
@@ -248,7 +249,7 @@ def test_content_goes_round_byte_for_byte(content, cuts, behind):
 
 @given(st.binary(max_size=40).map(lambda raw: raw.translate(TO_ENDINGS)), CUTS)
 def test_stuffing_in_blocks_is_stuffing_at_once_and_lets_no_bare_ending_pass(content, cuts):
-    if wire.has_bare_line_ending(content):
+    if has_bare_line_ending(content):
         with pytest.raises(BareLineEnding):
             stuffed(*pieces_of(content, cuts))
         with pytest.raises(BareLineEnding):
@@ -256,6 +257,7 @@ def test_stuffing_in_blocks_is_stuffing_at_once_and_lets_no_bare_ending_pass(con
     else:
         checked(*pieces_of(content, cuts))
         assert stuffed(*pieces_of(content, cuts)) == stuffed(content)
+        assert stuffed(content) == wire.dot_stuffed(content) + wire.END_OF_DATA
         lines = content.removesuffix(b"\r\n").split(b"\r\n") if content else []
         dotted = [b"." + line if line.startswith(b".") else line for line in lines]
         assert stuffed(content) == b"".join(line + b"\r\n" for line in [*dotted, b"."])
@@ -265,6 +267,13 @@ def test_a_missing_last_line_end_is_added_and_nothing_else():
     assert stuffed(b"a") == b"a\r\n.\r\n"
     assert stuffed(b"a\r\n") == b"a\r\n.\r\n"
     assert stuffed(b"") == b".\r\n"
+
+
+@pytest.mark.parametrize("large", [b"", b"a line\r\n" * 10_000])
+@pytest.mark.parametrize("bare", [b"", b"\n", b"\r", b"\r\r\n\n", b"a\nb", b"a\rb", b"\r\n\n", b"\r\r\n"])
+def test_a_bare_line_ending_is_found_in_contents_of_any_size(bare, large):
+    assert has_bare_line_ending(large + bare) is bool(bare)
+    assert has_bare_line_ending(bare + large) is bool(bare)
 
 
 @pytest.mark.parametrize("content", [b"a\nb", b"a\rb", b"\n.\r\n", b"a\r\r\n", b"\r"])
@@ -303,7 +312,7 @@ def test_i01_only_crlf_dot_crlf_ends_content(ending, single):
         ended.append(reader.finished)
     assert ended == [False] * (len(pieces) - 1) + [True]
     assert b"evil" in read
-    assert wire.has_bare_line_ending(read) is (ending in SMUGGLED)
+    assert has_bare_line_ending(read) is (ending in SMUGGLED)
 
 
 def test_content_leaves_the_reader_as_it_comes():

@@ -20,6 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 
+import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
 from structlog.typing import Processor
@@ -90,7 +91,6 @@ def configure(level: int = logging.INFO) -> None:
     handler, form = Forwarding(sys.stderr.fileno()), _form()
     events = _Events(handler.forward)
     shared: list[Processor] = [
-        structlog.contextvars.merge_contextvars,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]
@@ -118,8 +118,14 @@ def _form() -> list[Processor]:
             structlog.processors.format_exc_info,
             structlog.processors.KeyValueRenderer(key_order=order, drop_missing=True),
         ]
-    encode = json.JSONEncoder(ensure_ascii=False, default=repr).encode
     return [
         structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
-        structlog.processors.JSONRenderer(serializer=lambda event, **_: encode(event)),
+        structlog.processors.JSONRenderer(serializer=_as_json),
     ]
+
+
+def _as_json(event: object, **_: object) -> str:
+    try:
+        return orjson.dumps(event, repr, orjson.OPT_NON_STR_KEYS).decode()
+    except TypeError:  # half of a surrogate pair, a number beyond 64 bits
+        return json.dumps(event, default=repr)

@@ -7,15 +7,15 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 type Row = dict[str, Any]
@@ -76,8 +76,9 @@ def _synchronous_normal() -> Iterator[None]:
             raise
 
 
+@cache
 def on_postgresql() -> bool:
-    """Whether the default database is PostgreSQL."""
+    """Whether the default database is PostgreSQL; asked some times for each message."""
     return connection.vendor == "postgresql"
 
 
@@ -113,14 +114,14 @@ def _stored(parameters: Mapping[str, Any]) -> Row:
 def stored(value: object) -> Any:
     """A value as the models' fields store it."""
     if isinstance(value, datetime):
-        return _stored_time(connection.vendor, value)
-    if isinstance(value, UUID) and not connection.features.has_native_uuid_field:
+        return _stored_time(value)
+    if isinstance(value, UUID) and not on_postgresql():
         return value.hex
     return value
 
 
 @lru_cache(maxsize=4096)
-def _stored_time(_vendor: str, at: datetime) -> Any:
+def _stored_time(at: datetime) -> Any:
     """The rows of a group hold the same few times over and over, and the ORM's form of one is dear."""
     return connection.ops.adapt_datetimefield_value(at)
 
@@ -237,14 +238,11 @@ def recordset(name: str, **columns: str) -> str:
 
 
 def as_json(items: Iterable[Row]) -> str:
-    """Rows for a `recordset`, their times and ids as the database keeps them."""
-    return json.dumps(list(items), default=_in_json)
+    """Rows for a `recordset`, their times as the database keeps them. An id is to be given as its `hex`."""
+    return orjson.dumps(list(items), _in_json, orjson.OPT_PASSTHROUGH_DATETIME).decode()
 
 
 def _in_json(value: object) -> str:
-    match value:
-        case UUID():
-            return value.hex
     return str(stored(value))
 
 

@@ -13,7 +13,6 @@ Fails with `Stale`: the lease is somebody else's; nothing was written.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -22,6 +21,7 @@ from operator import itemgetter
 from typing import Any
 from uuid import UUID
 
+import orjson
 from django.db import DatabaseError
 
 from vaguemestre.ledger import allowance, dsn_due
@@ -267,12 +267,12 @@ def _duty(row: Row) -> Duty:
 @lru_cache(maxsize=256)
 def _route(stored: str) -> dict[str, Any]:
     """Few routes are in use at once; nobody changes the value."""
-    route: dict[str, Any] = json.loads(stored)
+    route: dict[str, Any] = orjson.loads(stored)
     return route
 
 
 def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    taken = [{"delivery": duty.id, "attempt": one.attempt} for one in claims for duty in one.duties]
+    taken = [{"delivery": duty.id, "attempt": one.attempt.hex} for one in claims for duty in one.duties]
     source = recordset("taken", delivery="bigint", attempt="uuid")
     execute(_CLAIM.format(taken=source), {"taken": as_json(taken), "epoch": lease.epoch, "now": now})
 
@@ -299,7 +299,7 @@ def _stage(lease: Lease, marks: Sequence[Mark], now: datetime) -> tuple[bool, ..
 
 
 def _marked(attempt: UUID, deliveries: Iterable[int]) -> list[Row]:
-    return [{"delivery": delivery, "attempt": attempt} for delivery in deliveries]
+    return [{"delivery": delivery, "attempt": attempt.hex} for delivery in deliveries]
 
 
 # Settling
@@ -338,7 +338,7 @@ def _meter(reports: Sequence[Report]) -> None:
 def _done(report: Report, ending: Ending) -> Row:
     return {
         "delivery": ending.delivery,
-        "attempt": report.claim.attempt,
+        "attempt": report.claim.attempt.hex,
         "state": ending.state.value,
         "next_attempt_at": ending.next_attempt_at,
         "counted": ending.counted,
@@ -365,7 +365,7 @@ def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:
             stored(report.ended_at),
             report.peer,
             report.tls,
-            json.dumps(report.steps),
+            orjson.dumps(report.steps).decode(),
         )
         for report in reports
     ]
@@ -379,7 +379,7 @@ def _keep_events(ended: Iterable[tuple[Report, Ending]]) -> None:
             stored(report.ended_at),
             ending.state.value,
             stored(report.claim.attempt),
-            json.dumps(_words(ending)),
+            orjson.dumps(_words(ending)).decode(),
         )
         for report, ending in ended
     ]

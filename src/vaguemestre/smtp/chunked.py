@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Sequence
 from enum import StrEnum
 
+from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.capabilities import Capabilities
@@ -117,7 +118,7 @@ async def _load(work: Conveyance, window: Sequence[Offer]) -> dict[Offer, bytes]
         except Exception:  # noqa: BLE001  the flow is told of it
             work.flow.failed(offer.message)
             continue
-        if wire.has_bare_line_ending(content):
+        if has_bare_line_ending(content):
             offer.fail(work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING))
             work.dismiss(offer)
         else:

@@ -72,6 +72,7 @@ def ehlo(name: str) -> Command:
     return _shown(Phase.EHLO, wire.command("EHLO", name))
 
 
+@lru_cache(maxsize=1024)
 def mail(path: Mailbox | None, parameters: Parameters) -> Command:
     """MAIL."""
     line = wire.mail_from(

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.smtp import wire
+from vaguemestre.smtp.body import Held
 from vaguemestre.smtp.command import DATA, Command, end_of_data
 from vaguemestre.smtp.conveyance import Conveyance
 from vaguemestre.smtp.offer import Offer
@@ -82,6 +83,9 @@ async def _introduce(work: Conveyance, begun: _Begun) -> None:
 async def _write_content(work: Conveyance, offer: Offer) -> None:
     """All but the end of data; a reply that comes meanwhile ends it (faults U29)."""
     if offer.lone_dot:
+        return
+    if isinstance(offer.body, Held) and offer.body.size <= wire.BLOCK:
+        await _write(work, offer, wire.dot_stuffed(offer.body.content))  # looked through when it was made
         return
     stuffer = wire.DotStuffer()
     try:

@@ -199,12 +199,6 @@ class BareLineEnding(ValueError):
     """A CR or LF that stands alone (RFC 5321 §2.3.8)."""
 
 
-def has_bare_line_ending(content: bytes) -> bool:
-    """Whether a CR or LF stands alone (RFC 5321 §2.3.8)."""
-    pairs = content.count(b"\r\n")
-    return content.count(b"\r") != pairs or content.count(b"\n") != pairs
-
-
 class LineEndings:
     """Content in blocks, looked through for a CR or LF that stands alone; a CRLF may span two blocks."""
 
@@ -274,6 +268,18 @@ class DotStuffer:
         """
         self._endings.end()
         return b"" if self._fresh else b"\r\n"
+
+
+def dot_stuffed(content: bytes) -> bytes:
+    """A whole content as DATA wants it: what a `DotStuffer` makes of it.
+
+    Args:
+        content: without a bare CR or LF.
+    """
+    stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+    if content.startswith(b"."):
+        stuffed = b"." + stuffed
+    return stuffed if not content or content.endswith(b"\r\n") else stuffed + b"\r\n"
 
 
 END_OF_DATA = b".\r\n"  # behind content that ends with CRLF, or that is empty
