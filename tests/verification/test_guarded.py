@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import gc
 import ipaddress
 import json
+import threading
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 
@@ -81,6 +84,60 @@ def test_every_refused_address_and_port_has_the_same_answer_and_no_connection():
         assert len(answers) == 1
         assert "address_not_permitted" in answers.pop()
         assert sink.sessions == 0
+
+
+DIALS = {"connect", "connect_ex", "bind", "sendto", "getaddrinfo", "gethostbyname"}  # of C
+
+
+@contextmanager
+def followed():
+    """Which of our functions a dialogue's thread runs, in order, but for the judgement; and which dials it makes."""
+    way, dials, dialogues = [], [], set()
+
+    def follow(frame, event, arg):
+        if frame.f_code.co_qualname == "_Dialogue._serve":
+            dialogues.add(threading.get_ident())
+        if threading.get_ident() not in dialogues:
+            return
+        if event == "c_call" and arg.__name__ in DIALS:
+            dials.append(arg.__name__)
+        file = frame.f_code.co_filename
+        if event == "call" and "/vaguemestre/" in file and not file.endswith("egress.py"):
+            way.append(frame.f_code.co_qualname)
+
+    gc.collect()
+    gc.disable()  # what it clears away would run on the way
+    threading.setprofile(follow)
+    try:
+        yield way, dials
+    finally:
+        threading.setprofile(None)
+        gc.enable()
+
+
+def test_whatever_is_refused_is_answered_on_the_same_way_and_without_any_dial():
+    """So that time tells nothing of what stands there: there is nothing that takes time, and no other way."""
+
+    def the_way(draft, network):
+        way.clear(), dials.clear()
+        outcome(draft, network)
+        return tuple(way), tuple(dials)
+
+    with SinkServer().in_thread() as sink, followed() as (way, dials):
+        named = draft_to(sink, host="mail.example.org")
+        ways = [the_way(named, network_to(sink.port, address)) for address in REFUSED]
+        ways.append(the_way(named, network_to(sink.port, *REFUSED)))
+        ways.append(the_way(named, network_to(sink.port, "8.8.8.8", ports=USUAL_PORTS)))
+        ways.append(the_way(draft_to(sink, host="127.0.0.1"), network_to(sink.port)))
+        assert sink.sessions == 0
+        allowed = Guard((ipaddress.ip_network("127.0.0.0/8"),), frozenset({sink.port}))
+        longer, dialled = the_way(draft_to(sink), Network(allowed))
+        assert sink.sessions == 1
+    assert len(set(ways)) == 1
+    refused, none = ways[0]
+    assert ("bring_up" in refused, none) == (True, ())
+    assert "connect" in dialled  # the search finds one where there is one
+    assert len(longer) > len(refused)
 
 
 @pytest.mark.parametrize("address", ["127.0.0.1", "::1", "10.0.0.1", "169.254.169.254"])
