@@ -30,6 +30,7 @@ from vaguemestre.smtp.question import ask
 from vaguemestre.smtp.session import RESPONSE, Session, SessionFailed
 from vaguemestre.smtp.timeouts import Timeouts
 
+SSL_PORT = 2465
 NOWHERE = 9  # where nothing takes the mail that no drill sends
 FOLDER = tempfile.TemporaryDirectory(prefix="vgm-drill-")
 IN_CLEAR = "smtpd_tls_security_level = none\nsmtpd_tls_auth_only = no\n"
@@ -79,6 +80,17 @@ def opensmtpd(settings):
     return lambda root, certificate: OpenSMTPD(root, settings, certificate=certificate)
 
 
+def on_ssl_port(make):
+    """The same on a port where servers want TLS at once."""
+
+    def moved(root, certificate):
+        server = make(root, certificate)
+        server.port = SSL_PORT
+        return server
+
+    return moved
+
+
 @contextlib.contextmanager
 def taken(port):
     """Somebody else's session is open already."""
@@ -120,6 +132,14 @@ RECORDINGS = [
     # encryption
     Recording("ssl-on-starttls-port-postfix", "ssl_on_starttls_port", "SSL chosen on its port for STARTTLS", postfix(), SSL | KNOWN),
     Recording("ssl-on-starttls-port-exim", "ssl_on_starttls_port", "SSL chosen on its port for STARTTLS", exim(TLS), SSL | KNOWN),
+    *(
+        Recording(f"starttls-on-ssl-port-{server}", "starttls_on_ssl_port", f"TLS chosen on its port for SSL: {what}", on_ssl_port(make), STARTTLS | {"at": at, "port": str(SSL_PORT)})
+        for server, what, make, at in (
+            ("postfix", "smtpd_tls_wrappermode = yes", postfix("smtpd_tls_wrappermode = yes\n"), "127.0.31.8"),
+            ("exim", "tls_on_connect_ports", exim(TLS + f"tls_on_connect_ports = {SSL_PORT}\n"), "127.0.31.9"),
+            ("opensmtpd", "listen with smtps", opensmtpd(LISTENS.replace(" pki", " smtps pki")), "127.0.31.10"),
+        )
+    ),
     Recording("starttls-not-offered-postfix", "starttls_not_offered", "smtpd_tls_security_level = none", postfix(IN_CLEAR), STARTTLS | KNOWN),
     Recording("starttls-not-offered-opensmtpd", "starttls_not_offered", "listen without tls", opensmtpd(LISTENS.removesuffix(" pki mail")), STARTTLS | KNOWN),
     Recording("starttls-refused-postfix", "starttls_refused", "a key file that is not there", postfix("smtpd_tls_security_level = may\nsmtpd_tls_key_file = /nonexistent/key.pem\n"), STARTTLS | KNOWN),
@@ -169,6 +189,7 @@ RECORDINGS = [
     Recording("recipient-refused-opensmtpd", "recipient_refused", "no rule matches", opensmtpd(LISTENS.removesuffix(" pki mail")), CLEAR | TO),
     Recording("recipient-refused-postfix", "recipient_refused", "check_recipient_access rejects", postfix("smtpd_recipient_restrictions = check_recipient_access inline:{{reader@example.net=550 5.1.1 no such user}}, permit_sasl_authenticated, reject\n"), STARTTLS | KNOWN | TO),
     # it works, and
+    Recording("expires-soon-postfix", "certificate_expires_soon", "its certificate has nine days left", postfix(), STARTTLS | KNOWN | {"certificate": "soon", "facts": "days=9"}),
     Recording("small-size-postfix", "small_size_limit", "message_size_limit = 5242880", postfix("message_size_limit = 5242880\n"), STARTTLS | KNOWN),
     Recording("no-smtputf8-opensmtpd", "no_smtputf8", "it has no SMTPUTF8", opensmtpd(LISTENS.replace(" pki", " tls pki") + " auth <users>"), STARTTLS | KNOWN),
     Recording("no-smtputf8-postfix", "no_smtputf8", "smtputf8_enable = no", postfix("smtputf8_enable = no\n"), STARTTLS | KNOWN),

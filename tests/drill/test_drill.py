@@ -9,6 +9,7 @@ import contextlib
 import datetime as dt
 import ipaddress
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,6 +17,7 @@ import pytest
 from django.utils import translation
 
 from drill.case import cases, certificate_of
+from drill.record import RECORDINGS
 from scripted.client import loopback_network
 from scripted.ports import Port, black_hole, refusing
 from scripted.server import ScriptedServer
@@ -196,6 +198,19 @@ def test_every_case_says_where_its_words_are_from():
             assert source.startswith(RECORDED_FROM), case.name
         if case.get("tag") == "documented":
             assert source.startswith("https://"), case.name
+
+
+def test_what_is_tagged_recorded_is_what_the_recorder_makes_and_nothing_else():
+    """The file's head says which server was made to fail, and how; both are the recorder's own."""
+    told = {recording.name: recording for recording in RECORDINGS}
+    recorded = {case.name: case for case in CASES if case.get("tag") == "recorded"}
+    assert recorded.keys() == told.keys()
+    for name, case in recorded.items():
+        made = told[name]
+        version, _, what = case.get("source").partition(": ")
+        assert (case.get("finding"), what) == (made.finding, made.what), name
+        assert re.fullmatch(r"(Postfix|Exim|OpenSMTPD) \d[\w.]+", version), name
+        assert {key: case.get(key) for key in made.head} == made.head, name
 
 
 def test_every_finding_has_a_case():

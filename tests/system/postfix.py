@@ -181,7 +181,8 @@ class Postfix:
         assert self._master.poll() is None, f"Postfix ended: {self.log()}"
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=5) as plug:
-                return plug.recv(200)[:3].isdigit()  # a refusal is an answer too
+                silent = "smtpd_tls_wrappermode = yes" in self.settings
+                return silent or plug.recv(200)[:3].isdigit()  # a refusal is an answer too
         except OSError:
             return False
 
