@@ -19,6 +19,7 @@ from typing import Self
 
 from scripted.certificates import Certificate, the_certificate
 from scripted.dialogue import Act, Line, octets, parse
+from scripted.leaving import caught_up, leave
 
 PATIENCE = 10.0  # seconds for the client's next line, and for the end of a dialogue
 
@@ -76,17 +77,14 @@ class ScriptedServer:
         return listener
 
     async def __aexit__(self, kind: type[BaseException] | None, error: object, trace: object) -> None:
+        await caught_up()
         if kind is None and not self._errors:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._patience):
                     await self._played()
         unplayed = len(self._dialogues) - self.connections
-        self._server.close()
-        for task in self._tasks:
-            if not task.done():
-                self._errors.append("a dialogue was not played to its end")
-                task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        self._errors += ["a dialogue was not played to its end" for task in self._tasks if not task.done()]
+        await leave(self._server, self._tasks)
         if self._errors:
             raise Deviation("\n\n".join(self._errors))
         if unplayed > 0 and kind is None:

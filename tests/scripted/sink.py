@@ -42,6 +42,7 @@ from typing import Self, TextIO
 
 from scripted.behaviour import DROP, LOST, Accepted, Answer, Hook, Moment
 from scripted.certificates import Certificate, the_certificate
+from scripted.leaving import leave
 from scripted.plug import Plug
 from scripted.sink_session import Over, Session
 
@@ -115,10 +116,7 @@ class SinkServer:
         task.add_done_callback(self._tasks.discard)
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in list(self._tasks):
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await leave(self._server, self._tasks)
 
     @contextlib.contextmanager
     def in_thread(self) -> Iterator[Self]:

@@ -8,6 +8,8 @@ import json
 import ssl
 from typing import Self
 
+from scripted.leaving import leave
+
 ACCEPTED = b"HTTP/1.1 202 Accepted\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -39,10 +41,7 @@ class WebServer:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await leave(self._server, self._tasks)
 
     @property
     def bodies(self) -> list[dict]:
