@@ -6,9 +6,14 @@ import shutil
 
 import pytest
 
-# Files whose tests wait for processes and real time: the other worker has enough beside them if they begin.
 FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
-LONG = ("tests/system/", "tests/courier/test_random_run", "tests/cli/", "tests/console/")
+# What begins: files whose one long test keeps a worker to itself, then those with processes and browsers. Short
+# ones fill the end.
+LONG = (
+    "tests/courier/test_random_run", "tests/system/test_killing_the_courier", "tests/system/test_draining",
+    "tests/console/test_in_chromium", "tests/system/", "tests/cli/", "tests/console/", "tests/courier/",
+    "tests/ledger/", "tests/smtp/",
+)  # fmt: skip
 
 
 @pytest.hookimpl(trylast=True)  # behind the one that puts them in random order
@@ -18,7 +23,11 @@ def pytest_collection_modifyitems(config, items):
         _leave_out(config, items, "any_database")
     for item in items:
         _skip_without_programs(item)
-    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
+    items.sort(key=_place)
+
+
+def _place(item):
+    return next((place for place, start in enumerate(LONG) if item.nodeid.startswith(start)), len(LONG))
 
 
 def _leave_out(config, items, marker):

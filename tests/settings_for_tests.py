@@ -1,7 +1,7 @@
 """Settings of the test run: a data directory of its own, and the database that VAGUEMESTRE_TEST_DATABASE names.
 
 `sqlite` (the default) is a file, so that threads and processes see each other's commits; `postgresql` is a cluster
-that this run starts for itself.
+that this run starts for itself. `PYTEST_SHARED` is a directory that all workers of the run see.
 """
 
 import atexit
@@ -10,8 +10,16 @@ import os
 import shutil
 import tempfile
 
-_data = tempfile.mkdtemp(prefix="vaguemestre-test-")
-atexit.register(shutil.rmtree, _data, ignore_errors=True)
+
+def _directory(prefix):
+    made = tempfile.mkdtemp(prefix=prefix)
+    atexit.register(shutil.rmtree, made, ignore_errors=True)
+    return made
+
+
+_data = _directory("vaguemestre-test-")
+if "PYTEST_SHARED" not in os.environ:
+    os.environ["PYTEST_SHARED"] = _directory("vaguemestre-shared-")
 os.environ.update(
     VAGUEMESTRE_DATA_DIR=_data,
     VAGUEMESTRE_SECRET_KEY="a key of the test run, long enough to be taken",
@@ -22,7 +30,10 @@ os.environ.update(
 if os.environ.get("VAGUEMESTRE_TEST_DATABASE", "sqlite") == "postgresql":
     from cluster.postgresql import start_cluster
 
-    os.environ["DATABASE_URL"] = start_cluster()
+    # Started where the run begins; its workers find it, and have a database each.
+    if "PYTEST_CLUSTER" not in os.environ:
+        os.environ["PYTEST_CLUSTER"] = start_cluster()
+    os.environ["DATABASE_URL"] = os.environ["PYTEST_CLUSTER"]
 
 from vaguemestre.settings import *  # noqa: E402, F403
 from vaguemestre.settings import DATABASES, ENVIRONMENT  # noqa: E402

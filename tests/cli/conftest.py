@@ -4,15 +4,13 @@ import pytest
 
 from cli.installation import Installation
 from cli.spoken import say
+from system.product import migrated as data_directory
 
 
 @pytest.fixture(scope="session")
-def migrated(tmp_path_factory):
+def migrated():
     """An installation with a database and keys; tests copy it."""
-    installation = Installation(tmp_path_factory.mktemp("installation") / "data")
-    done = installation.run("migrate")
-    assert done.returncode == 0, done.stderr
-    return installation
+    return Installation(data_directory())
 
 
 @pytest.fixture

@@ -1,6 +1,7 @@
 """L6: what may have arrived is in doubt, visibly, and never sent again in silence."""
 
 import asyncio
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -54,7 +55,7 @@ async def test_u31_a_lost_reply_to_the_final_dot_is_in_doubt_and_retried_byte_id
     ],
 )
 async def test_u31_any_indefinite_answer_to_the_final_dot_is_in_doubt(office, sink, answer, reason):
-    office.timeouts = office.timeouts.at_most(0.5)
+    office.timeouts = replace(office.timeouts, content=0.5)
     sink.hooks = {"content": once(answer)}
     await office.connect(sink)
     async with office.courier():

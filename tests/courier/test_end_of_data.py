@@ -144,13 +144,14 @@ DOUBTS = [
 @every_manner
 async def test_u31_anything_else_is_doubt_and_sent_again_once_and_byte_identical(office, manner):
     """Not before ten minutes; what is posted meanwhile leaves at once, on another session."""
-    office.timeouts = office.timeouts.at_most(0.5)
     async with in_manner(manner) as sink, facing(office, sink, None) as fault:
         doubted = []
         for number, (answer, text) in enumerate(DOUBTS):
             sink.hooks = {"content": first(answer)}
+            fault.patience(**({"content": 0.5} if text == LATE else {}))
             doubted.append(await fault.post(f"doubt{number}@example.com"))
             assert await fault.end(doubted[-1]) == doubtful(text), answer
+            fault.patience()
             assert await fault.health(doubted[-1]) == READY
             assert await fault.broken_running() == 1
             await fault.accepted(await fault.post(f"next{number}@example.com"))

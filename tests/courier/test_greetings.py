@@ -105,7 +105,7 @@ async def test_u09_a_tls_alert_in_place_of_a_greeting(office):
 
 @pytest.mark.parametrize("script", ["@silence", "@drop"])
 async def test_u10_starttls_on_a_port_for_ssl_suggests_ssl(office, script):
-    office.timeouts = office.timeouts.at_most(0.4)
+    office.timeouts = replace(office.timeouts, greeting=0.4)
     # An address of its own, since the port has to be one of the well-known.
     async with (
         ScriptedServer(script, host="127.0.4.66", port=2465) as server,
@@ -146,7 +146,7 @@ async def test_u11_a_greeting_of_several_lines_is_one(office):
     "script", ["@endless 220-more and more", "@drip 0.05\nS: 220 mx.example.org drips\n@close"]
 )
 async def test_u11_an_endless_or_dripping_greeting_ends_with_the_total_deadline(office, script):
-    office.timeouts = office.timeouts.at_most(0.4)
+    office.timeouts = replace(office.timeouts, greeting=0.4)
     async with (
         ScriptedServer(script) as server,
         facing(office, server, network=loopback_network(), unsaid=[*SECRETS, "more and more"]) as fault,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from upstream_fault import (
     ACCEPTED,
@@ -76,7 +78,7 @@ async def test_u12_there_is_no_helo_where_tls_or_a_login_is_needed(office, tmp_p
     ],
 )
 async def test_u13_ehlo_goes_wrong(office, answer, text, said, cause):
-    office.timeouts = office.timeouts.at_most(0.5)
+    office.timeouts = replace(office.timeouts, ehlo=0.5)
     # A reply without end is given up at 64 KiB, long before its deadline.
     async with SinkServer(hooks={"ehlo": lambda _: answer}) as sink, facing(office, sink) as fault:
         assert await fault.end() == waits(text)

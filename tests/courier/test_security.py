@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from upstream_fault import (
     ACCEPTED,
@@ -102,7 +104,7 @@ STARTED = (
     ],
 )
 async def test_u17_the_handshake_goes_wrong(office, tmp_path, rest):
-    office.timeouts = office.timeouts.at_most(0.4)
+    office.timeouts = replace(office.timeouts, tls=0.4)
     async with (
         ScriptedServer(STARTED + rest) as server,
         facing(office, server, connect=STARTTLS, network=trusting(tmp_path)) as fault,

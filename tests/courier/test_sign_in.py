@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from dataclasses import replace
 
 import pytest
 from upstream_fault import (
@@ -115,7 +116,7 @@ async def test_u21_login_bears_with_odd_prompts(office, first, second, answers):
     ],
 )
 async def test_u21_an_exchange_without_an_answer_is_tried_later(office, dialogue, said):
-    office.timeouts = office.timeouts.at_most(0.4)
+    office.timeouts = replace(office.timeouts, auth=0.4)
     script = greeted("AUTH PLAIN") + dialogue
     async with ScriptedServer(script) as server, facing(office, server, connect=SIGNED_IN) as fault:
         assert await fault.end() == waits(NOT_NOW)

@@ -187,14 +187,15 @@ async def test_u25_a_dialogue_that_breaks_before_the_content_is_retried_on_a_new
     office, manner, phase
 ):
     """Lost, another command's reply, one too many, silence: no body is written, and each try is counted."""
-    office.timeouts = office.timeouts.at_most(0.5)
     extra = Answer(f"{'354 go' if phase == 'data' else '250 ok'}\r\n250 and again")
     ways = [DROP, Answer(then="rst"), Answer(WRONG[phase]), extra, Answer(delay=0.7)]
     async with in_manner(manner) as sink, facing(office, sink, None) as fault:
         for number, answer in enumerate(ways):
             sink.hooks = {phase: first(answer)}
+            fault.patience(**({phase: 0.5} if answer.delay else {}))
             message = await fault.post(f"way{number}@example.com", text=f"body {number}")
             assert await fault.end(message) == retry(BROKEN), answer
+            fault.patience()
             assert await fault.health(message) == READY
             assert await fault.broken_running() == 1
             assert f"body {number}".encode() not in sink.heard
@@ -202,7 +203,6 @@ async def test_u25_a_dialogue_that_breaks_before_the_content_is_retried_on_a_new
             await fault.accepted(message)
             assert await fault.broken_running() == 0
             assert sink.sessions == 2 * number + 2
-            fault.worker.engine.pool.idle_limit = 0.0  # each way begins on a session of its own
     assert everybody(sink) == [f"way{number}@example.com" for number in range(len(ways))]
 
 

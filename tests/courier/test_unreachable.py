@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+from dataclasses import replace
 
 import pytest
 from upstream_fault import ACCEPTED, READY, facing, waits
@@ -50,7 +51,7 @@ NOT_NOW = "The server's name cannot be looked up for now (DNS)."
 
 @pytest.mark.parametrize(("answer", "text"), [(unknown, NOT_FOUND), (failing, NOT_NOW), (hanging, NOT_NOW)])
 async def test_u01_u02_a_name_that_is_not_found_keeps_its_mail_until_it_is(office, answer, text):
-    office.timeouts = office.timeouts.at_most(0.3)
+    office.timeouts = replace(office.timeouts, resolve=0.3)
     names = Names(answer)
     async with (
         SinkServer() as sink,
@@ -91,7 +92,7 @@ async def test_u03_a_refused_dial(office):
 
 
 async def test_u04_a_black_hole_ends_with_its_deadline(office):
-    office.timeouts = office.timeouts.at_most(0.3)
+    office.timeouts = replace(office.timeouts, connect=0.3)
     text = "The server does not answer."
     with black_hole() as port:
         async with facing(office, port) as fault:

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 from django.apps import apps
@@ -122,6 +122,11 @@ class Fault:
         self.worker._due_at.clear()
         self.worker.engine.wake()
         await self.office.until_true(lambda: leases.courier_alive(self.office.clock()))
+
+    def patience(self, **seconds):
+        """What a phase may take, of sessions from here on. Others have the usual time: the machine may be busy."""
+        self.worker.engine.pool.idle_limit = 0.0
+        self.worker.engine.timeouts = replace(self.office.timeouts, **seconds)
 
     async def unharmed(self, within=2.0):
         """A message through the other connection leaves at once."""

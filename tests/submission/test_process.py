@@ -1,6 +1,7 @@
 """The submission process: start, refusal to start, stop."""
 
 import os
+import shutil
 import signal
 import socket
 import ssl
@@ -18,6 +19,7 @@ from django.conf import settings
 from scripted.certificates import self_signed, the_authority, the_certificate
 from scripted.ports import free_port
 from submission.door import MESSAGE, Line, eventually
+from system.product import migrated
 from vaguemestre.doors.submission import listener
 from vaguemestre.environment import Bind
 
@@ -26,10 +28,8 @@ import sys
 import django
 import structlog
 from django.conf import settings
-from django.core.management import call_command
 django.setup()
 structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
-call_command("migrate", verbosity=0)
 from django.utils import timezone
 from vaguemestre.doors.submission import listener
 from vaguemestre.ledger import keys
@@ -41,6 +41,7 @@ listener.run(settings.ENVIRONMENT, ready=lambda: print("ready", flush=True))
 @pytest.fixture
 def process(tmp_path):
     """Starts the listener's process on SQLite in a directory of its own; answers with it and a key."""
+    shutil.copytree(migrated(), tmp_path, dirs_exist_ok=True)
     started = []
 
     def start(**variables):

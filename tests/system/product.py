@@ -5,6 +5,7 @@ With `database="postgresql"` on a database of its own too, in a cluster that an 
 
 import atexit
 import contextlib
+import fcntl
 import functools
 import json
 import os
@@ -43,15 +44,29 @@ def until(question, within=30.0, every=0.05, what="what was waited for"):
 
 
 @functools.cache
-def _migrated():
-    """A data directory with keys and tables, for the products of this process: each would take 3 s of the
-    processor to make its own."""
-    data = Path(tempfile.mkdtemp(prefix="vgm-migrated-")) / "data"
-    atexit.register(shutil.rmtree, data.parent)
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    environment = inherited | {"VAGUEMESTRE_DATA_DIR": str(data)}
-    subprocess.run([COMMAND, "migrate"], env=environment, capture_output=True, timeout=PATIENCE, check=True)
+def migrated():
+    """A data directory with keys and tables, to be copied: to make one takes 3 s of the processor.
+
+    In a test run all workers share it, and the first makes it.
+    """
+    shared = os.environ.get("PYTEST_SHARED")
+    if shared is None:
+        shared = tempfile.mkdtemp(prefix="vgm-migrated-")
+        atexit.register(shutil.rmtree, shared)
+    data = Path(shared) / "data"
+    with (data.parent / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not data.exists():
+            _migrate(data)
     return data
+
+
+def _migrate(data):
+    half = data.with_name("half")
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+    environment = inherited | {"VAGUEMESTRE_DATA_DIR": str(half)}
+    subprocess.run([COMMAND, "migrate"], env=environment, capture_output=True, timeout=PATIENCE, check=True)
+    half.rename(data)
 
 
 class Product:
@@ -92,7 +107,7 @@ class Product:
         if self.database == "postgresql":
             self.environment["DATABASE_URL"] = self._things.enter_context(new_database())
         elif self.command == COMMAND:
-            shutil.copytree(_migrated(), self.data)
+            shutil.copytree(migrated(), self.data)
         try:
             self.start()
             self.key = self.new_key(*EVERYTHING)
