@@ -24,9 +24,10 @@ def whole(next_hop, sessions):
 
 @contextmanager
 def paused():
-    """The same with deliveries that wait: nothing is dialled."""
+    """The same with deliveries that wait: nothing is dialled. Its key only sends, as an application's."""
     with whole(NOBODY, 1) as product:
         product.run("connection", "pause", CONNECTION)
+        product.key = product.new_key("send")
         yield product
 
 

@@ -1,10 +1,14 @@
 """The API's requests pass by what is for pages only, and their answers are guarded as pages are."""
 
+import json
+
 import pytest
 from django.contrib.auth import get_user_model
-from django.test import Client
+from django.test import Client, RequestFactory
 
 from api.client import Api
+from vaguemestre.doors.api.intake import Intake
+from vaguemestre.wsgi import application
 
 pytestmark = pytest.mark.django_db
 
@@ -56,3 +60,41 @@ def test_the_texts_are_english_whatever_the_browser_prefers_and_whoever_asked_be
 def test_an_address_that_no_pattern_takes_is_a_404_problem(api):
     assert api.get("/a\nb").status_code == 404
     assert api.get("//").status_code == 404
+
+
+def served(path="/api/v1/messages", body=b"{}", **headers):
+    """What the WSGI application that is served answers to a POST: status, headers and body."""
+    told = {}
+    environ = RequestFactory().generic("POST", path, body, "application/json", headers=headers).environ
+    pieces = application(environ, lambda status, fields: told.update(status=status, fields=fields))
+    return int(told["status"].split()[0]), dict(told["fields"]), b"".join(pieces)
+
+
+def test_what_is_handed_over_takes_the_short_way_to_the_same_answer(api):
+    key = {"Authorization": f"Bearer {api.key}"}
+    message = b'{"to": "a@example.net", "text": "x"}'
+    for body, headers in [
+        (message, key),
+        (b"{", key),
+        (message, {}),
+        (message, key | {"Host": "evil.example"}),
+    ]:
+        status, fields, content = served(body=body, **headers)
+        usual = Client(headers=headers).post("/api/v1/messages", body, "application/json")
+        assert (status, fields.keys()) == (usual.status_code, usual.headers.keys())
+        told, expected = json.loads(content), usual.json()
+        assert (told.pop("id", None) is None) == (expected.pop("id", None) is None)
+        assert told == expected
+        assert {**fields, "Content-Length": ""} == {**usual.headers, "Content-Length": ""}
+        assert fields["Content-Length"] == str(len(content))
+
+
+def test_other_requests_go_django_s_way():
+    intake = Intake(lambda environ, _start: [environ["PATH_INFO"].encode()])
+    requests = RequestFactory()
+    for request in (
+        requests.get("/api/v1/messages"),
+        requests.post("/api/v1/messages/1/release"),
+        requests.post("/"),
+    ):
+        assert intake(request.environ, None) == [request.path.encode()]

@@ -9,14 +9,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import InterfaceError, OperationalError, connection, transaction
+from django.db import (
+    DEFAULT_DB_ALIAS,
+    InterfaceError,
+    OperationalError,
+    connection,
+    connections,
+    transaction,
+)
 
 type Row = dict[str, Any]
 
@@ -144,32 +151,39 @@ def insert(
         known: the unique column by which a row that is there already is passed over.
     """
     literals = tuple((new or {}).items())
-    with _binding() as cursor:
+    with _binding() as (cursor, mark):
         for piece in chunked(values, _ROWS):
-            statement = _inserting(table, tuple(columns), literals, len(piece), known)
+            statement = _inserting(table, tuple(columns), literals, len(piece), known, mark)
             cursor.execute(statement, [value for row in piece for value in row])
 
 
 @contextmanager
-def _binding() -> Iterator[Any]:
-    """A cursor that hands values over beside the statement: Django's for PostgreSQL writes them into it."""
-    if on_postgresql():
-        from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it
+def _binding() -> Iterator[tuple[Any, str]]:
+    """The driver's own cursor, and what stands for a value in its statements.
 
-        with connection.wrap_database_errors, Cursor(connection.connection) as cursor:
-            yield cursor
-    else:
-        with connection.cursor() as cursor:
-            yield cursor
+    Django's for PostgreSQL writes values into the statement; the one for SQLite looks through it each time.
+    """
+    database = connections[DEFAULT_DB_ALIAS]
+    if not database.in_atomic_block:
+        raise RuntimeError("rows are inserted in a transaction: it takes the lock before it writes")
+    with database.wrap_database_errors:
+        if database.vendor == "postgresql":
+            from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it
+
+            with Cursor(database.connection) as cursor:
+                yield cursor, "%s"
+        else:
+            with closing(database.connection.cursor()) as cursor:
+                yield cursor, "?"
 
 
 @lru_cache(maxsize=1_024)
-def _inserting(
-    table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int, known: str
+def _inserting(  # noqa: PLR0913, PLR0917  what a statement consists of
+    table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int, known: str, mark: str
 ) -> str:
     """One statement for all rows: half the time of one for each, and the driver is left once."""
     names = ", ".join((*columns, *(name for name, _ in new)))
-    row = ", ".join((*["%s"] * len(columns), *(literal for _, literal in new)))
+    row = ", ".join((*[mark] * len(columns), *(literal for _, literal in new)))
     passing = f" ON CONFLICT ({known}) DO NOTHING" if known else ""
     return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}{passing}"  # noqa: S608  our own names
 

@@ -36,18 +36,24 @@ class Direct:
         self.get_response = get_response
         # As Django wraps every middleware; awaitable only where what it wraps is.
         self.answer = cast("Next", convert_exception_to_response(_answer))
-        self.headers = {**_security_headers(), "Vary": "Accept-Language"}
+        self.guards = {**_security_headers(), "Vary": "Accept-Language"}
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
         """The operation's answer, or whatever the next middleware has."""
         if not request.path_info.startswith(PREFIX):
             return self.get_response(request)
         response = self.answer(request)
-        for name, value in self.headers.items():
-            response.headers.setdefault(name, value)
-        if isinstance(response, HttpResponse):
-            response.headers.setdefault("Content-Length", str(len(response.content)))
+        for name, value in self.missing(response):
+            response.headers[name] = value
         return response
+
+    def missing(self, response: HttpResponseBase) -> list[tuple[str, str]]:
+        """The headers of every page that an answer does not have yet."""
+        given = {name.lower() for name, _ in response.items()}
+        found = [guard for guard in self.guards.items() if guard[0].lower() not in given]
+        if isinstance(response, HttpResponse) and "content-length" not in given:
+            found.append(("Content-Length", str(len(response.content))))
+        return found
 
 
 def _answer(request: HttpRequest) -> HttpResponseBase:
