@@ -84,6 +84,25 @@ async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office,
     assert sink.accepted == []
 
 
+async def test_l03_a_drain_waits_for_a_slow_disk_as_long_as_it_may(office, sink, monkeypatch):
+    monkeypatch.setattr(workers, "RECORDING", 0.05)
+    await office.connect(sink)
+    async with office.courier() as worker:
+        run = worker.engine.threads.run
+
+        async def slowly(function, *arguments, **named):
+            if function is queue.record_all and arguments[0][0].reports:
+                await asyncio.sleep(0.5)
+            return await run(function, *arguments, **named)
+
+        worker.engine.threads.run = slowly
+        message = await office.post()
+        async with asyncio.timeout(8):
+            while not sink.accepted:
+                await asyncio.sleep(0.02)
+    assert (await office.delivery(message)).state == "accepted"
+
+
 async def test_u22_a_refusal_of_the_old_password_does_not_lock_the_new_one(office):
     async with SinkServer(login="app", password="right-one-of-two") as sink:
         tried = []

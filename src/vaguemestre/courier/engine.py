@@ -19,6 +19,7 @@ from django.db import DatabaseError
 from vaguemestre.courier.alerts import Alerts
 from vaguemestre.courier.recorder import Recorder
 from vaguemestre.courier.tokens import NoTokens, Tokens
+from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.health import ORDINARY, Backoff
 from vaguemestre.policy.schedule import RetrySchedule
@@ -108,7 +109,7 @@ class Engine:
         async def call() -> None:
             try:
                 await self.threads.run(function, *args, **kwargs)
-            except DatabaseError as error:
+            except (DatabaseError, *AWAY) as error:
                 log.warning("not_written", what=function.__name__, error=type(error).__name__)
 
         self._apart_from_all(call())
