@@ -8,7 +8,8 @@ from scripted.sink import Answer, SinkServer
 from vaguemestre.courier import carriage as carriages
 from vaguemestre.courier import worker as workers
 from vaguemestre.courier.outcomes import Outcomes
-from vaguemestre.ledger import connections, lanes, queue
+from vaguemestre.ledger import connections, lanes, messages, queue, retention
+from vaguemestre.ledger.models import Chunk
 from vaguemestre.smtp.body import Held
 from vaguemestre.smtp.pool import Pool
 
@@ -82,6 +83,16 @@ async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office,
     found = await office.until(message, "queued")
     assert found["to@example.com"].doubts == 0
     assert sink.accepted == []
+
+
+async def test_contents_go_at_the_end_of_their_retention_however_many_there_are(office, monkeypatch):
+    monkeypatch.setattr(workers, "SWEEP_AGAIN", 0.05)
+    monkeypatch.setattr(retention, "BATCH", 1)
+    for message in [await office.post() for _ in range(3)]:
+        await office.ask(messages.cancel, str(message.uid), "test", office.clock())
+    office.clock.advance(days=31)
+    async with office.courier():
+        await office.until_true(lambda: not Chunk.objects.exists())
 
 
 async def test_l03_a_drain_waits_for_a_slow_disk_as_long_as_it_may(office, sink, monkeypatch):

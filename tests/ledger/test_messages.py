@@ -385,6 +385,25 @@ def test_contents_go_at_the_end_of_their_streams_retention_and_the_story_stays()
     assert resources.message_resource(messages.find(str(short.uid)), NOW)["state"] == "accepted"
 
 
+@pytest.mark.parametrize(("name", "most"), [("BATCH", 2), ("BATCH_BYTES", 120)])
+def test_contents_go_some_at_a_time_the_oldest_first(name, most, monkeypatch):
+    monkeypatch.setattr(retention, name, most)
+    posted = [post() for _ in range(5)]
+    for message in posted:
+        messages.cancel(str(message.uid), ACTOR, NOW)
+    assert 40 < posted[0].size <= 60
+    assert retention.sweep(later(days=31)) == 2
+    assert [Chunk.objects.filter(message=message).exists() for message in posted] == [False] * 2 + [True] * 3
+    assert [retention.sweep(later(days=31)) for _ in range(3)] == [2, 1, 0]
+
+
+def test_a_content_that_is_larger_than_what_goes_at_once_goes_alone(monkeypatch):
+    monkeypatch.setattr(retention, "BATCH_BYTES", 1)
+    for message in (post(), post()):
+        messages.cancel(str(message.uid), ACTOR, NOW)
+    assert [retention.sweep(later(days=31)) for _ in range(3)] == [1, 1, 0]
+
+
 @pytest.mark.parametrize("state", ["queued", "held", "claimed", "in_doubt"])
 def test_contents_of_what_has_not_ended_stay(state):
     office = connect()

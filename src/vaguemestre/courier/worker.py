@@ -35,6 +35,7 @@ CERTIFICATES_EVERY = 60.0
 RENEWALS_EVERY = 5.0
 REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
+SWEEP_AGAIN = 5.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
 RECORDING = 3.0  # seconds at least for what is still to be recorded then
@@ -121,9 +122,14 @@ class Worker:
             await run(rerouting.expire, now)
         await self._watch_over(now)
         if self._is_due("sweep", SWEEP_EVERY):
-            await run(retention.sweep, now)
+            await self._sweep(now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):
             self.engine.close_later(session)
+
+    async def _sweep(self, now: datetime) -> None:
+        """Forget what is due; where something went, there may be more."""
+        if await self.engine.threads.run(retention.sweep, now):
+            self._due_at["sweep"] = self.engine.network.monotonic() + SWEEP_AGAIN
 
     async def _watch_over(self, now: datetime) -> None:
         """What is looked after besides the lanes."""
@@ -307,7 +313,7 @@ class Worker:
             await self._try("putting_back", lane.let_go())
         await self._recorded(RECORDING)
         if not self.engine.recorder.away:
-            # A slow disk has what is left of the drain. Where the database is away, `outcomes` has the results.
+            # A slow disk has what is left of the drain; where the database is away, `outcomes` has them.
             await self._recorded(deadline - self.engine.network.monotonic())
         await self.engine.close()
         await self._try("giving_back", self.engine.threads.run(leases.give_back, self.holder))

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from vaguemestre.ledger import allowance, explanations, form_submissions, handovers, idempotency, parcels
-from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.database import by_index, writing
 from vaguemestre.ledger.models import Chunk, Message, Stream
 
 RETENTION_DAYS = 30  # where a message has no stream
-BATCH = 500
+BATCH = 500  # contents of one transaction
+BATCH_BYTES = 67_108_864  # of contents of one transaction, with every writer waiting
 
 
 def sweep(now: datetime) -> int:
-    """Forget what is due, in small transactions; the answer is how many contents went."""
+    """Forget what is due, of each stream's contents one transaction; the answer is how many contents went."""
     idempotency.forget(now)
     allowance.forget(now)
     handovers.forget(now)
@@ -27,12 +29,31 @@ def sweep(now: datetime) -> int:
 
 
 def _sweep_contents(stream: Stream | None, days: int, now: datetime) -> int:
-    """Contents of messages whose every delivery has ended; what became of them stays."""
-    old = Message.objects.filter(stream=stream, accepted_at__lt=now - timedelta(days=days), chunk__position=0)
-    ended = old.exclude(delivery__state__in=["queued", "claimed", "held", "in_doubt"])
-    ids = list(ended.values_list("pk", flat=True)[:BATCH])
+    """Contents of messages whose every delivery has ended, the oldest first; what became of them stays."""
+    old = Message.objects.filter(accepted_at__lt=now - timedelta(days=days))
+    latest = old.order_by("-accepted_at", "-pk").values_list("pk", flat=True).first()
+    if latest is None:
+        return 0
+    # From the contents that are left, and not from the messages: of those there are ever more.
+    left = Chunk.objects.filter(position=0, message_id__lte=latest, message__stream=stream)
+    ended = left.exclude(message__delivery__state__in=["queued", "claimed", "held", "in_doubt"])
+    due = ended.filter(message__accepted_at__lt=now - timedelta(days=days)).order_by("message_id")
+    with by_index():
+        ids = _at_once(due.values_list("message_id", "message__size")[:BATCH])
     if not ids:
         return 0
     with writing():
         Chunk.objects.filter(message_id__in=ids).delete()
     return len(ids)
+
+
+def _at_once(found: Iterable[tuple[int, int]]) -> list[int]:
+    """The messages whose contents go in one transaction, of some with their sizes; one at least."""
+    ids: list[int] = []
+    total = 0
+    for message, size in found:
+        total += size
+        if ids and total > BATCH_BYTES:
+            break
+        ids.append(message)
+    return ids
