@@ -44,6 +44,19 @@ def test_the_preview_of_a_default_counts_streams_names_the_demoted_and_asks_dns(
     assert Connection.objects.get(is_default=True).name == "Old"
 
 
+def test_another_meaning_of_the_default_is_previewed_like_another_default(api):
+    assert api.post("/settings/preview", {"default_mode": "fallback"}).json()["from"] is None
+    connection("Office", sender_email="office@example.org", is_default=True)
+    marketing = connection("Marketing", sender_email="news@example.org")
+    api.patch("/streams/marketing", {"connection": str(marketing.uid)})
+    send(api, "marketing"), send(api)
+    found = api.post("/settings/preview", {"default_mode": "fallback"}).json()
+    assert (found["messages"], found["changed"], found["from"]) == (2, 1, "office@example.org")
+    assert api.get("/settings").json()["default_mode"] == "override"
+    refused = api.post("/settings/preview", {"default_mode": "never"})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "default_mode")
+
+
 def test_the_preview_of_a_departure_says_where_the_waiting_go_and_what_names_it(api):
     office, other = connection("Office"), connection("Other")
     api.patch("/streams/support", {"connection": str(office.uid)})

@@ -384,6 +384,16 @@ def test_a_report_of_another_program_is_sent_as_it_is(command, tmp_path):
     assert command("report", "send", "--file", "nosuch", "--to", "a@example.net").status == 1
 
 
+def test_another_meaning_of_the_default_is_previewed(command):
+    ask = ("setting", "set", "default_mode", "fallback", "--preview")
+    assert "There is no default sender" in command(*ask).output
+    command(*OFFICE, "--default")
+    told = command(*ask)
+    assert "Nothing is changed. `setting set default_mode fallback` does it." in told.output
+    assert command("setting", "list", "--json").json["default_mode"] == "override"
+    assert command("setting", "set", "renew_verifications", "off", "--preview").status == 1
+
+
 def test_the_weekly_report_is_scheduled(command):
     assert command("report", "schedule", "show", "--json").json["active"] is False
     ask = ("report", "schedule", "set", "--active", "--weekday", "friday", "--hour", "17")

@@ -7,7 +7,7 @@ from django.utils import timezone
 
 from console.kit import ACTOR, connect, hand_over, tags, text, typed
 from scripted.dns import DnsServer
-from vaguemestre.ledger import connections, streams
+from vaguemestre.ledger import connections, instance, streams
 from vaguemestre.ledger.models import Connection
 
 pytestmark = pytest.mark.django_db
@@ -72,6 +72,25 @@ def test_without_a_script_the_same_button_answers_with_the_form_and_what_was_typ
     assert "secret-canari" not in answer.content.decode()
     assert ("input", "contact@exemple.fr") in [(tag, given.get("value")) for tag, given in tags(answer)]
     assert default() is None
+
+
+def test_another_meaning_of_the_default_is_told_before_it_is_saved(page):
+    marketing()
+    connect("Bureau", is_default=True)
+    hand_over(stream="marketing")
+    answer = page.post("/settings/preview/", {"default_mode": "fallback"}, headers=HTMX)
+    words = text(answer)
+    assert "Messages des 30 derniers jours : 3. Avec un autre From ou Reply-To : 1." in words
+    assert "ce qui ne convient à aucune autre connexion part alors de bureau@exemple.fr" in words
+    assert "DNS" not in words
+    whole = page.post("/settings/preview/", {"default_mode": "fallback", "renew_verifications": "on"})
+    assert "Avec un autre From ou Reply-To : 1." in text(whole)
+    chosen = [seen["value"] for tag, seen in tags(whole) if tag == "input" and "checked" in seen]
+    assert chosen == ["fallback", "on"]
+    assert instance.settings()["default_mode"] == "override"
+    same = page.post("/settings/preview/", {"default_mode": "override"}, headers=HTMX)
+    assert text(same).strip() == ""
+    assert page.post("/settings/preview/", {"default_mode": "never"}).status_code == 422
 
 
 def test_whether_spf_and_dmarc_of_the_new_sender_agree_is_told(page, settings):

@@ -590,3 +590,12 @@ def test_the_weekly_report_is_scheduled_and_a_wrong_zone_is_told_at_its_field(si
     row = report_schedule.find()
     assert (row.active, row.weekday, row.hour, row.zone) == (True, 4, 17, "America/Montreal")
     assert row.recipients == ["claire@exemple.fr", "lea@exemple.fr"]
+
+
+def test_another_meaning_of_the_default_is_told_as_soon_as_it_is_chosen(signed_in):
+    signed_in.goto("/settings/")
+    signed_in.get_by_label("Il sert quand rien d’autre ne convient").check()
+    expect(signed_in.locator("#mode-preview")).to_contain_text("Messages des 30 derniers jours")
+    signed_in.get_by_label("Il passe avant tout").check()
+    expect(signed_in.locator("#mode-preview")).to_have_text("")
+    assert instance.settings()["default_mode"] == "override"

@@ -10,6 +10,7 @@ from ledger.kit import ACTOR, NOW, claimed, connect, fresh, in_doubt, later, on_
 from vaguemestre.ledger import connections, departing, foresight, instance, rerouting, streams
 from vaguemestre.ledger.departing import Reassign
 from vaguemestre.ledger.refusals import Conflict, Refusal
+from vaguemestre.policy.routing import Mode
 
 pytestmark = pytest.mark.django_db
 
@@ -53,6 +54,22 @@ def test_who_is_demoted_is_named_and_what_waits_is_counted():
     found = preview(second)
     assert (found.demoted, found.waiting.number) == (first, 1)
     assert preview(first).demoted is None
+
+
+def test_another_meaning_of_the_default_is_foreseen_like_another_default():
+    in_streams()
+    assert foresight.of_mode(Mode.FALLBACK, NOW).sender == ""  # there is none
+    office = connect("Office", is_default=True)
+    post(stream="marketing"), post(stream="marketing"), post()
+    found = foresight.of_mode(Mode.FALLBACK, NOW)
+    # Marketing leaves from its own connection; what has no stream still as the office, now with a Reply-To.
+    assert counts(found) == {"marketing": (2, 2, 2), None: (1, 0, 1)}
+    assert (found.sender, found.mode, found.demoted) == ("office@example.org", "fallback", None)
+    assert found.waiting.number == 3
+    same = foresight.of_mode(Mode.OVERRIDE, NOW)
+    assert same.changed == 0
+    assert instance.settings()["default_mode"] == "override"
+    assert office.is_default
 
 
 def test_under_fallback_only_what_matches_nothing_else_would_have_changed():

@@ -1,4 +1,4 @@
-"""`--preview`: what naming a default, deactivating or deleting would change; nothing is changed."""
+"""`--preview`: what a change of the default, deactivating or deleting would do; nothing is changed."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from django.utils import timezone
 from vaguemestre.cli.output import show
 from vaguemestre.deliverability.examination import Busy, examine
 from vaguemestre.deliverability.wording import as_json
-from vaguemestre.ledger import foresight
+from vaguemestre.ledger import foresight, instance
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.previews import default_preview_resource, departure_resource
 
@@ -25,7 +25,14 @@ def default(arguments: argparse.Namespace, connection: Connection) -> None:
     """Before it is the default."""
     preview = foresight.of_default(foresight.facts_of(connection), timezone.now())
     value = default_preview_resource(preview) | {"deliverability": _deliverability(connection)}
-    show(arguments, value, _default_text(connection, value))
+    show(arguments, value, _default_text(value, f"connection default {connection.name}"))
+
+
+def mode(arguments: argparse.Namespace, wanted: object) -> None:
+    """Before the default means something else."""
+    preview = foresight.of_mode(instance.mode_of(wanted), timezone.now())
+    value = default_preview_resource(preview) | {"deliverability": None}
+    show(arguments, value, _default_text(value, f"setting set default_mode {wanted}"))
 
 
 def departure(
@@ -43,7 +50,10 @@ def _deliverability(connection: Connection) -> dict[str, Any] | None:
         return None
 
 
-def _default_text(connection: Connection, value: dict[str, Any]) -> str:
+def _default_text(value: dict[str, Any], command: str) -> str:
+    done = f"Nothing is changed. `{command}` does it."
+    if value["from"] is None:
+        return f"There is no default sender: no message leaves otherwise. {done}"
     more = "the latest " if value["more"] else ""
     lines = [
         (
@@ -63,7 +73,7 @@ def _default_text(connection: Connection, value: dict[str, Any]) -> str:
         lines.append(f"Deliveries that wait, and would be routed anew: {value['waiting']}.")
     points = value["deliverability"]["points"] if value["deliverability"] else []
     lines += [f"{point['severity']}: {point['what']}" for point in points if point["severity"] != "info"]
-    return "\n".join([*lines, f"Nothing is changed. `connection default {connection.name}` does it."])
+    return "\n".join([*lines, done])
 
 
 def _departure_text(value: dict[str, Any]) -> str:

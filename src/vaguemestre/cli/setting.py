@@ -7,7 +7,9 @@ from collections.abc import Mapping
 
 from django.utils import timezone
 
+from vaguemestre.cli import preview
 from vaguemestre.cli.arguments import action, actions, actor
+from vaguemestre.cli.failure import Failed
 from vaguemestre.cli.output import show
 from vaguemestre.ledger import instance
 from vaguemestre.policy.routing import Mode
@@ -21,6 +23,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
     among = actions(parser)
     action(among, "list", "list the settings", _list)
     change = action(among, "set", "change one", _set)
+    preview.declare(change)
     change.add_argument("name", choices=tuple(SETTINGS), help=f"one of: {', '.join(SETTINGS)}")
     change.add_argument(
         "value", help="; ".join(f"{name}: {' or '.join(values)}" for name, values in SETTINGS.items())
@@ -33,6 +36,11 @@ def _list(arguments: argparse.Namespace) -> None:
 
 
 def _set(arguments: argparse.Namespace) -> None:
+    if arguments.preview:
+        if arguments.name != "default_mode":
+            raise Failed("Only a change of default_mode has a preview.")
+        preview.mode(arguments, arguments.value)
+        return
     switches = tuple(_SWITCH) == SETTINGS[arguments.name]
     values = {arguments.name: _SWITCH.get(arguments.value) if switches else arguments.value}
     found = instance.change_settings(values, actor(), timezone.now())

@@ -107,10 +107,10 @@ class StreamCount:
 
 @dataclass(frozen=True)
 class DefaultPreview:
-    """What naming a default would change.
+    """What naming a default would change, or another meaning of it.
 
     Attributes:
-        sender: the From that it has recipients see.
+        sender: the From that it has recipients see; "" where there is no default.
         reply_to: its Reply-To; "" for none.
         demoted: who ceases to be the default; it stays active.
         streams: those with messages, the most changed first.
@@ -179,23 +179,39 @@ class Departure:
 def of_default(chosen: ConnectionFacts, now: datetime) -> DefaultPreview:
     """What becomes of messages once `chosen` is the default, saved as it stands there."""
     present = instance.configuration()
-    after = foresight.with_default(present, chosen)
+    demoted = next((one for one in present.connections if one.is_default and one.id != chosen.id), None)
+    return _preview(foresight.with_default(present, chosen), chosen, demoted, now)
+
+
+def of_mode(mode: Mode, now: datetime) -> DefaultPreview:
+    """What becomes of messages once the default means that."""
+    present = instance.configuration()
+    default = next((one for one in present.connections if one.is_default), None)
+    return _preview(replace(present, mode=mode), default, None, now)
+
+
+def _preview(
+    after: Configuration, default: ConnectionFacts | None, demoted: ConnectionFacts | None, now: datetime
+) -> DefaultPreview:
     since = now - timedelta(days=DAYS)
     with by_index():
         asked = _asked(rows(_RECENT, {"since": since, "limit": MOST + 1}))
-    demoted = next((one for one in present.connections if one.is_default and one.id != chosen.id), None)
     (waiting,) = rows(_ALL_WAITING, {"limit": MOST + 1})
-    own = chosen.sender_name
     return DefaultPreview(
-        sender=f"{own} <{chosen.sender.address}>" if own else chosen.sender.address,
-        reply_to=chosen.reply_to,
-        mode=present.mode,
+        sender="" if default is None else _sender(default),
+        reply_to="" if default is None else default.reply_to,
+        mode=after.mode,
         demoted=None if demoted is None else Connection.objects.get(pk=demoted.id),
         streams=_counts(asked, after),
         more=sum(one.messages for one in asked) > MOST,
         waiting=Count(min(waiting["found"], MOST), more=waiting["found"] > MOST),
-        forms=referrers.overridden_forms(chosen.id) if present.mode is Mode.OVERRIDE else (),
+        forms=referrers.overridden_forms(default.id) if default and after.mode is Mode.OVERRIDE else (),
     )
+
+
+def _sender(default: ConnectionFacts) -> str:
+    own, address = default.sender_name, default.sender.address
+    return f"{own} <{address}>" if own else address
 
 
 def facts_of(connection: Connection) -> ConnectionFacts:

@@ -120,6 +120,18 @@ def change_settings(values: Mapping[str, object], actor: str, now: datetime) -> 
     return settings()
 
 
+def mode_of(value: object) -> Mode:
+    """What a default sender is to mean.
+
+    Raises:
+        Refusal: it is none of both.
+    """
+    fault = _setting_fault("default_mode", value)
+    if fault is not None:
+        raise Refusal(fault)
+    return Mode(str(value))
+
+
 def _setting_fault(name: str, value: object) -> Invalid | None:
     if name not in _SETTINGS:
         return Invalid(name, "unknown_field", f"There is no setting {name}.")

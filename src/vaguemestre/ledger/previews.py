@@ -15,7 +15,7 @@ def default_preview_resource(found: DefaultPreview) -> dict[str, Any]:
     return {
         "days": DAYS,
         "mode": found.mode.value,
-        "from": found.sender,
+        "from": found.sender or None,
         "reply_to": found.reply_to or None,
         "demoted": _named(found.demoted),
         "messages": found.messages,

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_http_methods, require_POST
 
 from vaguemestre.console.pages import actor
-from vaguemestre.ledger import instance
+from vaguemestre.ledger import foresight, instance
+from vaguemestre.ledger.foresight import DAYS
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.wording import describe
 
@@ -35,12 +39,29 @@ def index(request: HttpRequest) -> HttpResponse:
     return redirect("settings:index")
 
 
-def _page(request: HttpRequest, error: str = "", status: int = 200) -> HttpResponse:
+@never_cache
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """What another meaning of the default would change; nothing is saved."""
+    try:
+        mode = instance.mode_of(request.POST.get("default_mode", ""))
+    except Refusal as refusal:
+        return _page(request, " ".join(describe(fault) for fault in refusal.errors), status=422)
+    other = mode != instance.settings()["default_mode"]
+    found = foresight.of_mode(mode, timezone.now()) if other else None
+    told: dict[str, Any] = {"mode": mode, "preview": found, "without_dns": True, "days": DAYS}
+    if request.headers.get("HX-Request"):
+        return render(request, "console/settings/mode_preview.html", told)
+    return _page(request, **told, renews=request.POST.get("renew_verifications") == "on")
+
+
+def _page(request: HttpRequest, error: str = "", status: int = 200, **told: object) -> HttpResponse:
     found = instance.settings()
     context = {
         "mode": found["default_mode"],
         "renews": found["renew_verifications"],
         "ruling": instance.ruling(),
         "error": error,
+        **told,
     }
     return render(request, "console/settings/index.html", context, status=status)

@@ -36,7 +36,7 @@ SCHEMAS: dict[str, Shape] = {
         {
             "days": COUNT,
             "mode": one_of("override", "fallback"),
-            "from": TEXT,
+            "from": MAYBE_TEXT | {"description": "Null where there is no default."},
             "reply_to": MAYBE_TEXT,
             "demoted": _NAMED,
             "messages": COUNT,
@@ -48,6 +48,7 @@ SCHEMAS: dict[str, Shape] = {
             "deliverability": {"anyOf": [ref("Deliverability"), {"type": "null"}]},
         }
     ),
+    "ModeQuestion": input_of({"default_mode": one_of("override", "fallback")}, "default_mode"),
     "DepartureQuestion": input_of({"act": one_of("deactivate", "delete"), "successor": MAYBE_ID}, "act"),
     "DeparturePreview": object_of(
         {

@@ -1,4 +1,4 @@
-"""Before a connection becomes the default, is deactivated or deleted: what would change. And undoing it."""
+"""Before a connection or the meaning of the default changes: what that would do. And undoing it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from vaguemestre.doors.api.connections import saved_resource
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.typed import known_only, text
-from vaguemestre.ledger import connections, foresight, undoing
+from vaguemestre.ledger import connections, foresight, instance, undoing
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.previews import default_preview_resource, departure_resource, undoable_resource
 from vaguemestre.ledger.refusals import Missing, Refusal
@@ -48,6 +48,23 @@ def preview_default(request: HttpRequest, connection: str) -> Answer:
         return default_preview_resource(preview) | {"deliverability": told}
 
     return in_preferred_language(request, body)
+
+
+@endpoint(
+    router.post,
+    "/settings/preview",
+    "previewSettings",
+    scopes=("admin",),
+    takes="ModeQuestion",
+    gives="DefaultPreview",
+    repeatable=False,
+)
+def preview_settings(request: HttpRequest) -> Answer:
+    """What would change if the default sender meant that; nothing is changed, and DNS is not asked."""
+    values = posted(request)
+    known_only(values, "default_mode")
+    preview = foresight.of_mode(instance.mode_of(values.get("default_mode")), timezone.now())
+    return Answer(default_preview_resource(preview) | {"deliverability": None})
 
 
 @endpoint(
