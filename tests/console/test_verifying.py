@@ -149,6 +149,12 @@ def test_a_verification_counts_for_an_identical_save(page, sink):
 
     assert "« Bureau » est enregistrée, et vérifiée." in text(answer)
     assert "Vérifiée" in text(answer)
+    address = f"/connections/{Connection.objects.get().uid}/"
+    assert "La connexion fonctionne" in text(page.get(address))
+    page.post(address, aimed(sink, sender_email="autre@exemple.fr", uid=address.split("/")[2]))
+    changed = text(page.get(address))
+    assert "Réglages modifiés depuis la vérification" in changed
+    assert "La connexion fonctionne" not in changed
 
 
 def test_faulty_values_are_told_at_their_fields(page):
