@@ -186,3 +186,14 @@ def test_a_connection_that_is_gone_is_a_page_that_says_so(page):
 
     assert answer.status_code == 404
     assert "Il n’y a rien à cette adresse" in text(answer)
+
+
+def test_the_switch_of_a_connection_that_is_gone_brings_the_list_as_it_is(page):
+    gone, there = connect("Bureau"), connect("Boutique")
+    connections.delete(str(gone.uid), ACTOR, timezone.now())
+
+    answer = page.post(f"/connections/{gone.uid}/active/", {"active": "false"}, headers=HTMX)
+
+    assert "Cette connexion n’existe plus." in text(answer)
+    assert there.name in text(answer)
+    assert gone.name not in text(answer)

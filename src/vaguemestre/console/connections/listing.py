@@ -23,7 +23,7 @@ from vaguemestre.ledger import connections, instance, undoing, verifications
 from vaguemestre.ledger import messages as ledger_messages
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
-from vaguemestre.ledger.refusals import Conflict, Refusal
+from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.ledger.verifications import VerificationState
 from vaguemestre.ledger.wording import describe
 
@@ -48,7 +48,11 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_POST
 def switch(request: HttpRequest, uid: object) -> HttpResponse:
     """Activate or deactivate; the default first asks who follows it."""
-    connection = or_404(connections.find, uid)
+    try:
+        connection = connections.find(str(uid))
+    except Missing:  # the list stood open while somebody deleted it
+        messages.error(request, _("There is no such connection any more."))
+        return _answered(request, redirect("connections:index").url)
     if request.POST.get("active") == "true":
         return _change(request, connections.activate, connection)
     try:
@@ -98,9 +102,14 @@ def _change(request: HttpRequest, change: Change, connection: Connection) -> Htt
             words = _("“%(name)s” is now the default sender.") % {"name": connection.name}
             messages.success(request, words)
         tell_demoted(request, saved)
+    return _answered(request, _back(request, connection))
+
+
+def _answered(request: HttpRequest, back: str) -> HttpResponse:
+    """The list alone where it asked for itself."""
     if request.headers.get("HX-Request") and request.headers.get("HX-Target", "").endswith("connections"):
         return render(request, "console/connections/listed.html", {**_context(), "oob": True})
-    return redirect(_back(request, connection))
+    return redirect(back)
 
 
 def _back(request: HttpRequest, connection: Connection) -> str:
