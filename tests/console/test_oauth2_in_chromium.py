@@ -1,12 +1,16 @@
 """OAuth 2.0 in a real browser, under the strict policy: from the form over the provider's page to a checked sign-in."""
 
 import dataclasses
+import json
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 from playwright.sync_api import expect
 
+from console.kit import connect
 from console.test_in_chromium import SWITCHES, chromium, signed_in, window  # noqa: F401  fixtures, and what they need
-from scripted.authorization import CLIENT, CLIENT_SECRET, AuthorizationServer
+from scripted.authorization import CLIENT, CLIENT_SECRET, JWT_BEARER, AuthorizationServer
 from scripted.sink import SinkServer
 from vaguemestre.ledger.models import Connection
 
@@ -59,3 +63,33 @@ def test_a_person_connects_a_mailbox_and_every_step_is_checked(at_home, signed_i
             assert page.evaluate("document.documentElement.scrollWidth") <= 360
         assert [form["grant_type"] for form in tokens.asked] == ["authorization_code", "refresh_token"]
         assert Connection.objects.get(name="Boîte").health == "ready"
+
+
+def test_an_application_and_a_service_account_are_set_up_and_every_step_is_checked(at_home, signed_in):  # noqa: F811
+    page, key = signed_in, rsa.generate_private_key(65537, 2048)
+    pem = key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()).decode()
+    file = {"client_email": "relais@p.iam.gserviceaccount.com", "client_id": "17", "private_key": pem}
+    ways = {
+        "microsoft-app": {"tenant": "exemple.fr", "client_id": CLIENT, "client_secret": CLIENT_SECRET},
+        "google-service-account": {"service_account_key": json.dumps(file)},
+    }
+    with AuthorizationServer().serving() as tokens:
+        tokens.delegated[file["client_email"]] = key.public_key()
+        sink = SinkServer(login=MAILBOX, mechanisms="XOAUTH2", tokens=tokens.tokens, require_auth=True)
+        with sink.in_thread():
+            for way, values in ways.items():
+                tokens.as_jwt = {"roles": ["SMTP.SendAsApp"]} if way == "microsoft-app" else None
+                made = connect(way, host="127.0.0.1", port=sink.port, encryption="none")
+                page.goto(f"/connections/{made.uid}/oauth2/{way}/")
+                page.get_by_text("Autres adresses").click()
+                for name, value in (
+                    {"login": MAILBOX, "token_endpoint": tokens.token_endpoint} | values
+                ).items():
+                    page.fill(f"#id_{name}", value)
+                page.get_by_role("button", name="Enregistrer").click()
+                page.get_by_role("button", name="Vérifier maintenant").click()
+                expect(page.get_by_text("La connexion fonctionne")).to_be_visible()
+                expect(page.locator(".ladder .good")).to_have_count(4)
+                assert CLIENT_SECRET not in page.content()
+                assert "PRIVATE KEY" not in page.content()
+    assert [form["grant_type"] for form in tokens.asked] == ["client_credentials", JWT_BEARER]
