@@ -23,7 +23,7 @@ from ledger.kit import (
     settle,
     staged,
 )
-from vaguemestre.ledger import allowance, messages, queue, recovery, rerouting
+from vaguemestre.ledger import allowance, connections, messages, queue, recovery, rerouting
 from vaguemestre.ledger.evidence import Entry, entry_of, replay
 from vaguemestre.ledger.models import Attempt, Delivery, Use
 from vaguemestre.mail.reply import Reply
@@ -162,6 +162,19 @@ def test_what_the_server_deferred_waits_as_it_would_have():
     assert (delivery.state, delivery.next_attempt_at) == ("queued", later(seconds=60))
     assert (delivery.counted, delivery.spent) == (1, 60.0)
     assert events(delivery)[-1].detail["next"] == later(seconds=60).isoformat()
+
+
+def test_what_the_server_deferred_goes_where_routing_says_by_then():
+    """While it was in doubt, its connection was switched off: it must not wait there for ever."""
+    office, message, done = accepted_unseen()
+    recovered(office)
+    connections.deactivate(str(office.uid), ACTOR, SOON)
+    rerouting.reroute(SOON)
+    assert only(message).state == "in_doubt"
+    deferred = report(done.claim, DeliveryState.QUEUED, NOW, Reply(450, "later"), trouble=TROUBLE)
+    assert replay([read_back(deferred)], SOON) == 1
+    assert rerouting.reroute(SOON) == 1
+    assert only(message).state == "held"
 
 
 def test_a_doubt_keeps_its_reason_and_its_time():

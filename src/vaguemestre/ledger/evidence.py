@@ -159,6 +159,8 @@ def _apply(delivery: Delivery, ending: Ending, entry: Entry) -> None:
     if ending.code is not None:
         delivery.last_code, delivery.last_text = ending.code, ending.text
     delivery.trouble = ending.trouble
+    if ending.state is DeliveryState.QUEUED:
+        delivery.route_epoch -= 1  # to be routed anew: re-routing passed it over while it was in doubt
     delivery.settled_at = entry.ended_at if ending.state.terminal else None
     delivery.lane_epoch = delivery.claimed_at = delivery.staged_at = None
     delivery.orphaned = 0
