@@ -198,6 +198,7 @@ def test_route_explain_names_the_rule_that_decides(command):
     command(*OFFICE, "--default")
     routed = command("route", "explain", "--from", "a@example.test", "--json").json
     assert (routed["route"]["connection_name"], routed["reason"]["code"]) == ("Office", "default_override")
+    assert routed["rules"][0]["facts"]["connection"] == routed["route"]["connection"]
     assert "Carried by Office" in command("route", "explain").output
 
 

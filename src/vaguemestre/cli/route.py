@@ -9,6 +9,7 @@ from vaguemestre.cli.arguments import action, actions
 from vaguemestre.cli.output import show
 from vaguemestre.ledger import accept, wording
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.resources import rules_resource
 from vaguemestre.ledger.stream_wording import rule_why_text
 from vaguemestre.policy.routing import Route
 
@@ -29,7 +30,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     value = {
         "route": _route(decision) if isinstance(decision, Route) else None,
         "reason": {"code": reason["code"], "text": wording.reason_text(reason)},
-        "rules": [rule.as_json() for rule in decision.rules],
+        "rules": rules_resource(decision),
     }
     show(arguments, value, _text(value))
 

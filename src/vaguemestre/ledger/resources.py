@@ -18,12 +18,13 @@ from vaguemestre.ledger import (
 )
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
-from vaguemestre.ledger.stream_wording import rules_told
+from vaguemestre.ledger.stream_wording import rule_text, rule_why_text, rules_told
 from vaguemestre.ledger.submission import Accepted
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.envelope import UNNAMED
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import common_state
+from vaguemestre.policy.decision import Decision
 from vaguemestre.policy.outlook import Outlook
 
 
@@ -84,6 +85,19 @@ def stream_resource(stream: Stream) -> dict[str, Any]:
         "redact": stream.redact,
         "built_in": stream.built_in,
     }
+
+
+def rules_resource(decision: Decision) -> list[dict[str, Any]]:
+    """What every rule said, with the public ids of the connections that they name."""
+    rules = [rule.as_json() for rule in decision.rules]
+    named = {rule["facts"]["connection"] for rule in rules if "connection" in rule["facts"]}
+    found = Connection.objects.filter(pk__in=named).values_list("pk", "uid")
+    public = {str(pk): str(uid) for pk, uid in found}
+    for rule in rules:
+        rule["text"] = f"{rule_text(rule['code'])}. {rule_why_text(rule)}"
+        if "connection" in rule["facts"]:
+            rule["facts"]["connection"] = public.get(rule["facts"]["connection"])
+    return rules
 
 
 def accepted_summary(accepted: Accepted) -> dict[str, Any]:

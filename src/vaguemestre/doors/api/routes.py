@@ -13,7 +13,7 @@ from vaguemestre.doors.api.typed import known_only, text
 from vaguemestre.ledger import wording
 from vaguemestre.ledger.accept import explain
 from vaguemestre.ledger.models import Connection
-from vaguemestre.ledger.stream_wording import rule_text, rule_why_text
+from vaguemestre.ledger.resources import rules_resource
 from vaguemestre.policy.decision import Decision, Route
 
 router = Router(tags=["Routes"])
@@ -40,7 +40,7 @@ def _shown(decision: Decision) -> dict[str, Any]:
     reason = decision.reason.as_json()
     common = {
         "reason": {"code": reason["code"], "text": wording.reason_text(reason)},
-        "rules": _public([rule.as_json() for rule in decision.rules]),
+        "rules": rules_resource(decision),
     }
     if not isinstance(decision, Route):
         nothing = dict.fromkeys(("connection", "from", "reply_to", "reverse_path"))
@@ -54,15 +54,3 @@ def _shown(decision: Decision) -> dict[str, Any]:
         "reverse_path": None if decision.reverse_path is None else decision.reverse_path.wire,
         **common,
     }
-
-
-def _public(rules: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Rules with the public ids of the connections that they name."""
-    named = {rule["facts"]["connection"] for rule in rules if "connection" in rule["facts"]}
-    found = Connection.objects.filter(pk__in=named).values_list("pk", "uid")
-    public = {str(pk): str(uid) for pk, uid in found}
-    for rule in rules:
-        rule["text"] = f"{rule_text(rule['code'])}. {rule_why_text(rule)}"
-        if "connection" in rule["facts"]:
-            rule["facts"]["connection"] = public.get(rule["facts"]["connection"])
-    return rules
