@@ -65,8 +65,6 @@ def accept_all(submissions: Sequence[Submission], now: datetime) -> list[Accepte
 
 def commit(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
     """The part of `accept_all` that needs the database: all drafts in one transaction."""
-    if not drafts:
-        return []
     try:
         return _committed(drafts, now)
     except IntegrityError:
@@ -74,6 +72,26 @@ def commit(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
         # explanation may be swept: now it is made again.
         explanations.forget()
         return _committed(drafts, now)
+
+
+def place(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
+    """The same as a part of the transaction at hand, which is over if this raises.
+
+    Raises:
+        IntegrityError: here or at the commit, for the reasons that make `commit` try once more.
+    """
+    if not drafts:
+        return []
+    opening = _opening(drafts)
+    present, gone = routing.at(opening.epoch), _gone(drafts)
+    found = [_placed(one, present, opening.revoked, gone) for one in drafts]
+    placed = [one for one in found if isinstance(one, Placed)]
+    before = _before(placed, now)
+    fresh = [one for one in placed if one.draft.uid not in before]
+    if fresh:
+        store(fresh, opening, now)
+        wake.ring()
+    return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
 
 
 def explain(stream: str | None, from_: str | None, connection: str | None) -> Decision:
@@ -140,17 +158,10 @@ def _drafted(submission: Submission, now: datetime) -> Draft | Refusal:
 
 
 def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
+    if not drafts:
+        return []
     with writing():
-        opening = _opening(drafts)
-        present, gone = routing.at(opening.epoch), _gone(drafts)
-        found = [_placed(one, present, opening.revoked, gone) for one in drafts]
-        placed = [one for one in found if isinstance(one, Placed)]
-        before = _before(placed, now)
-        fresh = [one for one in placed if one.draft.uid not in before]
-        if fresh:
-            store(fresh, opening, now)
-            wake.ring()
-        return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
+        return place(drafts, now)
 
 
 def _opening(drafts: Sequence[Draft]) -> Opening:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vaguemestre.ledger.database import as_json, on_postgresql, recordset, rows
 
@@ -47,17 +48,21 @@ def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
     To be asked in the transaction that uses the answer, before all that routing asks (L3).
     """
     asked = {"keys": as_json({"id": key} for key in keys)}
-    revoked = _REVOKED.format(keys=recordset("keys", id="bigint"))
     if on_postgresql():
         counts = {"messages": messages, "deliveries": deliveries}
-        (found,) = rows(_POSTGRESQL.format(revoked=revoked), asked | counts)
+        (found,) = rows(_statement(_POSTGRESQL), asked | counts)
         return Opening(
             found["epoch"], found["revoked"], sorted(found["messages"]), sorted(found["deliveries"])
         )
-    (found,) = rows(_SQLITE.format(revoked=revoked), asked)
+    (found,) = rows(_statement(_SQLITE), asked)
     return Opening(
         found["epoch"],
         json.loads(found["revoked"]),
         range(found["message"] + 1, found["message"] + 1 + messages),
         range(found["delivery"] + 1, found["delivery"] + 1 + deliveries),
     )
+
+
+@lru_cache
+def _statement(question: str) -> str:
+    return question.format(revoked=_REVOKED.format(keys=recordset("keys", id="bigint")))

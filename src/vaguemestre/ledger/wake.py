@@ -13,10 +13,11 @@ trip), and neither raises nor waits for a courier. It may be lost: couriers look
 from __future__ import annotations
 
 import asyncio
+import atexit
 import os
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 
 import structlog
 from django.db import Error, connection, transaction
@@ -71,10 +72,47 @@ def _database() -> str:
     return str(connection.settings_dict["NAME"])
 
 
+class _Rope:
+    """What a process rings by: kept, since to open it costs ten times as much as a ring.
+
+    Raises:
+        OSError: the database's folder is not there.
+    """
+
+    def __init__(self, database: str) -> None:
+        with ExitStack() as opened:
+            self._path = opened.enter_context(_path(database))
+            self._sender = opened.enter_context(_datagrams())
+            self._opened = opened.pop_all()
+
+    def pull(self) -> None:
+        self._sender.sendto(b"\0", self._path)
+
+    def let_go(self) -> None:
+        self._opened.close()
+
+
+_ropes: dict[str, _Rope] = {}
+
+
+@atexit.register
+def _let_go() -> None:
+    while _ropes:
+        _ropes.popitem()[1].let_go()
+
+
 def _send(database: str) -> None:
     # Nobody listens, or has been told as often as the socket holds: either way there is nothing to do.
-    with suppress(OSError), _path(database) as path, _datagrams() as sender:
-        sender.sendto(b"\0", path)
+    with suppress(OSError):
+        rope = _ropes.get(database) or _ropes.setdefault(database, _Rope(database))
+        try:
+            rope.pull()
+        except BlockingIOError:
+            return
+        except OSError:
+            # Perhaps the folder is another one now.
+            if _ropes.pop(database, None) is rope:
+                rope.let_go()
 
 
 async def _listen_beside(database: str, heard: Callable[[], None]) -> None:

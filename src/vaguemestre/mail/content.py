@@ -62,7 +62,7 @@ class Content:
         _refuse_large(self.header_block)
         if b"\0" in self.header_block:
             raise Invalid("content", "nul", "The header section holds a NUL character.")
-        if sum(len(raw) for _, raw in self.fields) != len(self.header_block):
+        if sum([len(raw) for _, raw in self.fields]) != len(self.header_block):
             raise Invalid("content", "header_syntax", "A line of the header section is not a header field.")
 
     @cached_property
@@ -88,7 +88,7 @@ class Content:
     @cached_property
     def fields(self) -> tuple[tuple[bytes, bytes], ...]:
         """(lower-case name, the whole field's bytes) in order."""
-        return tuple((found[1].lower(), found[0]) for found in _fields(self.header_block))
+        return tuple([(found[1].lower(), found[0]) for found in _fields(self.header_block)])
 
     @cached_property
     def _first(self) -> dict[bytes, bytes]:

@@ -18,14 +18,14 @@ from datetime import datetime
 from ipaddress import ip_network
 
 import structlog
-from django.db import DatabaseError
+from django.db import DatabaseError, IntegrityError
 
 from vaguemestre.doors.submission import answers
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.effects import Handover, Submitter
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.terms import Peer
-from vaguemestre.ledger import accept, keys, parcels
+from vaguemestre.ledger import accept, explanations, keys, parcels
 from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
@@ -121,14 +121,22 @@ def _committed(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
     # All that needs no database, while no other writer waits for it.
     drafts = [_drafted(turn.item, now) for turn in turns]
+    tried = False
     while True:
         try:
             with writing():  # it may wait for other writers, here or at its first row
                 there = [turn.in_time() for turn in turns]
                 wanted = [one for one, waits in zip(drafts, there, strict=True) if waits]
-                results = iter(accept.commit([one for one in wanted if isinstance(one, Draft)], now))
+                results = iter(accept.place([one for one in wanted if isinstance(one, Draft)], now))
                 _still_there([turn for turn, waits in zip(turns, there, strict=True) if waits])
         except _Withdrawn:
+            continue
+        except IntegrityError:
+            # As `accept.commit`, whose transaction is all its own.
+            if tried:
+                raise
+            tried = True
+            explanations.forget()
             continue
         return [
             _reply(one, results) if waits else answers.NOT_RECORDED
