@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from console.kit import CANARY, connect, text, typed
+from console.kit import CANARY, HTMX, connect, text, typed
 from console.test_oauth2 import asks, at, fresh, person
 from scripted.authorization import AuthorizationServer
 from scripted.vault_keys import LOST, use_keys
@@ -37,6 +37,17 @@ def test_without_its_key_saving_and_verifying_say_what_to_do(page, monkeypatch, 
     assert page.get(at_page).status_code == page.get("/connections/").status_code == 200
     assert bytes(Secret.objects.get().sealed) == sealed
     assert Connection.objects.count() == 1
+
+
+def test_a_switch_of_the_list_leads_back_to_it_with_the_words(page, monkeypatch):
+    """It asks for a piece of the page, which the page of the fault must not replace."""
+    bureau = connect(**PASSWORD)
+    use_keys(monkeypatch)
+    here = {"HX-Current-URL": "http://testserver/connections/?all=1"}
+    answer = page.post(f"/connections/{bureau.uid}/active/", {"active": "false"}, headers=HTMX | here)
+    assert (answer.status_code, answer.headers["HX-Redirect"]) == (200, "/connections/")
+    assert WORDS in text(page.get("/connections/"))
+    assert Connection.objects.get().active
 
 
 def test_the_stream_of_a_verification_ends_with_the_same_words(page, monkeypatch):

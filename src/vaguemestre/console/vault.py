@@ -7,11 +7,14 @@ Any page may need one: saving, verifying, the way back from a consent. The cause
 from __future__ import annotations
 
 from collections.abc import Callable
+from urllib.parse import urlsplit
 
 import structlog
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.shortcuts import render
 from django.utils.translation import gettext as _
+from django_htmx.http import HttpResponseClientRedirect
 
 from vaguemestre.ledger.vault import Shut, Unreadable
 
@@ -47,5 +50,8 @@ class ShutVault:
         if not isinstance(error, Shut):
             return None
         log.error("vault_shut", why=str(error))
+        if request.headers.get("HX-Request"):  # a piece of a page must not be replaced by this page
+            messages.error(request, remedy(error))
+            return HttpResponseClientRedirect(urlsplit(request.headers.get("HX-Current-URL", "")).path or "/")
         status = 409 if isinstance(error, Unreadable) else 503
         return render(request, "console/vault.html", {"words": remedy(error)}, status=status)
