@@ -202,6 +202,13 @@ def test_route_explain_names_the_rule_that_decides(command):
     assert "Carried by Office" in command("route", "explain").output
 
 
+def test_a_long_subject_leaves_the_list_its_columns(command):
+    command("send", "--to", "a@example.test", "--subject", "s" * 300, "--text", "x")
+    listed = command("message", "list").output
+    assert "s" * 59 + "…" in listed
+    assert "s" * 60 not in listed
+
+
 def test_send_composes_text_and_attachments(command, tmp_path):
     (tmp_path / "été.pdf").write_bytes(b"%PDF-1.4")
     command(*OFFICE)

@@ -138,7 +138,9 @@ def test_looking_at_the_link_changes_nothing_and_its_button_does():
     assert "to@example.com ne recevra plus" in done
     assert page.post(link_of(text)).status_code == 200
     assert OptOut.objects.count() == 1
-    page.post(link_of(text), {"again": "yes"})
+    assert "to@example.com ne recevra plus" in page.get(link_of(text)).content.decode()
+    again = page.post(link_of(text), {"again": "yes"}).content.decode()
+    assert "Réinscription faite" in again
     assert not OptOut.objects.exists()
 
 

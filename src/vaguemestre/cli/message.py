@@ -16,6 +16,7 @@ from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.resources import message_resource, message_row, message_summary
 from vaguemestre.mail.state import DeliveryState
 
+SUBJECT = 60  # characters of a subject in the list
 COLUMNS = ("id", "accepted_at", "state", "subject", "recipients", "reason")
 
 
@@ -58,7 +59,9 @@ def _list(arguments: argparse.Namespace) -> None:
 def _row(item: dict[str, Any]) -> dict[str, Any]:
     recipients = [delivery["recipient"] for delivery in item["deliveries"]]
     more = f" and {len(recipients) - 1} more" if len(recipients) > 1 else ""
+    subject = item["subject"]
     return item | {
+        "subject": subject if len(subject) <= SUBJECT else f"{subject[: SUBJECT - 1]}…",
         "state": wording.state_text(item["state"]),
         "recipients": recipients[0] + more,
         "reason": item["reason"]["text"],

@@ -46,6 +46,11 @@ def unsubscribe(wanted: Subscription, now: datetime) -> OptOut:
         )[0]
 
 
+def has_unsubscribed(wanted: Subscription) -> bool:
+    """Whether that address gets no more of the stream."""
+    return OptOut.objects.filter(stream=wanted.stream, address=wanted.address).exists()
+
+
 def subscribe_again(stream: Stream, address: str) -> bool:
     """Take it back, at the recipient's wish; the answer is whether there was anything to take back."""
     with writing():

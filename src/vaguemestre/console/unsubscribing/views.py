@@ -40,7 +40,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
     context = {
         "name": stream_text(wanted.stream.key, wanted.stream.name),
         "address": wanted.address,
-        "done": request.method == "POST" and not again,
+        "done": unsubscribing.has_unsubscribed(wanted),
         "again": again,
     }
     return render(request, "console/unsubscribing/index.html", context)
