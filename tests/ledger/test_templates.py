@@ -2,8 +2,8 @@
 
 import pytest
 
-from ledger.kit import ACTOR, NOW, later
-from vaguemestre.ledger import streams, templates
+from ledger.kit import ACTOR, NOW, connect, later
+from vaguemestre.ledger import forms, streams, templates
 from vaguemestre.ledger.models import Template, Version
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 
@@ -96,3 +96,19 @@ def test_what_is_not_there_is_missing():
     ):
         with pytest.raises(Missing):
             act()
+
+
+def test_a_template_that_a_form_replies_by_stays_until_the_form_has_another():
+    save("merci", "fr"), save("merci", "en")
+    connect()
+    fields = [{"name": "email", "label": "Email", "kind": "email"}]
+    given = {"name": "Contact", "fields": fields, "notify": ["desk@example.org"], "template": "merci"}
+    form = forms.create(given, ACTOR, NOW)
+    templates.delete("merci", "en", "", ACTOR, NOW)  # the other language is left
+    with pytest.raises(Conflict) as caught:
+        templates.delete("merci", "fr", "", ACTOR, NOW)
+    assert (caught.value.code, caught.value.facts) == ("template_in_use", {"forms": "Contact"})
+    assert templates.best("merci").language == "fr"
+    forms.edit(form.key, {"template": "form-reply"}, ACTOR, NOW)
+    templates.delete("merci", "fr", "", ACTOR, NOW)
+    assert templates.of_key("merci") == []

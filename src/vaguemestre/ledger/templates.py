@@ -18,8 +18,9 @@ from django.conf import settings
 from vaguemestre.ledger import journal, streams
 from vaguemestre.ledger.database import lock, storable, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK
-from vaguemestre.ledger.models import Stream, Template, User
-from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.models import Form, Stream, Template, User
+from vaguemestre.ledger.referrers import FORM_STREAM
+from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.templating import starters
 from vaguemestre.templating.fault import Fault
@@ -156,6 +157,7 @@ def delete(key: str, language: str, stream: str, actor: str, now: datetime) -> N
 
     Raises:
         Missing: it is not stored.
+        Conflict: forms reply by it, and none of its key would be left.
     """
     with writing():
         lock(CONFIGURATION_LOCK)
@@ -164,7 +166,16 @@ def delete(key: str, language: str, stream: str, actor: str, now: datetime) -> N
         if row is None:
             raise Missing("template", f"{key} ({language})")
         row.delete()
+        _refuse_dangling(key)
         journal.record("template", _subject(key, language, row.stream), "deleted", actor, now, {})
+
+
+def _refuse_dangling(key: str) -> None:
+    forms = list(Form.objects.filter(template=key).order_by("name").values_list("name", flat=True))
+    if forms and not any(not one.stream or one.stream == FORM_STREAM for one in of_key(key)):
+        names = ", ".join(forms)
+        message = f"Forms reply by this template: {names}. Choose another one for them first."
+        raise Conflict("template_in_use", message, {"forms": names})
 
 
 def language_of(recipient: str) -> str:

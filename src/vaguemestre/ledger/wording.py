@@ -295,6 +295,9 @@ _REFUSALS = {
     "stream_taken": gettext_noop("There is already a stream of this key; choose a different one."),
     "stream_built_in": gettext_noop("This communication is built in and stays."),
     "stream_has_templates": gettext_noop("Templates belong to this communication; delete them first."),
+    "template_in_use": gettext_noop(
+        "Forms reply by this template: %(forms)s. Choose another one for them first."
+    ),
     "stream_in_use": gettext_noop("Messages refer to this communication: it stays with them."),
     "on_doubt_unknown": gettext_noop("Choose one of the two."),
     "priority_unknown": gettext_noop("Choose one of the three."),

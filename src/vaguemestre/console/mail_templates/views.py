@@ -24,8 +24,9 @@ from vaguemestre.ledger import streams, templates
 from vaguemestre.ledger.accept import Submission, Via, accept
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.own_address import address_of
-from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.ledger.templates import Found
+from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.compose import Post, compose
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import NamedMailbox
@@ -90,6 +91,9 @@ def delete(request: HttpRequest, key: str, language: str) -> HttpResponse:
     try:
         templates.delete(key, language, stream, actor(request), timezone.now())
     except Missing:
+        return redirect("mail_templates:index")
+    except Conflict as conflict:
+        notices.error(request, describe(conflict))
         return redirect("mail_templates:index")
     words = _("The template that came with the product is back.") if found.replaces else _("Deleted.")
     notices.success(request, words)
