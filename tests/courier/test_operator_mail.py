@@ -14,7 +14,7 @@ from vaguemestre.courier.alerts import Alerts
 from vaguemestre.courier.digest import Digest
 from vaguemestre.courier.operator_mail import hand_over
 from vaguemestre.courier.watch import Watch
-from vaguemestre.ledger import allowance, operators, passwords
+from vaguemestre.ledger import allowance, connections, operators, passwords
 from vaguemestre.ledger.contents import content_of
 from vaguemestre.ledger.models import Connection, Delivery, Message, Use, User
 from vaguemestre.policy.alerting import AlertKind
@@ -115,6 +115,29 @@ async def test_what_comes_too_early_waits_for_the_next_mail():
     await asyncio.sleep(0.2)
     digest.close()
     assert asked == [{1}, {2}, {2}, {2}]
+
+
+async def test_what_waits_for_people_and_a_backup_that_stands_in_are_told_by_one_of_the_couriers(
+    office, sink
+):
+    spare = await office.connect(sink, name="Spare")
+    first = await office.connect(sink, name="First", backup=str(spare.uid))
+    await office.ask(connections.deactivate, str(first.uid), "test", office.clock())
+    held = await office.post(connection=str(first.uid))
+    await office.ask(connections.activate, str(first.uid), "test", office.clock())
+    locked = {"health": "locked", "health_why": "sign_in_refused", "health_since": office.clock()}
+    await office.ask(lambda: Connection.objects.filter(pk=first.pk).update(**locked))
+    told = []
+    engine = SimpleNamespace(
+        threads=SimpleNamespace(run=office.ask), alerts=SimpleNamespace(tell=told.append)
+    )
+    for watch in (Watch(engine), Watch(engine), Watch(engine)):  # the last after a restart
+        await watch.people()
+        await watch.backups(office.clock())
+    assert [(alert.kind, alert.message, alert.backup) for alert in told] == [
+        (AlertKind.MESSAGE_HELD, str(held.uid), ""),
+        (AlertKind.BACKUP_IN_USE, "", "Spare"),
+    ]
 
 
 async def test_a_quota_is_told_once_by_one_of_the_couriers_until_it_was_away_from_it(office, sink):

@@ -69,6 +69,33 @@ def test_what_waits_for_a_locked_connection_leaves_through_its_backup():
     assert claim.route == delivery.route
 
 
+def test_that_a_backup_stands_in_is_taken_once_until_it_is_over():
+    """Whoever asks, and however often couriers start again; another backup is news."""
+    office, _ = pair()
+    other = connect("Other")
+
+    def taken():
+        standing_in = [one for one in backups.concerned() if one.in_use(NOW)]
+        return [one.backup.name for one in backups.take_begun(standing_in)]
+
+    assert taken() == []
+    give(office, LOCKED)
+    assert (taken(), taken()) == (["Spare"], [])
+    Connection.objects.filter(pk=office.pk).update(backup=other)
+    assert (taken(), taken()) == (["Other"], [])
+    give(office, READY)
+    assert taken() == []
+    give(office, LOCKED)
+    assert (taken(), taken()) == (["Other"], [])
+
+
+def test_of_two_that_look_at_once_one_takes_that_a_backup_stands_in():
+    office, _ = pair()
+    give(office, LOCKED)
+    (standing_in,) = backups.concerned()
+    assert [backups._take(standing_in) for _ in range(2)] == [True, False]
+
+
 def test_a_throttled_connection_keeps_its_mail_for_five_minutes():
     office, _ = pair()
     post()

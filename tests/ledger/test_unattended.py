@@ -2,10 +2,11 @@
 
 import pytest
 
-from ledger.kit import NOW, content, post, submission
+from ledger.kit import NOW, connect, content, post, submission
 from vaguemestre.ledger import accept, unattended
 from vaguemestre.ledger.models import Chunk, Delivery, Message, Parcel
 from vaguemestre.ledger.parcels import Parcel as Arrived
+from vaguemestre.ledger.told import Waiting
 
 pytestmark = pytest.mark.django_db
 
@@ -32,3 +33,31 @@ def test_the_latest_of_what_is_held_is_found_among_messages_that_came_in_pieces(
         assert (held.message, held.reason["code"]) == (str(message.uid), "no_active_connection")
         assert held.delivery == Delivery.objects.get(message=message).pk
     assert Message.objects.filter(pk__lt=0).count() == 3
+
+
+def test_what_is_held_is_taken_once_until_something_newer_is():
+    """Whoever asks, and however often couriers start again."""
+    assert unattended.take_held() is None
+    for posted in (post, post_in_pieces):
+        message = posted()
+        taken = [unattended.take_held() for _ in range(2)]
+        assert [held and held.message for held in taken] == [str(message.uid), None]
+    assert unattended.take_doubt() is None
+
+
+def test_of_two_that_look_at_once_one_takes_what_is_held():
+    post()
+    newest = unattended.newest_held()
+    took = [unattended._taken(Waiting.HELD, newest) for _ in range(2)]
+    assert took == [newest, None]
+
+
+def test_a_doubt_is_taken_apart_from_what_is_held():
+    held = post()
+    connect()
+    doubtful = post()
+    ended = {"state": "in_doubt", "doubts": 1, "doubt_reason": "timeout", "next_attempt_at": None}
+    Delivery.objects.filter(message=doubtful).update(**ended)
+    assert unattended.take_held().message == str(held.uid)
+    assert unattended.take_doubt().message == str(doubtful.uid)
+    assert unattended.take_doubt() is None

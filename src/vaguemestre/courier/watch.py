@@ -1,14 +1,13 @@
 """What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
 quotas, notifications, forgotten passwords and the weekly report.
 
-All but the last three end in alerts that do not depend on mail. Of addresses, certificates and quotas the
-ledger keeps what was told: one courier tells it, and no restart tells it again. What waits for people is not
-told again by the same courier until something newer waits.
+All but the last three end in alerts that do not depend on mail. The ledger keeps what was told: one courier
+tells it, and no restart tells it again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import structlog
@@ -27,6 +26,7 @@ from vaguemestre.ledger import (
     unattended,
     weekly,
 )
+from vaguemestre.ledger.backups import Pair
 from vaguemestre.policy.alerting import AlertKind
 from vaguemestre.policy.reporting import days_before
 
@@ -40,8 +40,7 @@ class Watch:
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._standing_in: dict[int, str] = {}  # backups' names, by the connection they stand in for
-        self._held = self._doubt = 0  # the latest deliveries that were told
+        self._standing_in: frozenset[int] | None = None  # connections that backups stand in for, once known
 
     async def backups(self, now: datetime) -> None:
         """Move what backups are to carry, and tell which begin or end to stand in."""
@@ -49,25 +48,26 @@ class Watch:
         for pair in pairs:
             while await self._engine.threads.run(backups.move, pair, now) == backups.BATCH:
                 pass
-        standing_in = {
-            pair.first.pk: pair.backup.name for pair in pairs if pair.backup is not None and pair.in_use(now)
-        }
-        for first, backup in standing_in.items() - self._standing_in.items():
+        await self._tell_backups([pair for pair in pairs if pair.in_use(now)])
+
+    async def _tell_backups(self, pairs: Sequence[Pair]) -> None:
+        if not pairs and self._standing_in == frozenset():
+            return
+        for pair in await self._engine.threads.run(backups.take_begun, pairs):
+            first, backup = pair.first.pk, "" if pair.backup is None else pair.backup.name
             log.warning("backup_in_use", connection=first, backup=backup)
             self._engine.alerts.tell(Alert(AlertKind.BACKUP_IN_USE, first, backup=backup))
-        for first in self._standing_in.keys() - standing_in.keys():
+        before, self._standing_in = self._standing_in, frozenset(pair.first.pk for pair in pairs)
+        for first in (before or frozenset()) - self._standing_in:
             log.info("backup_over", connection=first)
-        self._standing_in = standing_in
 
     async def people(self) -> None:
         """Tell what has come to wait for a person."""
-        held = await self._engine.threads.run(unattended.newest_held)
-        if held is not None and held.delivery > self._held:
-            self._held = held.delivery
+        held = await self._engine.threads.run(unattended.take_held)
+        if held is not None:
             self._engine.alerts.tell(Alert(AlertKind.MESSAGE_HELD, reason=held.reason, message=held.message))
-        doubt = await self._engine.threads.run(unattended.newest_doubt)
-        if doubt is not None and doubt.delivery > self._doubt:
-            self._doubt = doubt.delivery
+        doubt = await self._engine.threads.run(unattended.take_doubt)
+        if doubt is not None:
             alert = Alert(AlertKind.IN_DOUBT_WAITS, doubt.connection_id, message=doubt.message)
             self._engine.alerts.tell(alert)
 

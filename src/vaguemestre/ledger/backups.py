@@ -23,7 +23,7 @@ from vaguemestre.ledger.accept import decide, decision_columns, named
 from vaguemestre.ledger.database import on_postgresql, rows, writing
 from vaguemestre.ledger.health import health_of
 from vaguemestre.ledger.instance import configuration, epoch
-from vaguemestre.ledger.models import Connection, Delivery, Event
+from vaguemestre.ledger.models import Connection, ConnectionNotice, Delivery, Event
 from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import DeliveryState, Health
 from vaguemestre.policy.backup import engaged
@@ -100,6 +100,28 @@ def in_use(now: datetime) -> list[Pair]:
     out = Connection.objects.filter(active=True, health__in=_OUT_OF_ORDER, backup__active=True)
     pairs = [Pair(first, first.backup) for first in out.select_related("backup").order_by("name_key")]
     return [pair for pair in pairs if pair.in_use(now)]
+
+
+def take_begun(standing_in: Sequence[Pair]) -> list[Pair]:
+    """Of all that stand in now, those that nobody was told of since they began to, for the courier that took
+    them.
+    """
+    found = {pair.first.pk: pair for pair in standing_in}
+    kept = ConnectionNotice.objects.exclude(backup=None)
+    told = dict(kept.values_list("connection_id", "backup_id"))
+    begun = [pair for number, pair in found.items() if pair.backup and told.get(number) != pair.backup.pk]
+    over = told.keys() - found.keys()
+    if not begun and not over:
+        return []
+    with writing():
+        ConnectionNotice.objects.filter(connection__in=over).update(backup=None)
+        return [pair for pair in begun if _take(pair)]
+
+
+def _take(pair: Pair) -> bool:
+    ConnectionNotice.objects.bulk_create([ConnectionNotice(connection=pair.first)], ignore_conflicts=True)
+    untold = ConnectionNotice.objects.filter(connection=pair.first).exclude(backup=pair.backup)
+    return bool(untold.update(backup=pair.backup))
 
 
 def move(pair: Pair, now: datetime, limit: int = BATCH) -> int:

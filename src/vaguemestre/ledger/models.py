@@ -37,6 +37,7 @@ from vaguemestre.ledger.schedules import ReportSchedule as ReportSchedule  # noq
 from vaguemestre.ledger.stationery import Invoice as Invoice  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.stationery import Template as Template  # noqa: PLC0414  for models
 from vaguemestre.ledger.told import ConnectionNotice as ConnectionNotice  # noqa: PLC0414  where Django
+from vaguemestre.ledger.told import WaitingNotice as WaitingNotice  # noqa: PLC0414  where Django
 from vaguemestre.ledger.trials import Verification as Verification  # noqa: PLC0414  where Django looks
 from vaguemestre.mail.account import AuthKind, Encryption
 from vaguemestre.mail.automation import AutoSubmitted

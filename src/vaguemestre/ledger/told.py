@@ -1,6 +1,8 @@
-"""What the operator was told of a connection, so that no restart and no other courier tells it again."""
+"""What the operator was told, so that no restart and no other courier tells it again."""
 
 from __future__ import annotations
+
+from enum import StrEnum
 
 from django.db import models
 from django.db.models import CheckConstraint, Q
@@ -15,6 +17,7 @@ class ConnectionNotice(models.Model):
     certificate = models.TextField(default="", blank=True)  # the nearest notice of its server's certificate
     certificate_at = models.DateTimeField(null=True)  # when it was last seen that near
     quota_near = models.BooleanField(default=False)  # its limit for a day
+    backup = models.ForeignKey("ledger.Connection", models.SET_NULL, null=True, related_name="+")  # stands in
 
     class Meta:
         constraints = [
@@ -22,5 +25,26 @@ class ConnectionNotice(models.Model):
                 condition=Q(certificate="", certificate_at=None)
                 | Q(certificate__in=[notice.value for notice in Notice], certificate_at__isnull=False),
                 name="connection_notice_certificate",
+            )
+        ]
+
+
+class Waiting(StrEnum):
+    """What waits for a person."""
+
+    HELD = "held"
+    IN_DOUBT = "in_doubt"
+
+
+class WaitingNotice(models.Model):
+    """The latest delivery that waits for a person, of those that the operator was told of."""
+
+    kind = models.TextField(primary_key=True)
+    delivery = models.BigIntegerField(default=0)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(
+                condition=Q(kind__in=[kind.value for kind in Waiting]), name="waiting_notice_kind"
             )
         ]

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
 
-from vaguemestre.ledger.database import rows
+from vaguemestre.ledger.database import rows, writing
+from vaguemestre.ledger.models import WaitingNotice
+from vaguemestre.ledger.told import Waiting
 
 # Both read ends of an index of what is in that state, which is short or empty. Of what is held both ends: the
 # number of a message that came in pieces is below zero, and the latest of those are the lowest.
@@ -51,6 +53,26 @@ def newest_held() -> Unattended | None:
 def newest_doubt() -> Unattended | None:
     """The latest in doubt that is not tried again by itself."""
     return _only(rows(_IN_DOUBT, {}))
+
+
+def take_held() -> Unattended | None:
+    """The latest that has no route, for the courier that took it to tell of it; another one gets none."""
+    return _taken(Waiting.HELD, newest_held())
+
+
+def take_doubt() -> Unattended | None:
+    """The same of the latest in doubt."""
+    return _taken(Waiting.IN_DOUBT, newest_doubt())
+
+
+def _taken(kind: Waiting, newest: Unattended | None) -> Unattended | None:
+    told = WaitingNotice.objects.filter(kind=kind.value)
+    if newest is None or told.filter(delivery__gte=newest.delivery).exists():
+        return None
+    with writing():
+        WaitingNotice.objects.bulk_create([WaitingNotice(kind=kind.value)], ignore_conflicts=True)
+        mine = told.filter(delivery__lt=newest.delivery).update(delivery=newest.delivery)
+    return newest if mine else None
 
 
 def _only(found: list[dict[str, Any]]) -> Unattended | None:
