@@ -9,6 +9,7 @@ other request waiting. The worker is a process below this one and dies with it. 
 from __future__ import annotations
 
 import argparse
+import gc
 import importlib
 import multiprocessing
 import os
@@ -78,6 +79,9 @@ def _application(target: str) -> Callable[..., Any]:
     application: Callable[..., Any] = getattr(importlib.import_module(module), name)
     # Now rather than with the first request, and not ready while a page cannot be loaded.
     get_resolver().check()
+    # What is loaded stays: looking through it for garbage would stop every thread for a tenth of a second.
+    gc.collect()
+    gc.freeze()
     threading.Thread(
         target=_announce, args=(environment.web_bind, process.ready_descriptor()), daemon=True
     ).start()

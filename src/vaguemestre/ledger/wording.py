@@ -7,9 +7,11 @@ through gettext, in the language that is active. The English texts are the messa
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
-from django.utils.translation import gettext, gettext_noop
+import orjson
+from django.utils.translation import get_language, gettext, gettext_noop
 
 from vaguemestre.ledger.form_wording import FORM_REFUSALS
 from vaguemestre.ledger.oauth2_wording import OAUTH2_REFUSALS
@@ -324,6 +326,12 @@ def state_text(state: str) -> str:
 
 def reason_text(reason: Mapping[str, Any]) -> str:
     """Why a delivery is routed as it is, or held: {"code", "facts"}; and who stands in."""
+    return _reason_text(orjson.dumps(reason, str), get_language())
+
+
+@lru_cache(maxsize=256)  # nearly all messages of an hour have the same few
+def _reason_text(stored: bytes, _language: str) -> str:
+    reason = orjson.loads(stored)
     facts = reason.get("facts", {})
     why = _filled(_REASONS, str(reason["code"]), facts)
     return f"{why} {gettext(_STANDS_IN) % facts}" if "backup" in facts else why

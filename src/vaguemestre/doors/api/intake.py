@@ -17,6 +17,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 
+from vaguemestre.doors.api.company import requests
 from vaguemestre.doors.api.direct import Direct
 
 PATHS = frozenset({"/api/v1/messages", "/api/v1/messages/batch", "/api/v1/messages/raw"})
@@ -41,7 +42,8 @@ class Intake:
             return self._django(environ, start)
         close_old_connections()
         try:
-            response = cast("HttpResponse", self._direct.answer(WSGIRequest(environ)))
+            with requests.joined():
+                response = cast("HttpResponse", self._direct.answer(WSGIRequest(environ)))
         finally:
             close_old_connections()
         headers = [*response.items(), *self._direct.missing(response)]
