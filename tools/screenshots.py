@@ -148,7 +148,10 @@ def fill(product: Product) -> str:
     for _hours, uid in sent:
         product.until_state(uid, "accepted", "refused", "mixed")
     _spread(product, sent)
+    # Whoever changed the default is named beside the button that undoes it.
+    product.api.key = product.tell("key", "create", "Menuiserie", "--scope", "connections")["key"]
     product.api.patch(f"/connections/{made['Bureau']}", {"is_default": True})
+    product.api.key = product.key
     return f"/messages/{_worth_a_picture(product)}/"
 
 
@@ -174,7 +177,7 @@ def _worth_a_picture(product: Product) -> str:
         subject="Votre commande n° 2042 est prête",
         text="Bonjour Léa,\n\nvotre commande n° 2042 est prête\N{NO-BREAK SPACE}: vous pouvez passer la "
         "prendre à l’atelier dès demain matin.\n\nÀ bientôt,\nla boutique Lefèvre\n",
-        stream="notifications",
+        stream="support",
     )["id"]
     product.api.key = product.key
     product.until_state(uid, "mixed")
