@@ -148,7 +148,10 @@ def test_looking_at_the_link_changes_nothing_and_its_button_does():
 def test_a_link_that_is_none_of_ours_is_no_page(token):
     connect()
     post(stream="marketing")
-    assert Client().get(f"/u/{token}").status_code == 404
+    answer = Client(headers={"accept-language": "fr"}).get(f"/u/{token}")
+    assert answer.status_code == 404
+    assert "Ce lien ne fonctionne plus" in answer.content.decode()
+    assert "/connections/" not in answer.content.decode()
     assert Client().post(f"/u/{token}").status_code == 404
 
 

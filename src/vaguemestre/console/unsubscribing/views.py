@@ -8,7 +8,7 @@ there is nothing else that a form's token would protect. A body beyond what a cl
 from __future__ import annotations
 
 from django.contrib.auth.decorators import login_not_required
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.cache import never_cache
@@ -31,7 +31,7 @@ def unsubscribe(request: HttpRequest, token: str) -> HttpResponse:
         return HttpResponse(status=413)
     wanted = unsubscribing.subscription(token)
     if wanted is None:
-        raise Http404
+        return render(request, "console/unsubscribing/not_ours.html", status=404)
     again = request.POST.get("again") == "yes"
     if request.method == "POST" and again:
         unsubscribing.subscribe_again(wanted.stream, wanted.address)
