@@ -17,7 +17,7 @@ import structlog
 from django.db import DatabaseError
 
 from vaguemestre.courier.alerts import Alerts
-from vaguemestre.courier.recorder import Recorder
+from vaguemestre.courier.recorder import GATHER, Recorder
 from vaguemestre.courier.tokens import NoTokens, Tokens
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.threads import LedgerThreads
@@ -60,6 +60,7 @@ class Engine:
         alerts: tells the operator, without mail.
         tokens: where access tokens of OAuth 2.0 come from.
         look: seconds between the looks for work that nobody rang for.
+        gather: seconds that marks wait for more, where many come at once.
         together: whether all lanes share their commits: on SQLite, which has one writer.
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
         recorder: writes down what sessions do.
@@ -79,6 +80,7 @@ class Engine:
     alerts: Alerts = field(default_factory=Alerts)
     tokens: Tokens = field(default_factory=NoTokens)
     look: float = 1.0
+    gather: float = GATHER
     together: bool = True
     outcomes: Outcomes | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)

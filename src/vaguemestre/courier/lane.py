@@ -84,6 +84,11 @@ class Lane:
         return bool(self._carrying)
 
     @property
+    def at_work(self) -> int:
+        """How many sessions are."""
+        return len(self._carrying)
+
+    @property
     def activity(self) -> dict[str, object]:
         """What it is doing, for people."""
         sessions = [session for session in self._carrying.values() if session is not None]
