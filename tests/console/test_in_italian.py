@@ -68,7 +68,9 @@ def foreign(answer, others):
     said = (value for _tag, attributes in tags(answer) for name, value in attributes.items() if name in SAID)
     told = " ".join((text(answer), *filter(None, said)))
     words = {found[0] for found in FOREIGN.finditer(re.sub(r"{%.*?%}|\S+@\S+|\S+\.\S+", "", told))}
-    return words | {sentence for sentence in others if re.search(rf"\b{re.escape(sentence)}", told)}
+    # Looked for plainly first: a thousand expressions are more than are kept compiled.
+    beginning = {sentence for sentence in others if sentence in told}
+    return words | {sentence for sentence in beginning if re.search(rf"\b{re.escape(sentence)}", told)}
 
 
 def filled(address, uids):
