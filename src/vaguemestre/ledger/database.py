@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
+from itertools import chain
 from typing import Any
 from uuid import UUID
 
@@ -154,7 +155,7 @@ def insert(
     with _binding() as (cursor, mark):
         for piece in chunked(values, _ROWS):
             statement = _inserting(table, tuple(columns), literals, len(piece), known, mark)
-            cursor.execute(statement, [value for row in piece for value in row])
+            cursor.execute(statement, tuple(chain.from_iterable(piece)))
 
 
 @contextmanager
