@@ -124,6 +124,22 @@ async def test_a_group_waits_for_its_like_and_no_longer():
     assert threads.calls[2][0] == [4]
 
 
+async def test_behind_a_slow_disk_a_group_waits_half_as_long_as_that_took_and_four_times_as_long_at_most():
+    threads, told = Threads(), []
+    gatherer = Gatherer(threads, doubled, str, most=10, patience=0.02)
+    for number, (slow, waits) in enumerate([(0.08, 0.04), (0.5, 0.08)]):
+        gatherer.add(1, told.append)
+        gatherer.add(2, told.append)
+        await asyncio.sleep(slow)
+        threads.calls[2 * number][1].set()
+        begun = time.monotonic()
+        while len(threads.calls) == 2 * number + 1:
+            await asyncio.sleep(0.001)
+        assert waits - 0.005 < time.monotonic() - begun < waits + 0.2
+        threads.calls[2 * number + 1][1].set()
+        await asyncio.sleep(0.1)  # idle, until nobody is waited for
+
+
 async def test_each_thread_has_a_group():
     threads, told = Threads(2), []
     gatherer = Gatherer(threads, doubled, str, most=10)

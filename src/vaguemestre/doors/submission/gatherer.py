@@ -1,9 +1,10 @@
 """Gathers what sessions hand over: all that waits for the same disk shares one transaction.
 
 While a group is in the ledger's thread the next one collects. Once that group has been answered, its sessions
-are likely to come again at once, as kept and busy ones do. So the next group waits for as many, `PATIENCE`
-seconds at most, since a large one costs less than two small ones. A lone session never waits, nor does what
-comes to a ledger that has been idle.
+are likely to come again at once, as kept and busy ones do. So the next group waits for as many, since a large
+one costs less than two small ones: for `PATIENCE` seconds; or for half of what the last group took, where the
+disk or the machine is slow, at most `LONGEST` times as long. A lone session never waits, nor does what comes
+to a ledger that has been idle.
 
 Promises: each item is answered once, in the group that it went with, whatever becomes of the group or of who
 is told; `work` is called in the ledger's threads, as often at a time as there are threads.
@@ -20,6 +21,7 @@ from dataclasses import dataclass
 from vaguemestre.ledger.threads import LedgerThreads
 
 PATIENCE = 0.002  # seconds; about what twenty kept sessions take for their next message
+LONGEST = 4  # times that
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class Gatherer[Item, Answer]:
         self._work = work
         self._failed = failed
         self._most = most
-        self._patience = patience
+        self._patience = self._least = patience
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flights: set[asyncio.Task[None]] = set()
@@ -86,8 +88,11 @@ class Gatherer[Item, Answer]:
             self._timer = None
 
     async def _fly(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
+        begun = self._loop.time()
         answers = await self._answers(group)
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
+        half = (self._last_end - begun) / 2
+        self._patience = min(max(self._least, half), LONGEST * self._least)
         self._flights.discard(asyncio.current_task())
         for one, answer in zip(group, answers, strict=True):
             self._loop.call_soon(one.tell, answer)  # each by itself: a fault with one is no other's
