@@ -252,7 +252,7 @@ class Message(models.Model):
         ]
         # Most messages have none of these: an index of all would be written for nothing.
         indexes = [
-            Index(fields=["-accepted_at"], name="message_recent"),
+            Index(fields=["accepted_at"], name="message_recent"),  # rising: what comes goes to its end
             Index(fields=["submitter"], condition=Q(submitter__isnull=False), name="message_submitter"),
             Index(fields=["stream"], condition=Q(stream__isnull=False), name="message_stream"),
             Index(fields=["explicit"], condition=Q(explicit__isnull=False), name="message_explicit"),
