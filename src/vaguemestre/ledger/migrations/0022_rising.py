@@ -4,7 +4,7 @@ from django.db import migrations, models
 class Migration(migrations.Migration):
 
     dependencies = [
-        ('ledger', '0020_handovers'),
+        ('ledger', '0021_told_once'),
     ]
 
     operations = [
