@@ -243,21 +243,22 @@ class DotStuffer:
         self._fresh = True  # whether the next octet begins a line
 
     def feed(self, block: bytes) -> bytes:
-        """The next block, stuffed.
+        """The next block, stuffed. A CR at its end stays back until its LF is there: it might have none.
 
         Raises:
             BareLineEnding: a CR or LF stands alone: it never leaves.
         """
         if not block:
             return block
-        half = self._endings.half
+        kept = b"\r" if self._endings.half else b""
         self._endings.feed(block)
+        block = (kept + block).removesuffix(b"\r")
+        if not block:
+            return block
         stuffed = block.replace(b"\r\n.", b"\r\n..") if b"\r\n." in block else block
         if self._fresh and block.startswith(b"."):
             stuffed = b"." + stuffed
-        elif half and block.startswith(b"\n."):
-            stuffed = b"\n." + stuffed[1:]
-        self._fresh = block.endswith(b"\r\n") or (half and block == b"\n")
+        self._fresh = block.endswith(b"\r\n")
         return stuffed
 
     def end(self) -> bytes:
