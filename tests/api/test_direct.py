@@ -6,7 +6,8 @@ import pytest
 from django.contrib.auth import get_user_model
 from django.test import Client, RequestFactory
 
-from api.client import Api
+from api.client import Api, key_with
+from vaguemestre.doors.api import intake
 from vaguemestre.doors.api.intake import Intake
 from vaguemestre.wsgi import application
 
@@ -89,12 +90,22 @@ def test_what_is_handed_over_takes_the_short_way_to_the_same_answer(api):
         assert fields["Content-Length"] == str(len(content))
 
 
+def test_the_short_way_believes_the_proxy_whose_request_it_is(monkeypatch):
+    """A key for this machine alone is not good for all that its proxy brings."""
+    monkeypatch.setattr(intake, "close_old_connections", lambda: None)  # the test's transaction goes on
+    here = {"Authorization": f"Bearer {key_with('send', networks=['127.0.0.0/8']).key}"}
+    there = {"Authorization": f"Bearer {key_with('send', networks=['203.0.113.0/24']).key}"}
+    far = {"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}
+    answers = [served(**here)[0], served(**here, **far)[0], served(**there, **far)[0], served(**there)[0]]
+    assert answers == [422, 403, 422, 403]
+
+
 def test_other_requests_go_django_s_way():
-    intake = Intake(lambda environ, _start: [environ["PATH_INFO"].encode()])
+    short = Intake(lambda environ, _start: [environ["PATH_INFO"].encode()])
     requests = RequestFactory()
     for request in (
         requests.get("/api/v1/messages"),
         requests.post("/api/v1/messages/1/release"),
         requests.post("/"),
     ):
-        assert intake(request.environ, None) == [request.path.encode()]
+        assert short(request.environ, None) == [request.path.encode()]

@@ -12,6 +12,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
+from vaguemestre.doors.api import intake
 from vaguemestre.wsgi import application
 
 pytestmark = pytest.mark.django_db
@@ -64,8 +65,9 @@ CHECKS = [not_a_server_error, status_code_conformance, content_type_conformance,
 
 
 @pytest.fixture
-def same_connection():
+def same_connection(monkeypatch):
     """As Django's own test client does: the end of a request does not end the test's transaction."""
+    monkeypatch.setattr(intake, "close_old_connections", lambda: None)
     request_finished.disconnect(close_old_connections)
     request_started.disconnect(close_old_connections)
     yield

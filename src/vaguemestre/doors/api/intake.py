@@ -19,6 +19,7 @@ from django.http import HttpRequest, HttpResponse
 
 from vaguemestre.doors.api.company import requests
 from vaguemestre.doors.api.direct import Direct
+from vaguemestre.doors.visitor import locate
 
 PATHS = frozenset({"/api/v1/messages", "/api/v1/messages/batch", "/api/v1/messages/raw"})
 
@@ -40,6 +41,7 @@ class Intake:
         """PEP 3333."""
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] not in PATHS:
             return self._django(environ, start)
+        locate(environ)
         close_old_connections()
         try:
             with requests.joined():
