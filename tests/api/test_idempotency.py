@@ -77,6 +77,7 @@ def test_every_post_heeds_it_but_new_keys_and_what_changes_nothing(api):
         "explainRoute",
         "previewDefault",
         "previewDeparture",
+        "previewSettings",
         "recogniseProvider",
         "renderTemplate",
     }

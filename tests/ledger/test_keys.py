@@ -97,7 +97,7 @@ def test_a_wrong_key_is_not_noted_as_used():
     ("values", "fault"),
     [
         ({"name": ""}, ("name", "name_empty")),
-        ({"name": "x" * 101}, ("name", "name_empty")),
+        ({"name": "x" * 101}, ("name", "too_long")),
         ({"name": "a\nb"}, ("name", "name_empty")),
         ({"scopes": []}, ("scopes", "scope_unknown")),
         ({"scopes": ["send", "everything"]}, ("scopes", "scope_unknown")),
