@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
+from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.reply import Reply, printable
 
@@ -218,10 +219,10 @@ class LineEndings:
         """
         if not block:
             return
-        pairs, half = block.count(b"\r\n"), block.endswith(b"\r")
+        half = block.endswith(b"\r")
         if self._half and not block.startswith(b"\n"):
             raise BareLineEnding("a bare CR or LF in the content")
-        if block.count(b"\n") != pairs + self._half or block.count(b"\r") != pairs + half:
+        if has_bare_line_ending(block[self._half : len(block) - half]):
             raise BareLineEnding("a bare CR or LF in the content")
         self._half = half
 
