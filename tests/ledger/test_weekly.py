@@ -231,7 +231,7 @@ def test_where_a_template_of_ones_own_cannot_write_it_the_starter_does_and_that_
     templates.save("report", "fr", own, ACTOR, DUE_AT)
     due = report_schedule.due(DUE_AT)
     sent = weekly.send_due(due, counted(days_before(due.day), due.zone), DUE_AT)
-    assert mail_of(sent.message)["Subject"].startswith("Rapport hebdomadaire du courrier")
+    assert mail_of(sent.message)["Subject"].startswith("Rapport hebdomadaire des emails")
     assert "nosuch" in str(sent.refusal)
     with pytest.raises(Refusal):  # who asks for one's own now sees what is wrong
         weekly.send_now(Mailbox.parse("claire@example.org"), "fr", DUE_AT)
