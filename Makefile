@@ -8,7 +8,7 @@ install: ## only the bootstrap: .venv/bin/vaguemestre is the command afterwards
 run: install ## everything on this machine, http://127.0.0.1:8587 and SMTP submission on 127.0.0.1:2525
 	@exec .venv/bin/vaguemestre up
 
-test: ## the whole suite on SQLite, then ledger, courier and API on PostgreSQL
+test: ## the whole suite on SQLite, and beside it ledger, courier and API on PostgreSQL
 	@tools/bootstrap dev
 	@tools/test
 
