@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -18,17 +19,21 @@ from vaguemestre.ledger import (
     backups,
     dsn,
     figures,
-    passwords,
     quotas,
     renewals,
     report_schedule,
     sightings,
     unattended,
-    weekly,
 )
 from vaguemestre.ledger.backups import Pair
+from vaguemestre.ledger.figures import Day
+from vaguemestre.ledger.models import PasswordAsk
+from vaguemestre.ledger.report_schedule import Due
 from vaguemestre.policy.alerting import AlertKind
 from vaguemestre.policy.reporting import days_before
+
+if TYPE_CHECKING:
+    from vaguemestre.ledger.weekly import Sent
 
 ROUNDS = 5  # of notifications at one look: a flood of refusals must not keep leases from renewal
 
@@ -103,7 +108,7 @@ class Watch:
 
     async def passwords(self, now: datetime) -> None:
         """Send links to those who forgot their password."""
-        if await self._engine.threads.run(passwords.answer, now):
+        if await self._engine.threads.run(_answer_asks, now):
             self._engine.wake()
 
     async def weekly_report(self, now: datetime) -> None:
@@ -114,12 +119,29 @@ class Watch:
             return
         # Day by day: a thread that counts a million messages must not keep leases from renewal.
         days = [await run(figures.of_day, day, due.zone) for day in days_before(due.day)]
-        sent = await run(weekly.send_due, due, days, now)
+        sent = await run(_send_weekly, due, days, now)
         if sent is None:
             return
         log.info("weekly_report_sent", day=due.day.isoformat(), message=str(sent.message.uid))
         if sent.refusal is not None:
-            log.warning("template_not_used", template=weekly.TEMPLATE, why=str(sent.refusal))
-            facts = {"template": weekly.TEMPLATE, "language": due.language}
+            log.warning("template_not_used", template=sent.template, why=str(sent.refusal))
+            facts = {"template": sent.template, "language": due.language}
             self._engine.alerts.tell(Alert(AlertKind.TEMPLATE_UNUSABLE, facts=facts))
         self._engine.wake()
+
+
+# Templates and sign-in take 10 MiB of memory, for which a courier has no use before somebody asks.
+
+
+def _answer_asks(now: datetime) -> int:
+    if not PasswordAsk.objects.exists():
+        return 0
+    from vaguemestre.ledger import passwords  # noqa: PLC0415
+
+    return passwords.answer(now)
+
+
+def _send_weekly(due: Due, days: Sequence[Day], now: datetime) -> Sent | None:
+    from vaguemestre.ledger import weekly  # noqa: PLC0415
+
+    return weekly.send_due(due, days, now)

@@ -106,17 +106,6 @@ def delete(form: Form, uid: str) -> None:
             raise Missing("submission", uid)
 
 
-def sweep(now: datetime) -> None:
-    """Forget what is older than its form keeps it."""
-    for form in Form.objects.all():
-        old = FormSubmission.objects.filter(form=form, at__lt=now - timedelta(days=form.retention_days))
-        ids = list(old.values_list("pk", flat=True)[:BATCH])
-        if ids:
-            with writing():
-                FormSubmission.objects.filter(pk__in=ids).delete()
-    form_limits.forget(now)
-
-
 def csv_of(form: Form) -> Iterator[str]:
     """All of them as CSV (RFC 4180), line by line; no cell begins as a formula does."""
     fields = fields_of(form)

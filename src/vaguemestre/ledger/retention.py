@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import allowance, explanations, form_submissions, handovers, idempotency, parcels
+from vaguemestre.ledger import allowance, explanations, form_limits, handovers, idempotency, parcels
 from vaguemestre.ledger.database import by_index, writing
-from vaguemestre.ledger.models import Chunk, Message, Stream
+from vaguemestre.ledger.models import Chunk, Form, FormSubmission, Message, Stream
 
 RETENTION_DAYS = 30  # where a message has no stream
 BATCH = 500  # contents of one transaction
@@ -20,7 +20,8 @@ def sweep(now: datetime) -> int:
     allowance.forget(now)
     handovers.forget(now)
     parcels.sweep(now)
-    form_submissions.sweep(now)
+    form_limits.forget(now)
+    _sweep_submissions(now)
     explanations.sweep()
     gone = _sweep_contents(None, RETENTION_DAYS, now)
     for stream in Stream.objects.all():
@@ -45,6 +46,16 @@ def _sweep_contents(stream: Stream | None, days: int, now: datetime) -> int:
     with writing():
         Chunk.objects.filter(message_id__in=ids).delete()
     return len(ids)
+
+
+def _sweep_submissions(now: datetime) -> None:
+    """What visitors sent, where it is older than its form keeps it."""
+    for form in Form.objects.all():
+        old = FormSubmission.objects.filter(form=form, at__lt=now - timedelta(days=form.retention_days))
+        ids = list(old.values_list("pk", flat=True)[:BATCH])
+        if ids:
+            with writing():
+                FormSubmission.objects.filter(pk__in=ids).delete()
 
 
 def _at_once(found: Iterable[tuple[int, int]]) -> list[int]:

@@ -42,10 +42,12 @@ class Sent:
     """A report that was handed over.
 
     Attributes:
-        refusal: of a template of one's own, which did not write it; None where all is well.
+        template: that was to write it.
+        refusal: of a template of one's own, which did not; None where all is well.
     """
 
     message: Message
+    template: str
     refusal: Refusal | None
 
 
@@ -60,7 +62,7 @@ def send_due(due: Due, days: Sequence[Day], now: datetime) -> Sent | None:
             return None
         message = accept(made, now)
         ReportSchedule.objects.filter(pk=1).update(message=message)
-    return Sent(message, refusal)
+    return Sent(message, letter.template, refusal)
 
 
 def send_now(recipient: Mailbox, language: str, now: datetime) -> Message:
