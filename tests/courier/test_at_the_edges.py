@@ -93,6 +93,7 @@ async def test_contents_go_at_the_end_of_their_retention_however_many_there_are(
     office.clock.advance(days=31)
     async with office.courier():
         await office.until_true(lambda: not Chunk.objects.exists())
+    assert await office.ask(Chunk.objects.count) == 0
 
 
 async def test_l03_a_drain_waits_for_a_slow_disk_as_long_as_it_may(office, sink, monkeypatch):

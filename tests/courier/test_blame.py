@@ -51,6 +51,7 @@ async def test_a_successful_verification_unlocks(office, sink):
 
         await office.ask(verified)
         await office.until(message, "accepted")
+    assert len(sink.accepted) == 1
 
 
 @pytest.mark.parametrize("phase", ["greeting", "ehlo", "mail", "rcpt", "data"])

@@ -137,6 +137,8 @@ async def test_u06_a_late_greeting_is_waited_for(network):
     async with ScriptedServer(f"@delay 0.3\n{GREETED}S: 250 mx\nC: QUIT\nS: 221 bye\n@close") as server:
         session = await open_session(hop_to(server), network, SHORT)
         await session.quit()
+    (greeted,) = [step for step in session.opening if step.phase is Phase.GREETING]
+    assert greeted.elapsed > 0.2
 
 
 async def test_u06_a_greeting_that_never_comes(network):
@@ -221,6 +223,7 @@ async def test_u12_helo_where_nothing_else_is_needed(network):
     async with ScriptedServer(script) as server:
         session = await open_session(hop_to(server), network, SHORT)
         await session.quit()
+    assert not session.capabilities.keywords
 
 
 @pytest.mark.parametrize(("encryption", "password"), [(Encryption.STARTTLS, ""), (Encryption.NONE, PASSWORD)])
@@ -466,7 +469,8 @@ async def test_u21_login_bears_with_odd_prompts(network, first, second, answers)
         + f"C: AUTH LOGIN\nS: 334 {first}\nC: {answers[0]}\nS: 334 {second}\nC: {answers[1]}"
     )
     async with ScriptedServer(f"{script}\nS: 235 in{BYE}") as server:
-        await open_and_quit(hop_to(server, password=PASSWORD), network)
+        session = await open_and_quit(hop_to(server, password=PASSWORD), network)
+    assert session.mechanism == "LOGIN"
 
 
 async def test_u21_235_and_then_the_end_is_noticed(network):
@@ -484,7 +488,8 @@ async def test_a_long_secret_waits_for_its_334(network):
     async with ScriptedServer(
         announced("PLAIN") + f"C: AUTH PLAIN\nS: 334 \nC: {blob}\nS: 235 in{BYE}"
     ) as server:
-        await open_and_quit(hop_to(server, password=secret), network)
+        session = await open_and_quit(hop_to(server, password=secret), network)
+    assert session.mechanism == "PLAIN"
 
 
 async def test_a_secret_that_the_server_repeats_is_masked(network):
