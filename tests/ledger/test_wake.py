@@ -2,8 +2,10 @@
 
 import asyncio
 import contextlib
+import gc
 import socket
 import stat
+import threading
 import time
 from pathlib import Path
 
@@ -143,6 +145,35 @@ async def test_a_line_that_breaks_is_told():
     await asyncio.to_thread(break_lines)
     with pytest.raises(ConnectionError):
         await asyncio.wait_for(task, 5)
+
+
+@only_on_sqlite
+def test_threads_that_ring_first_at_the_same_moment_leave_one_socket(tmp_path):
+    def sockets():
+        return sum(
+            "socket:" in str(link.readlink()) for link in Path("/proc/self/fd").iterdir() if link.is_symlink()
+        )
+
+    def ring(name, together):
+        together.wait(5)
+        wake._send(name)
+
+    before = sockets()
+    for number in range(30):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        together = threading.Barrier(8)
+        name = str(folder / "ledger.sqlite3")
+        threads = [threading.Thread(target=ring, args=(name, together)) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(wake._ropes) <= number + 2
+        if name in wake._ropes:
+            wake._ropes.pop(name).let_go()
+    gc.collect()
+    assert sockets() == before
 
 
 @only_on_sqlite

@@ -18,6 +18,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from threading import Lock
 
 import structlog
 from django.db import Error, connection, transaction
@@ -93,6 +94,7 @@ class _Rope:
 
 
 _ropes: dict[str, _Rope] = {}
+_one_at_a_time = Lock()
 
 
 @atexit.register
@@ -102,8 +104,9 @@ def _let_go() -> None:
 
 
 def _send(database: str) -> None:
-    # Nobody listens, or has been told as often as the socket holds: either way there is nothing to do.
-    with suppress(OSError):
+    # Nobody listens, or has been told as often as the socket holds: either way there is nothing to do. One
+    # thread at a time: what another one closes must not be what this one pulls.
+    with _one_at_a_time, suppress(OSError):
         rope = _ropes.get(database) or _ropes.setdefault(database, _Rope(database))
         try:
             rope.pull()
@@ -111,8 +114,8 @@ def _send(database: str) -> None:
             return
         except OSError:
             # Perhaps the folder is another one now.
-            if _ropes.pop(database, None) is rope:
-                rope.let_go()
+            del _ropes[database]
+            rope.let_go()
 
 
 async def _listen_beside(database: str, heard: Callable[[], None]) -> None:
