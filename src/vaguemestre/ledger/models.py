@@ -8,7 +8,6 @@ index, L3 a routing epoch on every delivery, a lane's single courier an epoch on
 
 from __future__ import annotations
 
-from enum import StrEnum
 from typing import Any
 
 from django.db import models
@@ -21,6 +20,7 @@ from vaguemestre.ledger.bookkeeping import Courier as Courier  # noqa: PLC0414  
 from vaguemestre.ledger.bookkeeping import DefaultChange as DefaultChange  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
+from vaguemestre.ledger.conditions import ENDED, any_of, values_of
 from vaguemestre.ledger.history import Attempt as Attempt  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.history import Event as Event  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.history import Explanation as Explanation  # noqa: PLC0414  where Django looks
@@ -44,11 +44,6 @@ from vaguemestre.mail.automation import AutoSubmitted
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.priority import USUAL_RANK, Priority
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
-
-
-def _values(kinds: type[StrEnum]) -> list[str]:
-    """As plain text, so that migrations do not depend on the enum."""
-    return [kind.value for kind in kinds]
 
 
 class Instance(models.Model):
@@ -121,9 +116,9 @@ class Connection(models.Model):
                 condition=Q(deleted_at=None) | Q(active=False), name="connection_deleted_inactive"
             ),
             CheckConstraint(condition=Q(port__gte=1, port__lte=65535), name="connection_port"),
-            CheckConstraint(condition=Q(encryption__in=_values(Encryption)), name="connection_encryption"),
-            CheckConstraint(condition=Q(auth__in=_values(AuthKind)), name="connection_auth"),
-            CheckConstraint(condition=Q(health__in=_values(Health)), name="connection_health"),
+            CheckConstraint(condition=Q(encryption__in=values_of(Encryption)), name="connection_encryption"),
+            CheckConstraint(condition=Q(auth__in=values_of(AuthKind)), name="connection_auth"),
+            CheckConstraint(condition=Q(health__in=values_of(Health)), name="connection_health"),
             CheckConstraint(
                 condition=Q(health=Health.THROTTLED.value, health_until__isnull=False)
                 | (~Q(health=Health.THROTTLED.value) & Q(health_until=None)),
@@ -161,7 +156,7 @@ class Lane(models.Model):
     certificate_starts_at = models.DateTimeField(null=True)
 
     class Meta:
-        constraints = [CheckConstraint(condition=Q(manner__in=_values(Manner)), name="lane_manner")]
+        constraints = [CheckConstraint(condition=Q(manner__in=values_of(Manner)), name="lane_manner")]
 
 
 class Use(models.Model):
@@ -198,9 +193,11 @@ class Stream(models.Model):
 
     class Meta:
         constraints = [
-            CheckConstraint(condition=Q(on_doubt__in=_values(OnDoubt)), name="stream_on_doubt"),
-            CheckConstraint(condition=Q(priority__in=_values(Priority)), name="stream_priority"),
-            CheckConstraint(condition=Q(auto_submitted__in=_values(AutoSubmitted)), name="stream_automatic"),
+            CheckConstraint(condition=Q(on_doubt__in=values_of(OnDoubt)), name="stream_on_doubt"),
+            CheckConstraint(condition=Q(priority__in=values_of(Priority)), name="stream_priority"),
+            CheckConstraint(
+                condition=Q(auto_submitted__in=values_of(AutoSubmitted)), name="stream_automatic"
+            ),
         ]
 
 
@@ -248,7 +245,7 @@ class Message(models.Model):
 
     class Meta:
         constraints = [
-            CheckConstraint(condition=Q(on_doubt__in=["", *_values(OnDoubt)]), name="message_on_doubt")
+            CheckConstraint(condition=any_of("on_doubt", ["", *values_of(OnDoubt)]), name="message_on_doubt")
         ]
         # Most messages have none of these: an index of all would be written for nothing.
         indexes = [
@@ -311,7 +308,7 @@ class Delivery(models.Model):
 
     class Meta:
         constraints = [
-            CheckConstraint(condition=Q(state__in=_values(DeliveryState)), name="delivery_state"),
+            CheckConstraint(condition=any_of("state", values_of(DeliveryState)), name="delivery_state"),
             CheckConstraint(
                 condition=~Q(state=DeliveryState.QUEUED.value)
                 | Q(connection__isnull=False, route__isnull=False, next_attempt_at__isnull=False),
@@ -340,14 +337,12 @@ class Delivery(models.Model):
             # What may have arrived is never queued, held, refused or expired: only tried again, or ended by a
             # person (L6).
             CheckConstraint(
-                condition=~Q(state__in=["queued", "held", "refused", "expired"]) | Q(doubts=0),
+                condition=Q(doubts=0) | ~any_of("state", ["queued", "held", "refused", "expired"]),
                 name="delivery_doubt_stays",
             ),
             CheckConstraint(
-                condition=Q(
-                    state__in=["accepted", "refused", "expired", "cancelled"], settled_at__isnull=False
-                )
-                | (~Q(state__in=["accepted", "refused", "expired", "cancelled"]) & Q(settled_at=None)),
+                condition=(Q(settled_at=None) & ~any_of("state", ENDED))
+                | (Q(settled_at__isnull=False) & any_of("state", ENDED)),
                 name="delivery_settled",
             ),
             UniqueConstraint(fields=["message", "recipient"], name="delivery_recipient_once"),

@@ -1,0 +1,25 @@
+"""What CHECK constraints say of columns that hold one of a few words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+from functools import reduce
+from operator import or_
+
+from django.db.models import Q
+
+ENDED = ("accepted", "refused", "expired", "cancelled")  # `mail.state.TERMINAL`, in one order
+
+
+def values_of(kinds: type[StrEnum]) -> list[str]:
+    """As plain text, so that migrations do not depend on the enum."""
+    return [kind.value for kind in kinds]
+
+
+def any_of(column: str, values: Iterable[str]) -> Q:
+    """Whether a column has one of the values, the likeliest first: for tables that are written all the time.
+
+    For every IN of a constraint SQLite makes a table at each statement: those of a delivery took 80 us.
+    """
+    return reduce(or_, (Q((column, value)) for value in values))
