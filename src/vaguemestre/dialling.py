@@ -5,7 +5,7 @@ The environment is checked by then: what it cannot mean is among its `problems`,
 
 from __future__ import annotations
 
-from vaguemestre.egress import USUAL_PORTS, Guard, parse_networks, parse_ports
+from vaguemestre.egress import USUAL_PORTS, Guard, Ports, parse_networks, parse_ports
 from vaguemestre.environment import Environment
 from vaguemestre.http_transport import USUAL_HTTP_PORTS, HttpTransport
 from vaguemestre.providers.discovery import Discovery
@@ -24,7 +24,7 @@ def http_from(environment: Environment) -> HttpTransport:
     """How this installation reaches web servers: the guard's networks, the usual ports and the operator's."""
     alerts, roots = environment.alert_url, environment.extra_roots
     ports = USUAL_HTTP_PORTS | parse_ports(environment.egress_ports)
-    ports |= frozenset() if alerts is None else {alerts.port}
+    ports |= Ports() if alerts is None else Ports.of(alerts.port)
     guard = Guard(parse_networks(environment.egress_allow), ports)
     return HttpTransport(guard, roots="" if roots is None else str(roots))
 

@@ -21,7 +21,7 @@ import queue
 import re
 import socket
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Container
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network
@@ -32,9 +32,32 @@ type IPAddress = IPv4Address | IPv6Address
 type IPNetwork = IPv4Network | IPv6Network
 type Lookup = Callable[[str, int], Awaitable[tuple[IPAddress, ...]]]
 
-USUAL_PORTS = frozenset({25, 465, 587, 2465, 2525, 2587})
 ADDRESS_LIMIT = 8  # addresses of one name that are worth dialling
 LOOKUP_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Ports:
+    """Ports, as the ranges that hold them: all of them one by one would be 4 MiB of numbers."""
+
+    ranges: tuple[range, ...] = ()
+
+    @classmethod
+    def of(cls, *numbers: int) -> Ports:
+        """These and no others."""
+        return cls(tuple(range(number, number + 1) for number in numbers))
+
+    def __contains__(self, port: int) -> bool:
+        return any(port in each for each in self.ranges)
+
+    def __or__(self, other: Ports) -> Ports:
+        return Ports(self.ranges + other.ranges)
+
+    def __bool__(self) -> bool:
+        return bool(self.ranges)
+
+
+USUAL_PORTS = Ports.of(25, 465, 587, 2465, 2525, 2587)
 
 
 class HostUnknown(Exception):
@@ -130,7 +153,7 @@ class Guard:
     """
 
     allow: tuple[IPNetwork, ...] = ()
-    ports: frozenset[int] = field(default=USUAL_PORTS)
+    ports: Container[int] = field(default=USUAL_PORTS)
 
     def permits(self, address: IPAddress, port: int) -> bool:
         """Whether that address and port may be dialled."""
@@ -197,13 +220,13 @@ def parse_networks(text: str, name: str = "networks") -> tuple[IPNetwork, ...]:
 _RANGE = re.compile(r"([0-9]{1,5})(?:-([0-9]{1,5}))?")
 
 
-def parse_ports(text: str, name: str = "ports") -> frozenset[int]:
+def parse_ports(text: str, name: str = "ports") -> Ports:
     """The ports of a list of numbers and ranges such as `25,465,2000-2100`.
 
     Raises:
         Invalid: code `ports_syntax`.
     """
-    ports: set[int] = set()
+    ranges: list[range] = []
     for part in filter(None, (piece.strip() for piece in text.split(","))):
         found = _RANGE.fullmatch(part)
         first, last = (0, 0) if found is None else (int(found[1]), int(found[2] or found[1]))
@@ -213,8 +236,8 @@ def parse_ports(text: str, name: str = "ports") -> frozenset[int]:
                 "ports_syntax",
                 f"{part!r} is not a port or a range of ports. Write the list like 25,465,2000-2100.",
             )
-        ports.update(range(first, last + 1))
-    return frozenset(ports)
+        ranges.append(range(first, last + 1))
+    return Ports(tuple(ranges))
 
 
 class _Resolver:

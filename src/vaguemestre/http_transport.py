@@ -28,6 +28,7 @@ from vaguemestre.egress import (
     Lookup,
     LookupFailed,
     NotPermitted,
+    Ports,
     system_lookup,
 )
 from vaguemestre.mail.errors import Invalid
@@ -35,7 +36,7 @@ from vaguemestre.mail.host import canonical_host
 
 DEADLINE = 10.0  # seconds for all of it
 ANSWER_LIMIT = 65_536  # octets, header and body
-USUAL_HTTP_PORTS = frozenset({80, 443})
+USUAL_HTTP_PORTS = Ports.of(80, 443)
 
 _READ = 16_384
 _UNWRITTEN = re.compile(r"[\x00-\x20\x7f]")

@@ -314,8 +314,13 @@ async def test_hung_lookups_fill_no_other_pool(monkeypatch):
 
 
 def test_ports_are_numbers_and_ranges():
-    assert parse_ports("25, 465,2000-2003,") == frozenset({25, 465, 2000, 2001, 2002, 2003})
+    ports = parse_ports("25, 465,2000-2003,")
+    assert [port for port in range(70_000) if port in ports] == [25, 465, 2000, 2001, 2002, 2003]
     assert parse_ports("25,465,587,2465,2525,2587") == USUAL_PORTS
+
+
+def test_all_ports_are_not_kept_one_by_one():
+    assert parse_ports("1-65535").ranges == (range(1, 65536),)
 
 
 @pytest.mark.parametrize("text", ["x", "0", "65536", "30-20", "1-", "-1", "1,2,x", "25-70000", "２５"])

@@ -6,6 +6,7 @@ import gc
 import ipaddress
 import json
 import threading
+from collections.abc import Container
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
@@ -19,7 +20,7 @@ from scripted.client import loopback_network
 from scripted.server import ScriptedServer
 from scripted.sink import SinkServer
 from vaguemestre.dialling import network_from
-from vaguemestre.egress import USUAL_PORTS, Guard
+from vaguemestre.egress import USUAL_PORTS, Guard, Ports
 from vaguemestre.environment import read_environment
 from vaguemestre.smtp.network import Network
 from vaguemestre.verification.probe import as_json
@@ -57,7 +58,7 @@ REFUSED = [
 ]
 
 
-def network_to(port: int, *addresses: str, ports: frozenset[int] | None = None) -> Network:
+def network_to(port: int, *addresses: str, ports: Container[int] | None = None) -> Network:
     """What the operator allows by default, but for the port; every name has these addresses."""
 
     async def lookup(host, name_port):
@@ -221,7 +222,7 @@ def test_the_environment_opens_networks_ports_and_authorities(tmp_path):
             EGRESS_ALLOW="127.0.0.0/8, 10.1.0.0/16", EGRESS_PORTS="25,2000-2002", EXTRA_ROOTS=str(pem)
         )
     )
-    assert network.guard.ports == {25, 2000, 2001, 2002}
+    assert network.guard.ports == Ports((range(25, 26), range(2000, 2003)))
     assert network.guard.permits(ipaddress.ip_address("10.1.2.3"), 25)
     assert not network.guard.permits(ipaddress.ip_address("10.2.2.3"), 25)
     assert network.roots == str(pem)
