@@ -47,7 +47,7 @@ class Ports:
         """These and no others."""
         return cls(tuple(range(number, number + 1) for number in numbers))
 
-    def __contains__(self, port: int) -> bool:
+    def __contains__(self, port: object) -> bool:
         return any(port in each for each in self.ranges)
 
     def __or__(self, other: Ports) -> Ports:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 PREFIX = "VAGUEMESTRE_"
 # Names of ours that no operator sets: between `up` and its children, and of the test run.
-_INNER = {f"VAGUEMESTRE_{name}" for name in ("PARENT", "READY_FD", "TEST_DATABASE", "TEST_REQUIRE")}
+_INNER = {f"VAGUEMESTRE_{name}" for name in ("READY_FD", "TEST_DATABASE", "TEST_REQUIRE")}
 # What Kubernetes and Docker set for a service whose name begins with vaguemestre.
 _OF_A_SERVICE = re.compile("_SERVICE_(HOST|PORT)|_PORT_[0-9]+_(TCP|UDP)|_ENV_|_NAME$")
 

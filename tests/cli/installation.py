@@ -116,7 +116,7 @@ def _children_of(pid):
 def _words_of(pid):
     """A process's command line; empty if it ended meanwhile."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     except OSError:
         return []
 

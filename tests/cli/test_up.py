@@ -6,7 +6,7 @@ import os
 import signal
 import stat
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -61,6 +61,31 @@ def test_the_children_show_as_the_command(running):
     assert set(running.children()) == {"web", "submission", "courier"}
 
 
+def listening(port):
+    """What /proc calls the socket that listens on a port of the loopback address."""
+    lines = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    return next(
+        f"socket:[{line[9]}]" for line in lines if line[1] == f"0100007F:{port:04X}" and line[3] == "0A"
+    )
+
+
+def open_files(pid):
+    found = set()
+    for path in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):  # closed meanwhile
+            found.add(str(path.readlink()))
+    return found
+
+
+def test_up_has_one_thread_and_opens_neither_database_nor_network(running):
+    up = running.process.pid
+    assert len(list(Path(f"/proc/{up}/task").iterdir())) == 1
+    below = running.installation.data
+    assert [name for name in open_files(up) if name.startswith(str(below))] == [f"{below}/up.lock"]
+    ports = running.installation.web, running.installation.submission
+    assert not open_files(up) & {listening(port) for port in ports}
+
+
 def test_readyz_is_there_without_administrator_and_connection(running):
     wait_for(lambda: status(running, "/readyz") == 200)
     assert status(running, "/healthz") == 200
@@ -94,6 +119,11 @@ def test_l01_a_killed_child_is_started_again(running, name):
     after = wait_for(successor)
     assert alive(after)
     wait_for(lambda: answers(running.installation.web) and answers(running.installation.submission))
+    # Forked anew, it has nothing open that is its parent's or another child's.
+    ports = {"web": running.installation.web, "submission": running.installation.submission}
+    foreign = {listening(port) for owner, port in ports.items() if owner != name}
+    for pid in (after, *descendants(after)):
+        assert not open_files(pid) & {*foreign, f"{running.installation.data}/up.lock"}
 
 
 def test_l03_sigterm_ends_up_and_every_child_within_30_s(installation):

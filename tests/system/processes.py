@@ -28,6 +28,6 @@ def descendants(pid):
 def words_of(pid):
     """A process's command line; empty if it is gone."""
     try:
-        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+        return Path(f"/proc/{pid}/cmdline").read_text().rstrip("\0").split("\0")
     except OSError:
         return []

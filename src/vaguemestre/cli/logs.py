@@ -15,10 +15,12 @@ import json
 import logging
 import os
 import queue
+import select
 import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 import orjson
 import structlog
@@ -79,6 +81,28 @@ class Forwarding(logging.Handler):
             return  # nobody reads
 
 
+class Alone(logging.Handler):
+    """A handler for a process that is to keep to its one thread: a line that nobody has room for is dropped.
+
+    It is of few words: what is longer than a pipe surely has room for is cut.
+    """
+
+    def __init__(self, descriptor: int) -> None:
+        super().__init__()
+        self._descriptor = descriptor
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write the record's line."""
+        self.forward(self.format(record))
+
+    def forward(self, line: str) -> None:
+        """Write a line, if it can be written at once."""
+        data = line.encode(errors="backslashreplace")[: select.PIPE_BUF - 1] + b"\n"
+        with suppress(OSError):  # nobody reads
+            if select.select([], [self._descriptor], [], 0)[1]:
+                os.write(self._descriptor, data)
+
+
 class _Events:
     """What structlog writes to, under the names of its levels: a queue of lines."""
 
@@ -88,7 +112,16 @@ class _Events:
 
 def configure(level: int = logging.INFO) -> None:
     """Send structlog and the standard library's logging, from `level` on, in one form to standard error."""
-    handler, form = Forwarding(sys.stderr.fileno()), _form()
+    _send_to(Forwarding(sys.stderr.fileno()), level)
+
+
+def configure_alone() -> None:
+    """The same without a thread, for `up`, from which others are forked."""
+    _send_to(Alone(sys.stderr.fileno()), logging.INFO)
+
+
+def _send_to(handler: Forwarding | Alone, level: int) -> None:
+    form = _form()
     events = _Events(handler.forward)
     shared: list[Processor] = [
         structlog.processors.add_log_level,

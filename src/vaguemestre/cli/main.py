@@ -73,7 +73,6 @@ def main() -> int:
     """Run this process's command line; the answer is its exit status."""
     os.umask(0o077)
     process.open_standard_streams()
-    process.die_with_parent()
     try:
         return run(sys.argv[1:])
     except BrokenPipeError:
@@ -82,17 +81,18 @@ def main() -> int:
         process.flush_standard_streams()
 
 
-def run(words: Sequence[str]) -> int:
-    """Run a command; the answer is its exit status."""
+def run(words: Sequence[str], inherited: Environment | None = None) -> int:
+    """Run a command; the answer is its exit status.
+
+    A child of `up` has `inherited` the environment with all that was loaded for it, and goes by that.
+    """
     chosen = _top_level().parse_args(words)
     family = FAMILIES[chosen.family]
     try:
-        environment = _load(family, chosen.family)
-        module = importlib.import_module(f"vaguemestre.cli.{family.module}")
-        parser = argparse.ArgumentParser(prog=f"vaguemestre {chosen.family}", description=family.summary)
-        module.declare(parser)
-        arguments = parser.parse_args(chosen.rest, argparse.Namespace(environment=environment))
-        return int(arguments.run(arguments) or 0)
+        environment = _load(family, chosen.family, inherited or read_environment(os.environ))
+        return _perform(chosen, family, environment)
+    except process.Born as born:
+        begun = born.words
     except KeyboardInterrupt:
         return 1
     except Exception as error:
@@ -101,6 +101,15 @@ def run(words: Sequence[str]) -> int:
             raise
         print("\n".join(lines), file=sys.stderr)
         return 1
+    return run(begun, importlib.import_module("vaguemestre.settings").ENVIRONMENT)
+
+
+def _perform(chosen: argparse.Namespace, family: Family, environment: Environment) -> int:
+    module = importlib.import_module(f"vaguemestre.cli.{family.module}")
+    parser = argparse.ArgumentParser(prog=f"vaguemestre {chosen.family}", description=family.summary)
+    module.declare(parser)
+    arguments = parser.parse_args(chosen.rest, argparse.Namespace(environment=environment))
+    return int(arguments.run(arguments) or 0)
 
 
 def _top_level() -> argparse.ArgumentParser:
@@ -117,9 +126,8 @@ def _top_level() -> argparse.ArgumentParser:
     return parser
 
 
-def _load(family: Family, name: str) -> Environment:
+def _load(family: Family, name: str, environment: Environment) -> Environment:
     """Check the environment, then load Django and look for the database, as far as the family needs them."""
-    environment = read_environment(os.environ)
     if name != "check" and environment.problems:
         raise Failed(*map(str, environment.problems))
     if family.needs in {Needs.DATABASE, Needs.LEDGER}:

@@ -1,8 +1,8 @@
-"""What this process owes its parent and its terminal.
+"""What this process owes its parent, its children and its terminal.
 
-A child of `up` dies with it (Linux: PR_SET_PDEATHSIG) and tells it once that it is ready, through a
-descriptor that `up` handed down. Standard streams that were closed are opened on the null device, since the
-next file opened would take their number.
+A child of `up` is forked from it, dies with it (Linux: PR_SET_PDEATHSIG) and tells it once that it is ready,
+through a descriptor that `up` handed down. Standard streams that were closed are opened on the null device,
+since the next file opened would take their number.
 """
 
 from __future__ import annotations
@@ -12,10 +12,73 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from pathlib import Path
 
-PARENT = "VAGUEMESTRE_PARENT"  # the process id of `up`
 READY = "VAGUEMESTRE_READY_FD"
 _PR_SET_PDEATHSIG = 1
+_ANSWERED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)  # by the supervisor, in its own way
+
+
+class Born(BaseException):
+    """Raised where a child begins, so that all its parent had open is closed on the way up.
+
+    Attributes:
+        words: the command that it is to run.
+    """
+
+    def __init__(self, *words: str) -> None:
+        super().__init__(*words)
+        self.words = words
+
+
+def fork(*words: str, ready: int | None = None) -> int:
+    """A child of this process that runs a command; this one must have one thread, and no database open.
+
+    The child answers signals as a new program does, has a group of its own, since Ctrl-C is for its parent,
+    and nothing to read. `ready` is the descriptor on which it is to say that its work begins.
+
+    Raises:
+        Born: in the child.
+        OSError: there is no memory for it, or there are too many processes.
+    """
+    flush_standard_streams()
+    parent = os.getpid()
+    # What came before the child answers for itself would be told to its parent's selector.
+    held = signal.pthread_sigmask(signal.SIG_BLOCK, _ANSWERED)
+    try:
+        child = os.fork()
+        if child:
+            return child
+        _begin(words[0], parent, ready)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, held)
+    raise Born(*words)
+
+
+def _begin(name: str, parent: int, ready: int | None) -> None:
+    signal.set_wakeup_fd(-1)
+    for number in _ANSWERED:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    try:
+        os.setpgid(0, 0)
+        nothing = os.open(os.devnull, os.O_RDONLY)
+        os.dup2(nothing, 0)
+        os.close(nothing)
+        _show_as(name)
+    except OSError as error:  # which the parent alone may take for a fork that failed
+        raise SystemExit(f"{name} cannot start: {error}.") from None
+    if ready is not None:
+        os.environ[READY] = str(ready)
+    die_with(parent, signal.SIGTERM)
+
+
+def _show_as(name: str) -> None:
+    """Have the list of processes show `vaguemestre NAME`, in the place of the words of this start."""
+    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
+    start, end = int(fields[45]), int(fields[46])  # arg_start and arg_end, proc(5)
+    shown = f"{sys.argv[0]}\0{name}".encode()[: max(end - start - 1, 0)]
+    ctypes.memset(start, 0, end - start)
+    ctypes.memmove(start, shown, len(shown))
 
 
 def open_standard_streams() -> None:
@@ -38,13 +101,6 @@ def flush_standard_streams() -> None:
             # The interpreter flushes once more at its end, then into nothing.
             with suppress(OSError):
                 os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-
-
-def die_with_parent() -> None:
-    """In a child of `up`: ask for SIGTERM when it dies, so as to drain; leave if it has died already."""
-    parent = os.environ.pop(PARENT, "")
-    if parent:
-        die_with(int(parent), signal.SIGTERM)
 
 
 def die_with(parent: int, number: signal.Signals) -> None:

@@ -1,7 +1,8 @@
 """`vaguemestre up`: everything on this machine.
 
-Looks that data directory, keys and ports are right, migrates, prints one line with the address, and keeps
-`web`, `submission` and `courier` running until it is told to stop.
+Looks that data directory, keys and ports are right, loads once what all processes need, migrates, prints one
+line with the address, and keeps `web`, `submission` and `courier` running until it is told to stop. They and
+the migration are forked from this process, and share with it the memory of what was loaded (docs/adr/0028).
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
-import subprocess
 import sys
 
-from vaguemestre.cli import logs, preparation
+from vaguemestre.cli import loading, logs, preparation, process
 from vaguemestre.cli.failure import Failed
-from vaguemestre.cli.supervisor import Supervisor, command
+from vaguemestre.cli.supervisor import Supervisor
 from vaguemestre.environment import Environment
 
 PROCESSES = ("web", "submission", "courier")
@@ -30,25 +30,33 @@ def _up(arguments: argparse.Namespace) -> int:
     environment: Environment = arguments.environment
     preparation.data_directory(environment.data_dir)
     lock = preparation.alone(environment.data_dir)
-    preparation.keys(environment)
-    preparation.ports(environment)
-    link = _migrate()
-    logs.configure()
     try:
-        Supervisor(PROCESSES, os.environ, lambda: _say(environment, link, arguments)).run()
+        preparation.keys(environment)
+        preparation.ports(environment)
+        logs.configure_alone()
+        loading.load_for_children(PROCESSES)
+        link = _migrate()
+        Supervisor(PROCESSES, lambda: _say(environment, link, arguments)).run()
     finally:
         os.close(lock)
     return 0
 
 
 def _migrate() -> str:
-    """In a process of its own, so that this one stays small; the answer is the first administrator's link."""
-    done = subprocess.run(  # noqa: S603  our own program
-        [*command("migrate"), "--link", "--json"], stdout=subprocess.PIPE, check=False
-    )
-    if done.returncode:
+    """In a child, so that this process opens no database; the answer is the first administrator's link."""
+    reader, writer = os.pipe()
+    with open(reader, "rb") as told:  # noqa: PTH123  a descriptor
+        try:
+            child = process.fork("migrate", "--link", "--json")
+        except process.Born:
+            os.dup2(writer, sys.stdout.fileno())
+            raise
+        finally:
+            os.close(writer)
+        answer = told.read()
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]):
         raise Failed("Nothing was started.")
-    return str(json.loads(done.stdout)["link"] or "")
+    return str(json.loads(answer)["link"] or "")
 
 
 def _say(environment: Environment, link: str, arguments: argparse.Namespace) -> None:

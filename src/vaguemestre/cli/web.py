@@ -19,6 +19,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from django.urls import get_resolver
@@ -28,7 +29,7 @@ from granian.log import LogLevels
 
 from vaguemestre.cli import preparation, process
 from vaguemestre.cli.loading import load_django
-from vaguemestre.environment import Bind, read_environment
+from vaguemestre.environment import Bind, Environment
 
 THREADS = 16  # requests at a time; most of them wait for the disk
 BACKPRESSURE = 256  # connections at a time
@@ -47,7 +48,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _web(arguments: argparse.Namespace) -> int:
-    bind: Bind = arguments.environment.web_bind
+    environment: Environment = arguments.environment
+    bind = environment.web_bind
     preparation.free("VAGUEMESTRE_WEB_BIND", bind, shared=True)
     # Forked, so that the worker keeps this command's name and the descriptor on which it says it is ready.
     # There is one thread here until then.
@@ -65,14 +67,13 @@ def _web(arguments: argparse.Namespace) -> int:
         workers_kill_timeout=DRAIN,
         log_level=LogLevels.error,
         log_dictconfig=LOGGING,
-    ).serve(target_loader=_application)
+    ).serve(target_loader=partial(_application, environment))
     return 0
 
 
-def _application(target: str) -> Callable[..., Any]:
+def _application(environment: Environment, target: str) -> Callable[..., Any]:
     """In the worker: the application. Should its parent be killed it dies too, or it would keep the port."""
     process.die_with(os.getppid(), signal.SIGKILL)
-    environment = read_environment(os.environ)
     sys.setswitchinterval(SWITCH)
     load_django(environment)
     module, _, name = target.partition(":")
