@@ -118,15 +118,16 @@ _short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once
 
 
 def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -> None:
-    faults = [
-        *_stream_faults(submission),
-        *_size_faults(submission),
-        *_sender_faults(submission.submitter, from_),
-        *_time_faults(submission, now),
-        *_tag_faults(submission.tags),
-        *_metadata_faults(submission.metadata),
-    ]
-    if submission.on_doubt not in {"", *OnDoubt}:
+    faults = _size_faults(submission)
+    if submission.submitter is not None:
+        faults = _stream_faults(submission) + faults + _sender_faults(submission.submitter, from_)
+    if submission.send_at is not None or submission.expires_at is not None:
+        faults += _time_faults(submission, now)
+    if submission.tags:
+        faults += _tag_faults(submission.tags)
+    if submission.metadata:
+        faults += _metadata_faults(submission.metadata)
+    if submission.on_doubt and submission.on_doubt not in {*OnDoubt}:
         faults.append(Invalid("on_doubt", "on_doubt_unknown", "Choose retry or hold."))
     if faults:
         raise Refusal(*faults)

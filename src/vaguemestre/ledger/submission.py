@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 
@@ -14,6 +15,8 @@ from vaguemestre.ledger.parcels import Parcel
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.state import DeliveryState
+
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Via(StrEnum):
@@ -27,7 +30,7 @@ class Via(StrEnum):
     REPORT = "report"  # a notification of our own (`dsn`)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Submission:
     """What a submitter hands over.
 
@@ -56,14 +59,14 @@ class Submission:
     connection: str | None = None
     on_doubt: str = ""
     tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Mapping[str, str] = _NONE
     send_at: datetime | None = None
     expires_at: datetime | None = None
     resent_from: Message | None = None
     ret: str = ""
     envid: str = ""
-    notify: Mapping[str, str] = field(default_factory=dict)
-    orcpt: Mapping[str, str] = field(default_factory=dict)
+    notify: Mapping[str, str] = _NONE
+    orcpt: Mapping[str, str] = _NONE
     handover: bytes | None = None
     parcel: Parcel | None = None
 
@@ -73,7 +76,7 @@ class Submission:
         return len(self.content.raw) if self.parcel is None else self.parcel.size
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """A message is ours.
 

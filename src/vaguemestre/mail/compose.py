@@ -20,8 +20,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
+from types import MappingProxyType
 
-from vaguemestre.mail.content import LINE_LIMIT, Content
+from vaguemestre.mail.content import LINE_LIMIT, Content, Field
 from vaguemestre.mail.envelope import UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import LONGEST_WORD, mailboxes_field, text_field
@@ -31,7 +32,9 @@ SUBJECT_LIMIT = 2_000  # characters
 FILENAME_LIMIT = 255  # characters
 HEADERS_LIMIT = 100
 ATTACHMENTS_LIMIT = 500
-_VERSION = b"MIME-Version: 1.0\r\n"
+_VERSION = (b"mime-version", b"MIME-Version: 1.0\r\n")
+_NONE: Mapping[str, str] = MappingProxyType({})
+_TYPE = b"content-type"
 _BASE64_LINE = 76  # characters, RFC 2045 §6.8
 
 _OWN = frozenset(
@@ -65,7 +68,7 @@ class Attachment:
     content_id: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Post:
     """A message as a submitter writes it.
 
@@ -83,18 +86,18 @@ class Post:
     text: str | None = None
     html: str | None = None
     attachments: tuple[Attachment, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = _NONE
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class _Part:
-    """A MIME entity: its fields, each with its CRLF, and its body, without a final line break."""
+    """A MIME entity: its fields, and its body, without a final line break."""
 
-    fields: tuple[bytes, ...]
+    fields: tuple[Field, ...]
     body: bytes
 
     def __bytes__(self) -> bytes:
-        return b"".join((*self.fields, b"\r\n", self.body))
+        return b"".join([*[raw for _, raw in self.fields], b"\r\n", self.body])
 
 
 def compose(post: Post) -> tuple[Envelope, Content]:
@@ -104,7 +107,7 @@ def compose(post: Post) -> tuple[Envelope, Content]:
         Invalid: see the module.
     """
     sender = UNNAMED if post.from_ is None else post.from_.mailbox
-    recipients = tuple(named.mailbox for named in (*post.to, *post.cc, *post.bcc))
+    recipients = [named.mailbox for named in (*post.to, *post.cc, *post.bcc)]
     envelope = Envelope.to_each(sender, recipients)
     part = _body(post)
     fields = (
@@ -117,27 +120,27 @@ def compose(post: Post) -> tuple[Envelope, Content]:
     return envelope, Content.of(fields, part.body)
 
 
-def _address_fields(post: Post) -> Iterator[bytes]:
+def _address_fields(post: Post) -> Iterator[Field]:
     if post.from_ is not None:
-        yield mailboxes_field("From", (post.from_,))
+        yield b"from", mailboxes_field("From", (post.from_,))
     if post.reply_to:
-        yield mailboxes_field("Reply-To", post.reply_to)
+        yield b"reply-to", mailboxes_field("Reply-To", post.reply_to)
     if post.to:
-        yield mailboxes_field("To", post.to)
+        yield b"to", mailboxes_field("To", post.to)
     if post.cc:
-        yield mailboxes_field("Cc", post.cc)
+        yield b"cc", mailboxes_field("Cc", post.cc)
 
 
-def _subject(subject: str) -> Iterator[bytes]:
-    if _CONTROL.search(subject):
+def _subject(subject: str) -> Iterator[Field]:
+    if not subject.isprintable() and _CONTROL.search(subject):
         raise Invalid("subject", "control_characters", "Control characters are not allowed in a subject.")
     if len(subject) > SUBJECT_LIMIT:
         raise Invalid("subject", "too_long", f"The subject is too long: at most {SUBJECT_LIMIT} characters.")
     if subject:
-        yield text_field("Subject", subject)
+        yield b"subject", text_field("Subject", subject)
 
 
-def _further(headers: Mapping[str, str]) -> Iterator[bytes]:
+def _further(headers: Mapping[str, str]) -> Iterator[Field]:
     if len(headers) > HEADERS_LIMIT:
         raise Invalid("headers", "too_many", f"A message has at most {HEADERS_LIMIT} further headers.")
     seen: set[str] = set()
@@ -147,7 +150,7 @@ def _further(headers: Mapping[str, str]) -> Iterator[bytes]:
         if _CONTROL.search(value):
             raise Invalid(path, "control_characters", f"The header {name} holds a control character.")
         _well_formed(name.lower(), value, path)
-        yield text_field(name, value)
+        yield name.lower().encode(), text_field(name, value)
 
 
 def _permitted(name: str, path: str, seen: set[str]) -> None:
@@ -209,15 +212,16 @@ def _multipart(kind: str, parts: Sequence[_Part]) -> _Part:
     """Parts between boundaries (RFC 2046 §5.1)."""
     pieces = [bytes(part) for part in parts]
     boundary = _boundary(kind, b"".join(pieces))
-    opening = f"--{boundary}\r\n".encode()
-    body = b"".join(opening + piece + b"\r\n" for piece in pieces) + f"--{boundary}--\r\n".encode()
-    return _Part((f'Content-Type: multipart/{kind};\r\n boundary="{boundary}"\r\n'.encode(),), body)
+    between = b"\r\n--%b\r\n" % boundary
+    body = b"".join((between[2:], between.join(pieces), b"\r\n--%b--\r\n" % boundary))
+    described = b'Content-Type: multipart/%b;\r\n boundary="%b"\r\n' % (kind.encode(), boundary)
+    return _Part(((_TYPE, described),), body)
 
 
-def _boundary(kind: str, inner: bytes) -> str:
+def _boundary(kind: str, inner: bytes) -> bytes:
     """One that occurs in none of the parts, and is the same for the same ones."""
     checksum = zlib.crc32(inner, len(kind))
-    while (boundary := f"=_{kind}_{checksum:08x}").encode() in inner:
+    while (boundary := f"=_{kind}_{checksum:08x}".encode()) in inner:
         checksum += 1
     return boundary
 
@@ -228,12 +232,12 @@ def _text(path: str, subtype: str, text: str) -> _Part:
 
 
 @lru_cache(maxsize=8)
-def _text_fields(subtype: str, encoding: str) -> tuple[bytes, ...]:
-    return f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode(), _encoded_as(encoding)
+def _text_fields(subtype: str, encoding: str) -> tuple[Field, ...]:
+    return (_TYPE, f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode()), _encoded_as(encoding)
 
 
-def _encoded_as(encoding: str) -> bytes:
-    return f"Content-Transfer-Encoding: {encoding}\r\n".encode()
+def _encoded_as(encoding: str) -> Field:
+    return b"content-transfer-encoding", f"Content-Transfer-Encoding: {encoding}\r\n".encode()
 
 
 def _octets(path: str, text: str) -> bytes:
@@ -257,7 +261,7 @@ def _in_lines(raw: bytes) -> bytes:
 
 def _carried(raw: bytes) -> tuple[str, bytes]:
     """The plainest encoding in which text passes a 7-bit server."""
-    if raw.isascii() and (len(raw) <= LINE_LIMIT or _longest_line(raw) <= LINE_LIMIT):
+    if raw.isascii() and not _has_long_line(raw):
         return "7bit", raw
     beyond = len(raw) - len(raw.translate(None, _BEYOND_ASCII))
     if beyond * 6 > max(len(raw), 200):
@@ -268,8 +272,15 @@ def _carried(raw: bytes) -> tuple[str, bytes]:
 _BEYOND_ASCII = bytes(range(128, 256))
 
 
-def _longest_line(raw: bytes) -> int:
-    return max(map(len, raw.split(b"\r\n")))
+def _has_long_line(raw: bytes) -> bool:
+    """Whether a line is longer than a server has to take: looks where lines end once in a thousand octets."""
+    start, last = 0, len(raw) - LINE_LIMIT
+    while start < last:
+        end = raw.rfind(b"\r\n", start, start + LINE_LIMIT + 2)
+        if end < 0:
+            return True
+        start = end + 2
+    return False
 
 
 def _base64(raw: bytes) -> bytes:
@@ -287,10 +298,11 @@ def _attachment(attachment: Attachment, path: str, disposition: str) -> _Part:
         encoding, body = "7bit", _embedded(attachment.content, path)
     else:
         encoding, body = "base64", _base64(attachment.content)
-    fields = [f"Content-Type: {kind}\r\n".encode(), _encoded_as(encoding)]
-    fields.append(_disposition(disposition, _filename(attachment, path)))
+    fields = [(_TYPE, f"Content-Type: {kind}\r\n".encode()), _encoded_as(encoding)]
+    fields.append((b"content-disposition", _disposition(disposition, _filename(attachment, path))))
     if attachment.content_id:
-        fields.append(f"Content-ID: <{_content_id(attachment.content_id, path)}>\r\n".encode())
+        identified = f"Content-ID: <{_content_id(attachment.content_id, path)}>\r\n".encode()
+        fields.append((b"content-id", identified))
     return _Part(tuple(fields), body)
 
 
@@ -300,7 +312,7 @@ def _embedded(raw: bytes, path: str) -> bytes:
         content = Content(raw)
     except Invalid:
         content = None
-    if content is None or not raw.isascii() or b"\0" in raw or _longest_line(raw) > LINE_LIMIT:
+    if content is None or not raw.isascii() or b"\0" in raw or _has_long_line(raw):
         raise Invalid(
             f"{path}.content_type",
             "message_embedded",

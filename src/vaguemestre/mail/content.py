@@ -23,6 +23,8 @@ from vaguemestre.mail.mailbox import NamedMailbox
 HEADER_LIMIT = 1_048_576  # bytes of a header section
 LINE_LIMIT = 998  # octets of a line without CRLF, RFC 5321 §4.5.3.1.6
 
+type Field = tuple[bytes, bytes]  # its name in small letters, and all of it with its CRLF
+
 _FIELD = re.compile(rb"([!-9;-~]++)[ \t]*+:[^\r]*+(?:\r\n[ \t][^\r]*+)*+\r\n")
 _PRIVATE = b"x-vaguemestre-"
 _REPLACED = frozenset({b"from", b"reply-to", b"sender", b"bcc", b"return-path"})
@@ -40,15 +42,14 @@ class Content:
     raw: bytes
 
     @classmethod
-    def of(cls, fields: Sequence[bytes], body: bytes) -> Content:
-        """Of fields as `header` writes them, each with its CRLF, and a body that has no bare CR or LF.
+    def of(cls, fields: Sequence[Field], body: bytes) -> Content:
+        """Of fields as `header` writes them, and a body that has no bare CR or LF.
 
         Only their size is looked at: what its writer has put together need not be taken apart for that.
         """
-        content, block = cls.__new__(cls), b"".join(fields)
-        named = tuple([(field[: field.index(b":")].lower(), field) for field in fields])
+        content, block = cls.__new__(cls), b"".join([raw for _, raw in fields])
         raw = b"".join((block, b"\r\n", body))
-        vars(content).update(raw=raw, header_block=block, fields=named, _split=len(block))
+        vars(content).update(raw=raw, header_block=block, fields=tuple(fields), _split=len(block))
         _refuse_large(block)
         return content
 
@@ -86,8 +87,8 @@ class Content:
         return self.raw[self._split + 2 :]
 
     @cached_property
-    def fields(self) -> tuple[tuple[bytes, bytes], ...]:
-        """(lower-case name, the whole field's bytes) in order."""
+    def fields(self) -> tuple[Field, ...]:
+        """In order."""
         return tuple([(found[1].lower(), found[0]) for found in _fields(self.header_block)])
 
     @cached_property

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vaguemestre.mail.errors import Invalid
@@ -13,7 +14,7 @@ RECIPIENT_LIMIT = 1_000  # of one message; ten times what RFC 5321 §4.5.3.1.8 a
 UNNAMED = Mailbox("unnamed", "localhost", "localhost")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Envelope:
     """Who a transaction is from and for.
 
@@ -30,13 +31,16 @@ class Envelope:
             raise Invalid("to", "recipient_missing", "At least one recipient is needed.")
         if len(self.recipients) > RECIPIENT_LIMIT:
             raise Invalid("to", "recipients_many", f"A message has at most {RECIPIENT_LIMIT} recipients.")
-        if len({mailbox.wire for mailbox in self.recipients}) != len(self.recipients):
+        count = len(self.recipients)
+        if count > 1 and len({mailbox.wire for mailbox in self.recipients}) != count:
             raise Invalid("to", "recipient_twice", "The same recipient is named twice.")
 
     @classmethod
-    def to_each(cls, reverse_path: Mailbox | None, recipients: tuple[Mailbox, ...]) -> Envelope:
+    def to_each(cls, reverse_path: Mailbox | None, recipients: Sequence[Mailbox]) -> Envelope:
         """An envelope for the recipients, each once, in the order of their first mention."""
-        return cls(reverse_path, tuple({mailbox.wire: mailbox for mailbox in recipients}.values()))
+        if len(recipients) > 1:
+            recipients = [*{mailbox.wire: mailbox for mailbox in recipients}.values()]
+        return cls(reverse_path, tuple(recipients))
 
     @property
     def needs_smtputf8(self) -> bool:

@@ -30,7 +30,7 @@ _SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Mailbox:
     """An address in both of its forms.
 
@@ -88,8 +88,10 @@ class Mailbox:
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Mailbox:
     plain = _PLAIN.fullmatch(text)
-    if plain is not None and "xn--" not in text.lower() and not _ENCODED_WORD.search(text):
-        return _measured(Mailbox(plain[1], plain[2].lower(), plain[2].lower()))
+    if plain is not None and not _encoded(text):
+        domain = plain[2].lower()
+        mailbox = Mailbox(plain[1], domain, domain)
+        return mailbox if len(text) <= LOCAL_LIMIT else _measured(mailbox)
     if _UNSAFE.search(text) or _ENCODED_WORD.search(text):
         raise _refusal()
     try:
@@ -106,6 +108,13 @@ def _parse(text: str) -> Mailbox:
     if found.local_part is None or ascii_domain is None:
         raise _refusal()
     return _measured(Mailbox(found.local_part, found.domain, ascii_domain.lower()))
+
+
+def _encoded(text: str) -> bool:
+    """Whether an A-label or an encoded word may be in it; nearly all are neither."""
+    return ("--" in text and "xn--" in text.lower()) or (
+        "=?" in text and _ENCODED_WORD.search(text) is not None
+    )
 
 
 def _measured(mailbox: Mailbox) -> Mailbox:
@@ -144,7 +153,7 @@ def quoted_phrase(name: str) -> str:
     return f'"{escaped}"'
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class NamedMailbox:
     """A mailbox with its display name, as a header shows it (RFC 5322 §3.4)."""
 
@@ -152,7 +161,8 @@ class NamedMailbox:
     name: str = ""
 
     def __post_init__(self) -> None:
-        display_name(self.name, "name")
+        if self.name:
+            display_name(self.name, "name")
 
     def header(self) -> str:
         """As text of a header field, not yet folded or encoded."""

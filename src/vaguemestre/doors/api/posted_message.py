@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Any
 
 from vaguemestre.doors.api.reading import (
-    Reading,
+    Parse,
     attachments,
     body,
     mailbox,
     mailboxes,
     mapping,
     moment,
+    read_all,
     text,
     text_map,
     texts,
@@ -23,30 +26,30 @@ from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.compose import Post, compose
 from vaguemestre.mail.errors import Invalid
 
-FIELDS = frozenset(
-    {
-        "to",
-        "cc",
-        "bcc",
-        "from",
-        "reply_to",
-        "subject",
-        "text",
-        "html",
-        "attachments",
-        "headers",
-        "stream",
-        "connection",
-        "send_at",
-        "expires_at",
-        "tags",
-        "metadata",
-        "on_doubt",
-        "template",
-        "data",
-        "language",
-    }
-)
+FIELDS: Mapping[str, Parse] = {
+    "to": mailboxes,
+    "cc": mailboxes,
+    "bcc": mailboxes,
+    "from": mailbox,
+    "reply_to": mailboxes,
+    "subject": text,
+    "text": body,
+    "html": body,
+    "attachments": attachments,
+    "headers": text_map,
+    "stream": text,
+    "connection": text,
+    "send_at": moment,
+    "expires_at": moment,
+    "tags": texts,
+    "metadata": text_map,
+    "on_doubt": text,
+    "template": text,
+    "data": mapping,
+    "language": text,
+}
+_NONE: Mapping[str, str] = MappingProxyType({})
+_TEMPLATE = frozenset({"template", "data", "language"})
 _WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 
 
@@ -56,21 +59,14 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission
     Raises:
         Refusal: every fault of the fields; then what `compose` finds.
     """
-    reading = Reading(values)
-    reading.faults += [_unknown(name) for name in values if name not in FIELDS]
-    post = _post(reading)
-    stream = reading.read("stream", text, "")
-    letter = _letter(reading, stream)
-    connection = reading.read("connection", text, "")
-    on_doubt = reading.read("on_doubt", text, "")
-    tags: Sequence[str] = reading.read("tags", texts, ())
-    metadata: Mapping[str, str] = reading.read("metadata", text_map, {})
-    send_at = reading.read("send_at", moment, None)
-    expires_at = reading.read("expires_at", moment, None)
-    if reading.faults:
-        raise Refusal(*reading.faults)
+    found, faults = read_all(values, FIELDS, "A message")
+    if not _TEMPLATE.isdisjoint(values):
+        faults += _beside(values, found.get("template", ""))
+    if faults:
+        raise Refusal(*faults)
+    get = found.get
     try:
-        envelope, content = compose(post if letter is None else write(post, letter))
+        envelope, content = compose(_written(found))
     except Invalid as fault:
         raise Refusal(fault) from None
     return Submission(
@@ -78,43 +74,39 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission
         content,
         Via.API,
         submitter,
-        stream=stream or None,
-        connection=connection or None,
-        on_doubt=on_doubt,
-        tags=tuple(tags),
-        metadata=metadata,
-        send_at=send_at,
-        expires_at=expires_at,
+        stream=get("stream") or None,
+        connection=get("connection") or None,
+        on_doubt=get("on_doubt", ""),
+        tags=get("tags", ()),
+        metadata=get("metadata", _NONE),
+        send_at=get("send_at"),
+        expires_at=get("expires_at"),
     )
 
 
-def _unknown(name: str) -> Invalid:
-    return Invalid(name, "unknown_field", f"A message has no field {name}.")
-
-
-def _letter(reading: Reading, stream: str) -> Letter | None:
-    """What a template is to write; None without a template."""
-    template = reading.read("template", text, "")
-    data: Mapping[str, object] = reading.read("data", mapping, {})
-    language = reading.read("language", text, "")
+def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
+    """What does not go together with a template, or without one."""
     beside = _WRITTEN if template else ("data", "language")
     message = "The template writes this." if template else "This goes with a template, and there is none."
-    reading.faults += [
-        Invalid(name, "template_beside", message) for name in beside if reading.values.get(name)
-    ]
-    return Letter(template, data, language, stream) if template else None
+    return [Invalid(name, "template_beside", message) for name in beside if values.get(name)]
 
 
-def _post(reading: Reading) -> Post:
-    return Post(
-        to=reading.read("to", mailboxes, ()),
-        cc=reading.read("cc", mailboxes, ()),
-        bcc=reading.read("bcc", mailboxes, ()),
-        from_=reading.read("from", mailbox, None),
-        reply_to=reading.read("reply_to", mailboxes, ()),
-        subject=reading.read("subject", text, ""),
-        text=reading.read("text", body, None),
-        html=reading.read("html", body, None),
-        attachments=reading.read("attachments", attachments, ()),
-        headers=reading.read("headers", text_map, {}),
+def _written(found: Mapping[str, Any]) -> Post:
+    """The post, with what a template writes if one is named."""
+    get = found.get
+    post = Post(
+        to=get("to", ()),
+        cc=get("cc", ()),
+        bcc=get("bcc", ()),
+        from_=get("from"),
+        reply_to=get("reply_to", ()),
+        subject=get("subject", ""),
+        text=get("text"),
+        html=get("html"),
+        attachments=get("attachments", ()),
+        headers=get("headers", _NONE),
     )
+    template = get("template", "")
+    if not template:
+        return post
+    return write(post, Letter(template, get("data", {}), get("language", ""), get("stream", "")))

@@ -10,12 +10,15 @@ import binascii
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Any
 
 from vaguemestre.mail.address_list import parse_named
 from vaguemestre.mail.compose import Attachment
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import NamedMailbox
+
+type Parse = Callable[[Any, str], Any]
 
 _ATTACHMENT = frozenset({"filename", "content_type", "content", "content_id"})
 
@@ -37,6 +40,30 @@ class Reading:
         except Invalid as fault:
             self.faults.append(fault)
             return otherwise
+
+
+def read_all(
+    values: Mapping[str, object], fields: Mapping[str, Parse], owner: str
+) -> tuple[dict[str, Any], list[Invalid]]:
+    """What is there of an object's fields, and every fault in the order given; null is as good as absent.
+
+    Args:
+        values: the object.
+        fields: the parser of each field that it may have.
+        owner: whose fields they are, for the refusal of another one.
+    """
+    found: dict[str, Any] = {}
+    faults: list[Invalid] = []
+    for name, value in values.items():
+        parse = fields.get(name)
+        if parse is None:
+            faults.append(Invalid(name, "unknown_field", f"{owner} has no field {name}."))
+        elif value is not None:
+            try:
+                found[name] = parse(value, name)
+            except Invalid as fault:
+                faults.append(fault)
+    return found, faults
 
 
 def moment(value: object, name: str) -> datetime | None:
@@ -66,6 +93,8 @@ def mailboxes(value: object, name: str) -> tuple[NamedMailbox, ...]:
         return (parse_named(value, name),)
     if len(value) > RECIPIENT_LIMIT:
         raise Invalid(name, "recipients_many", f"A message has at most {RECIPIENT_LIMIT} recipients.")
+    if len(value) == 1:
+        return (parse_named(value[0], f"{name}[0]"),)
     return tuple(parse_named(item, f"{name}[{position}]") for position, item in enumerate(value))
 
 
