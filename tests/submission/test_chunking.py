@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from submission.door import MESSAGE
 from submission.test_commands import TRUST, new_dialogue, said
 from submission.test_main_path import stored
-from vaguemestre.doors.submission.effects import Close, Record
+from vaguemestre.doors.submission.effects import Close, Handover
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.ledger.models import Message
 
@@ -70,7 +70,7 @@ def test_any_chunks_in_any_splitting_are_the_same_message(sizes, cuts):
     dialogue = begun()
     ends = sorted({0, len(wired), *(cut for cut in cuts if cut < len(wired))})
     effects = [effect for start, end in pairwise(ends) for effect in dialogue.receive(wired[start:end])]
-    assert [effect.handover.content.raw for effect in effects if isinstance(effect, Record)] == [raw]
+    assert [effect.content.raw for effect in effects if isinstance(effect, Handover)] == [raw]
     assert said(effects).count(b"250 2.0.0 ") == len(edges) - 1
 
 
@@ -109,8 +109,8 @@ def test_between_chunks_come_only_chunks_or_the_end():
         assert said(dialogue.receive(command + b"\r\n")).startswith(b"503 5.5.1 "), command
     assert said(dialogue.receive(b"NOOP\r\n")).startswith(b"250 ")
     (recorded,) = dialogue.receive(chunk(b"x\r\n", last=True))
-    assert recorded.handover.content.raw == HEAD + b"x\r\n"
-    assert len(recorded.handover.rcpts) == 1
+    assert recorded.content.raw == HEAD + b"x\r\n"
+    assert len(recorded.rcpts) == 1
 
 
 @pytest.mark.parametrize("end", [b"RSET\r\n", b"EHLO b\r\n"])
@@ -123,7 +123,7 @@ def test_rset_and_ehlo_forget_the_chunks(end):
     assert said(dialogue.receive(chunk(b"x", last=True))).startswith(b"503 5.5.1 ")
     dialogue.receive(BEGUN)
     (recorded,) = dialogue.receive(chunk(HEAD, last=True))
-    assert recorded.handover.content.raw == HEAD
+    assert recorded.content.raw == HEAD
 
 
 @pytest.mark.parametrize(
@@ -135,7 +135,7 @@ def test_i01_a_bare_cr_or_lf_is_refused_at_every_split_into_chunks(bad):
     for cut in range(len(HEAD), len(raw) + 1):
         dialogue = begun()
         effects = dialogue.receive(chunk(raw[:cut]) + chunk(raw[cut:], last=True) + b"NOOP\r\n")
-        assert not any(isinstance(effect, Record) for effect in effects)
+        assert not any(isinstance(effect, Handover) for effect in effects)
         assert b"550 5.6.11 " in said(effects)
         assert said(effects).endswith(b"250 2.0.0 OK\r\n")
 
@@ -143,7 +143,7 @@ def test_i01_a_bare_cr_or_lf_is_refused_at_every_split_into_chunks(bad):
 def test_i01_an_end_of_data_within_a_chunk_ends_nothing():
     raw = HEAD + b"first\r\n.\r\n" + INJECTED + b"DATA\r\n"
     (recorded,) = begun().receive(chunk(raw, last=True))
-    assert recorded.handover.content.raw == raw
+    assert recorded.content.raw == raw
 
 
 def test_more_than_the_limit_is_552_and_what_was_pipelined_behind_is_thrown_away():

@@ -12,7 +12,7 @@ from submission.door import MESSAGE, eventually, stuffed
 from submission.test_main_path import stored
 from vaguemestre.doors.submission.answers import CLOSED_DOWN
 from vaguemestre.doors.submission.dialogue import Dialogue
-from vaguemestre.doors.submission.effects import Close, Record, Write
+from vaguemestre.doors.submission.effects import Close, Handover
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.terms import Peer, Terms
 from vaguemestre.ledger.models import Chunk, Message
@@ -44,15 +44,15 @@ def dialogue_in_content():
     dialogue = Dialogue(Terms("mx.example.org", trust=TRUST), Peer.at("127.0.0.1"), secure=False)
     dialogue.begin()
     effects = dialogue.receive(b"EHLO a\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n")
-    assert effects[-1].data.startswith(b"354 ")
+    assert effects[-1].startswith(b"354 ")
     return dialogue
 
 
 def end_of(dialogue, pieces):
     """What became of the content: the handovers, and the replies."""
     effects = [effect for piece in pieces for effect in dialogue.receive(piece)]
-    handovers = [effect.handover for effect in effects if isinstance(effect, Record)]
-    return handovers, b"".join(effect.data for effect in effects if isinstance(effect, Write))
+    handovers = [effect for effect in effects if isinstance(effect, Handover)]
+    return handovers, b"".join(effect for effect in effects if isinstance(effect, bytes))
 
 
 @pytest.mark.parametrize("name", FALSE_ENDS)
@@ -234,6 +234,6 @@ def test_a_handover_does_not_show_its_content():
 
 def test_a_dialogue_that_was_closed_takes_nothing_more():
     dialogue = dialogue_in_content()
-    assert [type(effect) for effect in dialogue.turn_away(CLOSED_DOWN)] == [Write, Close]
+    assert [type(effect) for effect in dialogue.turn_away(CLOSED_DOWN)] == [bytes, Close]
     assert dialogue.receive(b"x\r\n.\r\n") == []
     assert dialogue.held == 0

@@ -60,6 +60,8 @@ CONTENTS = {
     "Date and Message-ID twice": (HEAD + b"Date: a\r\nDate: b\r\nMessage-ID: <a@b>\r\nMessage-ID: c\r\n\r\nx\r\n", 250),
     "no From, Date or Message-ID": (b"Subject: x\r\n\r\nx\r\n", 250),
     "a field without colon": (HEAD + b"nonsense\r\n\r\nx\r\n", 550),
+    "a megabyte without colon": (HEAD + b"n" * 900_000 + b"\r\n\r\nx\r\n", 550),
+    "90,000 lines without colon": (HEAD + b"nonsense\r\n" * 90_000 + b"\r\nx\r\n", 550),
     "8-bit header": (HEAD + "X: Été".encode() + b"\xff\xfe\r\n\r\nx\r\n", 250),
     "Received 101 times": (b"Received: x\r\n" * 101 + HEAD + b"\r\nx\r\n", 554),
 }  # fmt: skip

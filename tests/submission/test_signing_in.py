@@ -15,7 +15,7 @@ from submission.script import play
 from submission.test_main_path import stored
 from vaguemestre.doors.submission import answers
 from vaguemestre.doors.submission.dialogue import Dialogue
-from vaguemestre.doors.submission.effects import Authenticate, Record, Write
+from vaguemestre.doors.submission.effects import Authenticate, Handover
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.intake import sign_in
 from vaguemestre.doors.submission.terms import Peer, Terms
@@ -38,7 +38,7 @@ def far_dialogue(address=FAR, **terms):
 
 
 def said(effects):
-    return b"".join(effect.data for effect in effects if isinstance(effect, Write)).decode()
+    return b"".join(effect for effect in effects if isinstance(effect, bytes)).decode()
 
 
 def test_auth_plain_with_an_initial_response(door, key):
@@ -286,7 +286,7 @@ def test_credentials_have_no_repr_of_the_key():
     assert isinstance(effects[0], Authenticate)
     assert effects[0].credentials.key.reveal() == "canary"
     assert "canary" not in repr(effects)
-    assert not any(isinstance(effect, Record) for effect in effects)
+    assert not any(isinstance(effect, Handover) for effect in effects)
 
 
 def test_starttls_forgets_who_signed_in(open_door, key):

@@ -306,6 +306,14 @@ class LineReader:
         """More octets from the client."""
         self._buffer += data
 
+    def sole(self, data: bytes) -> bytes | None:
+        """The line that `data` is, without its CRLF; None where it is not just one line, and is to be fed."""
+        size = len(data)
+        if self._buffer or not 2 <= size <= self._limit:
+            return None
+        whole = data.find(b"\n") == size - 1 and data.find(b"\r") == size - 2
+        return data[:-2] if whole else None
+
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None until more is fed.
 
@@ -341,6 +349,8 @@ class LineReader:
 
     def take_rest(self) -> bytes:
         """What is buffered behind the last line, removed: the start of content, or clear text to discard."""
+        if not self._buffer:
+            return b""
         rest = bytes(self._buffer)
         self._buffer.clear()
         self._searched = 0
@@ -366,7 +376,9 @@ class DataReader:
     def feed(self, data: bytes) -> bytes:
         """More octets; the content that is certain by now, its last CRLF included."""
         raw = self._kept + data
-        end = raw.find(b"\r\n.\r\n")
+        dot = raw.find(b"\r\n.")  # in most contents that is the end already
+        dotted = dot >= 0 and not raw.startswith(b"\r\n", dot + 3)
+        end = raw.find(b"\r\n.\r\n", dot + 3) if dotted else dot
         if end >= 0:
             self.finished, self.rest = True, raw[end + 5 :]
             cut = end + 2
@@ -377,9 +389,11 @@ class DataReader:
             return b""
         start, self._invented = self._invented, 0
         self._kept = b"" if self.finished else raw[cut:]
-        return raw[:cut].replace(b"\r\n.", b"\r\n")[start:]
+        return raw[:cut].replace(b"\r\n.", b"\r\n")[start:] if dotted else raw[start:cut]
 
 
 def _start_of_end(raw: bytes) -> int:
     """How many of the last octets may be the first of CRLF . CRLF."""
+    if not raw.endswith((b"\r", b"\n", b".")):
+        return 0
     return next((size for size in (4, 3, 2, 1) if raw.endswith(b"\r\n.\r"[:size])), 0)

@@ -34,9 +34,8 @@ class Answer:
     @cached_property
     def wire(self) -> bytes:
         """The answer's bytes, with CRLF; the enhanced status on every line (RFC 2034 §4)."""
-        texts = [f"{self.enhanced} {line}".strip() for line in self.lines]
-        marks = ["-"] * (len(texts) - 1) + [" "]
-        return b"".join(_line(self.code, mark, text) for mark, text in zip(marks, texts, strict=True))
+        *before, last = [f"{self.enhanced} {line}".strip() for line in self.lines]
+        return b"".join([*[_line(self.code, "-", text) for text in before], _line(self.code, " ", last)])
 
     @property
     def accepts(self) -> bool:
@@ -53,7 +52,7 @@ class Answer:
 
 
 def _line(code: int, mark: str, text: str) -> bytes:
-    return f"{code}{mark}{printable(text, LINE)}".replace("\n", " ").encode() + b"\r\n"
+    return f"{code}{mark}{printable(text, LINE).replace('\n', ' ')}\r\n".encode()
 
 
 def answer(code: int, enhanced: str, *lines: str) -> Answer:

@@ -11,7 +11,7 @@ import re
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.limits import Limits
 
-_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
+has_control = re.compile(rb"[\x00-\x1f\x7f]").search  # what is no part of a command
 _WEB = frozenset(
     {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
 )
@@ -27,11 +27,6 @@ def is_handshake(data: bytes) -> bool:
 def is_web(verb: bytes) -> bool:
     """Whether the verb is one of HTTP."""
     return verb in _WEB
-
-
-def is_line(line: bytes) -> bool:
-    """Whether it may be a command: without control characters."""
-    return _CONTROL.search(line) is None
 
 
 class Conduct:
@@ -53,7 +48,8 @@ class Conduct:
 
     def bears(self, reply: Answer) -> bool:
         """Whether the session may go on behind that answer to a command."""
-        self._errors += reply.refuses
+        if reply.refuses:
+            self._errors += 1
         return self._errors < self._limits.errors
 
     def bears_sign_in(self, reply: Answer) -> bool:

@@ -17,18 +17,16 @@ from collections.abc import Callable
 
 from vaguemestre.doors.submission import answers, hello
 from vaguemestre.doors.submission.answers import Answer, answer
-from vaguemestre.doors.submission.conduct import Conduct, is_handshake, is_line, is_web
+from vaguemestre.doors.submission.conduct import Conduct, has_control, is_handshake, is_web
 from vaguemestre.doors.submission.effects import (
     Authenticate,
     Close,
     Declined,
     Drop,
     Effect,
-    Record,
     StartTls,
     Store,
     Submitter,
-    Write,
 )
 from vaguemestre.doors.submission.exchange import Credentials, Exchange
 from vaguemestre.doors.submission.mode import Mode
@@ -43,7 +41,11 @@ _CHUNK = re.compile(rb"(\d{1,20})(?: +(LAST))?", re.IGNORECASE)
 
 
 class Dialogue:
-    """One session's state. `peer` decides on trust and on whether AUTH may go unencrypted."""
+    """One session's state. `peer` decides on trust and on whether AUTH may go unencrypted.
+
+    Attributes:
+        mode: what the next bytes will be taken for.
+    """
 
     def __init__(self, terms: Terms, peer: Peer, *, secure: bool) -> None:
         self._terms = terms
@@ -54,7 +56,7 @@ class Dialogue:
         self._submitter = self._trusted
         self._lines = LineReader(self._limits.command)
         self._content = Receiving(self._limits)
-        self._mode = Mode.WAITING
+        self.mode = Mode.WAITING
         self._greeted = False
         self._untouched = True  # no byte has been read
         self._transaction: Transaction | None = None
@@ -62,11 +64,6 @@ class Dialogue:
         self._stream: str | None = None
         self._conduct = Conduct(self._limits)
         self._draining = False
-
-    @property
-    def mode(self) -> Mode:
-        """What the next bytes will be taken for."""
-        return self._mode
 
     @property
     def held(self) -> int:
@@ -79,19 +76,21 @@ class Dialogue:
         """The greeting (RFC 5321 §3.1)."""
         if self._draining:
             return self._close(answers.CLOSED_DOWN)
-        self._mode = Mode.COMMAND
-        return [Write(answer(220, "", f"{self._terms.name} ESMTP Vaguemestre").wire)]
+        self.mode = Mode.COMMAND
+        return [answer(220, "", f"{self._terms.name} ESMTP Vaguemestre").wire]
 
     def receive(self, data: bytes) -> list[Effect]:
         """Bytes of the submitter."""
-        if self._mode is Mode.CLOSED:
+        if self.mode is Mode.CLOSED:
             return []
         if self._untouched and data:
             self._untouched = False
             if is_handshake(data):
                 return self._close(answers.CLOSED_PROTOCOL)
-        if self._mode is Mode.CONTENT:
+        if self.mode is Mode.CONTENT:
             return self._take_content(data) + self._proceed()
+        if self.mode is Mode.COMMAND and (line := self._lines.sole(data)) is not None:
+            return self._command(line)
         self._lines.feed(data)
         return self._proceed()
 
@@ -103,14 +102,14 @@ class Dialogue:
     def sign_in_refused(self, reply: Answer) -> list[Effect]:
         """The ledger does not take the key, or (4yz) cannot say."""
         if not self._conduct.bears_sign_in(reply):
-            return [Write(reply.wire), *self._close(answers.CLOSED_FAILURES)]
+            return [reply.wire, *self._close(answers.CLOSED_FAILURES)]
         return self._answered(self._say(reply)) + self._proceed()
 
     def stored(self, outcome: int | Answer) -> list[Effect]:
         """The ledger has stored the piece in that parcel, or says why not."""
         self._content.stored(outcome)
         effects = self._go_on_with_content()
-        if self._mode is Mode.CONTENT:
+        if self.mode is Mode.CONTENT:
             effects += self._take_content(self._lines.take_rest())
         return effects + self._proceed()
 
@@ -118,28 +117,28 @@ class Dialogue:
         """The ledger has committed the handover (250), or says why not."""
         self._content = Receiving(self._limits)
         self._conduct.message()
-        return self._answered([Write(reply.wire)]) + self._proceed()
+        return self._answered([reply.wire]) + self._proceed()
 
     def secured(self) -> list[Effect]:
         """TLS is in use: everything learnt before it is forgotten (RFC 3207 §4.2)."""
         self._lines.take_rest()
         self._secure, self._greeted = True, False
         self._submitter = self._trusted
-        self._mode = Mode.COMMAND
+        self.mode = Mode.COMMAND
         return []
 
     def turn_away(self, reply: Answer) -> list[Effect]:
         """The session ends for a reason that lies outside the dialogue, which the 421 names."""
-        return [] if self._mode is Mode.CLOSED else self._close(reply)
+        return [] if self.mode is Mode.CLOSED else self._close(reply)
 
     def lost(self) -> list[Effect]:
         """There is nobody any more."""
-        self._mode = Mode.CLOSED
+        self.mode = Mode.CLOSED
         return self._abandon()
 
     def drain(self) -> list[Effect]:
         """The listener stops: content that is under way may still end, everything else is over."""
-        if self._mode in {Mode.CONTENT, Mode.CHUNK, Mode.WAITING}:
+        if self.mode in {Mode.CONTENT, Mode.CHUNK, Mode.WAITING}:
             self._draining = True
             return []
         return self.turn_away(answers.CLOSED_DOWN)
@@ -148,21 +147,21 @@ class Dialogue:
 
     def _answered(self, effects: list[Effect]) -> list[Effect]:
         """Expect a command again, unless it is over."""
-        if self._mode is Mode.CLOSED:
+        if self.mode is Mode.CLOSED:
             return effects
         if self._draining:
             return [*effects, *self._close(answers.CLOSED_DOWN)]
-        self._mode = Mode.COMMAND
+        self.mode = Mode.COMMAND
         return effects
 
     def _proceed(self) -> list[Effect]:
         """Take up complete lines, and counted octets, for as long as they are what is expected."""
         effects: list[Effect] = []
-        while True:
-            if self._mode is Mode.CHUNK and self._lines.pending:
+        while self._lines.pending:
+            if self.mode is Mode.CHUNK:
                 effects += self._take_content(self._lines.take(self._content.left))
                 continue
-            if self._mode is not Mode.COMMAND and self._mode is not Mode.RESPONSE:
+            if self.mode is not Mode.COMMAND and self.mode is not Mode.RESPONSE:
                 break
             try:
                 line = self._lines.next_line()
@@ -170,30 +169,31 @@ class Dialogue:
                 effects += self._say(answers.BAD_LINE)
                 continue
             except LineTooLong:
-                long = answers.AUTH_LONG if self._mode is Mode.RESPONSE else answers.LONG_LINE
+                long = answers.AUTH_LONG if self.mode is Mode.RESPONSE else answers.LONG_LINE
                 effects += self._close(long)
                 break
             if line is None:
                 break
-            effects += self._respond(line) if self._mode is Mode.RESPONSE else self._command(line)
+            effects += self._respond(line) if self.mode is Mode.RESPONSE else self._command(line)
         return effects
 
     def _command(self, line: bytes) -> list[Effect]:
-        if not is_line(line):
+        if has_control(line):
             return self._say(answers.BAD_LINE)
         verb, _, argument = line.rstrip(b" ").partition(b" ")
         verb = verb.upper()
-        if is_web(verb):
-            return self._close(answers.CLOSED_PROTOCOL)
         self._conduct.note(verb)
+        command = _COMMANDS.get(verb)
+        if command is None:
+            return self._other(verb)
         try:
-            return self._answer(verb, argument)
+            return command(self, argument)
         except Refused as refusal:
             return self._say(refusal.answer)
 
-    def _answer(self, verb: bytes, argument: bytes) -> list[Effect]:
-        if verb in _COMMANDS:
-            return _COMMANDS[verb](self, argument)
+    def _other(self, verb: bytes) -> list[Effect]:
+        if is_web(verb):
+            return self._close(answers.CLOSED_PROTOCOL)
         return self._say(answers.TO_COMMANDS.get(verb, answers.UNKNOWN_COMMAND))
 
     # Commands
@@ -247,8 +247,8 @@ class Dialogue:
         if self._terms.tls is None:
             return self._say(answers.TLS_NOT_OFFERED)
         self._lines.take_rest()  # clear text, injected or not, is never read behind TLS
-        self._mode = Mode.WAITING
-        return [*self._abandon(), Write(answers.START_TLS.wire), StartTls()]
+        self.mode = Mode.WAITING
+        return [*self._abandon(), answers.START_TLS.wire, StartTls()]
 
     # Signing in
 
@@ -274,7 +274,7 @@ class Dialogue:
         return None
 
     def _respond(self, line: bytes) -> list[Effect]:
-        self._mode = Mode.COMMAND
+        self.mode = Mode.COMMAND
         if self._exchange is None:
             return self._say(answers.AUTH_SYNTAX)
         try:
@@ -284,10 +284,10 @@ class Dialogue:
 
     def _exchanged(self, result: bytes | Credentials) -> list[Effect]:
         if isinstance(result, bytes):
-            self._mode = Mode.RESPONSE
-            return [Write(result)]
+            self.mode = Mode.RESPONSE
+            return [result]
         self._stream = result.stream
-        self._mode = Mode.WAITING
+        self.mode = Mode.WAITING
         return [Authenticate(result)]
 
     # Content
@@ -302,8 +302,8 @@ class Dialogue:
         if why_not is not None:
             return self._say(why_not)
         self._content.begin_data()
-        self._mode = Mode.CONTENT
-        return [Write(answers.GO_AHEAD.wire)]
+        self.mode = Mode.CONTENT
+        return [answers.GO_AHEAD.wire]
 
     def _begin_chunk(self, argument: bytes) -> list[Effect]:
         found = _CHUNK.fullmatch(argument)
@@ -313,12 +313,13 @@ class Dialogue:
         if not (int(found[1]) or found[2]):
             self._conduct.note(b"NOOP")  # nothing comes of an empty chunk
         self._content.begin_chunk(int(found[1]), obstacle(self._transaction), last=found[2] is not None)
-        self._mode = Mode.CHUNK
+        self.mode = Mode.CHUNK
         return [] if self._content.left else self._go_on_with_content()
 
     def _take_content(self, data: bytes) -> list[Effect]:
         self._content.feed(data)
-        self._lines.feed(self._content.take_rest())
+        if self._content.rest:
+            self._lines.feed(self._content.take_rest())
         return self._go_on_with_content()
 
     def _go_on_with_content(self) -> list[Effect]:
@@ -326,10 +327,10 @@ class Dialogue:
         content = self._content
         piece = content.piece()
         if piece is not None:
-            self._mode = Mode.WAITING
+            self.mode = Mode.WAITING
             return [Store(piece)]
         if not content.ended:
-            self._mode = Mode.CHUNK if content.left else Mode.CONTENT
+            self.mode = Mode.CHUNK if content.left else Mode.CONTENT
             return self._drop() if content.fault else []
         if content.fault is not None:
             return self._decline(content.fault)
@@ -344,8 +345,8 @@ class Dialogue:
             return self._decline(handover)
         self._content.take_parcel()  # it is the ledger's to use or to drop
         self._transaction = None
-        self._mode = Mode.WAITING
-        return [Record(handover)]
+        self.mode = Mode.WAITING
+        return [handover]
 
     def _decline(self, reply: Answer) -> list[Effect]:
         """The content becomes no message, and the transaction ends (RFC 3030 §2)."""
@@ -356,7 +357,7 @@ class Dialogue:
         # A refused message is no error of the dialogue: a batch may hold many.
         self._conduct.message()
         declined = Declined(transaction.submitter, reply, len(transaction.recipients), size)
-        return self._answered([*dropped, declined, Write(reply.wire)])
+        return self._answered([*dropped, declined, reply.wire])
 
     def _abandon(self) -> list[Effect]:
         """No transaction is under way any more."""
@@ -374,15 +375,15 @@ class Dialogue:
 
     def _say(self, reply: Answer) -> list[Effect]:
         if self._conduct.bears(reply):
-            return [Write(reply.wire)]
-        return [Write(reply.wire), *self._close(answers.CLOSED_ERRORS)]
+            return [reply.wire]
+        return [reply.wire, *self._close(answers.CLOSED_ERRORS)]
 
     def _close(self, reply: Answer) -> list[Effect]:
-        self._mode = Mode.CLOSED
-        return [*self._abandon(), Write(reply.wire), Close()]
+        self.mode = Mode.CLOSED
+        return [*self._abandon(), reply.wire, Close()]
 
     def __repr__(self) -> str:
-        return f"<Dialogue {self._mode.name}>"
+        return f"<Dialogue {self.mode.name}>"
 
 
 _COMMANDS: dict[bytes, Callable[[Dialogue, bytes], list[Effect]]] = {

@@ -1,4 +1,4 @@
-"""What a dialogue asks of its session: write, sign in, record, start TLS, close.
+"""What a dialogue asks of its session: write (these are plain bytes), sign in, record, start TLS, close.
 
 The dialogue decides and does nothing; the session does and decides nothing.
 """
@@ -43,7 +43,9 @@ class Submitter:
 
 @dataclass(frozen=True)
 class Handover:
-    """A transaction whose end of data was seen, and whose content is a message: what is to be recorded.
+    """A transaction whose end of data was seen, and whose content is a message.
+
+    To be recorded in the ledger; answer with `Dialogue.recorded`.
 
     Attributes:
         mail, rcpts: what was said, each recipient once.
@@ -70,25 +72,11 @@ class Handover:
         return len(self.content.raw) if self.parcel is None else self.parcel.size
 
 
-@dataclass(frozen=True, slots=True)
-class Write:
-    """Send these bytes."""
-
-    data: bytes
-
-
 @dataclass(frozen=True)
 class Authenticate:
     """Ask the ledger; answer with `Dialogue.signed_in` or `Dialogue.sign_in_refused`."""
 
     credentials: Credentials
-
-
-@dataclass(frozen=True)
-class Record:
-    """Hand over to the ledger; answer with `Dialogue.recorded`."""
-
-    handover: Handover
 
 
 @dataclass(frozen=True)
@@ -125,4 +113,4 @@ class Close:
     """Send what is to be sent, then close."""
 
 
-type Effect = Write | Authenticate | Store | Drop | Record | Declined | StartTls | Close
+type Effect = bytes | Authenticate | Store | Drop | Handover | Declined | StartTls | Close

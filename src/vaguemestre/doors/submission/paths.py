@@ -112,11 +112,11 @@ def _split(keyword: str, argument: bytes, values: _Values) -> tuple[str, dict[st
         text = argument.decode()
     except UnicodeDecodeError:
         raise Refused(NO_CHARSET) from None
-    found = _PATH.fullmatch(text[len(keyword) :]) if text.upper().startswith(keyword) else None
+    found = _PATH.fullmatch(text, len(keyword)) if text[: len(keyword)].upper() == keyword else None
     if found is None:
         syntax = f"Write {keyword}<name@example.org>, and parameters behind a space"
         raise Refused(answer(501, "5.5.2", syntax))
-    return found[1], _parameters((found[2] or "").split(), values)
+    return found[1], _parameters(found[2].split(), values) if found[2] else {}
 
 
 def _parameters(words: list[str], values: _Values) -> dict[str, str | None]:

@@ -48,16 +48,13 @@ class Receiving:
         self.limits = limits
         self._buffer = bytearray()
         self._leaving = 0  # bytes of the piece that is being stored
-        self._pieces = 0
-        self._endings = LineEndings()
-        self._digest = hashlib.sha256()
-        self._head = bytearray()  # of a content that leaves in pieces, until its header section is whole
-        self._header: Content | None = None
+        self._passed: _Passed | None = None  # where the content is larger than a chunk
 
     @property
     def held(self) -> int:
         """Bytes in memory."""
-        return len(self._buffer) + len(self._head) + self._leaving
+        head = 0 if self._passed is None else len(self._passed.head)
+        return len(self._buffer) + head + self._leaving
 
     @property
     def ended(self) -> bool:
@@ -96,16 +93,17 @@ class Receiving:
 
     def piece(self) -> Piece | None:
         """What is to be stored before more is taken in, if anything."""
-        tail = self._pieces and self._buffer and self.complete
+        tail = self._passed is not None and self._buffer and self.complete
         if self.fault is not None or not (tail or len(self._buffer) > CHUNK):
             return None
         chunk = bytes(self._buffer[:CHUNK])
         del self._buffer[:CHUNK]
-        self._look_through(chunk)
+        passed = self._passed = self._passed or _Passed()
+        self._look_through(passed, chunk)
         if self.fault is not None:
             return None
-        self._leaving, self._pieces = len(chunk), self._pieces + 1
-        return Piece(chunk, self._pieces - 1, self.parcel)
+        self._leaving = len(chunk)
+        return Piece(chunk, passed.pieces - 1, self.parcel)
 
     def stored(self, outcome: int | Answer) -> None:
         """The piece is in that parcel; or why it is not."""
@@ -119,7 +117,8 @@ class Receiving:
         """It becomes no message; `reply` is the answer to its end."""
         self.fault = reply
         self._buffer.clear()
-        self._head.clear()
+        if self._passed is not None:
+            self._passed.head.clear()
 
     def take_rest(self) -> bytes:
         """What followed the end of data, once."""
@@ -137,33 +136,66 @@ class Receiving:
         Raises:
             Invalid: it is no message.
         """
-        if self.parcel is None:
+        if self._passed is None or self.parcel is None:
             return Content(bytes(self._buffer)), None
-        if self._endings.half:
-            raise Invalid("content", "bare_line_ending", "The content ends with a bare CR.")
-        header = self._header or Content(bytes(self._head))
-        return header, Parcel(self.parcel, self.size, self._digest.hexdigest())
+        return self._passed.header(), Parcel(self.parcel, self.size, self._passed.digest.hexdigest())
 
-    def _look_through(self, chunk: bytes) -> None:
+    def _look_through(self, passed: _Passed, chunk: bytes) -> None:
         try:
-            self._endings.feed(chunk)
-            if self._header is None:
-                self._read_header(chunk)
+            passed.add(chunk)
         except BareLineEnding:
             self.give_up(answers.BARE_LINE_ENDING)
         except Invalid as fault:
             self.give_up(answers.refusal(fault))
-        self._digest.update(chunk)
 
-    def _read_header(self, chunk: bytes) -> None:
-        self._head += chunk
-        end = header_end(self._head)
-        if end is None and len(self._head) <= HEADER_LIMIT:
+    def __repr__(self) -> str:
+        return f"<Receiving {self.size} bytes>"
+
+
+class _Passed:
+    """What is remembered of a content whose pieces leave.
+
+    Attributes:
+        pieces: how many left.
+        head: the beginning of the content, until its header section is whole.
+        digest: of what has left.
+    """
+
+    def __init__(self) -> None:
+        self.pieces = 0
+        self.head = bytearray()
+        self.digest = hashlib.sha256()
+        self._endings = LineEndings()
+        self._header: Content | None = None
+
+    def add(self, piece: bytes) -> None:
+        """The next piece.
+
+        Raises:
+            BareLineEnding, Invalid: it is no part of a message.
+        """
+        self.pieces += 1
+        self._endings.feed(piece)
+        self.digest.update(piece)
+        if self._header is None:
+            self._read_header(piece)
+
+    def header(self) -> Content:
+        """The header section, once all pieces have left.
+
+        Raises:
+            Invalid: the content is no message.
+        """
+        if self._endings.half:
+            raise Invalid("content", "bare_line_ending", "The content ends with a bare CR.")
+        return self._header or Content(bytes(self.head))
+
+    def _read_header(self, piece: bytes) -> None:
+        self.head += piece
+        end = header_end(self.head)
+        if end is None and len(self.head) <= HEADER_LIMIT:
             return
         if end is None or end > HEADER_LIMIT:
             raise Invalid("content", "header_size", f"The header section exceeds {HEADER_LIMIT} bytes.")
-        self._header = Content(bytes(self._head[:end]))
-        self._head.clear()
-
-    def __repr__(self) -> str:
-        return f"<Receiving {self.size} bytes, {self._pieces} pieces>"
+        self._header = Content(bytes(self.head[:end]))
+        self.head.clear()

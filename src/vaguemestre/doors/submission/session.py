@@ -27,11 +27,9 @@ from vaguemestre.doors.submission.effects import (
     Drop,
     Effect,
     Handover,
-    Record,
     StartTls,
     Store,
     Submitter,
-    Write,
 )
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.house import House
@@ -87,10 +85,10 @@ class Session(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes of the submitter."""
-        self._unreported += len(data)
         # Without this, pausing and resuming at every message would be a good part of its cost.
         self._full = self._dialogue.mode is Mode.WAITING
         effects = self._dialogue.receive(data)
+        self._unreported += len(data)
         if effects or self._unreported >= self._limits.stride:
             self._note_progress()
         self._perform(effects)
@@ -140,19 +138,19 @@ class Session(asyncio.Protocol):
     def _perform(self, effects: list[Effect]) -> None:
         self._account()
         self._adjust_reading()
-        words = b"".join([effect.data for effect in effects if isinstance(effect, Write)])
+        words = b"".join([effect for effect in effects if type(effect) is bytes])
         if words and not self._transport.is_closing():
             self._transport.write(words)
         for effect in effects:
-            if not isinstance(effect, Write):
+            if type(effect) is not bytes:
                 self._do(effect)
 
     def _do(self, effect: Effect) -> None:
         match effect:
+            case Handover():
+                self._record(effect)
             case Authenticate(credentials=credentials):
                 self._await(self._sign_in(credentials))
-            case Record(handover=handover):
-                self._record(handover)
             case Store(piece=piece):
                 self._store(piece)
             case Drop(parcel=parcel):
