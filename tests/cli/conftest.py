@@ -4,7 +4,7 @@ import pytest
 
 from cli.installation import Installation
 from cli.spoken import say
-from system.product import migrated as data_directory
+from cluster.migrated import on_sqlite as data_directory
 
 
 @pytest.fixture(scope="session")

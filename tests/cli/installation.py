@@ -13,7 +13,7 @@ from pathlib import Path
 from scripted.ports import free_port
 
 COMMAND = str(Path(sys.executable).with_name("vaguemestre"))
-READY_WITHIN = 30.0  # seconds; two cores may be busy with other tests
+READY_WITHIN = 60.0  # seconds; two cores may be busy with other tests, and a first start migrates
 
 
 class Installation:

@@ -3,13 +3,17 @@
 import pytest
 
 from cli.installation import Installation
-from cluster.postgresql import start_cluster
+from cluster.postgresql import new_database
 
 pytestmark = pytest.mark.needs("pg_ctlcluster")
 
 
 def test_up_runs_on_postgresql_and_makes_keys_for_an_empty_database_only(tmp_path):
-    installation = Installation(tmp_path / "data", DATABASE_URL=start_cluster())
+    with new_database() as url:
+        run_on(Installation(tmp_path / "data", DATABASE_URL=url))
+
+
+def run_on(installation):
     with installation.up() as up:
         assert set(up.children()) == {"web", "submission", "courier"}
         assert up.stop() < 30

@@ -10,32 +10,8 @@ from submission.door import Door
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.terms import Terms
 from vaguemestre.ledger import keys
-from vaguemestre.ledger.database import writing
-from vaguemestre.ledger.models import (
-    ApiKey,
-    Chunk,
-    Delivery,
-    Event,
-    Handover,
-    Idempotency,
-    Message,
-    Parcel,
-    Version,
-)
 
 USUAL = Limits()
-
-
-@pytest.fixture
-def _django_db_helper(django_db_setup, django_db_blocker):
-    """In place of pytest-django's, whose flush of every table takes PostgreSQL 200 ms a test."""
-    with django_db_blocker.unblock():
-        yield
-        with writing():
-            for model in (
-                Event, Delivery, Chunk, Message, Parcel, Handover, Idempotency, Version, ApiKey,
-            ):  # fmt: skip
-                model.objects.all().delete()
 
 
 @pytest.fixture

@@ -16,10 +16,10 @@ import pytest
 import structlog
 from django.conf import settings
 
+from cluster import migrated
 from scripted.certificates import self_signed, the_authority, the_certificate
 from scripted.ports import free_port
 from submission.door import MESSAGE, Line, eventually
-from system.product import migrated
 from vaguemestre.doors.submission import listener
 from vaguemestre.environment import Bind
 
@@ -41,7 +41,7 @@ listener.run(settings.ENVIRONMENT, ready=lambda: print("ready", flush=True))
 @pytest.fixture
 def process(tmp_path):
     """Starts the listener's process on SQLite in a directory of its own; answers with it and a key."""
-    shutil.copytree(migrated(), tmp_path, dirs_exist_ok=True)
+    shutil.copytree(migrated.on_sqlite(), tmp_path, dirs_exist_ok=True)
     started = []
 
     def start(**variables):

@@ -3,10 +3,7 @@
 With `database="postgresql"` on a database of its own too, in a cluster that an unprivileged user runs.
 """
 
-import atexit
 import contextlib
-import fcntl
-import functools
 import json
 import os
 import shutil
@@ -21,14 +18,14 @@ from pathlib import Path
 
 import psycopg
 
+from cluster import migrated
+from cluster.migrated import COMMAND, without_foreign
 from cluster.postgresql import new_database
 from scripted.certificates import the_authority
 from scripted.ports import free_port
 from system.api import Api
 from system.processes import descendants, parent_of
 
-COMMAND = Path(sys.executable).with_name("vaguemestre")
-FOREIGN = ("VAGUEMESTRE_", "DATABASE_URL", "DJANGO_", "PYTEST_")
 EVERYTHING = ("send", "read", "connections", "admin")
 PATIENCE = 60.0  # seconds for a start on a loaded machine
 GRACE = 30.0  # seconds from SIGTERM to the end of everything
@@ -41,32 +38,6 @@ def until(question, within=30.0, every=0.05, what="what was waited for"):
         assert time.monotonic() < deadline, f"{what} did not happen within {within} s"
         time.sleep(every)
     return answer
-
-
-@functools.cache
-def migrated():
-    """A data directory with keys and tables, to be copied: to make one takes 3 s of the processor.
-
-    In a test run all workers share it, and the first makes it.
-    """
-    shared = os.environ.get("PYTEST_SHARED")
-    if shared is None:
-        shared = tempfile.mkdtemp(prefix="vgm-migrated-")
-        atexit.register(shutil.rmtree, shared)
-    data = Path(shared) / "data"
-    with (data.parent / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not data.exists():
-            _migrate(data)
-    return data
-
-
-def _migrate(data):
-    half = data.with_name("half")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
-    environment = inherited | {"VAGUEMESTRE_DATA_DIR": str(half)}
-    subprocess.run([COMMAND, "migrate"], env=environment, capture_output=True, timeout=PATIENCE, check=True)
-    half.rename(data)
 
 
 class Product:
@@ -96,19 +67,15 @@ class Product:
             "RETRY_DELAYS": "1,2,4",
             "EXTRA_ROOTS": authority,
         }
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
         named = {f"VAGUEMESTRE_{name}": str(value) for name, value in own.items()}
-        self.environment = inherited | named | variables
+        self.environment = without_foreign(os.environ) | named | variables
         self.running = None
         self.key = ""
         self.api = Api("127.0.0.1", self.web_port)
 
     def __enter__(self):
-        if self.database == "postgresql":
-            self.environment["DATABASE_URL"] = self._things.enter_context(new_database())
-        elif self.command == COMMAND:
-            shutil.copytree(migrated(), self.data)
         try:
+            self._make_database()
             self.start()
             self.key = self.new_key(*EVERYTHING)
         except BaseException:
@@ -116,6 +83,16 @@ class Product:
             raise
         self.api.key = self.key
         return self
+
+    def _make_database(self):
+        """A migrated one; of another command an empty one, which that migrates by itself."""
+        ours = self.command == COMMAND
+        if ours:
+            made = migrated.on_postgresql() if self.database == "postgresql" else migrated.on_sqlite()
+            shutil.copytree(made, self.data)
+        if self.database == "postgresql":
+            database = new_database(migrated.TEMPLATE) if ours else new_database()
+            self.environment["DATABASE_URL"] = self._things.enter_context(database)
 
     def __exit__(self, kind, *_):
         try:
