@@ -115,13 +115,28 @@ async def test_a_group_waits_for_its_like_and_no_longer():
     await turn()
     assert threads.calls[1][0] == [1, 2, 3]
     threads.calls[1][1].set()
-    await turn()
-    gatherer.add(4, told.append)
+    await asyncio.sleep(0.03)
+    gatherer.add(4, told.append)  # from now on, however late it is
     begun = time.monotonic()
     while len(threads.calls) < 3:
         await asyncio.sleep(0.001)
-    assert 0.03 < time.monotonic() - begun < 0.5
+    assert 0.04 < time.monotonic() - begun < 0.5
     assert threads.calls[2][0] == [4]
+
+
+async def test_what_comes_to_an_idle_ledger_waits_for_nobody():
+    threads, told = Threads(), []
+    gatherer = Gatherer(threads, doubled, str, most=10, patience=0.01)
+    for number in (1, 2, 3):
+        gatherer.add(number, told.append)
+    await turn()
+    threads.calls[0][1].set()
+    await asyncio.sleep(0.02)
+    threads.calls[1][1].set()
+    await asyncio.sleep(0.06)
+    gatherer.add(4, told.append)
+    await turn()
+    assert [items for items, _ in threads.calls] == [[1], [2, 3], [4]]
 
 
 async def test_behind_a_slow_disk_a_group_waits_half_as_long_as_that_took_and_four_times_as_long_at_most():

@@ -158,6 +158,13 @@ def insert(
             cursor.execute(statement, tuple(chain.from_iterable(piece)))
 
 
+def tuples(statement: str, *values: Any) -> list[tuple[Any, ...]]:
+    """What a question of the hot path returns, in the driver's own style: half the time of `rows`."""
+    with _binding() as (cursor, _):
+        found: list[tuple[Any, ...]] = cursor.execute(statement, values).fetchall()
+        return found
+
+
 @contextmanager
 def _binding() -> Iterator[tuple[Any, str]]:
     """The driver's own cursor, and what stands for a value in its statements.
@@ -166,7 +173,7 @@ def _binding() -> Iterator[tuple[Any, str]]:
     """
     database = connections[DEFAULT_DB_ALIAS]
     if not database.in_atomic_block:
-        raise RuntimeError("rows are inserted in a transaction: it takes the lock before it writes")
+        raise RuntimeError("this is for transactions: they take the lock before they write")
     with database.wrap_database_errors:
         if database.vendor == "postgresql":
             from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it

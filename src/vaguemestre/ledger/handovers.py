@@ -13,11 +13,21 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import lru_cache
 from uuid import UUID
 
 from django.db import connection
 
-from vaguemestre.ledger.database import chunked, execute, insert, moment, on_postgresql, rows, stored, writing
+from vaguemestre.ledger.database import (
+    chunked,
+    execute,
+    insert,
+    moment,
+    on_postgresql,
+    stored,
+    tuples,
+    writing,
+)
 from vaguemestre.ledger.models import Delivery, Handover
 from vaguemestre.ledger.recollection import Recollection
 from vaguemestre.mail.state import DeliveryState
@@ -32,7 +42,8 @@ ON CONFLICT (digest) DO UPDATE SET
     at = CASE WHEN known.at < %s THEN excluded.at ELSE known.at END
 RETURNING digest, message_uid
 """
-_SINCE = "SELECT id, digest, at FROM ledger_handover WHERE id > %(last)s ORDER BY id"
+# The time as text: the driver would make it out anew in each row.
+_SINCE = "SELECT id, digest, '' || at FROM ledger_handover WHERE id > ? ORDER BY id"
 # The oldest are the first.
 _FORGET = """
 DELETE FROM ledger_handover WHERE id IN (
@@ -57,22 +68,29 @@ def forget_all() -> None:
 
 
 def _kept_by_recollection(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
-    for row in rows(_SINCE, {"last": _recollected.last}):
-        _recollected.add(row["id"], row["digest"], moment(row["at"]))
+    for number, digest, at in tuples(_SINCE, _recollected.last):
+        _recollected.add(number, digest, _moment(at))
     known = _known(given, now - KEPT)
     standing = _standing(known.values()) if known else set()
     known = {digest: uid for digest, uid in known.items() if uid in standing}
-    fresh = [(digest, uid.hex, stored(now)) for digest, uid in given.items() if digest not in known]
+    at = stored(now)
+    fresh = [(digest, uid.hex, at) for digest, uid in given.items() if digest not in known]
     insert("ledger_handover", ("digest", "message_uid", "at"), fresh)
     return {**given, **known}
+
+
+@lru_cache(maxsize=16)
+def _moment(at: str) -> datetime:
+    """What came in one transaction has one time."""
+    return moment(at)
 
 
 def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, UUID]:
     """What was handed over before, by its latest row."""
     found = {digest: tuple(_recollected.find(digest)) for digest in given}
-    numbers = [number for places in found.values() for number in places]
-    if not numbers:
+    if not any(found.values()):
         return {}
+    numbers = [number for places in found.values() for number in places]
     kept = {row.pk: row for row in Handover.objects.filter(pk__in=numbers, at__gte=since)}
     same = {
         digest: [kept[place] for place in places if place in kept and bytes(kept[place].digest) == digest]

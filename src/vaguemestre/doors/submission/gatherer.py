@@ -1,10 +1,10 @@
 """Gathers what sessions hand over: all that waits for the same disk shares one transaction.
 
 While a group is in the ledger's thread the next one collects. Once that group has been answered, its sessions
-are likely to come again at once, as kept and busy ones do. So the next group waits for as many, since a large
-one costs less than two small ones: for `PATIENCE` seconds; or for half of what the last group took, where the
-disk or the machine is slow, at most `LONGEST` times as long. A lone session never waits, nor does what comes
-to a ledger that has been idle.
+are likely to come again at once, as kept and busy ones do. So the first of the next group waits for as many,
+since a large one costs less than two small ones: for `PATIENCE` seconds; or for half of what the last group
+took, where the disk or the machine is slow, at most `LONGEST` times as long. A lone session never waits, nor
+does what comes to a ledger that has been idle.
 
 Promises: each item is answered once, in the group that it went with, whatever becomes of the group or of who
 is told; `work` is called in the ledger's threads, as often at a time as there are threads.
@@ -58,21 +58,29 @@ class Gatherer[Item, Answer]:
         self._flights: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._likely = 0  # sessions that will want something in a moment
-        self._last_end = -patience
+        self._last_end = self._until = 0.0  # the latter: how long those that wait may wait for their like
 
     def add(self, item: Item, tell: Callable[[Answer], None]) -> None:
         """Take an item up; `tell` is called with its answer, on the loop."""
+        if not self._waiting:
+            self._begin_to_wait()
         self._waiting.append(_Waiting(item, tell))
         self._consider()
+
+    def _begin_to_wait(self) -> None:
+        now = self._loop.time()
+        idle = now - self._last_end > LONGEST * self._least
+        self._until = now if idle else now + self._patience
 
     def _consider(self) -> None:
         """Let a group go, if there is one, a thread for it, and nobody to be waited for."""
         if not self._waiting or len(self._flights) >= self._threads.workers:
             return
-        left = self._last_end + self._patience - self._loop.time()
-        if left > 0 and len(self._waiting) < min(self._likely, self._most):
-            self._timer = self._timer or self._loop.call_later(left, self._stop_waiting)
-            return
+        if len(self._waiting) < min(self._likely, self._most):
+            left = self._until - self._loop.time()
+            if left > 0:
+                self._timer = self._timer or self._loop.call_later(left, self._stop_waiting)
+                return
         self._stop_timer()
         group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
         flight = self._loop.create_task(self._fly(group))
@@ -93,6 +101,7 @@ class Gatherer[Item, Answer]:
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
         half = (self._last_end - begun) / 2
         self._patience = min(max(self._least, half), LONGEST * self._least)
+        self._until = self._last_end + self._patience
         self._flights.discard(asyncio.current_task())
         for one, answer in zip(group, answers, strict=True):
             self._loop.call_soon(one.tell, answer)  # each by itself: a fault with one is no other's
