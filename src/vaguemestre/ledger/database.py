@@ -165,6 +165,54 @@ def tuples(statement: str, *values: Any) -> list[tuple[Any, ...]]:
         return found
 
 
+def concern(
+    statement: str, name: str, columns: Mapping[str, str], given: Sequence[Sequence[Any]], *others: Any
+) -> list[tuple[Any, ...]]:
+    """Run a statement about many rows at once: it finds them in a table of that name.
+
+    Args:
+        statement: with `%s` for each of `others`.
+        name: of the table, and at its place in a list FROM.
+        columns: of the table, name -> PostgreSQL's type.
+        given: row by row, as `stored` gives values, and JSON as text.
+        others: as `stored` gives them.
+
+    Returns:
+        The rows that it returns.
+    """
+    found: list[tuple[Any, ...]] = []
+    with _binding() as (cursor, mark):
+        for piece in chunked(given, _ROWS):
+            text = _concerning(statement, name, tuple(columns.items()), len(piece), mark)
+            rows = chain.from_iterable(piece) if mark == "?" else (_recordset(columns, piece),)
+            cursor.execute(text, (*rows, *others))
+            found += cursor.fetchall() if cursor.description else ()
+    return found
+
+
+@lru_cache(maxsize=1_024)
+def _concerning(
+    statement: str, name: str, columns: tuple[tuple[str, str], ...], count: int, mark: str
+) -> str:
+    if mark == "?":
+        # What SQLite would have to pick out of JSON costs as much as all that it does with it.
+        row = f"({', '.join(mark * len(columns))})"
+        names = ", ".join(column for column, _ in columns)
+        return f"WITH {name}({names}) AS (VALUES {', '.join([row] * count)}) {statement.replace('%s', mark)}"
+    return f"WITH {name} AS (SELECT * FROM {_unpacked('%s', name, dict(columns))}) {statement}"  # noqa: S608  our own names
+
+
+def _recordset(columns: Mapping[str, str], given: Iterable[Sequence[Any]]) -> str:
+    documents = {name for name, kind in columns.items() if kind == "jsonb"}
+    return as_json(
+        {
+            name: orjson.Fragment(value) if name in documents and value is not None else value
+            for name, value in zip(columns, row, strict=True)
+        }
+        for row in given
+    )
+
+
 @contextmanager
 def _binding() -> Iterator[tuple[Any, str]]:
     """The driver's own cursor, and what stands for a value in its statements.
@@ -253,10 +301,14 @@ def recordset(name: str, **columns: str) -> str:
         columns: name -> PostgreSQL's type. SQLite takes each value as JSON has it.
     """
     if on_postgresql():
-        declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
-        return f"jsonb_to_recordset(%({name})s::jsonb) AS {name}({declared})"
+        return _unpacked(f"%({name})s", name, columns)
     picked = ", ".join(f"value ->> '{column}' AS {column}" for column in columns)
     return f"(SELECT {picked} FROM json_each(%({name})s)) AS {name}"  # noqa: S608  names of our own
+
+
+def _unpacked(parameter: str, name: str, columns: Mapping[str, str]) -> str:
+    declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
+    return f"jsonb_to_recordset({parameter}::jsonb) AS {name}({declared})"
 
 
 def as_json(items: Iterable[Row]) -> str:

@@ -19,7 +19,6 @@ from datetime import datetime
 from functools import lru_cache
 from operator import itemgetter
 from typing import Any
-from uuid import UUID
 
 import orjson
 from django.db import DatabaseError
@@ -30,15 +29,13 @@ from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Stale
 from vaguemestre.ledger.database import (
     AWAY,
     Row,
-    as_json,
     chunked,
-    execute,
+    concern,
     for_share,
     for_update,
     insert,
     keep_index_order,
     provisional,
-    recordset,
     rows,
     stored,
     writing,
@@ -78,8 +75,8 @@ _REST = (
 
 _CLAIM = """
 UPDATE ledger_delivery AS d
-SET state = 'claimed', lane_epoch = %(epoch)s, claimed_at = %(now)s, attempt = taken.attempt
-FROM {taken} WHERE d.id = taken.delivery
+SET state = 'claimed', lane_epoch = %s, claimed_at = %s, attempt = taken.attempt
+FROM taken WHERE d.id = taken.delivery
 """
 
 # The mark before the dot holds the connection and the instance row, so that a change of the routing comes
@@ -88,16 +85,17 @@ FROM {taken} WHERE d.id = taken.delivery
 _ACTIVE = "SELECT 1 FROM ledger_connection WHERE id = %(connection)s AND active"
 _ROUTING = "SELECT routing_epoch FROM ledger_instance"
 _STAGE = """
-UPDATE ledger_delivery AS d SET staged_at = %(now)s
-FROM {marked}
+UPDATE ledger_delivery AS d SET staged_at = %s
+FROM marked
 WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
-  AND +d.lane_epoch = %(epoch)s AND d.route_epoch = %(routing)s AND +d.connection_id = %(connection)s
+  AND +d.lane_epoch = %s AND d.route_epoch = %s AND +d.connection_id = %s
 RETURNING id
 """
 _UNSTAGE = """
 UPDATE ledger_delivery AS d SET staged_at = NULL
-FROM {marked} WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
+FROM marked WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
 """
+_TRIED_NOW = {"delivery": "bigint", "attempt": "uuid"}
 
 _SETTLE = """
 UPDATE ledger_delivery AS d
@@ -106,10 +104,15 @@ SET state = done.state, next_attempt_at = done.next_attempt_at, counted = done.c
     last_code = COALESCE(done.last_code, d.last_code), last_text = COALESCE(done.last_text, d.last_text),
     trouble = done.trouble, settled_at = done.settled_at,
     lane_epoch = NULL, claimed_at = NULL, staged_at = NULL, orphaned = 0
-FROM {done}
-WHERE d.id = done.delivery AND d.attempt = done.attempt AND d.state = 'claimed' AND d.lane_epoch = %(epoch)s
+FROM done
+WHERE d.id = done.delivery AND d.attempt = done.attempt AND d.state = 'claimed' AND d.lane_epoch = %s
 RETURNING id, notify
 """
+_DONE = {
+    "delivery": "bigint", "attempt": "uuid", "state": "text", "next_attempt_at": "timestamptz",
+    "counted": "int", "spent": "float8", "doubts": "int", "doubt_reason": "text", "last_code": "int",
+    "last_text": "text", "trouble": "jsonb", "settled_at": "timestamptz",
+}  # fmt: skip
 _TRIED = (
     "uid", "message_id", "connection_id", "connection_version", "lane_epoch", "started_at", "staged_at",
     "ended_at", "peer", "tls", "steps",
@@ -272,9 +275,8 @@ def _route(stored: str) -> dict[str, Any]:
 
 
 def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    taken = [{"delivery": duty.id, "attempt": one.attempt.hex} for one in claims for duty in one.duties]
-    source = recordset("taken", delivery="bigint", attempt="uuid")
-    execute(_CLAIM.format(taken=source), {"taken": as_json(taken), "epoch": lease.epoch, "now": now})
+    taken = [(duty.id, one.attempt.hex) for one in claims for duty in one.duties]
+    concern(_CLAIM, "taken", _TRIED_NOW, taken, lease.epoch, stored(now))
 
 
 # Staging
@@ -284,22 +286,14 @@ def _stage(lease: Lease, marks: Sequence[Mark], now: datetime) -> tuple[bool, ..
     if not rows(_ACTIVE + for_share(), {"connection": lease.connection_id}):
         return (False,) * len(marks)
     routing = rows(_ROUTING + for_share(), {})[0]["routing_epoch"]
-    asked = [_marked(mark.claim.attempt, mark.deliveries) for mark in marks]
-    source = recordset("marked", delivery="bigint", attempt="uuid")
-    parameters = {"now": now, "epoch": lease.epoch, "routing": routing, "connection": lease.connection_id}
-    found = rows(
-        _STAGE.format(marked=source), parameters | {"marked": as_json([row for one in asked for row in one])}
-    )
-    staged = {row["id"] for row in found}
-    answers = tuple(bool(one) and all(row["delivery"] in staged for row in one) for one in asked)
+    asked = [[(delivery, mark.claim.attempt.hex) for delivery in mark.deliveries] for mark in marks]
+    every = [row for one in asked for row in one]
+    where = (lease.epoch, routing, lease.connection_id)
+    staged = {found[0] for found in concern(_STAGE, "marked", _TRIED_NOW, every, stored(now), *where)}
+    answers = tuple(bool(one) and all(delivery in staged for delivery, _ in one) for one in asked)
     undone = [row for one, whole in zip(asked, answers, strict=True) if not whole for row in one]
-    if undone:
-        execute(_UNSTAGE.format(marked=source), {"marked": as_json(undone)})
+    concern(_UNSTAGE, "marked", _TRIED_NOW, undone)
     return answers
-
-
-def _marked(attempt: UUID, deliveries: Iterable[int]) -> list[Row]:
-    return [{"delivery": delivery, "attempt": attempt.hex} for delivery in deliveries]
 
 
 # Settling
@@ -307,17 +301,11 @@ def _marked(attempt: UUID, deliveries: Iterable[int]) -> list[Row]:
 
 def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
     ended = [(report, ending) for report in reports for ending in endings(report)]
-    source = recordset(
-        "done",
-        delivery="bigint", attempt="uuid", state="text", next_attempt_at="timestamptz", counted="int",
-        spent="float8", doubts="int", doubt_reason="text", last_code="int", last_text="text", trouble="jsonb",
-        settled_at="timestamptz",
-    )  # fmt: skip
-    done = as_json(_done(report, ending) for report, ending in ended)
-    found = rows(_SETTLE.format(done=source), {"done": done, "epoch": lease.epoch})
-    settled = frozenset(row["id"] for row in found)
+    done = [_done(report, ending) for report, ending in ended]
+    found = concern(_SETTLE, "done", _DONE, done, lease.epoch)
+    settled = frozenset(delivery for delivery, _ in found)
     states = {ending.delivery: ending.state for _, ending in ended}
-    dsn_due.mark((row["id"], states[row["id"]], row["notify"]) for row in found)
+    dsn_due.mark((delivery, states[delivery], notify) for delivery, notify in found)
     _keep_attempts(lease, reports)
     _keep_events((report, ending) for report, ending in ended if ending.delivery in settled)
     _meter([report for report in reports if report.claim.metered])
@@ -335,21 +323,22 @@ def _meter(reports: Sequence[Report]) -> None:
         allowance.give_back([report.claim.attempt for report in reports if not report.offered])
 
 
-def _done(report: Report, ending: Ending) -> Row:
-    return {
-        "delivery": ending.delivery,
-        "attempt": report.claim.attempt.hex,
-        "state": ending.state.value,
-        "next_attempt_at": ending.next_attempt_at,
-        "counted": ending.counted,
-        "spent": ending.spent,
-        "doubts": ending.doubts,
-        "doubt_reason": ending.doubt or None,
-        "last_code": ending.code,
-        "last_text": None if ending.code is None else ending.text,
-        "trouble": ending.trouble,
-        "settled_at": report.ended_at if ending.state.terminal else None,
-    }
+def _done(report: Report, ending: Ending) -> tuple[Any, ...]:
+    """A row of `_DONE`."""
+    return (
+        ending.delivery,
+        report.claim.attempt.hex,
+        ending.state.value,
+        stored(ending.next_attempt_at),
+        ending.counted,
+        ending.spent,
+        ending.doubts,
+        ending.doubt or None,
+        ending.code,
+        None if ending.code is None else ending.text,
+        None if ending.trouble is None else orjson.dumps(ending.trouble).decode(),
+        stored(report.ended_at) if ending.state.terminal else None,
+    )
 
 
 def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:

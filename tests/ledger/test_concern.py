@@ -1,0 +1,41 @@
+"""Statements about many rows at once (`database.concern`)."""
+
+import json
+
+import pytest
+from django.db import transaction
+
+from vaguemestre.ledger.database import concern
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+COLUMNS = {"number": "bigint", "share": "float8", "text": "text", "document": "jsonb"}
+
+
+def told(given, least):
+    with transaction.atomic():
+        found = concern(
+            "SELECT number, share, text, document FROM given WHERE number >= %s",
+            "given",
+            COLUMNS,
+            given,
+            least,
+        )
+    return [(*row, json.loads(kept) if isinstance(kept, str) else kept) for *row, kept in found]
+
+
+@pytest.mark.parametrize("count", [1, 63, 64, 65, 200])
+def test_a_statement_concerns_each_row_once_however_many_there_are(count):
+    given = [
+        (number, number / 4, f"'; {number} % \\ é", json.dumps({"n": [number]})) for number in range(count)
+    ]
+    assert told(given, 0) == [(*row, json.loads(kept)) for *row, kept in given]
+    assert len(told(given, 1)) == count - 1
+
+
+def test_what_is_nothing_stays_nothing():
+    assert told([(7, None, None, None)], 0) == [(7, None, None, None)]
+
+
+def test_no_rows_are_no_statement():
+    assert told([], 0) == []
