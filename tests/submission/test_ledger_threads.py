@@ -1,14 +1,24 @@
 """The threads in which the listener and the courier call the ledger."""
 
 import asyncio
+import fcntl
+import sqlite3
 import threading
 import time
+from contextlib import closing
+from pathlib import Path
 
 import pytest
-from django.db import connection, connections
+from django.core.exceptions import SynchronousOnlyOperation
+from django.db import OperationalError, connection, connections
 
+from ledger.kit import on_postgresql
+from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.models import Instance
-from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
+from vaguemestre.ledger.threads import WAIT, LedgerThreads
+
+on_sqlite = pytest.mark.skipif(on_postgresql(), reason="PostgreSQL is never called on the loop's thread")
 
 
 @pytest.fixture
@@ -104,3 +114,121 @@ def test_shutdown_closes_the_connection_of_every_thread(ledger):
     assert all(one.connection is None for one in opened)
     with pytest.raises(RuntimeError):
         asyncio.run(threads.run(int))
+
+
+@pytest.fixture
+def here(ledger):
+    threads = LedgerThreads(1, here=True)
+    yield threads
+    threads.shutdown()
+
+
+def bumped():
+    """One transaction, and the thread that it ran in."""
+    bump()
+    return threading.current_thread().name
+
+
+def epoch():
+    return Instance.objects.values_list("routing_epoch", flat=True).get()
+
+
+@on_sqlite
+def test_what_is_brief_is_done_on_the_thread_of_the_loop(here):
+    before = epoch()
+    name = asyncio.run(here.briefly(bumped))
+    assert name == threading.current_thread().name
+    assert epoch() == before + 1
+
+
+@on_sqlite
+def test_where_somebody_writes_the_threads_wait_and_the_loop_goes_on(here):
+    """D6: a loop that waited for the lock could tell no server anything."""
+    before, ticks = epoch(), []
+
+    async def ask(held):
+        fcntl.flock(held, fcntl.LOCK_EX)
+        call = asyncio.ensure_future(here.briefly(bumped))
+        for _ in range(20):
+            await asyncio.sleep(0.01)
+            ticks.append(time.monotonic())
+        assert not call.done()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        return await call
+
+    with Path(connection.settings_dict["NAME"] + LOCK_SUFFIX).open("w") as held:
+        assert asyncio.run(ask(held)).startswith("ledger")
+    assert ticks[-1] - ticks[0] < 2
+    assert epoch() == before + 1  # once
+
+
+@on_sqlite
+def test_who_writes_without_the_lock_is_waited_for_by_the_threads_too(here):
+    before = epoch()
+
+    async def ask():
+        with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as shell:
+            shell.execute("BEGIN IMMEDIATE")
+            call = asyncio.ensure_future(here.briefly(bumped))
+            await asyncio.sleep(0.1)
+            assert not call.done()
+            shell.execute("COMMIT")
+            return await call
+
+    assert asyncio.run(ask()).startswith("ledger")
+    assert epoch() == before + 1
+
+
+@on_sqlite
+def test_what_comes_while_the_threads_are_at_work_keeps_its_turn(here):
+    done = []
+
+    async def ask():
+        first = asyncio.ensure_future(here.run(lambda: (time.sleep(0.1), done.append("first"))))
+        await asyncio.sleep(0.02)
+        await here.briefly(done.append, "second")
+        await first
+
+    asyncio.run(ask())
+    assert done == ["first", "second"]
+
+
+@on_sqlite
+def test_a_slow_disk_is_waited_for_by_the_threads_until_it_is_quick_again(here):
+    async def where():
+        return await here.briefly(lambda: threading.current_thread().name)
+
+    async def ask():
+        await here.briefly(time.sleep, 20 * WAIT)  # as a commit that waits for the disk
+        slow = [await where() for _ in range(3)]
+        quick = [await where() for _ in range(30)]
+        return slow, quick[-1]
+
+    slow, at_last = asyncio.run(ask())
+    assert all(name.startswith("ledger") for name in slow)
+    assert at_last == threading.current_thread().name
+
+
+@on_sqlite
+def test_what_fails_on_the_loop_fails_as_it_does_in_a_thread_and_is_not_tried_twice(here):
+    calls = []
+
+    def full():
+        calls.append(1)
+        raise OperationalError("database or disk is full")
+
+    before = epoch()
+    with pytest.raises(OperationalError, match="full"):
+        asyncio.run(here.briefly(full))
+    assert len(calls) == 1
+    assert epoch() == before
+
+
+@on_sqlite
+def test_the_loop_is_still_no_place_for_the_ledger_otherwise(here):
+    async def ask():
+        await here.briefly(epoch)
+        epoch()
+
+    with pytest.raises(SynchronousOnlyOperation):
+        asyncio.run(ask())

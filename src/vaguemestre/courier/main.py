@@ -33,7 +33,7 @@ def run(environment: Environment) -> None:
 
 
 async def _run(environment: Environment) -> None:
-    threads = LedgerThreads(1 if environment.on_sqlite else _THREADS)
+    threads = LedgerThreads(1 if environment.on_sqlite else _THREADS, here=environment.on_sqlite)
     engine = Engine(
         network_from(environment),
         threads,

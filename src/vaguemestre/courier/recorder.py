@@ -175,7 +175,7 @@ class Recorder:
             queue.Entry(lane.lease, [mark for marks, _ in pile.marks for mark in marks], pile.reports)
             for lane, pile in piles
         ]
-        answers = await self._engine.threads.run(queue.record_all, entries, now)
+        answers = await self._engine.threads.briefly(queue.record_all, entries, now)
         for (lane, pile), answer in zip(piles, answers, strict=True):
             if isinstance(answer, queue.Recorded):
                 _grant(pile, answer.staged)

@@ -1,24 +1,37 @@
 """The threads in which asynchronous rooms call the ledger's plain synchronous functions.
 
-The listener and the courier live on an event loop; the ledger does not. `LedgerThreads.run` is the one
-bridge: it queues a call, awaits its result and keeps the loop free. One thread on SQLite, which has one
-writer anyway, so that calls keep their order.
+The listener and the courier live on an event loop; the ledger does not. `LedgerThreads.run` is the bridge: it
+queues a call, awaits its result and keeps the loop free. One thread on SQLite, which has one writer anyway,
+so that calls keep their order.
 
-Promises: a call that is cancelled before its turn never starts; one that has started runs to its end.
-Connections that Django counts as too old or broken are closed before and after each call, so that a database
-that restarted is reached again by the next call.
-Fails by raising what the called function raised.
+`briefly` is for one transaction that takes a moment and comes often, such as the commit of some messages. On
+SQLite it is made on the loop's own thread, since handing over to another one and back costs more than the
+call. It never waits there for another writer: where one is at work, the threads do. Where the disk is slow,
+on average more than `WAIT`, they get all of it.
+
+Promises: a call that is cancelled before its turn never starts; one that has started runs to its end. What
+comes while the threads are at work is theirs, too, and so in order. Connections that Django counts as too old
+or broken are closed before and after each call, so that a database that restarted is reached again by the
+next call. Fails by raising what the called function raised.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from functools import partial
 from threading import Barrier
+from typing import cast
 
-from django.db import close_old_connections, connections
+from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+
+from vaguemestre.ledger.sqlite.base import DatabaseWrapper, Occupied
+
+WAIT = 0.003  # seconds that a call may wait for the disk on average, and still be made on the loop's thread
+_NEWEST = 0.1  # the share of the last call in that average
 
 
 class LedgerThreads:
@@ -26,10 +39,16 @@ class LedgerThreads:
 
     Attributes:
         workers: how many calls run at a time.
+
+    Args:
+        here: whether `briefly` may use the thread that it is called in: on SQLite.
     """
 
-    def __init__(self, workers: int) -> None:
+    def __init__(self, workers: int, *, here: bool = False) -> None:
         self.workers = workers
+        self._here = here
+        self._running = 0
+        self._waits = 0.0  # seconds for which calls waited for the disk, on average
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="ledger")
 
     async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
@@ -38,7 +57,41 @@ class LedgerThreads:
         Raises:
             RuntimeError: after `shutdown`.
         """
-        return await asyncio.wrap_future(self._executor.submit(_call, partial(function, *args, **kwargs)))
+        call = partial(function, *args, **kwargs)
+        self._running += 1
+        try:
+            return await asyncio.wrap_future(self._executor.submit(self._call, call))
+        finally:
+            self._running -= 1
+
+    async def briefly[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
+        """The same for one transaction that takes a moment, made on the loop's own thread where that may be.
+
+        Args:
+            function: begins with its transaction, and does nothing outside of it.
+            args: of it.
+            kwargs: of it.
+
+        Raises:
+            RuntimeError: after `shutdown`.
+        """
+        if self._here and not self._running and self._waits <= WAIT:
+            try:
+                with _off_the_loop(), _sqlite().impatient():
+                    return self._call(partial(function, *args, **kwargs))
+            except Occupied:
+                pass  # nothing was written
+        return await self.run(function, *args, **kwargs)
+
+    def _call[R](self, call: Callable[[], R]) -> R:
+        close_old_connections()
+        began, used = time.monotonic(), time.thread_time()
+        try:
+            return call()
+        finally:
+            waited = (time.monotonic() - began) - (time.thread_time() - used)
+            self._waits += _NEWEST * (waited - self._waits)
+            close_old_connections()
 
     def shutdown(self) -> None:
         """Wait for what was queued, close every thread's database connection, end the threads."""
@@ -48,17 +101,27 @@ class LedgerThreads:
         for _ in range(self.workers):
             self._executor.submit(_close, barrier)
         self._executor.shutdown(wait=True)
+        if self._here:
+            with _off_the_loop():
+                connections.close_all()
 
     def __repr__(self) -> str:
         return f"<LedgerThreads {self.workers}>"
 
 
-def _call[R](call: Callable[[], R]) -> R:
-    close_old_connections()
+@contextmanager
+def _off_the_loop() -> Iterator[None]:
+    """Have Django see a plain thread: it refuses to wait for a database on one where a loop runs."""
+    loop = asyncio._get_running_loop()  # noqa: SLF001  for those who make loops, and so documented
+    asyncio._set_running_loop(None)  # noqa: SLF001
     try:
-        return call()
+        yield
     finally:
-        close_old_connections()
+        asyncio._set_running_loop(loop)  # noqa: SLF001
+
+
+def _sqlite() -> DatabaseWrapper:
+    return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
 
 
 def _close(barrier: Barrier) -> None:

@@ -6,7 +6,8 @@ statement that writes outside a transaction takes it for itself. The lock is a f
 excludes processes and, since each connection opens it anew, threads.
 
 Promises: no transaction begins without the lock; the lock never outlives its transaction, nor a process that
-dies. Fails as SQLite does; the wait for the lock itself has no end but that of the transaction before it.
+dies. Fails as SQLite does; the wait for the lock itself has no end but that of the transaction before it. Who
+is `impatient` waits for neither, and gets `Occupied`.
 
 Hooked into Django 6.1: `Atomic` begins by `_start_transaction_under_autocommit` and ends, whatever happens,
 by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them.
@@ -16,9 +17,12 @@ from __future__ import annotations
 
 import fcntl
 import os
-from collections.abc import Callable, Sequence
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
+from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
 LOCK_SUFFIX = "-lock"
@@ -26,6 +30,10 @@ _KEPT = 1_024  # statements
 _LONG = 16_384  # characters of a statement that is not kept in its other style
 _converted: dict[tuple[str, tuple[str, ...] | None], str] = {}
 _WRITES = ("INSERT", "UPDATE", "DELETE", "REPLACE")
+
+
+class Occupied(OperationalError):
+    """Somebody else writes; nothing was done."""
 
 
 class Cursor(base.SQLiteCursorWrapper):
@@ -50,12 +58,34 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock: tuple[int, int] | None = None
+        self._waits = True
         self.execute_wrappers.append(self._execute)
 
     def create_cursor(self, name: str | None = None) -> Cursor:  # noqa: ARG002  Django's signature
         """A cursor on the one connection."""
         cursor: Cursor = self.connection.cursor(factory=Cursor)
         return cursor
+
+    @contextmanager
+    def impatient(self) -> Iterator[None]:
+        """For one transaction, which begins at once or fails with `Occupied`."""
+        self.ensure_connection()
+        patience = self.settings_dict["OPTIONS"].get("timeout", 5)
+        self._wait_for_others(0)
+        self._waits = False
+        try:
+            yield
+        except OperationalError as error:
+            if _is_occupied(error):
+                raise Occupied("another writer is at work") from error
+            raise
+        finally:
+            self._waits = True
+            self._wait_for_others(patience)
+
+    def _wait_for_others(self, seconds: float) -> None:
+        if self.connection is not None:
+            self.connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")
 
     def _execute(self, execute: Callable[..., Any], sql: str, *call: Any) -> Any:
         """Django's `execute_wrapper`: a write that is a transaction by itself waits in the same row."""
@@ -99,7 +129,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
             return
         descriptor = os.open(name + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            fcntl.flock(descriptor, fcntl.LOCK_EX if self._waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            raise Occupied("another writer has the lock") from None
         except BaseException:
             os.close(descriptor)
             raise
@@ -118,3 +151,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             # Closing alone would leave it to a child that was forked meanwhile and still has the descriptor.
             fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
+
+
+def _is_occupied(error: OperationalError) -> bool:
+    """Whether SQLite met somebody who writes without the lock, such as its own shell."""
+    code = getattr(error.__cause__, "sqlite_errorcode", 0)
+    return isinstance(error, Occupied) or code & 0xFF == sqlite3.SQLITE_BUSY
