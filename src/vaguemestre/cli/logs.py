@@ -4,8 +4,8 @@ Promise: a reader that stalls or goes away never stops the work. Lines are writt
 when it falls behind by more than `BACKLOG` lines, further ones are dropped and counted. Tracebacks are kept
 without local variables, which may hold secrets.
 
-Our own events go straight to that thread; only what libraries log passes through the standard library's
-records, which cost several times as much. Under load a line is written for every delivery.
+Our own events go straight to that thread, which makes the lines; only what libraries log passes through the
+standard library's records, which cost several times as much. Under load a line is written for every delivery.
 """
 
 from __future__ import annotations
@@ -21,11 +21,12 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 
 import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import Processor
+from structlog.typing import EventDict, Processor, ProcessorReturnValue
 
 BACKLOG = 10_000  # lines
 GATHER = 0.02  # seconds between two writes, so that one takes what came meanwhile
@@ -39,7 +40,7 @@ class Forwarding(logging.Handler):
     def __init__(self, descriptor: int) -> None:
         super().__init__()
         self._descriptor = descriptor
-        self._lines: queue.Queue[str] = queue.Queue(BACKLOG)
+        self._lines: queue.SimpleQueue[str | EventDict | threading.Event] = queue.SimpleQueue()
         self._dropped = 0
         threading.Thread(target=self._forward, name="logs", daemon=True).start()
         atexit.register(self.drain)
@@ -48,29 +49,32 @@ class Forwarding(logging.Handler):
         """Queue the record's line."""
         self.forward(self.format(record))
 
-    def forward(self, line: str) -> None:
-        """Queue a line, or count it as dropped."""
-        try:
-            self._lines.put_nowait(line)
-        except queue.Full:
+    def forward(self, line: str | EventDict) -> None:
+        """Queue a line, or what makes one; or count it as dropped."""
+        if self._lines.qsize() < BACKLOG:
+            self._lines.put(line)
+        else:
             self._dropped += 1
 
-    def drain(self) -> None:
-        """Wait until all is written, for at most `FLUSH` seconds."""
-        deadline = time.monotonic() + FLUSH
-        while self._lines.unfinished_tasks and time.monotonic() < deadline:
-            time.sleep(0.005)
+    def drain(self) -> bool:
+        """Wait until all is written, for at most `FLUSH` seconds; whether it was."""
+        written = threading.Event()
+        self._lines.put(written)
+        return written.wait(FLUSH)
 
     def _forward(self) -> None:
         while True:
-            lines = [self._lines.get()]
-            while len(lines) < TOGETHER and not self._lines.empty():
-                lines.append(self._lines.get())
+            taken = [self._lines.get()]
+            while len(taken) < TOGETHER and not self._lines.empty():
+                taken.append(self._lines.get())
+            waiting = [one for one in taken if isinstance(one, threading.Event)]
+            lines = [_line(one) for one in taken if not isinstance(one, threading.Event)]
             if self._dropped:
-                lines[-1], self._dropped = f"{lines[-1]} log_lines_dropped={self._dropped}", 0
+                lines.append(_as_json({"event": "log_lines_dropped", "lines": self._dropped}))
+                self._dropped = 0
             self._write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
-            for _ in lines:
-                self._lines.task_done()
+            for one in waiting:
+                one.set()
             time.sleep(GATHER)
 
     def _write(self, data: bytes) -> None:
@@ -95,9 +99,9 @@ class Alone(logging.Handler):
         """Write the record's line."""
         self.forward(self.format(record))
 
-    def forward(self, line: str) -> None:
+    def forward(self, line: str | EventDict) -> None:
         """Write a line, if it can be written at once."""
-        data = line.encode(errors="backslashreplace")[: select.PIPE_BUF - 1] + b"\n"
+        data = _line(line).encode(errors="backslashreplace")[: select.PIPE_BUF - 1] + b"\n"
         with suppress(OSError):  # nobody reads
             if select.select([], [self._descriptor], [], 0)[1]:
                 os.write(self._descriptor, data)
@@ -106,7 +110,7 @@ class Alone(logging.Handler):
 class _Events:
     """What structlog writes to, under the names of its levels: a queue of lines."""
 
-    def __init__(self, forward: Callable[[str], None]) -> None:
+    def __init__(self, forward: Callable[[str | EventDict], None]) -> None:
         self.debug = self.info = self.warning = self.error = self.critical = forward
 
 
@@ -123,25 +127,43 @@ def configure_alone() -> None:
 def _send_to(handler: Forwarding | Alone, level: int) -> None:
     form = _form()
     events = _Events(handler.forward)
-    shared: list[Processor] = [
-        structlog.processors.add_log_level,
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-    ]
     structlog.configure(
-        processors=[*shared, *form],
+        processors=[*_SHARED, *form] if sys.stderr.isatty() else [_noted],
         logger_factory=lambda *_: events,
         wrapper_class=structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=[*shared, structlog.stdlib.ExtraAdder()],
+            foreign_pre_chain=[*_SHARED, structlog.stdlib.ExtraAdder()],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, *form],
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
     # Each request that is refused would be a warning whose event is a sentence; who asked has the answer.
     logging.getLogger("django.request").setLevel(logging.ERROR)
+
+
+_SHARED: list[Processor] = [
+    structlog.processors.add_log_level,
+    structlog.processors.TimeStamper(fmt="iso", utc=True),
+]
+_exceptions = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
+
+
+def _noted(logger: object, level: str, event: EventDict) -> ProcessorReturnValue:
+    """All that has to be done at once; the thread that writes makes the line."""
+    if "exc_info" in event:
+        event = _exceptions(logger, level, event)
+    event["level"], event["timestamp"] = level, time.time()
+    return (event,), {}
+
+
+def _line(noted: str | EventDict) -> str:
+    if isinstance(noted, str):
+        return noted
+    noted["timestamp"] = datetime.fromtimestamp(noted["timestamp"], UTC).isoformat()[:-6] + "Z"
+    return _as_json(noted)
 
 
 def _form() -> list[Processor]:
@@ -152,7 +174,7 @@ def _form() -> list[Processor]:
             structlog.processors.KeyValueRenderer(key_order=order, drop_missing=True),
         ]
     return [
-        structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False)),
+        _exceptions,
         structlog.processors.JSONRenderer(serializer=_as_json),
     ]
 

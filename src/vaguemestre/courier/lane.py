@@ -135,11 +135,11 @@ class Lane:
             tell_health(self.engine.alerts, self.facts.connection_id, self.facts.health, done.health, done)
             self.facts = replace(self.facts, health=done.health)
         self.engine.recorder.settle(self, done)
-        tell(self.facts.connection_id, done)
 
     def recorded(self, reports: Collection[Report]) -> None:
         """They are in the ledger, which may be asked again; or they never will be."""
         self._unrecorded -= len(reports)
+        tell(self.facts.connection_id, reports)
         if any(done.health is not None for done in reports):
             self._health_known_at = self.engine.network.monotonic()
         if any(settled.delay_until is not None for done in reports for settled in done.settlements):

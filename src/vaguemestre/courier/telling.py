@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import structlog
 
 from vaguemestre.courier.alert_wording import Alert
@@ -13,9 +15,9 @@ from vaguemestre.policy.health import HealthState
 log = structlog.get_logger("courier")
 
 
-def tell(connection_id: int, done: Report) -> None:
+def tell(connection_id: int, reports: Iterable[Report]) -> None:
     """One line for each delivery."""
-    for settled in done.settlements:
+    for settled in (settled for done in reports for settled in done.settlements):
         log.info(
             "attempt_finished",
             delivery=settled.delivery,
