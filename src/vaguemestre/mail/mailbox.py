@@ -44,6 +44,10 @@ class Mailbox:
     domain: str
     domain_ascii: str
 
+    def __hash__(self) -> int:
+        # Of strings that know theirs: addresses are looked up some times for each message.
+        return hash(self.local) ^ hash(self.domain_ascii)
+
     @classmethod
     def parse(cls, text: str, field: str = "address") -> Mailbox:
         """The address that `text` is.

@@ -177,8 +177,7 @@ async def _hear(work: Conveyance, unanswered: deque[Offer], said: list[list[Comm
     """Read the replies; an offer leaves `unanswered` with its last one."""
     window = list(unanswered)
     for offer, commands in zip(window, said, strict=True):
-        for command in commands:
-            await work.hear(offer, command)
+        await work.hear(offer, *commands)
         unanswered.popleft()
     if await _step(work) is not Step.IN:
         _out_of_step(work, window)

@@ -81,7 +81,6 @@ def mail(path: Mailbox | None, parameters: Parameters) -> Command:
     return _shown(Phase.MAIL, line)
 
 
-@lru_cache(maxsize=1024)
 def rcpt(recipient: Mailbox) -> Command:
     """RCPT."""
     return _shown(Phase.RCPT, wire.rcpt_to(recipient), recipient)

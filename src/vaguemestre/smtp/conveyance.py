@@ -123,23 +123,28 @@ class Conveyance:
         self.session.check_quiet(commands[0].phase, commands[0].shown)
         self.session.link.write(b"".join([command.octets for command in commands]))
 
-    async def hear(self, offer: Offer, command: Command) -> None:
-        """Read a command's reply.
+    async def hear(self, offer: Offer, *commands: Command) -> None:
+        """Read the replies to commands.
 
         Raises:
-            SessionFailed: nothing behind it can be trusted any more.
+            SessionFailed: nothing behind one of them can be trusted any more.
         """
         session = self.session
         session.steps = offer.steps
-        raw = await session.receive(command.phase, command.shown)
-        went_on = (
-            raw.code == 421 and offer.ended and self.manner is Manner.BDAT and not await session.closes()
-        )
-        trouble = offer.heard(command, raw.reply, went_on=went_on)
-        if offer.closes:
-            session.poison()
-        if trouble is not None:
-            raise session.broken(trouble)
+        for command in commands:
+            raw = session.at_hand(command.phase, command.shown)
+            if raw is None:
+                raw = await session.receive(command.phase, command.shown)
+            went_on = raw.code == 421 and await self._goes_on(offer)
+            trouble = offer.heard(command, raw.reply, went_on=went_on)
+            if offer.closes:
+                session.poison()
+            if trouble is not None:
+                raise session.broken(trouble)
+
+    async def _goes_on(self, offer: Offer) -> bool:
+        """Whether the server speaks on behind the 421 that should be its last word."""
+        return offer.ended and self.manner is Manner.BDAT and not await self.session.closes()
 
     async def introduce(self, offer: Offer, commands: list[Command], *, said: int = 0) -> None:
         """Say commands in groups and read each group's replies, until nobody is left to take the message.
@@ -159,5 +164,4 @@ class Conveyance:
             if not said:
                 self.say(offer, group)
             said = 0
-            for command in group:
-                await self.hear(offer, command)
+            await self.hear(offer, *group)

@@ -10,11 +10,25 @@ from __future__ import annotations
 import asyncio
 from typing import cast
 
+from vaguemestre.mail.phase import Cause
+from vaguemestre.smtp import wire
+
 RECEIVE_LIMIT = 65_536  # octets that wait unread; beyond them reading pauses
 
 
 class LinkLost(Exception):
     """The other side closed or reset, or the network broke."""
+
+
+def cause_of(error: Exception) -> Cause:
+    """The cause that an error of the dialogue stands for."""
+    match error:
+        case TimeoutError():
+            return Cause.TIMEOUT
+        case wire.MalformedReply():
+            return Cause.MALFORMED
+        case _:
+            return Cause.LOST
 
 
 class Link(asyncio.Protocol):

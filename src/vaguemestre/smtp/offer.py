@@ -12,6 +12,7 @@ answer keeps an offer out of doubt.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import ClassVar
 
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.manner import Manner
@@ -38,6 +39,7 @@ class Offer:
     Attributes:
         message: what is offered.
         body: its content as this server takes it, after `fit`.
+        shown: the same, for the transcript.
         manner: how it is written.
         first: whether it is its session's first transaction.
         grouped: how many are in flight with it.
@@ -58,6 +60,7 @@ class Offer:
         self.manner = manner
         self.first = False
         self.grouped = 1
+        self.shown = ""
         self.steps: list[Step] = []
         self.staged = self.closes = self.blind = self.odd = False
         self._explain = explain
@@ -126,6 +129,7 @@ class Offer:
         eight_bit, smtputf8 = capabilities.eight_bit, capabilities.smtputf8
         self.body = await self.message.body.fitted(eight_bit=eight_bit, smtputf8=smtputf8)
         size, limit = self.body.size, capabilities.size
+        self.shown = f"content, {size} bytes"
         if limit is not None and size > limit:
             facts = {"size": str(size), "limit": str(limit)}
             self.fail(self._explain(Phase.MAIL, Cause.TOO_LARGE, None, facts))
@@ -143,6 +147,7 @@ class Offer:
     async def strip(self) -> None:
         """Begin again without parameters: the server announced some that it does not know."""
         self.body = await self.message.body.fitted(eight_bit=False, smtputf8=False)
+        self.shown = f"content, {self.body.size} bytes"
         self._parameters = Parameters()
         self._begin()
 
@@ -152,11 +157,6 @@ class Offer:
         """Up to the last RCPT; RSET in front where the session was used before."""
         path = self.message.envelope.reverse_path
         return [*((RSET,) if reset else ()), mail(path, self._parameters), *map(rcpt, self.left)]
-
-    @property
-    def shown(self) -> str:
-        """The content, for the transcript."""
-        return f"content, {self.body.size} bytes"
 
     # What is heard
 
@@ -174,19 +174,10 @@ class Offer:
         if reply.code == _CLOSING:
             trouble = self._service_closes(command, reply, went_on=went_on)
             return self._undue() if went_on else trouble
-        match command.phase:
-            case Phase.RSET:
-                return self._reset_answered(command, reply)
-            case Phase.MAIL:
-                return self._mail_answered(command, reply)
-            case Phase.RCPT:
-                return self._rcpt_answered(command, reply)
-            case Phase.DATA:
-                return self._data_answered(command, reply)
-            case _:
-                return (
-                    self._end_answered(command, reply) if self.ended else self._chunk_answered(command, reply)
-                )
+        if command.phase is Phase.CONTENT:
+            return self._end_answered(command, reply) if self.ended else self._chunk_answered(command, reply)
+        answered = self._ANSWERED[command.phase]
+        return answered(self, command, reply)
 
     def _service_closes(self, command: Command, reply: Reply, *, went_on: bool) -> Trouble:
         trouble = self._explain(command.phase, Cause.REPLY, reply)
@@ -330,6 +321,13 @@ class Offer:
 
     def _undue(self) -> Trouble:
         return self._explain(Phase.CONTENT, Cause.UNDUE)
+
+    _ANSWERED: ClassVar = {
+        Phase.RSET: _reset_answered,
+        Phase.MAIL: _mail_answered,
+        Phase.RCPT: _rcpt_answered,
+        Phase.DATA: _data_answered,
+    }
 
     # How it ends
 

@@ -21,9 +21,9 @@ from vaguemestre.smtp import sasl, wire
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate
 from vaguemestre.smtp.hop import NextHop
-from vaguemestre.smtp.link import LinkLost
+from vaguemestre.smtp.link import LinkLost, cause_of
 from vaguemestre.smtp.network import DialFailed, Network, TlsFailed
-from vaguemestre.smtp.session import RESPONSE, Observe, Session, SessionFailed, cause_of, unobserved
+from vaguemestre.smtp.session import RESPONSE, Observe, Session, SessionFailed, unobserved
 from vaguemestre.smtp.timeouts import Timeouts
 
 TLS_PORTS = frozenset({465, 2465})  # where servers want TLS at once and say nothing before it

@@ -24,7 +24,7 @@ from vaguemestre.smtp import wire
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate, Tls, leaf_pinned
 from vaguemestre.smtp.hop import NextHop
-from vaguemestre.smtp.link import Link, LinkLost
+from vaguemestre.smtp.link import Link, LinkLost, cause_of
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.sasl import traces
 from vaguemestre.smtp.timeouts import Timeouts
@@ -292,11 +292,30 @@ class Session:
             # Cancelled between a command and its reply: whoever spoke next would read the wrong one.
             self.abort()
             raise
-        raw = self._unmasked(raw)
+        self.heard_at = self.network.monotonic()
+        return self._heard(phase, sent, raw, self.heard_at - started, detail)
+
+    def at_hand(self, phase: Phase, sent: str) -> wire.RawReply | None:
+        """The next reply as `receive` reads it, if it came together with one that was read; else None.
+
+        Raises:
+            SessionFailed: it is no valid reply; the session is closed.
+        """
+        try:
+            raw = self._parser.next_reply()
+        except wire.MalformedReply:
+            self.record(Step(phase, sent, None, Cause.MALFORMED))
+            raise self.broken(self.trouble(phase, Cause.MALFORMED)) from None
+        return None if raw is None else self._heard(phase, sent, raw, 0.0)
+
+    def _heard(
+        self, phase: Phase, sent: str, raw: wire.RawReply, elapsed: float, detail: str = ""
+    ) -> wire.RawReply:
+        if self._masks:
+            raw = self._unmasked(raw)
         if raw.code == 421:
             self.poison()
-        self.heard_at = self.network.monotonic()
-        self.record(Step(phase, sent, raw.reply, None, self.heard_at - started, detail))
+        self.record(Step(phase, sent, raw.reply, None, elapsed, detail))
         return raw
 
     async def _reply_in_time(self, phase: Phase) -> wire.RawReply:
@@ -377,14 +396,3 @@ class Session:
     def mute(self) -> None:
         """Let nobody watch what follows."""
         self._observe = unobserved
-
-
-def cause_of(error: Exception) -> Cause:
-    """The cause that an error of the dialogue stands for."""
-    match error:
-        case TimeoutError():
-            return Cause.TIMEOUT
-        case wire.MalformedReply():
-            return Cause.MALFORMED
-        case _:
-            return Cause.LOST
