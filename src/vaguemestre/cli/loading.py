@@ -9,9 +9,8 @@ import os
 from collections.abc import Iterable
 
 import django
-from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
-from django.db.utils import load_backend
+from django.urls import get_resolver
 from django.utils import translation
 
 from vaguemestre.cli import logs
@@ -36,17 +35,17 @@ def load_django(environment: Environment, level: int = logging.INFO) -> None:
         raise Failed(*map(str, environment.problems)) from None
 
 
-def load_for_children(names: Iterable[str]) -> None:
-    """All that these commands have in common, once, so that it is in memory once.
+def load_for_children(modules: Iterable[str]) -> None:
+    """These modules and every page, once, so that they are in memory once.
 
     A page of memory is shared until somebody writes on it. So nothing that is freed on the way leaves gaps in
     between, which a child would fill; and no child's collection of garbage looks through what is here.
     """
     gc.disable()
     _set_up()
-    load_backend(str(settings.DATABASES["default"]["ENGINE"]))
-    for name in names:
-        importlib.import_module(f"vaguemestre.cli.{name}")
+    for module in modules:
+        importlib.import_module(module)
+    get_resolver().check()
     gc.freeze()
     gc.enable()
 

@@ -18,6 +18,12 @@ from vaguemestre.cli.supervisor import Supervisor
 from vaguemestre.environment import Environment
 
 PROCESSES = ("web", "submission", "courier")
+# What they would load one after the other, some of it with their first query.
+SHARED = (
+    *(f"vaguemestre.cli.{name}" for name in PROCESSES),
+    "vaguemestre.wsgi",
+    "django.db.models.sql.compiler",
+)
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -34,7 +40,7 @@ def _up(arguments: argparse.Namespace) -> int:
         preparation.keys(environment)
         preparation.ports(environment)
         logs.configure_alone()
-        loading.load_for_children(PROCESSES)
+        loading.load_for_children(SHARED)
         link = _migrate()
         Supervisor(PROCESSES, lambda: _say(environment, link, arguments)).run()
     finally:
