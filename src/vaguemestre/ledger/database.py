@@ -128,7 +128,7 @@ def stored(value: object) -> Any:
     return value
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=512)
 def _stored_time(at: datetime) -> Any:
     """The rows of a group hold the same few times over and over, and the ORM's form of one is dear."""
     return connection.ops.adapt_datetimefield_value(at)

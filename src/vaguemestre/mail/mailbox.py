@@ -89,7 +89,7 @@ class Mailbox:
         return self.address
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1_024)
 def _parse(text: str) -> Mailbox:
     plain = _PLAIN.fullmatch(text)
     if plain is not None and not _encoded(text):

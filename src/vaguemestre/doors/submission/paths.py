@@ -95,7 +95,7 @@ def parse_mail(argument: bytes, largest: int) -> Mail:
     )
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=512)
 def parse_rcpt(argument: bytes, *, utf8: bool) -> Rcpt:
     """The RCPT command with this argument; `utf8` is whether its MAIL had SMTPUTF8.
 
