@@ -180,14 +180,18 @@ def test_a_group_of_sixty_four_takes_no_more_statements_than_one_message():
 # keys
 
 
-def test_a_key_that_was_revoked_since_it_came_is_refused_alone():
+@pytest.mark.parametrize("known", [False, True], ids=["at first", "once the configuration is known"])
+@pytest.mark.django_db(transaction=True)
+def test_a_key_that_was_revoked_since_it_came_is_refused_alone(known):
     connect()
+    if known:
+        take(submission())
     revoked, valid = key(), key()
     ApiKey.objects.filter(pk=revoked.pk).update(revoked_at=NOW)
     answers = take(submission(submitter=valid), submission(submitter=revoked), submission())
     assert [isinstance(answer, Refusal) for answer in answers] == [False, True, False]
     assert fault_codes(answers[1]) == {("key", "key_revoked")}
-    assert Message.objects.count() == 2
+    assert Message.objects.count() == 2 + known
 
 
 # the configuration, kept between calls

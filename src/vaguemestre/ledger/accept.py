@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -18,8 +19,9 @@ from django.db import IntegrityError
 
 from vaguemestre.ledger import explanations, handovers, instance, routing, unsubscribing, wake
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
-from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, store
+from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, Rows, rows_of, store
 from vaguemestre.ledger.additions import additions
+from vaguemestre.ledger.bulk import writing_much
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
@@ -37,6 +39,7 @@ from vaguemestre.mail.state import DeliveryState, common_state
 from vaguemestre.policy.routing import Configuration, ConnectionFacts, Decision, Request, Route, route
 
 RETRY_AGE = 5 * 24 * 3600.0  # seconds of counted delays, where no stream says otherwise
+MANY = 100  # messages of one transaction: more than wait for the same disk by chance
 _FROM = "from"
 
 
@@ -80,18 +83,7 @@ def place(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
     Raises:
         IntegrityError: here or at the commit, for the reasons that make `commit` try once more.
     """
-    if not drafts:
-        return []
-    opening = _opening(drafts)
-    present, gone = routing.at(opening.epoch), _gone(drafts)
-    found = [_placed(one, present, opening.revoked, gone) for one in drafts]
-    placed = [one for one in found if isinstance(one, Placed)]
-    before = _before(placed, now)
-    fresh = [one for one in placed if one.draft.uid not in before]
-    if fresh:
-        store(fresh, opening, now)
-        wake.ring()
-    return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
+    return _answers(_kept(drafts, None, now)) if drafts else []
 
 
 def explain(stream: str | None, from_: str | None, connection: str | None) -> Decision:
@@ -160,8 +152,70 @@ def _drafted(submission: Submission, now: datetime) -> Draft | Refusal:
 def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
     if not drafts:
         return []
-    with writing():
-        return place(drafts, now)
+    ahead = _ahead(drafts, now)
+    with writing() if len(drafts) < MANY else writing_much():
+        arranged = _kept(drafts, ahead, now)
+    return _answers(arranged)
+
+
+@dataclass(frozen=True, slots=True)
+class _Arranged:
+    """What becomes of some drafts under one configuration.
+
+    Attributes:
+        found: of each its place, or why it is refused.
+        before: what was handed over before: by its draft's id, the message that it is.
+        rows: of all others.
+    """
+
+    epoch: int
+    found: Sequence[Placed | Refusal]
+    before: Mapping[UUID, UUID]
+    rows: Rows
+
+
+def _ahead(drafts: Sequence[Draft], now: datetime) -> _Arranged | None:
+    """The same before the transaction, under the last known configuration; None where it has to be asked."""
+    present = routing.latest()
+    if present is None or not all(_foreseeable(one.submission, present) for one in drafts):
+        return None
+    return _arranged(drafts, present, (), (), now)
+
+
+def _foreseeable(submission: Submission, present: Routing) -> bool:
+    stream = present.streams.get(submission.stream) if submission.stream else None
+    spares = stream is not None and stream.unsubscribe
+    return submission.parcel is None and submission.handover is None and not spares
+
+
+def _kept(drafts: Sequence[Draft], ahead: _Arranged | None, now: datetime) -> _Arranged:
+    """Store the drafts, as they were arranged if that still holds."""
+    opening = _opening(drafts)
+    if ahead is None or ahead.epoch != opening.epoch or opening.revoked:
+        present = routing.at(opening.epoch)
+        ahead = _arranged(drafts, present, opening.revoked, _gone(drafts), now)
+    if ahead.rows.parcels:
+        store(ahead.rows, opening)
+        wake.ring()
+    return ahead
+
+
+def _arranged(
+    drafts: Sequence[Draft],
+    present: Routing,
+    revoked: Collection[int],
+    gone: Collection[int],
+    now: datetime,
+) -> _Arranged:
+    found = [_placed(one, present, revoked, gone) for one in drafts]
+    placed = [one for one in found if isinstance(one, Placed)]
+    before = _before(placed, now)
+    fresh = [one for one in placed if one.draft.uid not in before] if before else placed
+    return _Arranged(present.epoch, found, before, rows_of(fresh, present.epoch, now))
+
+
+def _answers(arranged: _Arranged) -> list[Accepted | Refusal]:
+    return [one if isinstance(one, Refusal) else _told(one, arranged.before) for one in arranged.found]
 
 
 def _opening(drafts: Sequence[Draft]) -> Opening:

@@ -1,20 +1,22 @@
 """The rows of accepted messages: four statements for any number of them.
 
-Numbers are assigned here, in the order given, so that no statement has to tell them back and the deliveries
-of one connection are claimed in the order of their acceptance.
+They are made before the transaction begins, where that can be, and written as they lie there: what others
+wait for is little more than the database's own work. Numbers are assigned within it, in the order given, so
+that no statement has to tell them back and the deliveries of one connection are claimed in the order of their
+acceptance.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from vaguemestre.ledger import dsn_due, explanations
-from vaguemestre.ledger.database import insert, stored
+from vaguemestre.ledger.database import insert_flat, stored
 from vaguemestre.ledger.draft import Draft
 from vaguemestre.ledger.explanations import Explained
 from vaguemestre.ledger.hops import ehlo_name
@@ -35,7 +37,7 @@ _DELIVERY = (
     "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "rank",
     "route", "explanation_id", "next_attempt_at", "retry_age", "expires_at", "settled_at", "trouble",
 )  # fmt: skip
-_STATE, _NOTIFY = _DELIVERY.index("state"), _DELIVERY.index("notify")
+_STATE, _NOTIFY, _EXPLANATION = map(_DELIVERY.index, ("state", "notify", "explanation_id"))
 _NEW = {
     "counted": "0", "spent": "0.0", "orphaned": "0", "doubts": "0", "doubt_reason": "''", "last_text": "''",
     "dsn_due": "false",
@@ -97,34 +99,77 @@ REFUSED = Answer(
 _TROUBLE = json.dumps({"phase": None, "cause": CODE, "row": None, "why": CODE, "facts": {}})
 
 
-def store(placed: Sequence[Placed], opening: Opening, now: datetime) -> None:
-    """Write the messages, their contents, deliveries and first events, under the opening's numbers."""
+@dataclass(slots=True)
+class Rows:
+    """What is written of some messages, but for the numbers that only the transaction knows.
+
+    Attributes:
+        messages, chunks, deliveries, events: of each table the values of all rows, one row behind the other.
+        parcels: of each message the parcel that has its content.
+        chunk_of, delivery_of: of each of them the position of its message.
+        why: of each delivery the digest of its explanation.
+        explained: the explanations, by their digests.
+    """
+
+    messages: list[object] = field(default_factory=list)
+    chunks: list[object] = field(default_factory=list)
+    deliveries: list[object] = field(default_factory=list)
+    events: list[object] = field(default_factory=list)
+    parcels: list[int | None] = field(default_factory=list)
+    chunk_of: list[int] = field(default_factory=list)
+    delivery_of: list[int] = field(default_factory=list)
+    why: list[bytes] = field(default_factory=list)
+    explained: dict[bytes, Explained] = field(default_factory=dict)
+
+
+def rows_of(placed: Sequence[Placed], epoch: int, now: datetime) -> Rows:
+    """The rows of messages that were placed under a routing epoch; needs neither lock nor database."""
+    rows = Rows()
     at, received_by = stored(now), ehlo_name()
+    for position, one in enumerate(placed):
+        parcel = one.draft.submission.parcel
+        rows.parcels.append(None if parcel is None else parcel.id)
+        rows.messages += _message(one, received_by, at)
+        if parcel is None:
+            _add_chunks(rows, position, one.draft.submission.content.raw)
+        _add_deliveries(rows, position, one, epoch, now)
+    return rows
+
+
+def store(rows: Rows, opening: Opening) -> None:
+    """Write the rows under the opening's numbers: of messages, contents, deliveries and first events."""
     own = iter(opening.messages)
-    keyed = [(_number(one, own), one) for one in placed]
-    kept = explanations.keep(_explained(placed), opening.epoch)
-    due = _deliveries(keyed, iter(opening.deliveries), kept, opening.epoch, now)
-    insert("ledger_message", _MESSAGE, [_message(key, one, received_by, at) for key, one in keyed])
-    insert("ledger_chunk", _CHUNK, [chunk for key, one in keyed for chunk in _chunks(key, one)])
-    insert("ledger_delivery", _DELIVERY, [delivery for delivery, _ in due], _NEW)
-    insert("ledger_event", _EVENT, [(row[0], at, row[_STATE], event) for row, event in due])
-    if any(one.spared for one in placed):
-        dsn_due.mark((row[0], row[_STATE], row[_NOTIFY]) for row, _ in due)
-    arrived = [-key for key, _ in keyed if key < 0]
+    keys = [next(own) if parcel is None else -parcel for parcel in rows.parcels]
+    numbers = opening.deliveries[: len(rows.delivery_of)]
+    kept = explanations.keep(rows.explained.values(), opening.epoch)
+    found = {digest: kept[one] for digest, one in rows.explained.items()}
+    rows.messages[0 :: len(_MESSAGE)] = keys
+    rows.chunks[0 :: len(_CHUNK)] = [keys[position] for position in rows.chunk_of]
+    rows.deliveries[0 :: len(_DELIVERY)] = numbers
+    rows.deliveries[1 :: len(_DELIVERY)] = [keys[position] for position in rows.delivery_of]
+    rows.deliveries[_EXPLANATION :: len(_DELIVERY)] = [found[digest] for digest in rows.why]
+    rows.events[0 :: len(_EVENT)] = numbers
+    insert_flat("ledger_message", _MESSAGE, rows.messages)
+    insert_flat("ledger_chunk", _CHUNK, rows.chunks)
+    insert_flat("ledger_delivery", _DELIVERY, rows.deliveries, _NEW)
+    insert_flat("ledger_event", _EVENT, rows.events)
+    if REFUSED.explained.digest in rows.explained:
+        _report_refused(rows)
+    arrived = [parcel for parcel in rows.parcels if parcel is not None]
     if arrived:
         Parcel.objects.filter(pk__in=arrived).delete()
 
 
-def _number(one: Placed, own: Iterator[int]) -> int:
-    parcel = one.draft.submission.parcel
-    return next(own) if parcel is None else -parcel.id
+def _report_refused(rows: Rows) -> None:
+    columns = [rows.deliveries[column :: len(_DELIVERY)] for column in (0, _STATE, _NOTIFY)]
+    dsn_due.mark(cast("Iterable[tuple[int, str, str]]", zip(*columns, strict=True)))
 
 
-def _message(key: int, one: Placed, received_by: str, at: object) -> tuple[object, ...]:
+def _message(one: Placed, received_by: str, at: object) -> tuple[object, ...]:
     draft, submission = one.draft, one.draft.submission
     reverse_path = submission.envelope.reverse_path
     return (
-        key,
+        None,
         draft.uid.hex,  # both databases take it for an id
         submission.via.value,
         None if submission.submitter is None else submission.submitter.id,
@@ -149,42 +194,32 @@ def _message(key: int, one: Placed, received_by: str, at: object) -> tuple[objec
     )
 
 
-def _chunks(key: int, one: Placed) -> Iterator[tuple[int, int, bytes]]:
-    raw = one.draft.submission.content.raw
-    if one.draft.submission.parcel is None:
-        for position, start in enumerate(range(0, len(raw), CHUNK)):
-            yield key, position, raw[start : start + CHUNK]
+def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
+    if len(raw) <= CHUNK:
+        rows.chunk_of.append(position)
+        rows.chunks += (None, 0, raw)
+        return
+    for number, start in enumerate(range(0, len(raw), CHUNK)):
+        rows.chunk_of.append(position)
+        rows.chunks += (None, number, raw[start : start + CHUNK])
 
 
-def _explained(placed: Iterable[Placed]) -> Iterator[Explained]:
-    for one in placed:
-        yield one.answer.explained
-        if one.spared:
-            yield REFUSED.explained
-
-
-def _deliveries(
-    keyed: Sequence[tuple[int, Placed]],
-    own: Iterator[int],
-    kept: Mapping[Explained, int],
-    epoch: int,
-    now: datetime,
-) -> list[tuple[tuple[Any, ...], str]]:
-    """Each delivery's row, and the detail of its first event."""
-    rows: list[tuple[tuple[Any, ...], str]] = []
-    at = stored(now)
-    for key, one in keyed:
-        submission = one.draft.submission
-        later = submission.send_at is not None and submission.send_at > now
-        expires = None if submission.expires_at is None else stored(submission.expires_at)
-        due = stored(submission.send_at) if later else at
-        queued = (due, one.retry_age, expires, None, None)
-        refused = (None, one.retry_age, expires, at, _TROUBLE)
-        for recipient in submission.envelope.recipients:
-            wire = recipient.wire
-            answer, times = (REFUSED, refused) if wire in one.spared else (one.answer, queued)
-            asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
-            way = (answer.route, kept[answer.explained])
-            row = (next(own), key, wire, *asked, answer.state, answer.connection_id, epoch, one.rank, *way)
-            rows.append(((*row, *times), answer.event))
-    return rows
+def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: datetime) -> None:
+    """Each delivery, and its first event."""
+    submission, at = one.draft.submission, stored(now)
+    later = submission.send_at is not None and submission.send_at > now
+    expires = None if submission.expires_at is None else stored(submission.expires_at)
+    due = stored(submission.send_at) if later else at
+    queued = (None, due, one.retry_age, expires, None, None)
+    refused = (None, None, one.retry_age, expires, at, _TROUBLE)
+    for recipient in submission.envelope.recipients:
+        wire = recipient.wire
+        answer, times = (REFUSED, refused) if wire in one.spared else (one.answer, queued)
+        asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
+        row = (None, None, wire, *asked, answer.state, answer.connection_id, epoch, one.rank, answer.route)
+        rows.deliveries += row
+        rows.deliveries += times
+        rows.events += (None, at, answer.state, answer.event)
+        rows.delivery_of.append(position)
+        rows.why.append(answer.explained.digest)
+        rows.explained[answer.explained.digest] = answer.explained

@@ -151,11 +151,23 @@ def insert(
         new: what all rows have in further columns, as literals.
         known: the unique column by which a row that is there already is passed over.
     """
+    insert_flat(table, tuple(columns), list(chain.from_iterable(values)), new, known=known)
+
+
+def insert_flat(
+    table: str,
+    columns: tuple[str, ...],
+    values: list[Any],
+    new: Mapping[str, str] | None = None,
+    *,
+    known: str = "",
+) -> None:
+    """The same with the values of all rows in one list, one row behind the other."""
     literals = tuple((new or {}).items())
     with _binding() as (cursor, mark):
-        for piece in chunked(values, _ROWS):
-            statement = _inserting(table, tuple(columns), literals, len(piece), known, mark)
-            cursor.execute(statement, tuple(chain.from_iterable(piece)))
+        for piece in chunked(values, _ROWS * len(columns)):
+            statement = _inserting(table, columns, literals, len(piece) // len(columns), known, mark)
+            cursor.execute(statement, piece)
 
 
 def tuples(statement: str, *values: Any) -> list[tuple[Any, ...]]:

@@ -77,6 +77,11 @@ def at(epoch: int) -> Routing:
     return found
 
 
+def latest() -> Routing | None:
+    """What was read last, for those who look at the epoch later."""
+    return _kept[0] if _kept else None
+
+
 def forget() -> None:
     """Keep nothing: another database stands behind the connection."""
     _kept.clear()

@@ -18,8 +18,7 @@ from vaguemestre.doors.api.problems import problem_of
 from vaguemestre.ledger.accept import commit
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.models import ApiKey
-from vaguemestre.ledger.refusals import Refusal
-from vaguemestre.ledger.resources import accepted_summary
+from vaguemestre.ledger.resources import accepted_summaries
 from vaguemestre.ledger.submission import Accepted
 
 BATCH_LIMIT = 1_000
@@ -33,7 +32,9 @@ def accept_batch(
     """What became of each message, in order; `suspect` has their texts looked through first."""
     drafts = list(_drafts(batch, key, now, suspect=suspect))
     answers = iter(commit([one for one in drafts if isinstance(one, Draft)], now))
-    return [_told(next(answers) if isinstance(one, Draft) else one) for one in drafts]
+    became = [next(answers) if isinstance(one, Draft) else one for one in drafts]
+    accepted = iter(accepted_summaries([one for one in became if isinstance(one, Accepted)]))
+    return [next(accepted) if isinstance(one, Accepted) else problem_of(one).body() for one in became]
 
 
 def _drafts(
@@ -48,7 +49,3 @@ def _drafts(
             yield draft(submission_of(values, key), now)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error
-
-
-def _told(answer: Accepted | Refusal | Exception) -> dict[str, Any]:
-    return accepted_summary(answer) if isinstance(answer, Accepted) else problem_of(answer).body()

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from email.message import EmailMessage
 from functools import lru_cache
 from typing import Any, NoReturn
@@ -25,6 +25,7 @@ from vaguemestre.mail.errors import Invalid
 SMALL = 1_048_576  # bytes of a body that holds no message
 _SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
 DEPTH = 64  # levels of arrays and objects
+_NESTING = (dict, list)
 
 type JsonObject = dict[str, Any]
 
@@ -92,7 +93,7 @@ def _object(request: HttpRequest, limit: int) -> tuple[JsonObject, bool]:
         raise Rejected(400, "A JSON object is needed.")
     if raw.count(b"{") + raw.count(b"[") > DEPTH:
         _refuse_deep(values)
-    return values, _SUSPECT.search(raw) is not None
+    return values, b"\\u" in raw and _SUSPECT.search(raw) is not None
 
 
 def _parsed(raw: bytes) -> object:
@@ -141,18 +142,17 @@ def _finite(text: str) -> float:
 
 
 def _refuse_deep(values: JsonObject) -> None:
-    level: list[object] = [values]
+    level: list[JsonObject | list[Any]] = [values]
     for _ in range(DEPTH):
-        level = [inner for outer in level for inner in _inside(outer) if isinstance(inner, dict | list)]
+        level = [
+            inner
+            for outer in level
+            for inner in (outer.values() if isinstance(outer, dict) else outer)
+            if isinstance(inner, _NESTING)
+        ]
         if not level:
             return
     raise Rejected(400, f"The body is nested more than {DEPTH} levels deep.")
-
-
-def _inside(outer: object) -> Iterable[object]:
-    if isinstance(outer, dict):
-        return outer.values()
-    return outer if isinstance(outer, list) else ()
 
 
 def refuse_unstorable(values: Mapping[str, object]) -> None:
