@@ -110,34 +110,35 @@ def compose(post: Post) -> tuple[Envelope, Content]:
     recipients = [named.mailbox for named in (*post.to, *post.cc, *post.bcc)]
     envelope = Envelope.to_each(sender, recipients)
     part = _body(post)
-    fields = (
-        *_address_fields(post),
-        *_subject(post.subject),
-        *_further(post.headers),
-        _VERSION,
-        *part.fields,
-    )
+    fields = _address_fields(post)
+    if post.subject:
+        fields.append((b"subject", _subject(post.subject)))
+    if post.headers:
+        fields += _further(post.headers)
+    fields.append(_VERSION)
+    fields += part.fields
     return envelope, Content.of(fields, part.body)
 
 
-def _address_fields(post: Post) -> Iterator[Field]:
+def _address_fields(post: Post) -> list[Field]:
+    fields = []
     if post.from_ is not None:
-        yield b"from", mailboxes_field("From", (post.from_,))
+        fields.append((b"from", mailboxes_field("From", (post.from_,))))
     if post.reply_to:
-        yield b"reply-to", mailboxes_field("Reply-To", post.reply_to)
+        fields.append((b"reply-to", mailboxes_field("Reply-To", post.reply_to)))
     if post.to:
-        yield b"to", mailboxes_field("To", post.to)
+        fields.append((b"to", mailboxes_field("To", post.to)))
     if post.cc:
-        yield b"cc", mailboxes_field("Cc", post.cc)
+        fields.append((b"cc", mailboxes_field("Cc", post.cc)))
+    return fields
 
 
-def _subject(subject: str) -> Iterator[Field]:
+def _subject(subject: str) -> bytes:
     if not subject.isprintable() and _CONTROL.search(subject):
         raise Invalid("subject", "control_characters", "Control characters are not allowed in a subject.")
     if len(subject) > SUBJECT_LIMIT:
         raise Invalid("subject", "too_long", f"The subject is too long: at most {SUBJECT_LIMIT} characters.")
-    if subject:
-        yield b"subject", text_field("Subject", subject)
+    return text_field("Subject", subject)
 
 
 def _further(headers: Mapping[str, str]) -> Iterator[Field]:
@@ -176,9 +177,7 @@ def _well_formed(name: str, value: str, path: str) -> None:
 
 
 def _body(post: Post) -> _Part:
-    if len(post.attachments) > ATTACHMENTS_LIMIT:
-        raise Invalid("attachments", "too_many", f"A message has at most {ATTACHMENTS_LIMIT} attachments.")
-    inline, attached = _attachments(post)
+    inline, attached = _attachments(post) if post.attachments else ([], [])
     alternatives = []
     # An empty text beside HTML is none: readers that prefer text would show nothing.
     if post.text is not None and (post.text.strip() or post.html is None):
@@ -194,6 +193,8 @@ def _body(post: Post) -> _Part:
 
 def _attachments(post: Post) -> tuple[list[_Part], list[_Part]]:
     """Those that the HTML shows, and the others."""
+    if len(post.attachments) > ATTACHMENTS_LIMIT:
+        raise Invalid("attachments", "too_many", f"A message has at most {ATTACHMENTS_LIMIT} attachments.")
     inline: list[_Part] = []
     attached: list[_Part] = []
     identifiers: set[str] = set()

@@ -16,6 +16,7 @@ import codecs
 import quopri
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache
 
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import NamedMailbox, quoted_phrase
@@ -26,7 +27,6 @@ LONGEST_WORD = 900  # octets that may stay unfolded: a line has at most 998
 
 _NAME = re.compile(r"[!-9;-~]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
-_SHORT = re.compile(r"[!-~]++(?: ++[!-~]++)*+")  # what is written as it is where it fits into one line
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LITERAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
 _SINGLE = {character: character.encode() for character in _LITERAL} | {" ": b"_"}  # in Q one octet each
@@ -42,9 +42,9 @@ def text_field(name: str, value: str) -> bytes:
     Raises:
         Invalid: `header_name` or `control_characters`.
     """
-    _checked(name, value)
-    if len(name) + 2 + len(value) <= LINE_GOAL and _SHORT.fullmatch(value) and "=?" not in value:
+    if len(name) + 2 + len(value) <= LINE_GOAL and _is_name(name) and _is_simple(value):
         return f"{name}: {value}\r\n".encode()
+    _checked(name, value)
     if _plain(value):
         return _folded(name, value.split(" "))
     return _folded(name, _encoded(value, len(name) + 2))
@@ -53,7 +53,7 @@ def text_field(name: str, value: str) -> bytes:
 def mailboxes_field(name: str, mailboxes: Sequence[NamedMailbox]) -> bytes:
     """A field of addresses: From, To, Cc, Reply-To."""
     if len(mailboxes) == 1 and not mailboxes[0].name:
-        return _folded(name, (mailboxes[0].mailbox.wire,))
+        return f"{name}: {mailboxes[0].mailbox.wire}\r\n".encode()
     words: list[str] = []
     for mailbox in mailboxes:
         words += _mailbox_words(mailbox, len(name) + 2)
@@ -91,8 +91,25 @@ def _decoded(found: re.Match[str]) -> str:
         return found[0]
 
 
+@lru_cache(maxsize=256)
+def _is_name(name: str) -> bool:
+    """Whether it may stand before a colon; few are in use."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _is_simple(value: str) -> bool:
+    """Whether it is written as it is where it fits into one line: most values, so no pattern is tried."""
+    return (
+        value.isascii()
+        and value.isprintable()
+        and value[:1] not in {"", " "}
+        and value[-1] != " "
+        and "=?" not in value
+    )
+
+
 def _checked(name: str, value: str) -> None:
-    if not _NAME.fullmatch(name):
+    if not _is_name(name):
         raise Invalid("headers", "header_name", f"{name!r} is not the name of a header field.")
     if _CONTROL.search(value):
         raise Invalid("headers", "control_characters", f"The header {name} holds a control character.")
