@@ -7,6 +7,7 @@ import shutil
 import pytest
 
 FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
+ALTERNATIVES = {"chromium": ("chromium-headless-shell", "chromium")}
 # What begins: files whose one long test keeps a worker to itself, then those with processes and browsers. Short
 # ones fill the end.
 LONG = (
@@ -41,13 +42,14 @@ def _skip_without_programs(item):
     if os.environ.get("VAGUEMESTRE_TEST_REQUIRE") == "all":
         return
     for mark in item.iter_markers("needs"):
-        missing = [name for name in mark.args if shutil.which(name, path=_path()) is None]
+        missing = [name for name in mark.args if not any(map(_is_there, ALTERNATIVES.get(name, (name,))))]
         if missing:
             item.add_marker(pytest.mark.skip(reason=f"not installed: {', '.join(missing)}"))
 
 
-def _path():
-    return os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+def _is_there(name):
+    path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
+    return shutil.which(name, path=path) is not None
 
 
 @pytest.fixture(scope="session")

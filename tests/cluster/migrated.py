@@ -1,8 +1,11 @@
 """Migrated databases to be copied, with the keys that belong to them: to make one takes 3 s of the processor."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 from cluster.postgresql import administer, stop, url_of
@@ -12,6 +15,20 @@ COMMAND = Path(sys.executable).with_name("vaguemestre")
 FOREIGN = ("VAGUEMESTRE_", "DATABASE_URL", "DJANGO_", "PYTEST_")
 PATIENCE = 60.0  # seconds
 TEMPLATE = "migrated"  # the database of `the_cluster`
+EVERYTHING = ("send", "read", "connections", "admin")
+
+
+@dataclass(frozen=True)
+class Opened:
+    """One whose doors are open to whoever has the key.
+
+    Attributes:
+        data: its data directory.
+        key: the text of an API key that may do everything.
+    """
+
+    data: Path
+    key: str
 
 
 def on_sqlite():
@@ -20,20 +37,44 @@ def on_sqlite():
     return made_once("migrated", _migrate)
 
 
-def on_postgresql():
-    """A data directory with the keys of the database `TEMPLATE`."""
+def opened_on_sqlite():
+    """The same with an API key."""
+    return _opened(made_once("opened", lambda folder: _open(shutil.copytree(on_sqlite(), folder / "data"))))
+
+
+def opened_on_postgresql():
+    """With an API key; the database is `TEMPLATE`."""
     begin(at_end=stop)
-    return made_once("migrated-on-postgresql", _migrate_template)
+    return _opened(made_once("opened-on-postgresql", _make_template))
 
 
-def _migrate_template(data):
+def _make_template(folder):
     administer(f"CREATE DATABASE {TEMPLATE}")
-    _migrate(data, DATABASE_URL=url_of(TEMPLATE))
+    where = {"DATABASE_URL": url_of(TEMPLATE)}
+    _migrate(folder / "data", **where)
+    _open(folder / "data", **where)
+
+
+def _opened(folder):
+    return Opened(folder / "data", (folder / "key").read_text())
 
 
 def _migrate(data, **variables):
+    _run(data, "migrate", **variables)
+
+
+def _open(data, **variables):
+    scopes = [word for scope in EVERYTHING for word in ("--scope", scope)]
+    told = json.loads(_run(data, "key", "create", "tests", *scopes, "--json", **variables))
+    (data.parent / "key").write_text(told["key"])
+
+
+def _run(data, *words, **variables):
     environment = without_foreign(os.environ) | {"VAGUEMESTRE_DATA_DIR": str(data)} | variables
-    subprocess.run([COMMAND, "migrate"], env=environment, capture_output=True, timeout=PATIENCE, check=True)
+    done = subprocess.run(
+        [COMMAND, *words], env=environment, stdout=subprocess.PIPE, timeout=PATIENCE, check=True
+    )
+    return done.stdout
 
 
 def without_foreign(environment):

@@ -29,7 +29,7 @@ def _copy():
     if connection.vendor == "sqlite":
         yield shutil.copy(migrated.on_sqlite() / "vaguemestre.sqlite3", connection.settings_dict["NAME"])
         return
-    migrated.on_postgresql()
+    migrated.opened_on_postgresql()
     with new_database(migrated.TEMPLATE) as url:
         yield url.rpartition("/")[2]
 

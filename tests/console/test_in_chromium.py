@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from django.core.cache import cache
 from django.utils import timezone
-from playwright.sync_api import expect, sync_playwright
+from playwright.sync_api import expect
 
 from console.conftest import PASSWORD
 from console.kit import connect, hand_over
@@ -17,14 +17,10 @@ from forms.kit import contact
 from scripted.certificates import Authority, Certificate
 from scripted.dns import DnsServer
 from scripted.sink import SinkServer
+from system.chromium import chromium
 from vaguemestre.ledger import instance, keys, leases, report_schedule
 from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Event, Message, User, Verification
 
-CHROMIUM = "/usr/bin/chromium"
-SWITCHES = [
-    "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-]  # fmt: skip
 PAGES = (
     "/connections/", "/connections/new/", "/connections/import/", "/messages/", "/source-addresses/",
     "/source-addresses/edit/", "/communications/", "/communications/new/", "/communications/marketing/",
@@ -39,14 +35,12 @@ pytestmark = [
 ]
 
 
-@pytest.fixture(scope="module")
-def chromium(django_db_setup):
+@pytest.fixture(scope="module", name="chromium")
+def _chromium(django_db_setup):
     """The browser. Playwright keeps an event loop running in this thread; queries are plain ones all the same."""
-    with pytest.MonkeyPatch.context() as patch, sync_playwright() as playwright:
+    with pytest.MonkeyPatch.context() as patch, chromium() as browser:
         patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=SWITCHES)
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -497,7 +491,7 @@ def test_axe_finds_nothing_in_either_scheme(signed_in, axe):
         for scheme, rules in SCHEMES.items():
             signed_in.emulate_media(color_scheme=scheme)
             found = signed_in.evaluate(
-                f"axe.run({{runOnly: {rules}}})"
+                f"axe.run({{runOnly: {rules}, resultTypes: ['violations'], iframes: false}})"
                 ".then(r => r.violations.map(v => v.id + ': ' + v.nodes.map(n => n.html).join(' | ').slice(0, 400)))"
             )
             assert found == [], (address, scheme)

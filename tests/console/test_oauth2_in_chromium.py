@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from playwright.sync_api import expect
 
 from console.kit import connect
-from console.test_in_chromium import SWITCHES, chromium, signed_in, window  # noqa: F401  fixtures, and what they need
+from console.test_in_chromium import _chromium, signed_in, window  # noqa: F401  fixtures, and what they need
 from scripted.authorization import CLIENT, CLIENT_SECRET, JWT_BEARER, AuthorizationServer
 from scripted.sink import SinkServer
 from vaguemestre.ledger.models import Connection

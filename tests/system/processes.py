@@ -1,5 +1,6 @@
 """What /proc tells of running processes."""
 
+from contextlib import suppress
 from pathlib import Path
 
 
@@ -14,15 +15,19 @@ def parent_of(pid):
 
 def descendants(pid):
     """Every process below `pid` that runs, by process id: its command line's words."""
-    running = [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-    parents = {each: parent_of(each) for each in running}
-    below, found = {pid}, {}
-    while True:
-        more = {child for child, parent in parents.items() if parent in below} - below
-        if not more:
-            return found
-        below |= more
-        found |= {child: words_of(child) for child in more}
+    below = {}
+    for child in children_of(pid):
+        below |= {child: words_of(child)} | descendants(child)
+    return below
+
+
+def children_of(pid):
+    """The process ids of its children, of whichever thread; none if it is gone."""
+    found = []
+    for path in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):
+            found += map(int, path.read_text().split())
+    return [child for child in found if parent_of(child) is not None]
 
 
 def words_of(pid):

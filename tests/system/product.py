@@ -19,14 +19,13 @@ from pathlib import Path
 import psycopg
 
 from cluster import migrated
-from cluster.migrated import COMMAND, without_foreign
+from cluster.migrated import COMMAND, EVERYTHING, without_foreign
 from cluster.postgresql import new_database
 from scripted.certificates import the_authority
 from scripted.ports import free_port
 from system.api import Api
 from system.processes import descendants, parent_of
 
-EVERYTHING = ("send", "read", "connections", "admin")
 PATIENCE = 60.0  # seconds for a start on a loaded machine
 GRACE = 30.0  # seconds from SIGTERM to the end of everything
 
@@ -77,7 +76,7 @@ class Product:
         try:
             self._make_database()
             self.start()
-            self.key = self.new_key(*EVERYTHING)
+            self.key = self.key or self.new_key(*EVERYTHING)
         except BaseException:
             self._things.close()
             raise
@@ -88,8 +87,10 @@ class Product:
         """A migrated one; of another command an empty one, which that migrates by itself."""
         ours = self.command == COMMAND
         if ours:
-            made = migrated.on_postgresql() if self.database == "postgresql" else migrated.on_sqlite()
-            shutil.copytree(made, self.data)
+            on_postgresql = self.database == "postgresql"
+            made = migrated.opened_on_postgresql() if on_postgresql else migrated.opened_on_sqlite()
+            shutil.copytree(made.data, self.data)
+            self.key = made.key
         if self.database == "postgresql":
             database = new_database(migrated.TEMPLATE) if ours else new_database()
             self.environment["DATABASE_URL"] = self._things.enter_context(database)

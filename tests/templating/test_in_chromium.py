@@ -3,8 +3,8 @@
 import re
 
 import pytest
-from playwright.sync_api import sync_playwright
 
+from system.chromium import chromium
 from vaguemestre.templating import starters
 from vaguemestre.templating.rendering import compose
 
@@ -20,14 +20,10 @@ PAINTED = """() => [...document.body.querySelectorAll('*')]
   })"""
 
 
-@pytest.fixture(scope="module")
-def chromium():
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
-        )
+@pytest.fixture(scope="module", name="chromium")
+def _chromium():
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 def luminance(colour):
