@@ -5,7 +5,7 @@ import json
 import pytest
 from django.db import transaction
 
-from vaguemestre.ledger.database import concern
+from vaguemestre.ledger.database import _pieces, concern
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -39,3 +39,12 @@ def test_what_is_nothing_stays_nothing():
 
 def test_no_rows_are_no_statement():
     assert told([], 0) == []
+
+
+def test_any_number_of_rows_takes_few_statements_which_a_connection_keeps():
+    sizes = set()
+    for number in range(300):
+        pieces = list(_pieces(range(3 * number), 3))
+        assert [item for piece in pieces for item in piece] == list(range(3 * number))
+        sizes |= {len(piece) / 3 for piece in pieces}
+    assert sizes == {1, 2, 4, 8, 16, 32, 64}

@@ -38,7 +38,7 @@ _BY_INDEX = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
 """
-_ROWS = 64  # of one statement
+_ROWS = 64  # of one statement at most, a power of two
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
@@ -165,7 +165,7 @@ def insert_flat(
     """The same with the values of all rows in one list, one row behind the other."""
     literals = tuple((new or {}).items())
     with _binding() as (cursor, mark):
-        for piece in chunked(values, _ROWS * len(columns)):
+        for piece in _pieces(values, len(columns)):
             statement = _inserting(table, columns, literals, len(piece) // len(columns), known, mark)
             cursor.execute(statement, piece)
 
@@ -194,7 +194,7 @@ def concern(
     """
     found: list[tuple[Any, ...]] = []
     with _binding() as (cursor, mark):
-        for piece in chunked(given, _ROWS):
+        for piece in _pieces(given):
             text = _concerning(statement, name, tuple(columns.items()), len(piece), mark)
             rows = chain.from_iterable(piece) if mark == "?" else (_recordset(columns, piece),)
             cursor.execute(text, (*rows, *others))
@@ -223,6 +223,20 @@ def _recordset(columns: Mapping[str, str], given: Iterable[Sequence[Any]]) -> st
         }
         for row in given
     )
+
+
+def _pieces[T](items: Sequence[T], width: int = 1) -> Iterator[Sequence[T]]:
+    """The items, `width` to a row, by 64 rows, then 32 and so on.
+
+    A connection keeps each statement that it has prepared: with one for every number of rows these were the
+    most of what it holds, 1.5 MiB.
+    """
+    size, start = _ROWS * width, 0
+    while start < len(items):
+        while start + size > len(items):
+            size //= 2
+        yield items[start : start + size]
+        start += size
 
 
 @contextmanager
