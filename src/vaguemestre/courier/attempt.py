@@ -164,7 +164,7 @@ def report(
         noted: whether the session's break was counted with another attempt already.
     """
     now = lane.engine.now()
-    telling = tuple(one for one in found if not (noted and breaks(one)))
+    telling = tuple(one for one in found if not breaks(one)) if noted else found
     health = next_health(lane.facts.health, telling, now, lane.engine.backoff)
     if attempt.version != lane.facts.version:
         health = None  # other settings are not blamed

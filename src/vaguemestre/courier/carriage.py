@@ -16,7 +16,7 @@ import structlog
 
 from vaguemestre.courier.attempt import Attempt, breaks, judged, poisoned, report, tried_on, wants_new_session
 from vaguemestre.ledger import recovery
-from vaguemestre.ledger.claims import Mark, Stale
+from vaguemestre.ledger.claims import Claim, Mark, Stale
 from vaguemestre.ledger.contents import ContentGone
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.mail.mailbox import Mailbox
@@ -100,10 +100,7 @@ class Carriage:
         lane, now = self._lane, self._lane.engine.now()
         if lane.engine.ends_too_soon():
             raise StageRefused("the courier ends before the server may have answered")
-        marks = [
-            Mark(self._on_it[message].claim, frozenset(mailbox.wire for mailbox in recipients))
-            for message, recipients in taken
-        ]
+        marks = [_mark(self._on_it[message].claim, recipients) for message, recipients in taken]
         granted = await lane.engine.recorder.stage(lane, marks)
         if not lane.lease_is_ours():
             raise StageRefused("the lease may be lost")
@@ -175,3 +172,9 @@ class Carriage:
                 self._lane.learn(sign, self._manner, self._began_at)
             else:
                 self._signs.append(sign)
+
+
+def _mark(claim: Claim, reached: Sequence[Mailbox]) -> Mark:
+    """The mark of a claim whose end of data reaches these recipients."""
+    whole = len(reached) == len(claim.duties)
+    return Mark(claim, None if whole else frozenset(mailbox.wire for mailbox in reached))

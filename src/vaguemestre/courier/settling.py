@@ -107,9 +107,11 @@ def next_health(
     state: HealthState, judged: Sequence[Judged], now: datetime, backoff: Backoff
 ) -> HealthState | None:
     """The connection's health after an attempt; None where it stays as it is."""
+    accepted = [one for one in judged if one.judgement is None]
+    if len(accepted) == len(judged) and state == healths.READY:
+        return None  # nearly always
     blamed = _gravest(judged)
     if blamed is None or blamed.judgement is None:
-        accepted = any(one.judgement is None for one in judged)
         after = healths.recovered(state, now) if accepted else state
     else:
         text = "" if blamed.reply is None else str(blamed.reply)

@@ -143,7 +143,7 @@ class Supply:
         lane = self._lane
         try:
             ranks = order(self._claims, lane.facts.late)
-            return await lane.engine.threads.run(_claimed, lane.lease, room, now, ranks)
+            return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks)
         except Stale:
             lane.stale = True
         except AWAY as error:
@@ -190,7 +190,10 @@ class _Claimed:
 
 
 def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int]) -> _Claimed:
-    """Claims with as much of their contents as may be read ahead, in one call of a ledger thread."""
+    """Claims with as much of their contents as may be read ahead, in one call of the ledger.
+
+    What comes behind the claim's transaction raises nothing: what was claimed is in somebody's hands.
+    """
     claims = queue.claim(lease, room, now, ranks)
     if not claims:
         return _Claimed((), allowance.allowance(lease.connection_id, now).exhausted)

@@ -228,7 +228,8 @@ class Worker:
 
     async def _work(self, now: datetime) -> None:
         asked_at = self._looked_at = self.engine.network.monotonic()
-        surveyed = await self.engine.threads.run(lanes.survey, now, timedelta(seconds=self.engine.look))
+        ahead = timedelta(seconds=self.engine.look)
+        surveyed = await self.engine.threads.briefly(lanes.survey, now, ahead)
         self._next_at = min((facts.next_at for facts in surveyed if facts.next_at is not None), default=None)
         self._notice_routing({facts.routing_epoch for facts in surveyed})
         for facts in surveyed:

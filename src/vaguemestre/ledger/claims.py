@@ -133,6 +133,7 @@ class Report:
     offered: bool = True
 
     def __post_init__(self) -> None:
-        settled = sorted(settlement.delivery for settlement in self.settlements)
-        if settled != sorted(duty.id for duty in self.claim.duties):
+        settled = [settlement.delivery for settlement in self.settlements]
+        duties = [duty.id for duty in self.claim.duties]
+        if settled != duties and sorted(settled) != sorted(duties):
             raise ValueError("an attempt settles each delivery of its claim")

@@ -37,10 +37,10 @@ class Step:
     def as_json(self) -> dict[str, Any]:
         """The step as the API shows it (`interface.md`: steps)."""
         return {
-            "phase": self.phase.value,
+            "phase": self.phase._value_,  # `value` is worked out at each asking, and there are many steps
             "sent": self.sent,
             "reply": None if self.reply is None else self.reply.as_json,
-            "error": None if self.error is None else self.error.value,
+            "error": None if self.error is None else self.error._value_,
             "elapsed_ms": round(self.elapsed * 1000, 1),
             "detail": self.detail,
         }

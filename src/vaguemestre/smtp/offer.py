@@ -113,7 +113,7 @@ class Offer:
     @property
     def hopeless(self) -> bool:
         """Whether nobody will be taken, whatever else is said."""
-        return self._void is not None or not (self._accepted or self.left)
+        return self._void is not None or (self.over and not self._accepted)
 
     def result(self) -> Result:
         """What became of it; to be asked when it is over."""
@@ -137,6 +137,8 @@ class Offer:
         self._parameters = Parameters.of(self.message.envelope, self.body, capabilities)
 
     def _need_smtputf8(self) -> None:
+        if not self.message.envelope.needs_smtputf8:
+            return
         path = self.message.envelope.reverse_path
         if path is not None and path.needs_smtputf8:
             self.fail(self._explain(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED))

@@ -225,7 +225,8 @@ class Session:
     def record(self, step: Step) -> None:
         """A step for the transcript and for who watches."""
         self.steps.append(step)
-        self._observe(step)
+        if self._observe is not unobserved:
+            self._observe(step)
 
     def unasked(self, phase: Phase) -> Trouble | None:
         """What came although nothing was asked; None if all is quiet.

@@ -23,8 +23,6 @@ BLOCK = 262_144  # octets of content that are handed over at once
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r\n")
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
-
-
 _SHORT = 128  # octets of a reply that is worth keeping
 
 
@@ -89,10 +87,12 @@ class ReplyParser:
         Raises:
             MalformedReply: what comes next is no reply. Replies before it were returned.
         """
+        end = -1 if self._lines else self._buffer.find(b"\n", 0, _SHORT)
+        if end >= 0 and (short := _short_reply(bytes(self._buffer[: end + 1]))) is not None:
+            del self._buffer[: end + 1]
+            self._searched = 0
+            return short  # of one line, as nearly all are
         while (raw := self._next_line()) is not None:
-            if not self._lines and len(raw) <= _SHORT and (short := _short_reply(raw)) is not None:
-                self._size = 0
-                return short
             found = _REPLY_LINE.fullmatch(raw)
             if found is None:
                 raise self._malformed("a line that is no line of a reply", raw)
