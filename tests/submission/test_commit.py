@@ -1,7 +1,9 @@
 """250 means committed (L5), and everything else that the ledger can answer."""
 
+import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
@@ -48,6 +50,18 @@ def test_no_250_comes_before_the_commit(door, key):
         assert silent(line, 0.5)
     code, text = line.reply()
     assert code == 250, text
+    assert Message.objects.count() == 1
+
+
+@pytest.mark.skipif("connection.vendor == 'postgresql'", reason="SQLite alone has one writer")
+def test_who_writes_without_the_lock_is_waited_for(door, key):
+    line = door.dial(key=key)
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        begin(line)
+        assert silent(line, 0.1)
+        shell.execute("COMMIT")
+    assert line.reply()[0] == 250
     assert Message.objects.count() == 1
 
 

@@ -139,20 +139,35 @@ async def test_what_comes_to_an_idle_ledger_waits_for_nobody():
     assert [items for items, _ in threads.calls] == [[1], [2, 3], [4]]
 
 
-async def test_behind_a_slow_disk_a_group_waits_half_as_long_as_that_took_and_four_times_as_long_at_most():
+async def test_a_group_waits_for_who_comes_one_after_another_and_four_times_as_long_at_most():
     threads, told = Threads(), []
-    gatherer = Gatherer(threads, doubled, str, most=10, patience=0.02)
-    for number, (slow, waits) in enumerate([(0.08, 0.04), (0.5, 0.08)]):
-        gatherer.add(1, told.append)
-        gatherer.add(2, told.append)
-        await asyncio.sleep(slow)
-        threads.calls[2 * number][1].set()
-        begun = time.monotonic()
-        while len(threads.calls) == 2 * number + 1:
-            await asyncio.sleep(0.001)
-        assert waits - 0.005 < time.monotonic() - begun < waits + 0.2
-        threads.calls[2 * number + 1][1].set()
-        await asyncio.sleep(0.1)  # idle, until nobody is waited for
+    gatherer = Gatherer(threads, doubled, str, most=50, patience=0.04)
+    for number in range(16):
+        gatherer.add(number, told.append)
+    await turn()
+    threads.calls[0][1].set()
+    await asyncio.sleep(0.1)
+    threads.calls[1][1].set()
+    await turn()
+    begun = time.monotonic()
+    while len(threads.calls) == 2:
+        gatherer.add(16, told.append)
+        await asyncio.sleep(0.02)
+    assert 0.14 < time.monotonic() - begun < 0.5
+    assert 4 < len(threads.calls[2][0]) < 15
+
+
+async def test_what_is_brief_is_done_briefly():
+    threads, brief, told = Threads(), Threads(), []
+    threads.briefly = brief.run
+    gatherer = Gatherer(threads, doubled, str, most=3, patience=0, brief=lambda items: sum(items) < 3)
+    for number, calls in ((1, brief.calls), (3, threads.calls)):
+        gatherer.add(number, told.append)
+        await turn()
+        assert calls[-1][0] == [number]
+        calls[-1][1].set()
+        await turn()
+    assert told == [2, 6]
 
 
 async def test_each_thread_has_a_group():

@@ -163,6 +163,23 @@ def test_where_somebody_writes_the_threads_wait_and_the_loop_goes_on(here):
 
 
 @on_sqlite
+def test_who_writes_but_a_moment_is_waited_for_without_a_thread(here):
+    before = epoch()
+
+    async def ask(held):
+        fcntl.flock(held, fcntl.LOCK_EX)
+        call = asyncio.ensure_future(here.briefly(bumped))
+        await asyncio.sleep(0)
+        assert not call.done()
+        fcntl.flock(held, fcntl.LOCK_UN)
+        return await call
+
+    with Path(connection.settings_dict["NAME"] + LOCK_SUFFIX).open("w") as held:
+        assert asyncio.run(ask(held)) == threading.current_thread().name
+    assert epoch() == before + 1
+
+
+@on_sqlite
 def test_who_writes_without_the_lock_is_waited_for_by_the_threads_too(here):
     before = epoch()
 

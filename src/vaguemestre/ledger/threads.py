@@ -6,8 +6,9 @@ so that calls keep their order.
 
 `briefly` is for one transaction that takes a moment and comes often, such as the commit of some messages. On
 SQLite it is made on the loop's own thread, since handing over to another one and back costs more than the
-call. It never waits there for another writer: where one is at work, the threads do. Where the disk is slow,
-on average more than `WAIT`, they get all of it.
+call. It never waits there for another writer: where one is at work it tries again a few times, a millisecond
+later, as a commit takes one or two; then the threads wait. Where the disk is slow, on average more than
+`WAIT`, they get all of it.
 
 Promises: a call that is cancelled before its turn never starts; one that has started runs to its end. What
 comes while the threads are at work is theirs, too, and so in order. Connections that Django counts as too old
@@ -30,7 +31,11 @@ from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 
 from vaguemestre.ledger.sqlite.base import DatabaseWrapper, Occupied
 
-WAIT = 0.003  # seconds that a call may wait for the disk on average, and still be made on the loop's thread
+WAIT = (
+    0.01  # seconds that a call may wait on average, for disk or processor, and still be on the loop's thread
+)
+TRIES = 4
+AGAIN = 0.001  # seconds between two of them
 _NEWEST = 0.1  # the share of the last call in that average
 
 
@@ -75,12 +80,14 @@ class LedgerThreads:
         Raises:
             RuntimeError: after `shutdown`.
         """
-        if self._here and not self._running and self._waits <= WAIT:
+        for _ in range(TRIES):
+            if not self._here or self._running or self._waits > WAIT:
+                break
             try:
                 with _off_the_loop(), _sqlite().impatient():
                     return self._call(partial(function, *args, **kwargs))
-            except Occupied:
-                pass  # nothing was written
+            except Occupied:  # nothing was written
+                await asyncio.sleep(AGAIN)
         return await self.run(function, *args, **kwargs)
 
     def _call[R](self, call: Callable[[], R]) -> R:

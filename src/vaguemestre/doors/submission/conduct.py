@@ -16,7 +16,7 @@ _WEB = frozenset(
     {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
 )
 _TLS_RECORD = 0x16  # the first byte of a handshake: somebody chose implicit TLS on this port
-_IDLE = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO"})
+IDLE = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO"})
 
 
 def is_handshake(data: bytes) -> bool:
@@ -36,11 +36,10 @@ class Conduct:
         self._limits = limits
         self._errors = self._failures = self._idle_commands = 0
 
-    def note(self, verb: bytes) -> None:
-        """A command was read."""
-        if verb in _IDLE:
-            self._idle_commands += 1
-            self._errors += self._idle_commands > self._limits.idle_commands
+    def idle(self) -> None:
+        """A command was read that brings nothing about."""
+        self._idle_commands += 1
+        self._errors += self._idle_commands > self._limits.idle_commands
 
     def message(self) -> None:
         """A message was handed over, taken or not."""

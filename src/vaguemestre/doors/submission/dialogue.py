@@ -17,7 +17,7 @@ from collections.abc import Callable
 
 from vaguemestre.doors.submission import answers, hello
 from vaguemestre.doors.submission.answers import Answer, answer
-from vaguemestre.doors.submission.conduct import Conduct, has_control, is_handshake, is_web
+from vaguemestre.doors.submission.conduct import IDLE, Conduct, has_control, is_handshake, is_web
 from vaguemestre.doors.submission.effects import (
     Authenticate,
     Close,
@@ -182,12 +182,11 @@ class Dialogue:
             return self._say(answers.BAD_LINE)
         verb, _, argument = line.rstrip(b" ").partition(b" ")
         verb = verb.upper()
-        self._conduct.note(verb)
+        if verb in IDLE:
+            self._conduct.idle()
         command = _COMMANDS.get(verb)
-        if command is None:
-            return self._other(verb)
         try:
-            return command(self, argument)
+            return self._other(verb) if command is None else command(self, argument)
         except Refused as refusal:
             return self._say(refusal.answer)
 
@@ -311,7 +310,7 @@ class Dialogue:
             # Where its octets end, and commands begin again, nobody knows.
             return self._close(answers.CHUNK_SYNTAX)
         if not (int(found[1]) or found[2]):
-            self._conduct.note(b"NOOP")  # nothing comes of an empty chunk
+            self._conduct.idle()  # nothing comes of an empty chunk
         self._content.begin_chunk(int(found[1]), obstacle(self._transaction), last=found[2] is not None)
         self.mode = Mode.CHUNK
         return [] if self._content.left else self._go_on_with_content()

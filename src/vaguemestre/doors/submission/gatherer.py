@@ -2,9 +2,12 @@
 
 While a group is in the ledger's thread the next one collects. Once that group has been answered, its sessions
 are likely to come again at once, as kept and busy ones do. So the first of the next group waits for as many,
-since a large one costs less than two small ones: for `PATIENCE` seconds; or for half of what the last group
-took, where the disk or the machine is slow, at most `LONGEST` times as long. A lone session never waits, nor
+since a large one costs less than two small ones: until nobody has come for `PATIENCE` seconds, and at most
+`LONGEST` times as long, which twenty sessions take where the machine is busy. A lone session never waits, nor
 does what comes to a ledger that has been idle.
+
+A group that is recorded in a moment is worked on upon the loop's own thread where the ledger lets it
+(`LedgerThreads.briefly`); what sessions say meanwhile waits in their sockets.
 
 Promises: each item is answered once, in the group that it went with, whatever becomes of the group or of who
 is told; `work` is called in the ledger's threads, as often at a time as there are threads.
@@ -20,7 +23,7 @@ from dataclasses import dataclass
 
 from vaguemestre.ledger.threads import LedgerThreads
 
-PATIENCE = 0.002  # seconds; about what twenty kept sessions take for their next message
+PATIENCE = 0.002  # seconds
 LONGEST = 4  # times that
 
 
@@ -37,9 +40,10 @@ class Gatherer[Item, Answer]:
         work: a group's items, to as many answers in the same order.
         failed: what all of a group are told where it raises.
         most: items of a group.
+        brief: whether a group takes but a moment, in one transaction.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  what is done, where, and for how many
         self,
         threads: LedgerThreads,
         work: Callable[[Sequence[Item]], Sequence[Answer]],
@@ -47,30 +51,34 @@ class Gatherer[Item, Answer]:
         *,
         most: int,
         patience: float = PATIENCE,
+        brief: Callable[[Sequence[Item]], bool] = lambda _: False,
     ) -> None:
         self._threads = threads
         self._work = work
         self._failed = failed
         self._most = most
-        self._patience = self._least = patience
+        self._brief = brief
+        self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting[Item, Answer]] = []
         self._flights: set[asyncio.Task[None]] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._likely = 0  # sessions that will want something in a moment
-        self._last_end = self._until = 0.0  # the latter: how long those that wait may wait for their like
+        self._last_end = 0.0
+        self._until = self._latest = 0.0  # how long those that wait may do so: now, and if more are coming
 
     def add(self, item: Item, tell: Callable[[Answer], None]) -> None:
         """Take an item up; `tell` is called with its answer, on the loop."""
-        if not self._waiting:
-            self._begin_to_wait()
+        self._put_off()
         self._waiting.append(_Waiting(item, tell))
         self._consider()
 
-    def _begin_to_wait(self) -> None:
-        now = self._loop.time()
-        idle = now - self._last_end > LONGEST * self._least
-        self._until = now if idle else now + self._patience
+    def _put_off(self) -> None:
+        """Who comes is followed by others; but for the first of an idle time."""
+        now, longest = self._loop.time(), LONGEST * self._patience
+        if not self._waiting:
+            self._latest = now + longest if now - self._last_end <= longest else now
+        self._until = min(now + self._patience, self._latest)
 
     def _consider(self) -> None:
         """Let a group go, if there is one, a thread for it, and nobody to be waited for."""
@@ -87,7 +95,9 @@ class Gatherer[Item, Answer]:
         self._flights.add(flight)
 
     def _stop_waiting(self) -> None:
-        self._timer, self._likely = None, 0
+        self._timer = None
+        if self._loop.time() >= self._until:
+            self._likely = 0
         self._consider()
 
     def _stop_timer(self) -> None:
@@ -96,12 +106,10 @@ class Gatherer[Item, Answer]:
             self._timer = None
 
     async def _fly(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
-        begun = self._loop.time()
         answers = await self._answers(group)
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
-        half = (self._last_end - begun) / 2
-        self._patience = min(max(self._least, half), LONGEST * self._least)
         self._until = self._last_end + self._patience
+        self._latest = self._last_end + LONGEST * self._patience
         self._flights.discard(asyncio.current_task())
         for one, answer in zip(group, answers, strict=True):
             self._loop.call_soon(one.tell, answer)  # each by itself: a fault with one is no other's
@@ -109,8 +117,10 @@ class Gatherer[Item, Answer]:
 
     async def _answers(self, group: Sequence[_Waiting[Item, Answer]]) -> Sequence[Answer]:
         """Of `work`; without any, sessions would wait for ever and the next group for its thread."""
+        items = [one.item for one in group]
+        call = self._threads.briefly if self._brief(items) else self._threads.run
         try:
-            return await self._threads.run(self._work, [one.item for one in group])
+            return await call(self._work, items)
         except Exception as error:  # noqa: BLE001  whatever it is, each is told
             return [self._failed(error)] * len(group)
 

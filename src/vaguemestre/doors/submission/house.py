@@ -16,9 +16,8 @@ import structlog
 
 from vaguemestre.doors.submission import answers, bans, intake
 from vaguemestre.doors.submission.answers import Answer
-from vaguemestre.doors.submission.effects import Handover
 from vaguemestre.doors.submission.gatherer import Gatherer
-from vaguemestre.doors.submission.intake import Turn
+from vaguemestre.doors.submission.intake import Drafted, Turn
 from vaguemestre.doors.submission.terms import Peer, Terms
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.threads import LedgerThreads
@@ -46,8 +45,8 @@ class House:
         self.terms = terms
         self.threads = threads
         self.clock = clock
-        self.messages: Gatherer[Turn[Handover], Answer] = Gatherer(
-            threads, partial(intake.record_all, clock), intake.trouble, most=GROUP
+        self.messages: Gatherer[Turn[Drafted], Answer] = Gatherer(
+            threads, partial(intake.record_all, clock), intake.trouble, most=GROUP, brief=intake.is_brief
         )
         self.parcels: Gatherer[Turn[Piece], int | Answer] = Gatherer(
             threads, partial(intake.store_all, clock), intake.trouble, most=PIECES, patience=0.0

@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -32,11 +32,13 @@ from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.sqlite.base import Occupied
 from vaguemestre.ledger.submission import Accepted
 
 log = structlog.get_logger("vaguemestre.submission")
 
 SCOPE = "send"
+LIGHT = 262_144  # bytes of a group that is recorded in a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,45 +92,85 @@ def drop(parcel: int) -> None:
         _log_trouble("dropping_failed", error)
 
 
-def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -> list[Answer]:
+@dataclass(frozen=True, slots=True)
+class Drafted:
+    """A handover, and what the ledger will keep of it.
+
+    Attributes:
+        draft: None for one with an idempotency key, whose answer may be there already.
+    """
+
+    handover: Handover
+    draft: Draft | None
+
+
+def drafted(handover: Handover, now: datetime) -> Drafted | Answer:
+    """All of the recording that needs no database, so that no other writer waits for it."""
+    if handover.wishes.idempotency_key is not None:
+        return Drafted(handover, None)
+    try:
+        return Drafted(handover, draft(_submission(handover), now))
+    except Refusal as refused:
+        return answers.refusal(*refused.errors)
+    except Exception as error:  # noqa: BLE001  the submitter is not to blame
+        return trouble(error)
+
+
+def is_brief(turns: Sequence[Turn[Drafted]]) -> bool:
+    """Whether recording these is one transaction, and of a moment."""
+    if any(turn.item.draft is None or turn.item.handover.parcel is not None for turn in turns):
+        return False
+    return sum([turn.item.handover.size for turn in turns]) <= LIGHT
+
+
+def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Drafted]]) -> list[Answer]:
     """Commit handovers in one transaction; what to tell their submitters, in order.
 
     One with an idempotency key has a transaction of its own, since its answer is a part of it.
+
+    Raises:
+        OperationalError, InterfaceError: the database is away, or `Occupied` where it may not wait for other
+            writers. What it may have committed by then is found as handed over before when it comes again.
     """
     now = clock()
-    together = [turn for turn in turns if turn.item.wishes.idempotency_key is None]
+    together = [turn for turn in turns if turn.item.draft is not None]
     replies = iter(_together(together, now) if together else ())
-    all_replies = [
-        next(replies) if turn.item.wishes.idempotency_key is None else _alone(turn, now) for turn in turns
-    ]
+    all_replies = [_alone(turn, now) if turn.item.draft is None else next(replies) for turn in turns]
     for turn in turns:
-        if turn.item.parcel is not None:
-            drop(turn.item.parcel.id)  # unless a message has it now
+        if turn.item.handover.parcel is not None:
+            drop(turn.item.handover.parcel.id)  # unless a message has it now
     return all_replies
 
 
-def _together(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
+def _together(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
     """Commit a group; where one of it breaks the transaction, each has another by itself."""
     try:
         return _committed(turns, now)
+    except AWAY:
+        raise
     except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
-        if len(turns) == 1 or isinstance(error, AWAY):
-            return [trouble(error)] * len(turns)
-        return [reply for turn in turns for reply in _together([turn], now)]
+        return [trouble(error)] if len(turns) == 1 else [_by_itself(turn, now) for turn in turns]
 
 
-def _committed(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
+def _by_itself(turn: Turn[Drafted], now: datetime) -> Answer:
+    try:
+        return _committed([turn], now)[0]
+    except Occupied:
+        raise
+    except Exception as error:  # noqa: BLE001  it is told to this one alone
+        return trouble(error)
+
+
+def _committed(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
-    # All that needs no database, while no other writer waits for it.
-    drafts = [_drafted(turn.item, now) for turn in turns]
     tried = False
     while True:
         try:
             with writing():  # it may wait for other writers, here or at its first row
                 there = [turn.in_time() for turn in turns]
-                wanted = [one for one, waits in zip(drafts, there, strict=True) if waits]
-                results = iter(accept.place([one for one in wanted if isinstance(one, Draft)], now))
-                _still_there([turn for turn, waits in zip(turns, there, strict=True) if waits])
+                wanted = [turn for turn, waits in zip(turns, there, strict=True) if waits]
+                results = iter(accept.place([one.item.draft for one in wanted if one.item.draft], now))
+                _still_there(wanted)
         except _Withdrawn:
             continue
         except IntegrityError:
@@ -138,31 +180,20 @@ def _committed(turns: Sequence[Turn[Handover]], now: datetime) -> list[Answer]:
             tried = True
             explanations.forget()
             continue
-        return [
-            _reply(one, results) if waits else answers.NOT_RECORDED
-            for one, waits in zip(drafts, there, strict=True)
-        ]
+        return [_reply(next(results)) if waits else answers.NOT_RECORDED for waits in there]
 
 
-def _drafted(handover: Handover, now: datetime) -> Draft | Refusal:
-    try:
-        return draft(_submission(handover), now)
-    except Refusal as refused:
-        return refused
-
-
-def _reply(one: Draft | Refusal, results: Iterator[Accepted | Refusal]) -> Answer:
-    result = next(results) if isinstance(one, Draft) else one
+def _reply(result: Accepted | Refusal) -> Answer:
     return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(str(result.uid))
 
 
-def _still_there(turns: Sequence[Turn[Handover]]) -> None:
+def _still_there(turns: Sequence[Turn[Drafted]]) -> None:
     """Before the commit: afterwards nothing but 250 may be said."""
     if not all(turn.in_time() for turn in turns):
         raise _Withdrawn
 
 
-def _alone(turn: Turn[Handover], now: datetime) -> Answer:
+def _alone(turn: Turn[Drafted], now: datetime) -> Answer:
     """Commit a handover with its idempotency key, or give its answer again."""
 
     def take() -> tuple[int, dict[str, str]]:
@@ -172,7 +203,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
         _still_there([turn])
         return 250, {"id": str(result.uid)}
 
-    handover = turn.item
+    handover = turn.item.handover
     key = str(handover.wishes.idempotency_key)
     try:
         _, body, _ = once(_owner(handover.submitter), key, _fingerprint(handover).hex(), now, take)

@@ -21,7 +21,7 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
 
 # Quotes first: a quoted local part may hold spaces and angle brackets.
-_PATH = re.compile(r' *<((?:"(?:[^"\\]|\\.)*"|[^"<> ])*)>(?: +(.*))?')
+_PATH = re.compile(r'([A-Za-z]+:) *<((?:"(?:[^"\\]|\\.)*"|[^"<> ])*)>(?: +(.*))?')
 _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*"
 _AUTH = re.compile(rf"<>|{_XTEXT}")
@@ -112,11 +112,11 @@ def _split(keyword: str, argument: bytes, values: _Values) -> tuple[str, dict[st
         text = argument.decode()
     except UnicodeDecodeError:
         raise Refused(NO_CHARSET) from None
-    found = _PATH.fullmatch(text, len(keyword)) if text[: len(keyword)].upper() == keyword else None
-    if found is None:
+    found = _PATH.fullmatch(text)
+    if found is None or found[1].upper() != keyword:
         syntax = f"Write {keyword}<name@example.org>, and parameters behind a space"
         raise Refused(answer(501, "5.5.2", syntax))
-    return found[1], _parameters(found[2].split(), values) if found[2] else {}
+    return found[2], _parameters(found[3].split(), values) if found[3] else {}
 
 
 def _parameters(words: list[str], values: _Values) -> dict[str, str | None]:

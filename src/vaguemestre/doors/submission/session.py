@@ -136,8 +136,10 @@ class Session(asyncio.Protocol):
     # Effects
 
     def _perform(self, effects: list[Effect]) -> None:
-        self._account()
-        self._adjust_reading()
+        if self._dialogue.held != self._held:
+            self._account()
+        if self._blocked or self._full or not self._reading:
+            self._adjust_reading()
         words = b"".join([effect for effect in effects if type(effect) is bytes])
         if words and not self._transport.is_closing():
             self._transport.write(words)
@@ -165,8 +167,6 @@ class Session(asyncio.Protocol):
 
     def _account(self) -> None:
         held = self._dialogue.held
-        if held == self._held:
-            return
         more, self._held = held - self._held, held
         if not self._house.hold(more) and self._dialogue.mode in {Mode.CONTENT, Mode.CHUNK}:
             log.warning("content_given_up", peer=str(self._peer), held=self._house.held)
@@ -195,7 +195,13 @@ class Session(asyncio.Protocol):
         self._go_on(self._dialogue.sign_in_refused(found))
 
     def _record(self, handover: Handover) -> None:
-        self._house.messages.add(Turn(handover, self._in_time()), partial(self._recorded, handover))
+        drafted = intake.drafted(handover, self._house.clock())
+        if isinstance(drafted, Answer):
+            if handover.parcel is not None:
+                self._house.drop(handover.parcel.id)
+            self._loop.call_soon(self._recorded, handover, drafted)
+        else:
+            self._house.messages.add(Turn(drafted, self._in_time()), partial(self._recorded, handover))
 
     def _in_time(self) -> Callable[[], bool]:
         """Whether the submitter still waits for what begins now."""
