@@ -66,3 +66,41 @@ def test_the_rules_of_a_handshake(roots, pin):
 
 def test_a_pinned_authority_is_the_only_one():
     assert len(wall._context("", the_authority().pem.decode()).get_ca_certs()) == 1
+
+
+async def test_each_wait_has_its_own_deadline_though_one_timer_serves_all(network):
+    """U06, U34: later ones are not cut short by an earlier one's, nor earlier ones by a later one's."""
+    async with ScriptedServer("@delay 0.25\nS: 250 late\n@delay 5") as server:
+        link, clock = await dialled(network, server), asyncio.get_running_loop().time
+        started = clock()
+        with pytest.raises(TimeoutError):
+            await link.read(started + 0.1)
+        assert 0.1 <= clock() - started < 0.2
+        assert await link.read(started + 60) == b"250 late\r\n"
+        started = clock()
+        for within in (0.3, 0.1, 0.2):
+            with pytest.raises(TimeoutError):
+                await link.read(clock() + within)
+        assert 0.6 <= clock() - started < 0.8
+        link.abort()
+
+
+async def test_a_deadline_that_is_past_is_over_at_once(network):
+    async with ScriptedServer("@delay 5") as server:
+        link, clock = await dialled(network, server), asyncio.get_running_loop().time
+        started = clock()
+        with pytest.raises(TimeoutError):
+            await link.read(started - 1)
+        assert clock() - started < 0.2
+        link.abort()
+
+
+async def test_a_link_that_is_over_leaves_no_timer(network):
+    async with ScriptedServer("@delay 5") as server:
+        link = await dialled(network, server)
+        reading = asyncio.ensure_future(link.read(asyncio.get_running_loop().time() + 600))
+        await asyncio.sleep(0.05)
+        link.abort()
+        with pytest.raises(LinkLost):
+            await reading
+        assert link._timer is None

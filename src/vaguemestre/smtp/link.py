@@ -8,6 +8,7 @@ the end can still be read after it, so that a 250 followed by a reset counts.
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import cast
 
 from vaguemestre.mail.phase import Cause
@@ -49,6 +50,9 @@ class Link(asyncio.Protocol):
         self._reading_paused = False
         self._draining = False
         self._waiter: asyncio.Future[None] | None = None
+        self._deadline = math.inf  # of whoever waits
+        self._timer: asyncio.TimerHandle | None = None
+        self._rings_at = math.inf
 
     # What the transport tells
 
@@ -83,6 +87,7 @@ class Link(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  every end is the same to us
         """Nothing more will be said."""
         self._over = self._closed = True
+        self._disarm()
         self._wake()
 
     def pause_writing(self) -> None:
@@ -182,6 +187,7 @@ class Link(asyncio.Protocol):
     def abort(self) -> None:
         """Close now; nothing that waits is written."""
         self._over = True
+        self._disarm()
         self._transport.abort()
         self._raw.abort()
         self._wake()
@@ -189,20 +195,36 @@ class Link(asyncio.Protocol):
     async def _wait(self, deadline: float | None = None) -> None:
         loop = asyncio.get_running_loop()
         waiter = self._waiter = loop.create_future()
-        # One timer of the loop costs a tenth of a task's timeout.
-        timer = None if deadline is None else loop.call_at(deadline, _expire, waiter)
+        if deadline is not None:
+            self._deadline = deadline
+            if deadline < self._rings_at:
+                self._arm(loop, deadline)
         try:
             await waiter
         finally:
-            self._waiter = None
-            if timer is not None:
-                timer.cancel()
+            self._waiter, self._deadline = None, math.inf
+
+    # Deadlines mostly come later and later, and are hardly ever reached. So one timer stays, and is set again
+    # when it rings too early: to make one for each wait, and cancel it, would cost as much as the wait.
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, at: float) -> None:
+        self._disarm()
+        self._timer, self._rings_at = loop.call_at(at, self._ring, loop), at
+
+    def _disarm(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer, self._rings_at = None, math.inf
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer, self._rings_at = None, math.inf
+        if self._waiter is None or self._deadline == math.inf:
+            return
+        if loop.time() < self._deadline:
+            self._arm(loop, self._deadline)
+        elif not self._waiter.done():
+            self._waiter.set_exception(TimeoutError())
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-
-def _expire(waiter: asyncio.Future[None]) -> None:
-    if not waiter.done():
-        waiter.set_exception(TimeoutError())
