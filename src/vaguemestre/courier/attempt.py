@@ -20,6 +20,7 @@ from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Phase, Trouble
 from vaguemestre.mail.transcript import Transcript
+from vaguemestre.mail.value import value
 from vaguemestre.policy.judgement import Case, Fate, HealthChange, Why
 from vaguemestre.policy.verdict import judge
 from vaguemestre.smtp.body import Body, Held
@@ -73,7 +74,7 @@ class Attempt:
                 return await Stored.scanned(lane.engine.threads, outline)
 
 
-@dataclass(frozen=True)
+@value
 class Tried:
     """What one transaction, or the failure to open a session for it, brought."""
 
@@ -206,7 +207,7 @@ def poisoned(lane: Lane, attempt: Attempt) -> Report:
 
 def _envelope(claim: Claim) -> Envelope:
     path = claim.route["reverse_path"]
-    recipients = tuple(Mailbox.parse(duty.recipient) for duty in claim.duties)
+    recipients = tuple([Mailbox.parse(duty.recipient) for duty in claim.duties])
     return Envelope(None if path is None else _reverse_path(path), recipients)
 
 

@@ -8,7 +8,6 @@ never leaves doubt but by acceptance or by a person (L6).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -16,6 +15,7 @@ from vaguemestre.ledger.claims import Duty, Settlement
 from vaguemestre.mail.phase import Cause, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.value import value
 from vaguemestre.policy import health as healths
 from vaguemestre.policy.health import Backoff, HealthState
 from vaguemestre.policy.judgement import Fate, HealthChange, Judgement
@@ -30,7 +30,7 @@ _DOUBTS = {
 }
 
 
-@dataclass(frozen=True)
+@value
 class Judged:
     """One recipient's outcome with its judgement; neither where it was accepted.
 

@@ -7,13 +7,13 @@ A `Claim` is what travels in one transaction. A `Mark` says that its end of data
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, OnDoubt
+from vaguemestre.mail.value import entity, value
 from vaguemestre.policy.health import HealthState
 
 
@@ -21,7 +21,7 @@ class Stale(Exception):
     """What this courier believes is not so any more; it must let go."""
 
 
-@dataclass(frozen=True)
+@value
 class Duty:
     """One delivery in a courier's hands.
 
@@ -40,7 +40,7 @@ class Duty:
     orphaned: int = 0
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Claim:
     """Deliveries of one message that travel in one transaction.
 
@@ -66,7 +66,7 @@ class Claim:
         return held or any(duty.doubts or duty.orphaned > 1 for duty in self.duties)
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Mark:
     """The end of data of a claim is about to go out.
 
@@ -84,7 +84,7 @@ class Mark:
         return [duty.id for duty in self.claim.duties if taken is None or duty.recipient in taken]
 
 
-@dataclass(frozen=True)
+@value
 class Settlement:
     """What an attempt did to one delivery.
 
@@ -107,7 +107,7 @@ class Settlement:
     doubt: str = ""
 
 
-@dataclass(frozen=True)
+@value
 class Report:
     """An attempt, as it is kept.
 

@@ -6,16 +6,16 @@ Worked out of a report in one place: for the ledger (`queue`), and for what is k
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger.claims import Duty, Report, Settlement
 from vaguemestre.ledger.doubts import after_doubt
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.value import value
 
 
-@dataclass(frozen=True)
+@value
 class Ending:
     """What an attempt did to one delivery.
 

@@ -19,6 +19,7 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import mailboxes_field, raw_value, readable, text_field
 from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.mailbox import NamedMailbox
+from vaguemestre.mail.value import value
 
 HEADER_LIMIT = 1_048_576  # bytes of a header section
 LINE_LIMIT = 998  # octets of a line without CRLF, RFC 5321 §4.5.3.1.6
@@ -169,7 +170,7 @@ def address_field(name: str, value: str) -> bytes:
     return mailboxes_field(name, mailboxes) if mailboxes else text_field(name, value)
 
 
-@dataclass(frozen=True)
+@value
 class Rendering:
     """What the route changes in a content, and the trace that goes before it.
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.value import value
 
 RECIPIENT_LIMIT = 1_000  # of one message; ten times what RFC 5321 §4.5.3.1.8 asks for
 
@@ -14,7 +14,7 @@ RECIPIENT_LIMIT = 1_000  # of one message; ten times what RFC 5321 §4.5.3.1.8 a
 UNNAMED = Mailbox("unnamed", "localhost", "localhost")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Envelope:
     """Who a transaction is from and for.
 

@@ -6,14 +6,14 @@ response. A transcript is data (JSON in the ledger and the API), not a log.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.value import value
 
 
-@dataclass(frozen=True)
+@value
 class Step:
     """One exchange.
 

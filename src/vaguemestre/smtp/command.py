@@ -5,18 +5,18 @@ Those that repeat are kept: building the same line for every message would be a 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from functools import lru_cache
 
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Phase
+from vaguemestre.mail.value import value
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.body import Body
 from vaguemestre.smtp.capabilities import Capabilities
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Command:
     """A command.
 
@@ -33,7 +33,7 @@ class Command:
     recipient: Mailbox | None = None
 
 
-@dataclass(frozen=True)
+@value
 class Parameters:
     """Of MAIL (RFC 1870, RFC 6152, RFC 6531)."""
 

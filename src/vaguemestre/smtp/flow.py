@@ -13,11 +13,12 @@ from typing import Protocol
 
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.value import entity
 from vaguemestre.smtp.body import Body
 from vaguemestre.smtp.outcome import Result
 
 
-@dataclass(frozen=True, eq=False)
+@entity
 class Message:
     """What is to be handed over.
 

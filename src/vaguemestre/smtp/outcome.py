@@ -7,16 +7,15 @@ whatever follows, a valid 4yz or 5yz is not accepted, and anything else leaves i
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Trouble
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Transcript
+from vaguemestre.mail.value import value
 
 
-@dataclass(frozen=True)
+@value
 class Outcome:
     """What became of one recipient.
 
@@ -50,7 +49,7 @@ def _definite(trouble: Trouble) -> bool:
     return trouble.cause is Cause.REPLY and reply is not None and (reply.transient or reply.permanent)
 
 
-@dataclass(frozen=True)
+@value
 class Result:
     """What became of a transaction.
 
