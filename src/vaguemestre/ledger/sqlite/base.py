@@ -59,6 +59,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         super().__init__(*args, **kwargs)
         self._lock: tuple[int, int] | None = None
         self._waits = True
+        self._hasty: object = None  # the connection that has no busy timeout
         self.execute_wrappers.append(self._execute)
 
     def create_cursor(self, name: str | None = None) -> Cursor:  # noqa: ARG002  Django's signature
@@ -68,10 +69,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
-        """For one transaction, which begins at once or fails with `Occupied`."""
+        """For one transaction, which begins at once or fails with `Occupied`.
+
+        SQLite itself waits for nobody on this connection from then on.
+        """
         self.ensure_connection()
-        patience = self.settings_dict["OPTIONS"].get("timeout", 5)
-        self._wait_for_others(0)
+        if self._hasty is not self.connection:
+            self.connection.execute("PRAGMA busy_timeout = 0")
+            self._hasty = self.connection
         self._waits = False
         try:
             yield
@@ -81,11 +86,6 @@ class DatabaseWrapper(base.DatabaseWrapper):
             raise
         finally:
             self._waits = True
-            self._wait_for_others(patience)
-
-    def _wait_for_others(self, seconds: float) -> None:
-        if self.connection is not None:
-            self.connection.execute(f"PRAGMA busy_timeout = {int(1000 * seconds)}")
 
     def _execute(self, execute: Callable[..., Any], sql: str, *call: Any) -> Any:
         """Django's `execute_wrapper`: a write that is a transaction by itself waits in the same row."""
