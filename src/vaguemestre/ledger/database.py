@@ -226,14 +226,14 @@ def _recordset(columns: Mapping[str, str], given: Iterable[Sequence[Any]]) -> st
 
 
 def _pieces[T](items: Sequence[T], width: int = 1) -> Iterator[Sequence[T]]:
-    """The items, `width` to a row, by 64 rows, then 32 and so on.
+    """The items, `width` to a row, by 64 rows; on SQLite what is left by 32, 16 and so on.
 
-    A connection keeps each statement that it has prepared: with one for every number of rows these were the
-    most of what it holds, 1.5 MiB.
+    It keeps each statement that it has prepared: with one for every number of rows that was 1.5 MiB. To
+    PostgreSQL each piece is a way there and back.
     """
     size, start = _ROWS * width, 0
     while start < len(items):
-        while start + size > len(items):
+        while start + size > len(items) and not on_postgresql():
             size //= 2
         yield items[start : start + size]
         start += size
