@@ -1,11 +1,15 @@
 """What every test may use."""
 
+import gc
 import importlib
 import os
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).parents[1] / "tools"))
 FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
 ALTERNATIVES = {"chromium": ("chromium-headless-shell", "chromium")}
 # What begins: files whose one long test keeps a worker to itself, then those with processes and browsers. Short
@@ -15,6 +19,17 @@ LONG = (
     "tests/console/test_in_chromium", "tests/system/", "tests/cli/", "tests/console/", "tests/courier/",
     "tests/ledger/", "tests/smtp/",
 )  # fmt: skip
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection():
+    """What is collected stays: to look through it for garbage again and again takes 4 s of each worker."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(trylast=True)  # behind the one that puts them in random order
@@ -50,6 +65,14 @@ def _skip_without_programs(item):
 def _is_there(name):
     path = os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", "/sbin"])
     return shutil.which(name, path=path) is not None
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled():
+    """What readers see comes out of the compiled catalogues, which may be older than what was pulled since."""
+    from compile_messages import compile_catalogues
+
+    compile_catalogues()
 
 
 @pytest.fixture(scope="session")

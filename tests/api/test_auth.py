@@ -8,7 +8,7 @@ from django.utils import timezone
 from api.client import Api, fields_of, key_with
 from vaguemestre.ledger import keys
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
 
 SCOPES_OF = [
     ("GET", "/connections", {"connections"}),

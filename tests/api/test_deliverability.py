@@ -9,7 +9,7 @@ import pytest
 from scripted.dns import DnsServer
 from vaguemestre.deliverability import examination
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
 
 
 @pytest.fixture

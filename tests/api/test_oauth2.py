@@ -12,7 +12,7 @@ from scripted.sink import SinkServer
 from vaguemestre.ledger.models import Authorization, Connection, Verification
 from vaguemestre.ledger.models import Secret as Stored
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
 MAILBOX = "office@example.org"
 PLAIN = {
     "name": "Office", "sender_email": MAILBOX, "host": "smtp.office365.com", "encryption": "starttls",

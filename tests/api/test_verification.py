@@ -12,7 +12,7 @@ from api.client import connection, fields_of
 from vaguemestre.ledger.models import Message, User, Verification
 from vaguemestre.verification import probe
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.any_database, pytest.mark.django_db]
 
 
 class Smtp(socketserver.StreamRequestHandler):

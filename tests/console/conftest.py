@@ -1,7 +1,4 @@
-"""A person who is signed in, reading French, and the compiled translations."""
-
-import sys
-from pathlib import Path
+"""A person who is signed in, reading French."""
 
 import pytest
 from django.core.cache import cache
@@ -9,17 +6,7 @@ from django.test import Client
 
 from vaguemestre.ledger.models import User
 
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
 PASSWORD = "un phare dans la brume"
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _compiled():
-    """What readers see comes out of the compiled catalogues."""
-    from compile_messages import compile_catalogues
-
-    compile_catalogues()
 
 
 @pytest.fixture

@@ -77,17 +77,17 @@ class Office:
 
     async def until(self, message, *states, within=8.0):
         """Wait until every delivery of a message is in one of the states."""
-        async with asyncio.timeout(within):
-            while True:
-                # Asked fifty times a second, so for nothing but the states.
-                if await self.ask(_states, message) <= set(states):
-                    return await self.deliveries(message)
-                await asyncio.sleep(0.02)
+        # Asked again and again, so for nothing but the states.
+        await self.until_true(lambda: _states(message) <= set(states), within)
+        return await self.deliveries(message)
 
     async def until_true(self, question, within=8.0):
+        """Wait until the ledger says yes. What takes long is asked for less often: asking costs more than waiting."""
+        pause = 0.02
         async with asyncio.timeout(within):
             while not await self.ask(question):
-                await asyncio.sleep(0.02)
+                await asyncio.sleep(pause)
+                pause = min(1.3 * pause, 0.1)
 
     @contextlib.asynccontextmanager
     async def courier(self, **engine):

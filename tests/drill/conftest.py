@@ -1,22 +1,9 @@
 """What the drill shares."""
 
-import sys
-from pathlib import Path
-
 import pytest
 
 from drill.case import proxy
 from scripted.certificates import the_authority
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _compiled():
-    """The texts come out of the compiled catalogues."""
-    from compile_messages import compile_catalogues
-
-    compile_catalogues()
 
 
 @pytest.fixture(scope="session")

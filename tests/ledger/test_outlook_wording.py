@@ -1,8 +1,6 @@
 """Outlooks in sentences: one for every code, in each language, and exact for those that people meet most."""
 
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
 from django.utils import translation
@@ -20,6 +18,7 @@ from vaguemestre.policy.lane_outlook import LaneCode
 from vaguemestre.policy.manner import Ladder, MannerWhy
 from vaguemestre.policy.outlook import Count, Outlook, OutlookCode
 
+pytestmark = pytest.mark.any_database
 AT = datetime(2026, 11, 24, 14, 20, 5, tzinfo=UTC)
 SAID = "454 4.7.0 %(slow)s 100% down"
 FACTS = {
@@ -28,14 +27,6 @@ FACTS = {
     "backup_for": "Farm", "backup": "Farm", "undecided": "twice", "reason": {"code": "ambiguous", "facts": {}},
     "since": AT, "held": Count(2), "sessions": 1,
 }  # fmt: skip
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _compiled():
-    sys.path.insert(0, str(Path(__file__).parents[2] / "tools"))
-    from compile_messages import compile_catalogues
-
-    compile_catalogues()
 
 
 def texts(facts, at=AT):

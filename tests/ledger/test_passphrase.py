@@ -10,6 +10,7 @@ from vaguemestre.ledger.passphrase import LEAST, Seal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.secret import Secret
 
+pytestmark = pytest.mark.any_database
 WORDS = "été à la forêt d’Hyères"
 COMPOSED, TAKEN_APART = (Secret(unicodedata.normalize(form, WORDS)) for form in ("NFC", "NFD"))
 
