@@ -19,18 +19,27 @@ def durability():
     return found
 
 
+NOTE = (
+    """CREATE FUNCTION pg_temp.note() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+    INSERT INTO durabilities VALUES (current_setting('synchronous_commit')); RETURN NULL; END $$""",
+    "CREATE TRIGGER noted AFTER UPDATE ON ledger_delivery FOR EACH STATEMENT EXECUTE FUNCTION pg_temp.note()",
+) if on_postgresql() else (
+    """CREATE TEMP TRIGGER noted AFTER UPDATE ON ledger_delivery BEGIN
+    INSERT INTO durabilities SELECT synchronous FROM pragma_synchronous; END""",
+)  # fmt: skip
+FORGET = (
+    "DROP TRIGGER noted ON ledger_delivery", "DROP FUNCTION pg_temp.note()",
+) if on_postgresql() else ("DROP TRIGGER noted",)  # fmt: skip
+
+
 @pytest.fixture
-def durabilities():
-    """What was in force whenever a delivery was written."""
-    found = []
-
-    def note(execute, statement, *call):
-        if statement.lstrip().startswith("UPDATE ledger_delivery"):
-            found.append(durability())
-        return execute(statement, *call)
-
-    with database.execute_wrapper(note):
-        yield found
+def durabilities(transactional_db):
+    """What was in force whenever a delivery was written, as the database itself notes it."""
+    for statement in ("CREATE TEMP TABLE durabilities (found TEXT)", *NOTE):
+        sql(statement)
+    yield lambda: [found for (found,) in sql("SELECT found FROM durabilities")]
+    for statement in (*FORGET, "DROP TABLE durabilities"):
+        sql(statement)
 
 
 def test_a_claim_waits_for_no_disk_and_the_stage_behind_it_does(durabilities):
@@ -38,7 +47,7 @@ def test_a_claim_waits_for_no_disk_and_the_stage_behind_it_does(durabilities):
     post()
     lease, claim = claimed(office)
     stage(lease, claim, NOW)
-    assert durabilities == [AT_ONCE, DURABLE]
+    assert durabilities() == [str(AT_ONCE), str(DURABLE)]
     assert durability_problems() == []
 
 
