@@ -31,11 +31,8 @@ from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 
 from vaguemestre.ledger.sqlite.base import DatabaseWrapper, Occupied
 
-WAIT = (
-    0.01  # seconds that a call may wait on average, for disk or processor, and still be on the loop's thread
-)
-TRIES = 4
-AGAIN = 0.001  # seconds between two of them
+WAIT = 0.01  # seconds that a call may wait on average, for disk or processor, on the loop's thread
+TRIES, AGAIN = 4, 0.001  # while somebody else writes, and seconds from one to the next
 _NEWEST = 0.1  # the share of the last call in that average
 
 
