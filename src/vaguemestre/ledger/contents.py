@@ -95,11 +95,17 @@ def message_id(message: Message, route: Mapping[str, Any] | None) -> str:
 
 def departing(claims: Iterable[Claim]) -> dict[UUID, Departing]:
     """What leaves for each claim, by its attempt: the bytes, or an outline; None where retention took it."""
-    claims = list(claims)
-    wanted = as_json({"message": key} for key in {claim.message_id for claim in claims})
+    by_message: dict[int, list[Claim]] = {}
+    for claim in claims:
+        by_message.setdefault(claim.message_id, []).append(claim)
+    wanted = as_json({"message": key} for key in by_message)
     found = rows(_LEAVING.format(wanted=recordset("wanted", message="bigint")), {"wanted": wanted})
-    by_message = {row["id"]: row for row in found}
-    return {claim.attempt: _departing(by_message[claim.message_id], claim) for claim in claims}
+    leaving: dict[UUID, Departing] = {}
+    while found:
+        row = found.pop()  # one goes as the other comes: together they are megabytes
+        for claim in by_message[row["id"]]:
+            leaving[claim.attempt] = _departing(row, claim)
+    return leaving
 
 
 def piece(message_id: int, position: int) -> bytes:
