@@ -10,7 +10,6 @@ import threading
 import time
 
 import uvloop
-from django.db import connection, connections
 from django.utils import timezone
 
 from vaguemestre.doors.submission.listener import serve
@@ -28,13 +27,9 @@ class Door:
         self._terms = terms
         self._clock = clock
         self._loop = loop_factory()
-        self._thread = threading.Thread(target=self._live, daemon=True)
-        self.threads = LedgerThreads(workers, here=connection.vendor == "sqlite")
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.threads = LedgerThreads(workers)
         self._lines = []
-
-    def _live(self):
-        self._loop.run_forever()
-        connections.close_all()  # what was recorded briefly was so in this thread
 
     def __enter__(self):
         self._thread.start()

@@ -157,19 +157,6 @@ async def test_a_group_waits_for_who_comes_one_after_another_and_four_times_as_l
     assert 4 < len(threads.calls[2][0]) < 15
 
 
-async def test_what_is_brief_is_done_briefly():
-    threads, brief, told = Threads(), Threads(), []
-    threads.briefly = brief.run
-    gatherer = Gatherer(threads, doubled, str, most=3, patience=0, brief=lambda items: sum(items) < 3)
-    for number, calls in ((1, brief.calls), (3, threads.calls)):
-        gatherer.add(number, told.append)
-        await turn()
-        assert calls[-1][0] == [number]
-        calls[-1][1].set()
-        await turn()
-    assert told == [2, 6]
-
-
 async def test_each_thread_has_a_group():
     threads, told = Threads(2), []
     gatherer = Gatherer(threads, doubled, str, most=10)

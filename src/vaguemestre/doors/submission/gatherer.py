@@ -6,9 +6,6 @@ since a large one costs less than two small ones: until nobody has come for `PAT
 `LONGEST` times as long, which twenty sessions take where the machine is busy. A lone session never waits, nor
 does what comes to a ledger that has been idle.
 
-A group that is recorded in a moment is worked on upon the loop's own thread where the ledger lets it
-(`LedgerThreads.briefly`); what sessions say meanwhile waits in their sockets.
-
 Promises: each item is answered once, in the group that it went with, whatever becomes of the group or of who
 is told; `work` is called in the ledger's threads, as often at a time as there are threads.
 
@@ -40,10 +37,9 @@ class Gatherer[Item, Answer]:
         work: a group's items, to as many answers in the same order.
         failed: what all of a group are told where it raises.
         most: items of a group.
-        brief: whether a group takes but a moment, in one transaction.
     """
 
-    def __init__(  # noqa: PLR0913  what is done, where, and for how many
+    def __init__(
         self,
         threads: LedgerThreads,
         work: Callable[[Sequence[Item]], Sequence[Answer]],
@@ -51,13 +47,11 @@ class Gatherer[Item, Answer]:
         *,
         most: int,
         patience: float = PATIENCE,
-        brief: Callable[[Sequence[Item]], bool] = lambda _: False,
     ) -> None:
         self._threads = threads
         self._work = work
         self._failed = failed
         self._most = most
-        self._brief = brief
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting[Item, Answer]] = []
@@ -117,10 +111,8 @@ class Gatherer[Item, Answer]:
 
     async def _answers(self, group: Sequence[_Waiting[Item, Answer]]) -> Sequence[Answer]:
         """Of `work`; without any, sessions would wait for ever and the next group for its thread."""
-        items = [one.item for one in group]
-        call = self._threads.briefly if self._brief(items) else self._threads.run
         try:
-            return await call(self._work, items)
+            return await self._threads.run(self._work, [one.item for one in group])
         except Exception as error:  # noqa: BLE001  whatever it is, each is told
             return [self._failed(error)] * len(group)
 

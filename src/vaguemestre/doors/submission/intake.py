@@ -32,13 +32,11 @@ from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
-from vaguemestre.ledger.sqlite.base import Occupied
 from vaguemestre.ledger.submission import Accepted
 
 log = structlog.get_logger("vaguemestre.submission")
 
 SCOPE = "send"
-LIGHT = 262_144  # bytes of a group that is recorded in a moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,21 +114,13 @@ def drafted(handover: Handover, now: datetime) -> Drafted | Answer:
         return trouble(error)
 
 
-def is_brief(turns: Sequence[Turn[Drafted]]) -> bool:
-    """Whether recording these is one transaction, and of a moment."""
-    if any(turn.item.draft is None or turn.item.handover.parcel is not None for turn in turns):
-        return False
-    return sum([turn.item.handover.size for turn in turns]) <= LIGHT
-
-
 def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Drafted]]) -> list[Answer]:
     """Commit handovers in one transaction; what to tell their submitters, in order.
 
     One with an idempotency key has a transaction of its own, since its answer is a part of it.
 
     Raises:
-        OperationalError, InterfaceError: the database is away, or `Occupied` where it may not wait for other
-            writers. What it may have committed by then is found as handed over before when it comes again.
+        OperationalError, InterfaceError: the database is away.
     """
     now = clock()
     together = [turn for turn in turns if turn.item.draft is not None]
@@ -155,8 +145,6 @@ def _together(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
 def _by_itself(turn: Turn[Drafted], now: datetime) -> Answer:
     try:
         return _committed([turn], now)[0]
-    except Occupied:
-        raise
     except Exception as error:  # noqa: BLE001  it is told to this one alone
         return trouble(error)
 

@@ -105,7 +105,7 @@ def run(environment: Environment, ready: Callable[[], None] = lambda: None) -> N
     if problems:
         raise SystemExit("\n".join(problems))
     warn(environment)
-    threads = LedgerThreads(1 if environment.on_sqlite else WORKERS, here=environment.on_sqlite)
+    threads = LedgerThreads(1 if environment.on_sqlite else WORKERS)
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve_until_told(environment, terms, threads, ready))
