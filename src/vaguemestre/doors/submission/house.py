@@ -16,8 +16,9 @@ import structlog
 
 from vaguemestre.doors.submission import answers, bans, intake
 from vaguemestre.doors.submission.answers import Answer
+from vaguemestre.doors.submission.effects import Handover
 from vaguemestre.doors.submission.gatherer import Gatherer
-from vaguemestre.doors.submission.intake import Drafted, Turn
+from vaguemestre.doors.submission.intake import Turn
 from vaguemestre.doors.submission.terms import Peer, Terms
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.threads import LedgerThreads
@@ -45,7 +46,7 @@ class House:
         self.terms = terms
         self.threads = threads
         self.clock = clock
-        self.messages: Gatherer[Turn[Drafted], Answer] = Gatherer(
+        self.messages: Gatherer[Turn[Handover], Answer] = Gatherer(
             threads, partial(intake.record_all, clock), intake.trouble, most=GROUP
         )
         self.parcels: Gatherer[Turn[Piece], int | Answer] = Gatherer(

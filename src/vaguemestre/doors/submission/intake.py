@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -90,31 +90,7 @@ def drop(parcel: int) -> None:
         _log_trouble("dropping_failed", error)
 
 
-@dataclass(frozen=True, slots=True)
-class Drafted:
-    """A handover, and what the ledger will keep of it.
-
-    Attributes:
-        draft: None for one with an idempotency key, whose answer may be there already.
-    """
-
-    handover: Handover
-    draft: Draft | None
-
-
-def drafted(handover: Handover, now: datetime) -> Drafted | Answer:
-    """All of the recording that needs no database, so that no other writer waits for it."""
-    if handover.wishes.idempotency_key is not None:
-        return Drafted(handover, None)
-    try:
-        return Drafted(handover, draft(_submission(handover), now))
-    except Refusal as refused:
-        return answers.refusal(*refused.errors)
-    except Exception as error:  # noqa: BLE001  the submitter is not to blame
-        return trouble(error)
-
-
-def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Drafted]]) -> list[Answer]:
+def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -> list[Answer]:
     """Commit handovers in one transaction; what to tell their submitters, in order.
 
     One with an idempotency key has a transaction of its own, since its answer is a part of it.
@@ -123,16 +99,42 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Drafted]]) ->
         OperationalError, InterfaceError: the database is away.
     """
     now = clock()
-    together = [turn for turn in turns if turn.item.draft is not None]
+    drafts = [_drafted(turn.item, now) for turn in turns]
+    together = [
+        Turn(one, turn.in_time) for turn, one in zip(turns, drafts, strict=True) if isinstance(one, Draft)
+    ]
     replies = iter(_together(together, now) if together else ())
-    all_replies = [_alone(turn, now) if turn.item.draft is None else next(replies) for turn in turns]
+    answered = [_reply_to(turn, one, replies, now) for turn, one in zip(turns, drafts, strict=True)]
     for turn in turns:
-        if turn.item.handover.parcel is not None:
-            drop(turn.item.handover.parcel.id)  # unless a message has it now
-    return all_replies
+        if turn.item.parcel is not None:
+            drop(turn.item.parcel.id)  # unless a message has it now
+    return answered
 
 
-def _together(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
+def _drafted(handover: Handover, now: datetime) -> Draft | Answer | None:
+    """All of the recording that needs no database, so that no other writer waits for it.
+
+    None for one with an idempotency key, whose answer may be there already.
+    """
+    if handover.wishes.idempotency_key is not None:
+        return None
+    try:
+        return draft(_submission(handover), now)
+    except Refusal as refused:
+        return answers.refusal(*refused.errors)
+    except Exception as error:  # noqa: BLE001  the submitter is not to blame
+        return trouble(error)
+
+
+def _reply_to(
+    turn: Turn[Handover], one: Draft | Answer | None, replies: Iterator[Answer], now: datetime
+) -> Answer:
+    if one is None:
+        return _alone(turn, now)
+    return next(replies) if isinstance(one, Draft) else one
+
+
+def _together(turns: Sequence[Turn[Draft]], now: datetime) -> list[Answer]:
     """Commit a group; where one of it breaks the transaction, each has another by itself."""
     try:
         return _committed(turns, now)
@@ -142,14 +144,14 @@ def _together(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
         return [trouble(error)] if len(turns) == 1 else [_by_itself(turn, now) for turn in turns]
 
 
-def _by_itself(turn: Turn[Drafted], now: datetime) -> Answer:
+def _by_itself(turn: Turn[Draft], now: datetime) -> Answer:
     try:
         return _committed([turn], now)[0]
     except Exception as error:  # noqa: BLE001  it is told to this one alone
         return trouble(error)
 
 
-def _committed(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
+def _committed(turns: Sequence[Turn[Draft]], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
     tried = False
     while True:
@@ -157,7 +159,7 @@ def _committed(turns: Sequence[Turn[Drafted]], now: datetime) -> list[Answer]:
             with writing():  # it may wait for other writers, here or at its first row
                 there = [turn.in_time() for turn in turns]
                 wanted = [turn for turn, waits in zip(turns, there, strict=True) if waits]
-                results = iter(accept.place([one.item.draft for one in wanted if one.item.draft], now))
+                results = iter(accept.place([one.item for one in wanted], now))
                 _still_there(wanted)
         except _Withdrawn:
             continue
@@ -175,13 +177,13 @@ def _reply(result: Accepted | Refusal) -> Answer:
     return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(str(result.uid))
 
 
-def _still_there(turns: Sequence[Turn[Drafted]]) -> None:
+def _still_there(turns: Sequence[Turn[Draft]] | Sequence[Turn[Handover]]) -> None:
     """Before the commit: afterwards nothing but 250 may be said."""
     if not all(turn.in_time() for turn in turns):
         raise _Withdrawn
 
 
-def _alone(turn: Turn[Drafted], now: datetime) -> Answer:
+def _alone(turn: Turn[Handover], now: datetime) -> Answer:
     """Commit a handover with its idempotency key, or give its answer again."""
 
     def take() -> tuple[int, dict[str, str]]:
@@ -191,7 +193,7 @@ def _alone(turn: Turn[Drafted], now: datetime) -> Answer:
         _still_there([turn])
         return 250, {"id": str(result.uid)}
 
-    handover = turn.item.handover
+    handover = turn.item
     key = str(handover.wishes.idempotency_key)
     try:
         _, body, _ = once(_owner(handover.submitter), key, _fingerprint(handover).hex(), now, take)

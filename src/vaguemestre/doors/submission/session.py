@@ -195,13 +195,7 @@ class Session(asyncio.Protocol):
         self._go_on(self._dialogue.sign_in_refused(found))
 
     def _record(self, handover: Handover) -> None:
-        drafted = intake.drafted(handover, self._house.clock())
-        if isinstance(drafted, Answer):
-            if handover.parcel is not None:
-                self._house.drop(handover.parcel.id)
-            self._loop.call_soon(self._recorded, handover, drafted)
-        else:
-            self._house.messages.add(Turn(drafted, self._in_time()), partial(self._recorded, handover))
+        self._house.messages.add(Turn(handover, self._in_time()), partial(self._recorded, handover))
 
     def _in_time(self) -> Callable[[], bool]:
         """Whether the submitter still waits for what begins now."""
