@@ -1,5 +1,7 @@
 """Messages as people ask about them: lists, release, cancel, resend, volumes, and what is forgotten when."""
 
+from dataclasses import replace
+
 import pytest
 from django.utils import translation
 
@@ -179,7 +181,7 @@ def test_cancelling_ends_what_has_not_left():
         claims.Settlement(claim.duties[2].id, DeliveryState.IN_DOUBT, doubt="timeout"),
     ]
     whole = report(claim, DeliveryState.ACCEPTED)
-    settle(lease, claims.Report(**{**vars(whole), "settlements": tuple(settlements)}), NOW)
+    settle(lease, replace(whole, settlements=tuple(settlements)), NOW)
     messages.cancel(str(message.uid), ACTOR, later(minutes=2))
     assert [delivery.state for delivery in deliveries(message)] == ["accepted", "cancelled", "cancelled"]
     assert deliveries(message)[1].settled_at == later(minutes=2)

@@ -4,6 +4,7 @@ Hypothesis chooses the steps; after each of them the laws are asked of the datab
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -20,7 +21,7 @@ from hypothesis.stateful import (
 )  # fmt: skip
 
 from ledger.kit import ACTOR, NOW, connect, epoch, lose_lease, post, report, settle, stage
-from vaguemestre.ledger import claims, connections, instance, leases, messages, queue, recovery, rerouting
+from vaguemestre.ledger import connections, instance, leases, messages, queue, recovery, rerouting
 from vaguemestre.ledger.claims import Settlement, Stale
 from vaguemestre.ledger.connections import LeaveNone
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Event, Lane, Message
@@ -140,7 +141,7 @@ class Life(RuleBasedStateMachine):
         settlements = tuple(self._settlement(duty, kind, staged=staged) for duty, kind in pairs)
         whole = report(claim, DeliveryState.ACCEPTED, self.clock)
         ours = self._is_ours(lease, claim)
-        done = claims.Report(**{**vars(whole), "settlements": settlements})
+        done = replace(whole, settlements=settlements)
         try:
             assert settle(lease, done, self.clock) == ours
         except Stale:
