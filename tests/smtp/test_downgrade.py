@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaguemestre.mail.content import has_long_line
 from vaguemestre.mail.line_ending import has_bare_line_ending
-from vaguemestre.smtp.downgrade import fitted, has_long_line
+from vaguemestre.smtp.downgrade import fitted
 
 
 def lowered(content):

@@ -22,7 +22,7 @@ from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from types import MappingProxyType
 
-from vaguemestre.mail.content import LINE_LIMIT, Content, Field
+from vaguemestre.mail.content import LINE_LIMIT, Content, Field, has_long_line
 from vaguemestre.mail.envelope import UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import LONGEST_WORD, mailboxes_field, text_field
@@ -262,7 +262,7 @@ def _in_lines(raw: bytes) -> bytes:
 
 def _carried(raw: bytes) -> tuple[str, bytes]:
     """The plainest encoding in which text passes a 7-bit server."""
-    if raw.isascii() and not _has_long_line(raw):
+    if raw.isascii() and not has_long_line(raw):
         return "7bit", raw
     beyond = len(raw) - len(raw.translate(None, _BEYOND_ASCII))
     if beyond * 6 > max(len(raw), 200):
@@ -271,17 +271,6 @@ def _carried(raw: bytes) -> tuple[str, bytes]:
 
 
 _BEYOND_ASCII = bytes(range(128, 256))
-
-
-def _has_long_line(raw: bytes) -> bool:
-    """Whether a line is longer than a server has to take: looks where lines end once in a thousand octets."""
-    start, last = 0, len(raw) - LINE_LIMIT
-    while start < last:
-        end = raw.rfind(b"\r\n", start, start + LINE_LIMIT + 2)
-        if end < 0:
-            return True
-        start = end + 2
-    return False
 
 
 def _base64(raw: bytes) -> bytes:
@@ -313,7 +302,7 @@ def _embedded(raw: bytes, path: str) -> bytes:
         content = Content(raw)
     except Invalid:
         content = None
-    if content is None or not raw.isascii() or b"\0" in raw or _has_long_line(raw):
+    if content is None or not raw.isascii() or b"\0" in raw or has_long_line(raw):
         raise Invalid(
             f"{path}.content_type",
             "message_embedded",

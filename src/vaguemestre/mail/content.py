@@ -136,6 +136,17 @@ def header_end(raw: bytes | bytearray) -> int | None:
     return None if end < 0 else end + 2
 
 
+def has_long_line(raw: bytes) -> bool:
+    """Whether a line is beyond `LINE_LIMIT`: looks where lines end once in a thousand octets."""
+    start, last = 0, len(raw) - LINE_LIMIT
+    while start < last:
+        end = raw.rfind(b"\r\n", start, start + LINE_LIMIT + 2)
+        if end < 0:
+            return True
+        start = end + 2
+    return False
+
+
 def _refuse_large(block: bytes) -> None:
     if len(block) > HEADER_LIMIT:
         raise Invalid("content", "header_size", f"The header section exceeds {HEADER_LIMIT} bytes.")

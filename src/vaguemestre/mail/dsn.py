@@ -21,7 +21,7 @@ from datetime import datetime
 from email.utils import format_datetime
 from enum import StrEnum
 
-from vaguemestre.mail.content import LINE_LIMIT, Content, header_end
+from vaguemestre.mail.content import Content, has_long_line, header_end
 from vaguemestre.mail.header import LINE_GOAL, LONGEST_WORD, mailboxes_field, text_field
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.reply import Reply, printable
@@ -175,7 +175,7 @@ def _returned(dsn: Dsn) -> Iterator[bytes]:
             _bits(dsn.original),
             dsn.original,
         )
-    elif header.isascii() and max(map(len, header.split(b"\r\n"))) <= LINE_LIMIT:
+    elif header.isascii() and not has_long_line(header):
         yield b"Content-Type: text/rfc822-headers\r\n\r\n" + header
     else:
         yield (

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Protocol
 
+from vaguemestre.mail.content import has_long_line
 from vaguemestre.mail.line_ending import has_bare_line_ending
-from vaguemestre.smtp.downgrade import fitted, has_long_line, split
+from vaguemestre.smtp.downgrade import fitted, split
 from vaguemestre.smtp.wire import BLOCK, BareLineEnding
 
 

@@ -20,24 +20,13 @@ from email import policy
 from email.message import Message
 from email.parser import BytesHeaderParser
 
-from vaguemestre.mail.content import LINE_LIMIT, address_field, header_field
+from vaguemestre.mail.content import address_field, has_long_line, header_field
 from vaguemestre.mail.errors import Invalid
 
 _DEPTH = 50  # of parts within parts
 _FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r]|\r\n[ \t]|\r(?!\n))*)(?:\r\n|$)")
 _OF_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
-
-
-def has_long_line(content: bytes) -> bool:
-    """Whether a line has more than 998 octets, CRLF not counted."""
-    position, end = 0, len(content)
-    while end - position > LINE_LIMIT:
-        last = content.rfind(b"\r\n", position, position + LINE_LIMIT + 2)
-        if last < 0:
-            return True
-        position = last + 2
-    return False
 
 
 def fitted(content: bytes, *, eight_bit: bool, smtputf8: bool) -> bytes:
