@@ -79,6 +79,15 @@ def test_a_line_is_written_whatever_its_fields_hold():
     assert lines[1]["value"] == "<class 'object'>"
 
 
+def test_a_line_that_cannot_be_made_is_told_and_further_ones_are_written():
+    lines = logged(
+        "structlog.get_logger().info('odd', value={(1, 2): 3})",
+        "structlog.get_logger().info('next', number=1)",
+    )
+    assert [line["event"] for line in lines] == ["odd", "next"]
+    assert lines[1]["number"] == 1
+
+
 def test_a_traceback_holds_no_local_variables():
     lines = logged(
         "exec('def f(password):\\n  raise ValueError(3)')",

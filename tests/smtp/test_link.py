@@ -95,6 +95,17 @@ async def test_a_deadline_that_is_past_is_over_at_once(network):
         link.abort()
 
 
+async def test_what_came_in_time_is_read_though_the_loop_stood_still_meanwhile(network):
+    """A commit on the loop's thread may take long: a reply that lay there is no timeout."""
+    async with ScriptedServer("@delay 0.05\nS: 250 in time\n@delay 5") as server:
+        link = await dialled(network, server)
+        reading = asyncio.ensure_future(link.read(asyncio.get_running_loop().time() + 0.1))
+        await asyncio.sleep(0.01)
+        time.sleep(0.3)  # noqa: ASYNC251  as it stands still
+        assert await reading == b"250 in time\r\n"
+        link.abort()
+
+
 async def test_a_link_that_is_over_leaves_no_timer(network):
     async with ScriptedServer("@delay 5") as server:
         link = await dialled(network, server)

@@ -13,6 +13,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError, connection, connections
 
 from ledger.kit import on_postgresql
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.models import Instance
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
@@ -125,7 +126,8 @@ def here(ledger):
 
 def bumped():
     """One transaction, and the thread that it ran in."""
-    bump()
+    with writing():
+        bump()
     return threading.current_thread().name
 
 
@@ -224,6 +226,40 @@ def test_a_slow_disk_is_waited_for_by_the_threads_until_it_is_quick_again(here):
     slow, at_last = asyncio.run(ask())
     assert all(name.startswith("ledger") for name in slow)
     assert at_last == threading.current_thread().name
+
+
+@on_sqlite
+def test_what_nobody_waits_for_any_more_still_keeps_its_turn(here):
+    done = []
+
+    async def ask():
+        first = asyncio.ensure_future(here.run(lambda: (time.sleep(0.2), done.append("first"))))
+        await asyncio.sleep(0.05)
+        first.cancel()
+        await here.briefly(done.append, "second")
+
+    asyncio.run(ask())
+    assert done == ["first", "second"]
+
+
+@on_sqlite
+def test_only_a_transaction_that_did_not_begin_is_begun_once_more(here):
+    """What is busy behind a commit must not have the commit made twice."""
+    before = epoch()
+
+    def commits_and_then_meets_somebody():
+        bumped()
+        raise OperationalError("database is locked") from busy()
+
+    with pytest.raises(OperationalError, match="locked"):
+        asyncio.run(here.briefly(commits_and_then_meets_somebody))
+    assert epoch() == before + 1
+
+
+def busy():
+    error = sqlite3.OperationalError("database is locked")
+    error.sqlite_errorcode = sqlite3.SQLITE_BUSY
+    return error
 
 
 @on_sqlite

@@ -163,7 +163,10 @@ def _line(noted: str | EventDict) -> str:
     if isinstance(noted, str):
         return noted
     noted["timestamp"] = datetime.fromtimestamp(noted["timestamp"], UTC).isoformat()[:-6] + "Z"
-    return _as_json(noted)
+    try:
+        return _as_json(noted)
+    except Exception:  # noqa: BLE001  whatever a field holds, the thread goes on
+        return _as_json({key: str(noted.get(key)) for key in ("event", "level", "timestamp")})
 
 
 def _form() -> list[Processor]:

@@ -35,7 +35,8 @@ def fork(*words: str, ready: int | None = None) -> int:
     """A child of this process that runs a command; this one must have one thread, and no database open.
 
     The child answers signals as a new program does, has a group of its own, since Ctrl-C is for its parent,
-    and nothing to read. `ready` is the descriptor on which it is to say that its work begins.
+    and nothing to read. `ready` is the descriptor on which it is to say that its work begins; such a child
+    dies with its parent, another one ends what it began.
 
     Raises:
         Born: in the child.
@@ -69,7 +70,7 @@ def _begin(name: str, parent: int, ready: int | None) -> None:
         raise SystemExit(f"{name} cannot start: {error}.") from None
     if ready is not None:
         os.environ[READY] = str(ready)
-    die_with(parent, signal.SIGTERM)
+        die_with(parent, signal.SIGTERM)
 
 
 def _show_as(name: str) -> None:

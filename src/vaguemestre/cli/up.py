@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 
 from vaguemestre.cli import loading, logs, preparation, process
@@ -50,6 +51,7 @@ def _up(arguments: argparse.Namespace) -> int:
 
 def _migrate() -> str:
     """In a child, so that this process opens no database; the answer is the first administrator's link."""
+    signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # where it is ignored, no child can be waited for
     reader, writer = os.pipe()
     with open(reader, "rb") as told:  # noqa: PTH123  a descriptor
         try:

@@ -21,11 +21,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import partial
 from threading import Barrier
-from typing import cast
+from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 
@@ -49,7 +49,7 @@ class LedgerThreads:
     def __init__(self, workers: int, *, here: bool = False) -> None:
         self.workers = workers
         self._here = here
-        self._running = 0
+        self._running: set[Future[Any]] = set()
         self._waits = 0.0  # seconds for which calls waited for the disk, on average
         self._executor = ThreadPoolExecutor(workers, thread_name_prefix="ledger")
 
@@ -59,12 +59,10 @@ class LedgerThreads:
         Raises:
             RuntimeError: after `shutdown`.
         """
-        call = partial(function, *args, **kwargs)
-        self._running += 1
-        try:
-            return await asyncio.wrap_future(self._executor.submit(self._call, call))
-        finally:
-            self._running -= 1
+        call = self._executor.submit(self._call, partial(function, *args, **kwargs))
+        self._running.add(call)  # until it has ended, whether or not somebody still waits for it
+        call.add_done_callback(self._running.discard)
+        return await asyncio.wrap_future(call)
 
     async def briefly[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The same for one transaction that takes a moment, made on the loop's own thread where that may be.
@@ -81,8 +79,10 @@ class LedgerThreads:
             if not self._here or self._running or self._waits > WAIT:
                 break
             try:
-                with _off_the_loop(), _sqlite().impatient():
-                    return self._call(partial(function, *args, **kwargs))
+                with _off_the_loop():
+                    close_old_connections()  # before: a new one would be patient
+                    with _sqlite().impatient():
+                        return self._call(partial(function, *args, **kwargs))
             except Occupied:  # nothing was written
                 await asyncio.sleep(AGAIN)
         return await self.run(function, *args, **kwargs)

@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import math
+from functools import partial
 from typing import cast
 
 from vaguemestre.mail.phase import Cause
 from vaguemestre.smtp import wire
 
+_READING = 0.001  # seconds that a loop has for what came, before a wait is over
 RECEIVE_LIMIT = 65_536  # octets that wait unread; beyond them reading pauses
 
 
@@ -216,12 +218,16 @@ class Link(asyncio.Protocol):
             self._timer.cancel()
         self._timer, self._rings_at = None, math.inf
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+    def _ring(self, loop: asyncio.AbstractEventLoop, *, again: bool = False) -> None:
         self._timer, self._rings_at = None, math.inf
         if self._waiter is None or self._deadline == math.inf:
             return
         if loop.time() < self._deadline:
             self._arm(loop, self._deadline)
+        elif not again:
+            # A loop that stood still has timers ring before it reads: what came in time is to be read first.
+            self._timer = loop.call_later(_READING, partial(self._ring, loop, again=True))
+            self._rings_at = -math.inf
         elif not self._waiter.done():
             self._waiter.set_exception(TimeoutError())
 

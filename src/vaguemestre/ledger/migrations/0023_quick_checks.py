@@ -12,7 +12,18 @@ class Rewritten(migrations.SeparateDatabaseAndState):
             super().database_forwards(app_label, schema_editor, from_state, to_state)
             return
         for name in ("Message", "Delivery"):
-            schema_editor._remake_table(to_state.apps.get_model(app_label, name))
+            model = to_state.apps.get_model(app_label, name)
+            # A number used once is not used again: the copy would begin behind the rows that are left.
+            used = _numbers_used(schema_editor, model)
+            schema_editor._remake_table(model)
+            schema_editor.execute("DELETE FROM sqlite_sequence WHERE name = %s", [model._meta.db_table])
+            schema_editor.execute("INSERT INTO sqlite_sequence VALUES (%s, %s)", [model._meta.db_table, used])
+
+
+def _numbers_used(schema_editor, model):
+    with schema_editor.connection.cursor() as cursor:
+        cursor.execute("SELECT MAX(seq) FROM sqlite_sequence WHERE name = %s", [model._meta.db_table])
+        return cursor.fetchone()[0] or 0
 
 
 OPERATIONS = [

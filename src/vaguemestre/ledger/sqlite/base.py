@@ -73,17 +73,14 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
         SQLite itself waits for nobody on this connection from then on.
         """
-        self.ensure_connection()
-        if self._hasty is not self.connection:
-            self.connection.execute("PRAGMA busy_timeout = 0")
-            self._hasty = self.connection
+        with self.wrap_database_errors:
+            self.ensure_connection()
+            if self._hasty is not self.connection:
+                self.connection.execute("PRAGMA busy_timeout = 0")
+                self._hasty = self.connection
         self._waits = False
         try:
             yield
-        except OperationalError as error:
-            if _is_occupied(error):
-                raise Occupied("another writer is at work") from error
-            raise
         finally:
             self._waits = True
 
@@ -101,8 +98,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._take()
         try:
             super()._start_transaction_under_autocommit()  # type: ignore[misc]  # not in the stubs
-        except BaseException:
+        except BaseException as error:
             self._give_back()
+            if not self._waits and _is_busy(error):
+                raise Occupied("another writer is at work") from error
             raise
 
     def _commit(self) -> None:
@@ -153,7 +152,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         os.close(descriptor)
 
 
-def _is_occupied(error: OperationalError) -> bool:
+def _is_busy(error: BaseException) -> bool:
     """Whether SQLite met somebody who writes without the lock, such as its own shell."""
-    code = getattr(error.__cause__, "sqlite_errorcode", 0)
-    return isinstance(error, Occupied) or code & 0xFF == sqlite3.SQLITE_BUSY
+    code: int = getattr(error.__cause__, "sqlite_errorcode", 0)
+    return code & 0xFF == sqlite3.SQLITE_BUSY
