@@ -199,17 +199,31 @@ def test_who_writes_without_the_lock_is_waited_for_by_the_threads_too(here):
 
 
 @on_sqlite
-def test_what_comes_while_the_threads_are_at_work_keeps_its_turn(here):
+@pytest.mark.parametrize("cancelled", [False, True])
+def test_what_comes_while_the_threads_are_at_work_keeps_its_turn(here, cancelled):
+    """Whether or not anybody still waits for what they do."""
     done = []
 
     async def ask():
-        first = asyncio.ensure_future(here.run(lambda: (time.sleep(0.1), done.append("first"))))
-        await asyncio.sleep(0.02)
+        first = asyncio.ensure_future(here.run(lambda: (time.sleep(0.2), done.append("first"))))
+        await asyncio.sleep(0.05)
+        if cancelled:
+            first.cancel()
         await here.briefly(done.append, "second")
-        await first
+        await asyncio.wait([first])
+        assert first.cancelled() is cancelled
 
     asyncio.run(ask())
     assert done == ["first", "second"]
+
+
+@on_sqlite
+def test_behind_the_end_nothing_is_done_on_the_loop_either(ledger):
+    threads = LedgerThreads(1, here=True)
+    asyncio.run(threads.briefly(bumped))
+    threads.shutdown()
+    with pytest.raises(RuntimeError):
+        asyncio.run(threads.briefly(bumped))
 
 
 @on_sqlite
@@ -226,20 +240,6 @@ def test_a_slow_disk_is_waited_for_by_the_threads_until_it_is_quick_again(here):
     slow, at_last = asyncio.run(ask())
     assert all(name.startswith("ledger") for name in slow)
     assert at_last == threading.current_thread().name
-
-
-@on_sqlite
-def test_what_nobody_waits_for_any_more_still_keeps_its_turn(here):
-    done = []
-
-    async def ask():
-        first = asyncio.ensure_future(here.run(lambda: (time.sleep(0.2), done.append("first"))))
-        await asyncio.sleep(0.05)
-        first.cancel()
-        await here.briefly(done.append, "second")
-
-    asyncio.run(ask())
-    assert done == ["first", "second"]
 
 
 @on_sqlite

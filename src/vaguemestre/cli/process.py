@@ -1,8 +1,8 @@
 """What this process owes its parent, its children and its terminal.
 
-A child of `up` is forked from it, dies with it (Linux: PR_SET_PDEATHSIG) and tells it once that it is ready,
-through a descriptor that `up` handed down. Standard streams that were closed are opened on the null device,
-since the next file opened would take their number.
+A child of `up` is forked from it. One that `up` keeps running dies with it (Linux: PR_SET_PDEATHSIG) and
+tells it once that it is ready, through a descriptor that `up` handed down. Standard streams that were closed
+are opened on the null device, since the next file opened would take their number.
 """
 
 from __future__ import annotations

@@ -68,7 +68,8 @@ class LedgerThreads:
         """The same for one transaction that takes a moment, made on the loop's own thread where that may be.
 
         Args:
-            function: begins with its transaction, and does nothing outside of it.
+            function: has one transaction at most, and writes nothing outside of it: it is called again where
+                that could not begin.
             args: of it.
             kwargs: of it.
 
@@ -82,13 +83,17 @@ class LedgerThreads:
                 with _off_the_loop():
                     close_old_connections()  # before: a new one would be patient
                     with _sqlite().impatient():
-                        return self._call(partial(function, *args, **kwargs))
+                        return self._timed(partial(function, *args, **kwargs))
             except Occupied:  # nothing was written
                 await asyncio.sleep(AGAIN)
         return await self.run(function, *args, **kwargs)
 
     def _call[R](self, call: Callable[[], R]) -> R:
         close_old_connections()
+        return self._timed(call)
+
+    def _timed[R](self, call: Callable[[], R]) -> R:
+        """The call, how long it waited, and connections that it left broken closed."""
         began, used = time.monotonic(), time.thread_time()
         try:
             return call()
@@ -106,6 +111,7 @@ class LedgerThreads:
             self._executor.submit(_close, barrier)
         self._executor.shutdown(wait=True)
         if self._here:
+            self._here = False
             with _off_the_loop():
                 connections.close_all()
 
