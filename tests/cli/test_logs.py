@@ -3,9 +3,11 @@
 import json
 import logging
 import os
+import re
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime
 
 import pytest
 
@@ -45,10 +47,10 @@ def test_l14_a_reader_that_went_away_is_no_error(pipe):
     assert handler.drain()
 
 
-def logged(*statements):
+def logged(*statements, configure="logs.configure()"):
     """What a process that configured its logs writes, line by line."""
     script = ";".join(
-        ["import structlog, logging", "from vaguemestre.cli import logs", "logs.configure()", *statements]
+        ["import structlog, logging", "from vaguemestre.cli import logs", configure, *statements]
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     return [json.loads(line) for line in done.stderr.splitlines()]
@@ -66,6 +68,19 @@ def test_a_log_that_is_no_terminal_is_json_with_fields():
         "info",
     )
     assert (second["event"], second["level"]) == ("odd thing", "warning")
+
+
+def test_a_line_says_how_grave_it_is_and_when_it_was_to_the_microsecond():
+    began = datetime.now(UTC)
+    lines = logged(
+        "structlog.get_logger('courier').bind(connection=3).error('odd', logger=1)",
+        "structlog.get_logger().info('less')",
+        configure="logs.configure(logging.WARNING)",
+    )
+    assert [list(line) for line in lines] == [["connection", "logger", "event", "level", "timestamp"]]
+    assert lines[0]["level"] == "error"
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", lines[0]["timestamp"])
+    assert began < datetime.fromisoformat(lines[0]["timestamp"]) < datetime.now(UTC)
 
 
 def test_a_line_is_written_whatever_its_fields_hold():

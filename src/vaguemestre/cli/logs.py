@@ -22,16 +22,19 @@ import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Any
 
 import orjson
 import structlog
 from structlog.tracebacks import ExceptionDictTransformer
-from structlog.typing import EventDict, Processor, ProcessorReturnValue
+from structlog.typing import EventDict, Processor
 
 BACKLOG = 10_000  # lines
 GATHER = 0.02  # seconds between two writes, so that one takes what came meanwhile
 TOGETHER = 256  # lines of one write
 FLUSH = 1.0  # seconds granted at the process's end
+_LEVELS = ("debug", "info", "warning", "error", "critical")
 
 
 class Forwarding(logging.Handler):
@@ -111,7 +114,7 @@ class _Events:
     """What structlog writes to, under the names of its levels: a queue of lines."""
 
     def __init__(self, forward: Callable[[str | EventDict], None]) -> None:
-        self.debug = self.info = self.warning = self.error = self.critical = forward
+        self.forward = self.debug = self.info = self.warning = self.error = self.critical = forward
 
 
 def configure(level: int = logging.INFO) -> None:
@@ -127,10 +130,11 @@ def configure_alone() -> None:
 def _send_to(handler: Forwarding | Alone, level: int) -> None:
     form = _form()
     events = _Events(handler.forward)
+    straight = not sys.stderr.isatty()
     structlog.configure(
-        processors=[*_SHARED, *form] if sys.stderr.isatty() else [_noted],
+        processors=[*_SHARED, *form],
         logger_factory=lambda *_: events,
-        wrapper_class=structlog.make_filtering_bound_logger(level),
+        wrapper_class=_straight(level) if straight else structlog.make_filtering_bound_logger(level),
         cache_logger_on_first_use=True,
     )
     handler.setFormatter(
@@ -151,22 +155,40 @@ _SHARED: list[Processor] = [
 _exceptions = structlog.processors.ExceptionRenderer(ExceptionDictTransformer(show_locals=False))
 
 
-def _noted(logger: object, level: str, event: EventDict) -> ProcessorReturnValue:
-    """All that has to be done at once; the thread that writes makes the line."""
-    if "exc_info" in event:
-        event = _exceptions(logger, level, event)
-    event["level"], event["timestamp"] = level, time.time()
-    return (event,), {}
+def _straight(level: int) -> type:
+    """A logger whose events go the straight way; that through processors takes four times as long."""
+    levels = logging.getLevelNamesMapping()
+    told = {name: _noting(name) for name in _LEVELS if levels[name.upper()] >= level}
+    return type("Straight", (structlog.make_filtering_bound_logger(level),), told)
+
+
+def _noting(level: str) -> Callable[..., None]:
+    def note(logger: Any, event: str, /, **fields: Any) -> None:
+        """All that has to be done at once; the thread that writes makes the line."""
+        noted: EventDict = {**logger._context, **fields, "event": event}  # noqa: SLF001
+        if "exc_info" in noted:
+            noted = _exceptions(logger, level, noted)
+        noted["level"], noted["timestamp"] = level, time.time_ns()
+        logger._logger.forward(noted)  # noqa: SLF001
+
+    return note
 
 
 def _line(noted: str | EventDict) -> str:
     if isinstance(noted, str):
         return noted
-    noted["timestamp"] = datetime.fromtimestamp(noted["timestamp"], UTC).isoformat()[:-6] + "Z"
+    seconds, rest = divmod(noted["timestamp"], 1_000_000_000)
+    noted["timestamp"] = f"{_second(seconds)}.{rest // 1000:06}Z"
     try:
         return _as_json(noted)
     except Exception:  # noqa: BLE001  whatever a field holds, the thread goes on
         return _as_json({key: str(noted.get(key)) for key in ("event", "level", "timestamp")})
+
+
+@lru_cache(maxsize=1)
+def _second(number: int) -> str:
+    """It mostly has more lines than one."""
+    return datetime.fromtimestamp(number, UTC).isoformat()[:-6]
 
 
 def _form() -> list[Processor]:
