@@ -13,8 +13,8 @@ _SMALL = 65_536  # octets
 def has_bare_line_ending(content: bytes) -> bool:
     """Whether a CR or LF stands alone."""
     if len(content) > _SMALL:
-        # Counting takes twice as long, and copies nothing.
+        # Counting takes three times as long, and copies nothing.
         pairs = content.count(b"\r\n")
         return content.count(b"\r") != pairs or content.count(b"\n") != pairs
-    rest = content.replace(b"\r\n", b"")
-    return b"\n" in rest or b"\r" in rest
+    # What replaces single octets finds them with the processor's own search.
+    return content != content.replace(b"\r", b"").replace(b"\n", b"\r\n")

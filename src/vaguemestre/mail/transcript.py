@@ -41,7 +41,7 @@ class Step:
             "sent": self.sent,
             "reply": None if self.reply is None else self.reply.as_json,
             "error": None if self.error is None else self.error._value_,
-            "elapsed_ms": round(self.elapsed * 1000, 1),
+            "elapsed_ms": round(self.elapsed * 1000, 1) if self.elapsed else 0.0,  # mostly: came together
             "detail": self.detail,
         }
 
