@@ -40,13 +40,14 @@ class Link(asyncio.Protocol):
     Attributes:
         peer: the address and port that were dialled.
         encrypted: whether TLS is on.
+        over: whether the other side is gone.
     """
 
     def __init__(self, peer: tuple[str, int]) -> None:
         self.peer = peer
         self.encrypted = False
         self._received = bytearray()
-        self._over = False
+        self.over = False
         self._closed = False
         self._writing_paused = False
         self._reading_paused = False
@@ -83,12 +84,12 @@ class Link(asyncio.Protocol):
 
     def eof_received(self) -> None:
         """The other side will write no more; for SMTP that is the end."""
-        self._over = True
+        self.over = True
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  every end is the same to us
         """Nothing more will be said."""
-        self._over = self._closed = True
+        self.over = self._closed = True
         self._disarm()
         self._wake()
 
@@ -110,11 +111,6 @@ class Link(asyncio.Protocol):
         return self._transport
 
     @property
-    def over(self) -> bool:
-        """Whether the other side is gone."""
-        return self._over
-
-    @property
     def waiting(self) -> bool:
         """Whether received bytes wait to be read."""
         return bool(self._received)
@@ -123,7 +119,7 @@ class Link(asyncio.Protocol):
         """What was received until now, perhaps nothing; waits for nothing."""
         data = bytes(self._received)
         self._received.clear()
-        if self._reading_paused and not self._over:
+        if self._reading_paused and not self.over:
             self._reading_paused = False
             self._transport.resume_reading()
         return data
@@ -145,14 +141,14 @@ class Link(asyncio.Protocol):
             TimeoutError: nothing came in time.
         """
         while not self._received:
-            if self._over:
+            if self.over:
                 raise LinkLost
             await self._wait(deadline)
         return self.take()
 
     def write(self, data: bytes | memoryview) -> None:
         """Hand bytes to the transport; to a link that is over they are lost."""
-        if not self._over:
+        if not self.over:
             self._transport.write(data)
 
     async def drain(self, deadline: float | None = None) -> None:
@@ -163,7 +159,7 @@ class Link(asyncio.Protocol):
         """
         self._draining = True
         try:
-            while self._writing_paused and not self._received and not self._over:
+            while self._writing_paused and not self._received and not self.over:
                 await self._wait(deadline)
             await self._drain_below(deadline)
         finally:
@@ -173,7 +169,7 @@ class Link(asyncio.Protocol):
         """Under TLS the TCP transport below may still hold some, and tells only the TLS layer."""
         clock, pause = asyncio.get_running_loop().time, 0.0
         while self._transport is not self._raw and self._raw.get_write_buffer_size():
-            if self._received or self._over:
+            if self._received or self.over:
                 return
             if deadline is not None and clock() >= deadline:
                 raise TimeoutError
@@ -188,7 +184,7 @@ class Link(asyncio.Protocol):
 
     def abort(self) -> None:
         """Close now; nothing that waits is written."""
-        self._over = True
+        self.over = True
         self._disarm()
         self._transport.abort()
         self._raw.abort()

@@ -228,14 +228,19 @@ class Session:
         if self._observe is not unobserved:
             self._observe(step)
 
-    def unasked(self, phase: Phase) -> Trouble | None:
-        """What came although nothing was asked; None if all is quiet.
+    def check_quiet(self, phase: Phase, sent: str = "") -> None:
+        """Raise SessionFailed if something came that is not due."""
+        if self.stale:
+            trouble = self._unasked(phase)
+            self.record(Step(phase, sent, trouble.reply, trouble.cause))
+            raise self.broken(trouble)
+
+    def _unasked(self, phase: Phase) -> Trouble:
+        """What came although nothing was asked.
 
         A 421 may come at any time (RFC 5321 §3.8), and a refusal while content is being written is meant for
         it. Any other reply answers nothing that we know of.
         """
-        if not self.stale:
-            return None
         self._parser.feed(self.link.take())
         try:
             raw = self._parser.next_reply()
@@ -246,13 +251,6 @@ class Session:
         if raw is None and not self._parser.pending:
             return self.trouble(phase, Cause.LOST)
         return self.trouble(phase, Cause.UNDUE)
-
-    def check_quiet(self, phase: Phase, sent: str = "") -> None:
-        """Raise SessionFailed if something came that is not due."""
-        trouble = self.unasked(phase)
-        if trouble is not None:
-            self.record(Step(phase, sent, trouble.reply, trouble.cause))
-            raise self.broken(trouble)
 
     async def exchange(
         self, phase: Phase, line: bytes, shown: str = "", *, detail: str = ""
@@ -325,8 +323,10 @@ class Session:
         while self.link.unsent > wire.BLOCK // 4 and not self.stale:
             await self.link.drain(clock() + self._to_write())
         deadline = clock() + self.timeouts.of(phase)
-        while (raw := self._parser.next_reply()) is None:
+        raw = None
+        while raw is None:
             self._parser.feed(await self.link.read(deadline))
+            raw = self._parser.next_reply()
         return raw
 
     def _unmasked(self, raw: wire.RawReply) -> wire.RawReply:

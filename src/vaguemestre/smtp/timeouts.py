@@ -28,7 +28,7 @@ class Timeouts:
 
     def of(self, phase: Phase) -> float:
         """What a phase may take; the fields have the phases' names."""
-        seconds: float = getattr(self, phase.value)
+        seconds: float = getattr(self, phase._value_)
         return seconds
 
     def at_most(self, seconds: float) -> Timeouts:

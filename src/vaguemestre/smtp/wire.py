@@ -10,6 +10,7 @@ The readers take any splitting of their input, need time linear in it and memory
 from __future__ import annotations
 
 import re
+from collections import deque
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
@@ -21,7 +22,7 @@ REPLY_LIMIT = 65_536  # octets of one reply; RFC 5321 §4.5.3.1.5 asks for 512 a
 COMMAND_LIMIT = 12_288  # octets of a line a client may write: RFC 4954 §4 needs that much for AUTH
 BLOCK = 262_144  # octets of content that are handed over at once
 
-_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r\n")
+_REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r")  # its LF was taken off
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
 _SHORT = 128  # octets of a reply that is worth keeping
 
@@ -66,20 +67,29 @@ class ReplyParser:
     """Octets in, replies out (RFC 5321 §4.2)."""
 
     def __init__(self) -> None:
-        self._buffer = bytearray()
-        self._searched = 0  # how far the buffer is known to hold no line end
+        self._ended: deque[bytes] = deque()  # lines without their LF
+        self._open = bytearray()  # what follows them, its LF still to come
         self._size = 0  # octets of the unfinished reply's lines
         self._code = b""
         self._lines: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
         """More octets from the server."""
-        self._buffer += data
+        if b"\n" not in data:
+            self._open += data
+            return
+        ended = data.split(b"\n")
+        rest = ended.pop()
+        if self._open:
+            ended[0] = bytes(self._open) + ended[0]
+            self._open.clear()
+        self._ended.extend(ended)
+        self._open += rest
 
     @property
     def pending(self) -> bool:
         """Whether octets were fed that belong to no reply that was returned."""
-        return bool(self._buffer or self._lines)
+        return bool(self._ended or self._open or self._lines)
 
     def next_reply(self) -> RawReply | None:
         """The next complete reply, or None until more is fed.
@@ -87,52 +97,43 @@ class ReplyParser:
         Raises:
             MalformedReply: what comes next is no reply. Replies before it were returned.
         """
-        end = -1 if self._lines else self._buffer.find(b"\n", 0, _SHORT)
-        if end >= 0 and (short := _short_reply(bytes(self._buffer[: end + 1]))) is not None:
-            del self._buffer[: end + 1]
-            self._searched = 0
-            return short  # of one line, as nearly all are
-        while (raw := self._next_line()) is not None:
-            found = _REPLY_LINE.fullmatch(raw)
-            if found is None:
-                raise self._malformed("a line that is no line of a reply", raw)
-            code, mark, text = found.groups()
-            if self._lines and code != self._code:
-                raise self._malformed("the code changes within a reply", raw)
-            self._code = code
-            self._lines.append(text or b"")
-            if mark != b"-":
-                return self._complete()
+        while self._ended:
+            raw = self._ended.popleft()
+            if not self._lines and len(raw) < _SHORT and (short := _short_reply(raw)) is not None:
+                return short  # of one line, as nearly all are
+            self._take(raw)
+            if raw[3:4] != b"-":
+                done = RawReply(int(self._code), tuple(self._lines))
+                self._lines, self._size = [], 0
+                return done
+        if self._open:
+            self._check_start(self._open)
         return None
 
-    def _complete(self) -> RawReply:
-        done = RawReply(int(self._code), tuple(self._lines))
-        self._lines, self._size = [], 0
-        return done
+    def _take(self, raw: bytes) -> None:
+        self._check_size(raw)
+        found = _REPLY_LINE.fullmatch(raw)
+        if found is None:
+            raise self._malformed("a line that is no line of a reply", raw)
+        code, _, text = found.groups()
+        if self._lines and code != self._code:
+            raise self._malformed("the code changes within a reply", raw)
+        self._code = code
+        self._lines.append(text or b"")
+        self._size += len(raw) + 1
 
-    def _next_line(self) -> bytes | None:
-        end = self._buffer.find(b"\n", self._searched)
-        length = len(self._buffer) if end < 0 else end + 1
-        if self._size + length > REPLY_LIMIT:
-            raise self._malformed("a reply without end", bytes(self._buffer[:16]))
-        if end < 0:
-            self._searched = length
-            self._check_start()
-            return None
-        raw = bytes(self._buffer[:length])
-        del self._buffer[:length]
-        self._searched = 0
-        self._size += length
-        return raw
+    def _check_size(self, raw: bytes | bytearray) -> None:
+        if self._size + len(raw) >= REPLY_LIMIT:
+            raise self._malformed("a reply without end", raw)
 
-    def _check_start(self) -> None:
+    def _check_start(self, raw: bytearray) -> None:
         # A server of another protocol may never end its line.
-        start = bytes(self._buffer[:4])
-        if start and _REPLY_START.match(start) is None:
-            raise self._malformed("a line that is no line of a reply", start)
+        self._check_size(raw)
+        if _REPLY_START.match(raw[:4]) is None:
+            raise self._malformed("a line that is no line of a reply", raw)
 
-    def _malformed(self, reason: str, start: bytes) -> MalformedReply:
-        return MalformedReply(reason, len(self._lines), start[:16])
+    def _malformed(self, reason: str, start: bytes | bytearray) -> MalformedReply:
+        return MalformedReply(reason, len(self._lines), bytes(start[:16]))
 
 
 # Writing
