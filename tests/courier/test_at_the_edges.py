@@ -10,7 +10,7 @@ from vaguemestre.courier import worker as workers
 from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.ledger import connections, lanes, messages, queue, retention
 from vaguemestre.ledger.models import Chunk
-from vaguemestre.smtp.body import Held
+from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.pool import Pool
 
 
@@ -175,14 +175,14 @@ async def test_a_fault_in_judging_loses_no_attempt(office, sink, monkeypatch):
 
 
 async def test_a_message_that_cannot_be_fitted_delays_no_other(office, monkeypatch):
-    fitted = Held.fitted
+    fit = Offer.fit
 
-    async def fault(self, **offered):
-        if b"poison" in self.content:
+    async def fault(self, capabilities):
+        if b"poison" in self.message.body.content:
             raise RuntimeError("a fault of ours")
-        return await fitted(self, **offered)
+        await fit(self, capabilities)
 
-    monkeypatch.setattr(Held, "fitted", fault)
+    monkeypatch.setattr(Offer, "fit", fault)
     for keywords in ((), ("PIPELINING",), ("PIPELINING", "CHUNKING")):
         async with SinkServer(keywords=keywords) as sink:
             sender = f"s{sink.port}@example.org"

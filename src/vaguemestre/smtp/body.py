@@ -8,8 +8,6 @@ is made, and whoever writes a body looks through its blocks as they pass.
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
-from functools import cached_property
 from typing import Protocol
 
 from vaguemestre.mail.content import has_long_line
@@ -44,39 +42,25 @@ class Body(Protocol):
         """The same for a server that announced these extensions, or did not (`downgrade`)."""
 
 
-@dataclass(frozen=True)
 class Held:
-    """A body in memory.
+    """A body in memory, looked through once.
 
     Raises:
         BareLineEnding: a CR or LF stands alone in it.
     """
 
-    content: bytes
-
-    def __post_init__(self) -> None:
-        if has_bare_line_ending(self.content):
+    def __init__(self, content: bytes) -> None:
+        if has_bare_line_ending(content):
             raise BareLineEnding("a bare CR or LF in the content")
+        self.content = content
+        self.size = len(content)
+        self.ascii = content.isascii()
+        self.short_lines = not has_long_line(content)
 
     def __repr__(self) -> str:
         return f"<Held {self.size} bytes>"
 
     @property
-    def size(self) -> int:
-        """Octets in all."""
-        return len(self.content)
-
-    @cached_property
-    def ascii(self) -> bool:
-        """Whether no octet is beyond ASCII."""
-        return self.content.isascii()
-
-    @cached_property
-    def short_lines(self) -> bool:
-        """Whether no line is beyond 998 octets."""
-        return not has_long_line(self.content)
-
-    @cached_property
     def header(self) -> bytes:
         """The header section, with the CRLF of its last line."""
         return split(self.content)[0]
@@ -88,7 +72,5 @@ class Held:
 
     async def fitted(self, *, eight_bit: bool, smtputf8: bool) -> Body:
         """The same for a server that announced these extensions, or did not."""
-        if self.ascii and self.short_lines:
-            return self
         content = fitted(self.content, eight_bit=eight_bit, smtputf8=smtputf8)
         return self if content is self.content else Held(content)

@@ -237,9 +237,6 @@ async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) ->
     started = work.session.network.monotonic()
     try:
         await work.introduce(offer, commands)
-        if offer.again:
-            await offer.strip()
-            await work.introduce(offer, offer.commands(reset=True))
         if offer.ready:
             await _write_content(work, offer)
         if offer.ended:

@@ -6,6 +6,7 @@ Those that repeat are kept: building the same line for every message would be a 
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
@@ -33,8 +34,7 @@ class Command:
     recipient: Mailbox | None = None
 
 
-@value
-class Parameters:
+class Parameters(NamedTuple):
     """Of MAIL (RFC 1870, RFC 6152, RFC 6531)."""
 
     size: int | None = None
@@ -50,12 +50,10 @@ class Parameters:
     def of(cls, envelope: Envelope, body: Body, capabilities: Capabilities) -> Parameters:
         """What a message needs, and what the server likes to know."""
         eight_bit = capabilities.eight_bit and not body.ascii
-        beyond_ascii = envelope.needs_smtputf8 or (eight_bit and not body.header.isascii())
-        return cls(
-            size=body.size if "SIZE" in capabilities.keywords else None,
-            eight_bit=eight_bit,
-            smtputf8=capabilities.smtputf8 and beyond_ascii,
+        smtputf8 = capabilities.smtputf8 and (
+            envelope.needs_smtputf8 or (eight_bit and not body.header.isascii())
         )
+        return cls(body.size if "SIZE" in capabilities.keywords else None, eight_bit, smtputf8)
 
 
 def _shown(phase: Phase, line: bytes, recipient: Mailbox | None = None) -> Command:

@@ -46,28 +46,22 @@ class Conveyance:
         while (message := await self.flow.next()) is not None:
             offer = Offer(message, self.manner, self.session.trouble)
             offer.first = not self.session.transactions
-            if not await self._fits(offer):
+            try:
+                await offer.fit(self.session.capabilities)
+            except Exception:  # noqa: BLE001  the flow is told of it: it is no other message's fault
+                self.flow.failed(message)
                 continue
             if not offer.over:
                 return offer
             self.dismiss(offer)
         return None
 
-    async def _fits(self, offer: Offer) -> bool:
-        """Make it fit what is announced; False where its body cannot be had: no other message's fault."""
-        try:
-            await offer.fit(self.session.capabilities)
-        except Exception:  # noqa: BLE001  the flow is told of it
-            self.flow.failed(offer.message)
-            return False
-        return True
-
     def put_off(self, offer: Offer) -> None:
         """It is the next to be pulled."""
         self._put_off.append(offer)
 
     def begin(self, offer: Offer, *, grouped: int = 1) -> list[Command]:
-        """Its commands, up to the last RCPT. It is to be settled, or given back as begun."""
+        """Its commands, up to the last RCPT or to DATA. It is to be settled, or given back as begun."""
         session = self.session
         offer.first, offer.grouped = not session.transactions, grouped
         reset = session.unfinished or (session.transactions > 0 and self.manner is not Manner.SINGLE)
@@ -149,6 +143,8 @@ class Conveyance:
     async def introduce(self, offer: Offer, commands: list[Command], *, said: int = 0) -> None:
         """Say commands in groups and read each group's replies, until nobody is left to take the message.
 
+        What is to be offered again is said again, without parameters.
+
         Args:
             offer: whose.
             commands: in order.
@@ -165,3 +161,6 @@ class Conveyance:
                 self.say(offer, group)
             said = 0
             await self.hear(offer, *group)
+        if offer.again:
+            await offer.strip()
+            await self.introduce(offer, offer.commands(reset=self.manner is not Manner.SINGLE))

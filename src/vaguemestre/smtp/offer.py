@@ -21,7 +21,7 @@ from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Step
 from vaguemestre.smtp.body import Body
 from vaguemestre.smtp.capabilities import Capabilities
-from vaguemestre.smtp.command import RSET, Command, Parameters, mail, rcpt
+from vaguemestre.smtp.command import DATA, RSET, Command, Parameters, mail, rcpt
 from vaguemestre.smtp.flow import Message
 from vaguemestre.smtp.outcome import Outcome, Result
 
@@ -82,7 +82,8 @@ class Offer:
     @property
     def left(self) -> tuple[Mailbox, ...]:
         """The recipients without an outcome."""
-        return tuple(one for one in self.message.envelope.recipients if one not in self._outcomes)
+        recipients, outcomes = self.message.envelope.recipients, self._outcomes
+        return tuple([one for one in recipients if one not in outcomes]) if outcomes else recipients
 
     @property
     def over(self) -> bool:
@@ -117,29 +118,28 @@ class Offer:
 
     def result(self) -> Result:
         """What became of it; to be asked when it is over."""
-        outcomes = tuple(self._outcomes[recipient] for recipient in self.message.envelope.recipients)
+        outcomes = tuple([self._outcomes[recipient] for recipient in self.message.envelope.recipients])
         return Result(outcomes, self.staged, tuple(self.steps), self.manner, self.first, self.grouped)
 
     # Before a byte goes out
 
     async def fit(self, capabilities: Capabilities) -> None:
         """Judge what the announcement rules out, and make the content fit the rest."""
-        if not capabilities.smtputf8:
-            self._need_smtputf8()
-        eight_bit, smtputf8 = capabilities.eight_bit, capabilities.smtputf8
-        self.body = await self.message.body.fitted(eight_bit=eight_bit, smtputf8=smtputf8)
+        envelope, body = self.message.envelope, self.message.body
+        if not capabilities.smtputf8 and envelope.needs_smtputf8:
+            self._miss_smtputf8(envelope.reverse_path)
+        if not (body.ascii and body.short_lines):
+            eight_bit, smtputf8 = capabilities.eight_bit, capabilities.smtputf8
+            self.body = await body.fitted(eight_bit=eight_bit, smtputf8=smtputf8)
         size, limit = self.body.size, capabilities.size
         self.shown = f"content, {size} bytes"
         if limit is not None and size > limit:
             facts = {"size": str(size), "limit": str(limit)}
             self.fail(self._explain(Phase.MAIL, Cause.TOO_LARGE, None, facts))
         self._impossible = dict(self._outcomes)
-        self._parameters = Parameters.of(self.message.envelope, self.body, capabilities)
+        self._parameters = Parameters.of(envelope, self.body, capabilities)
 
-    def _need_smtputf8(self) -> None:
-        if not self.message.envelope.needs_smtputf8:
-            return
-        path = self.message.envelope.reverse_path
+    def _miss_smtputf8(self, path: Mailbox | None) -> None:
         if path is not None and path.needs_smtputf8:
             self.fail(self._explain(Phase.MAIL, Cause.SMTPUTF8_NOT_OFFERED))
         for recipient in self.left:
@@ -156,9 +156,13 @@ class Offer:
     # What is said
 
     def commands(self, *, reset: bool) -> list[Command]:
-        """Up to the last RCPT; RSET in front where the session was used before."""
-        path = self.message.envelope.reverse_path
-        return [*((RSET,) if reset else ()), mail(path, self._parameters), *map(rcpt, self.left)]
+        """Up to the last RCPT, or to DATA; RSET in front where the session was used before."""
+        said = [mail(self.message.envelope.reverse_path, self._parameters), *map(rcpt, self.left)]
+        if reset:
+            said.insert(0, RSET)
+        if self.manner is not Manner.BDAT:
+            said.append(DATA)
+        return said
 
     # What is heard
 
@@ -272,12 +276,12 @@ class Offer:
         """To the final dot, or to BDAT with LAST."""
         if self._void is not None:
             return self._void_answered(self._void, reply)
-        if not self.taken:
+        if not self._accepted:
             return self._nobody_answered(command, reply)
         if reply.positive:
             self.accepted = True
-            for recipient in self._accepted:
-                self._settle(recipient, None, reply, after_dot=True)
+            for recipient, before in self._accepted.items():
+                self._outcomes.setdefault(recipient, Outcome(recipient, reply, None, True, before))
             return None
         if self.manner is Manner.BDAT and reply.code in _BDAT_NOT_TAKEN:
             return self._bdat_refused(reply)
@@ -367,14 +371,6 @@ class Offer:
         for recipient in self.left:
             self._settle(recipient, trouble, after_dot=after_dot)
 
-    def _settle(
-        self,
-        recipient: Mailbox,
-        trouble: Trouble | None,
-        reply: Reply | None = None,
-        *,
-        after_dot: bool = False,
-    ) -> None:
-        said = reply if trouble is None else trouble.reply
+    def _settle(self, recipient: Mailbox, trouble: Trouble, *, after_dot: bool = False) -> None:
         before = self._accepted.get(recipient, len(self._accepted))
-        self._outcomes.setdefault(recipient, Outcome(recipient, said, trouble, after_dot, before))
+        self._outcomes.setdefault(recipient, Outcome(recipient, trouble.reply, trouble, after_dot, before))

@@ -15,7 +15,7 @@ from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.body import Held
-from vaguemestre.smtp.command import DATA, Command, end_of_data
+from vaguemestre.smtp.command import Command, end_of_data
 from vaguemestre.smtp.conveyance import Conveyance
 from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import SessionFailed
@@ -45,19 +45,23 @@ async def _next(work: Conveyance) -> _Begun | None:
 
 
 def _begun(work: Conveyance, offer: Offer) -> _Begun:
-    return _Begun(offer, [*work.begin(offer), DATA])
+    return _Begun(offer, work.begin(offer))
 
 
 async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
     """Hand one message over; the rider behind its dot, if there is one."""
     offer, following, rider = begun.offer, None, None
     try:
-        await _introduce(work, begun)
+        await work.introduce(offer, begun.commands, said=begun.said)
         if offer.ready or offer.lone_dot:
-            await _write_content(work, offer)
-            await work.session.drained(offer.shown)
-            following = await _following(work, offer)
-            await _stage(work, offer)
+            if not offer.lone_dot:
+                await _write_content(work, offer)
+            if work.session.link.unsent:
+                await work.session.drained(offer.shown)
+            following = await work.pull() if _takes_rider(work, offer) else None
+            if not offer.lone_dot and not await work.stage([offer]):
+                # 354 asks for a dot, and this one may not have it.
+                raise work.session.broken(work.session.trouble(Phase.CONTENT, Cause.STALE))
             rider = _end(work, offer, following)
             await work.hear(offer, end_of_data(offer.shown))
     except SessionFailed as failed:
@@ -71,19 +75,8 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
     return rider
 
 
-async def _introduce(work: Conveyance, begun: _Begun) -> None:
-    offer = begun.offer
-    await work.introduce(offer, begun.commands, said=begun.said)
-    if offer.again:
-        await offer.strip()
-        reset = work.manner is not Manner.SINGLE
-        await work.introduce(offer, [*offer.commands(reset=reset), DATA])
-
-
 async def _write_content(work: Conveyance, offer: Offer) -> None:
     """All but the end of data; a reply that comes meanwhile ends it (faults U29)."""
-    if offer.lone_dot:
-        return
     if isinstance(offer.body, Held) and offer.body.size <= wire.BLOCK:
         await _write(work, offer, wire.dot_stuffed(offer.body.content))  # looked through when it was made
         return
@@ -107,16 +100,9 @@ async def _write(work: Conveyance, offer: Offer, block: bytes) -> None:
         work.session.check_quiet(Phase.CONTENT, offer.shown)
 
 
-async def _following(work: Conveyance, offer: Offer) -> Offer | None:
-    """The message whose commands may ride behind this one's dot."""
-    rides = work.manner is Manner.DATA and not offer.message.alone
-    return await work.pull() if rides else None
-
-
-async def _stage(work: Conveyance, offer: Offer) -> None:
-    """The flow's commit; without it the session ends here, since 354 asks for a dot."""
-    if not offer.lone_dot and not await work.stage([offer]):
-        raise work.session.broken(work.session.trouble(Phase.CONTENT, Cause.STALE))
+def _takes_rider(work: Conveyance, offer: Offer) -> bool:
+    """Whether the next message's commands may ride behind this one's dot."""
+    return work.manner is Manner.DATA and not offer.message.alone
 
 
 def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | None:
