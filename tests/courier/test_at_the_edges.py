@@ -70,16 +70,25 @@ async def test_a_fault_in_an_outage_stops_only_the_lane_it_met(office, sink):
     assert not left
 
 
+async def set_once_it_drains(event, worker):
+    while worker.engine.ends_at is None:
+        await asyncio.sleep(0.02)
+    event.set()
+
+
 async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office, sink, monkeypatch):
     """The content is written when the drain has less time left than a server may take: no dot follows."""
     monkeypatch.setattr(workers, "DRAIN", 2.0)
     await office.connect(sink)
-    sink.hooks = {"rcpt": lambda moment: Answer("250 2.1.5 ok", delay=0.6)}
-    async with office.courier():
+    draining = asyncio.Event()
+    sink.hooks = {"rcpt": lambda moment: Answer("250 2.1.5 ok", after=draining)}
+    async with office.courier() as worker:
         message = await office.post()
         async with asyncio.timeout(8):
             while not any(line.startswith("RCPT") for _, line in sink.commands):
                 await asyncio.sleep(0.02)
+        answered = asyncio.create_task(set_once_it_drains(draining, worker))
+    await answered
     found = await office.until(message, "queued")
     assert found["to@example.com"].doubts == 0
     assert sink.accepted == []

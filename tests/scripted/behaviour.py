@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 from collections.abc import Callable
@@ -15,6 +16,7 @@ class Answer:
     Attributes:
         reply: the line without CRLF, or several joined by CRLF; "" says nothing. A surrogate stands for an octet.
         delay: seconds before it.
+        after: what has to be set before it, besides.
         then: `keep`, `drop` (FIN) or `rst` afterwards; `endless` says the reply again and again until the peer leaves.
         end: what ends the reply; "" leaves its last line open.
         pause: seconds behind each octet.
@@ -25,6 +27,7 @@ class Answer:
 
     reply: str = ""
     delay: float = 0.0
+    after: asyncio.Event | None = None
     then: str = "keep"
     accepted: bool | None = None
     reads: bool = True

@@ -80,6 +80,8 @@ class Session:
     async def _answer(self, answer: Answer) -> str:
         if answer.delay:
             await asyncio.sleep(answer.delay)
+        if answer.after is not None:
+            await answer.after.wait()
         if self._verb == "STARTTLS":
             self._plug.hold()
         self._judge_what_came_early()
