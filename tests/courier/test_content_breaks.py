@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import replace
 
 import pytest
 from upstream_fault import ACCEPTED, KEYWORDS, READY, doubtful, everybody, facing, refused, retry, waits
 
+from scripted.leaving import caught_up
 from scripted.server import ScriptedServer
 from scripted.sink import DROP, Answer, SinkServer
+from vaguemestre.ledger import queue
+from vaguemestre.ledger.threads import LedgerThreads
 
 pytestmark = pytest.mark.any_database
 
@@ -29,6 +33,29 @@ OPENED = {
 }
 
 in_data = pytest.mark.parametrize("manner", ["single", "data"])
+
+
+class LateMarks(LedgerThreads):
+    """Commits no mark before an event: what the system took of a content may be all of it by then."""
+
+    def __init__(self, event):
+        super().__init__(1)
+        self._event = event
+
+    async def briefly(self, function, *args, **kwargs):
+        if function is queue.record_all and any(entry.marks for entry in args[0]):
+            await self._event.wait()
+            await caught_up()
+        return await super().briefly(function, *args, **kwargs)
+
+
+@contextlib.asynccontextmanager
+async def late_marks(event):
+    threads = LateMarks(event)
+    try:
+        yield threads
+    finally:
+        threads.shutdown()
 
 
 def first(answer):
@@ -56,7 +83,8 @@ async def test_u29_lost_within_the_content(office, manner, percent, end):
     script = f"{OPENED[manner]}{MAIL}@read {SIZE * percent // 100}\n{end}\n----\n{OPENED[manner]}{TAKEN}"
     async with (
         ScriptedServer(script, receive_buffer=65_536) as server,
-        facing(office, server, post={"text": LARGE}) as fault,
+        late_marks(server.dropped) as threads,
+        facing(office, server, post={"text": LARGE}, engine={"threads": threads}) as fault,
     ):
         assert await fault.end() == retry(BROKEN)
         assert await fault.health() == READY

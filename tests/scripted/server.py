@@ -36,6 +36,7 @@ class ScriptedServer:
         contents: what `@content` read, unstuffed, in order.
         connections: how many were accepted.
         heard: every byte the client wrote, decrypted, all connections together.
+        dropped: set once a `@drop` or `@rst` was played.
     """
 
     def __init__(
@@ -60,6 +61,7 @@ class ScriptedServer:
         self.contents: list[bytes] = []
         self.connections = 0
         self.heard = bytearray()
+        self.dropped = asyncio.Event()
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, sock=self._listening())
@@ -233,11 +235,13 @@ class _Play:
         with contextlib.suppress(OSError, ssl.SSLError):
             await self._writer.drain()
         self._writer.close()
+        self._server.dropped.set()
 
     def _reset(self) -> None:
         raw = self._writer.get_extra_info("socket")
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._writer.transport.abort()
+        self._server.dropped.set()
 
     async def _quiet(self, line: Line) -> None:
         try:
