@@ -130,7 +130,7 @@ def test_every_message_of_many_threads_is_in_the_ledger_once():
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     uids = [one.uid for answer in answers for one in answer]
     assert len(set(uids)) == 240
-    assert set(Message.objects.values_list("uid", flat=True)) == set(uids)
+    assert {*map(str, Message.objects.values_list("uid", flat=True))} == set(uids)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -72,7 +72,7 @@ def test_each_of_a_group_has_its_answer_in_order():
     answers = take(*numbered(20))
     assert [stored(answer).subject for answer in answers] == [f"n{number}" for number in range(20)]
     assert {(answer.state, answer.connection, answer.repeated) for answer in answers} == {
-        ("queued", office.uid, False)
+        ("queued", str(office.uid), False)
     }
     assert [only(stored(answer)).pk for answer in answers] == sorted(
         Delivery.objects.values_list("pk", flat=True)
@@ -85,7 +85,7 @@ def test_an_answer_tells_what_the_ledger_keeps():
     kept = deliveries(stored(answer))
     assert answer.recipients == tuple(delivery.recipient for delivery in kept)
     assert (answer.state, answer.reason) == (kept[0].state, kept[0].reason)
-    assert answer.connection == kept[0].connection.uid
+    assert answer.connection == str(kept[0].connection.uid)
     assert [codes(delivery) for delivery in kept] == [["accepted_here"]] * 2
 
 
@@ -204,7 +204,7 @@ def test_a_change_made_elsewhere_is_seen_at_once():
     for connection in (new, old) * 5:
         elsewhere(lambda uid=str(connection.uid): streams.edit("reports", {"connection": uid}, ACTOR, NOW))
         (answer,) = take(submission(stream="reports"))
-        assert answer.connection == connection.uid
+        assert answer.connection == str(connection.uid)
         assert only(stored(answer)).route_epoch == epoch()
 
 
@@ -215,7 +215,7 @@ def test_a_change_that_was_undone_leaves_no_trace_in_what_is_kept():
         _deactivate_and_fail(office)
     connections.edit(str(office.uid), {"sender_name": "Another change of the same number"}, ACTOR, NOW)
     (answer,) = take(submission())
-    assert (answer.state, answer.connection) == ("queued", office.uid)
+    assert (answer.state, answer.connection) == ("queued", str(office.uid))
 
 
 def _deactivate_and_fail(office):
@@ -336,9 +336,9 @@ def test_the_same_from_many_at_once_is_one_message():
     assert not [answer for answer in answers if isinstance(answer, Exception)]
     assert Message.objects.count() == 5
     assert sum(not one.repeated for answer in answers for one in answer) == 5
-    assert {one.uid for answer in answers for one in answer} == set(
-        Message.objects.values_list("uid", flat=True)
-    )
+    assert {one.uid for answer in answers for one in answer} == {
+        *map(str, Message.objects.values_list("uid", flat=True))
+    }
 
 
 def test_sweeping_forgets_what_counts_no_more():

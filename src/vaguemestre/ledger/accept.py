@@ -10,10 +10,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from django.db import IntegrityError
 
@@ -36,6 +34,7 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.priority import USUAL_RANK, Priority
 from vaguemestre.mail.state import DeliveryState, common_state
+from vaguemestre.mail.value import value
 from vaguemestre.policy.routing import Configuration, ConnectionFacts, Decision, Request, Route, route
 
 RETRY_AGE = 5 * 24 * 3600.0  # seconds of counted delays, where no stream says otherwise
@@ -158,7 +157,7 @@ def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusa
     return _answers(arranged)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Arranged:
     """What becomes of some drafts under one configuration.
 
@@ -170,7 +169,7 @@ class _Arranged:
 
     epoch: int
     found: Sequence[Placed | Refusal]
-    before: Mapping[UUID, UUID]
+    before: Mapping[str, str]
     rows: Rows
 
 
@@ -291,7 +290,7 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
     return Answer(
         state=(DeliveryState.HELD if carrier is None else DeliveryState.QUEUED).value,
         connection_id=carrier,
-        connection=None if carrier is None else present.uids[carrier],
+        connection=None if carrier is None else str(present.uids[carrier]),
         told=columns["reason"],
         route=None if columns["route"] is None else json.dumps(columns["route"]),
         explained=explanations.of(columns),
@@ -299,7 +298,7 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
     )
 
 
-def _before(placed: Sequence[Placed], now: datetime) -> Mapping[UUID, UUID]:
+def _before(placed: Sequence[Placed], now: datetime) -> Mapping[str, str]:
     """What was handed over before: by its draft's id, the message that it is."""
     given = [(one.draft.submission.handover, one.draft.uid) for one in placed]
     digests = [(digest, uid) for digest, uid in given if digest is not None]
@@ -310,7 +309,7 @@ def _before(placed: Sequence[Placed], now: datetime) -> Mapping[UUID, UUID]:
     return {uid: first[digest] for digest, uid in digests if first[digest] != uid}
 
 
-def _told(one: Placed, before: Mapping[UUID, UUID]) -> Accepted:
+def _told(one: Placed, before: Mapping[str, str]) -> Accepted:
     uid, answer = one.draft.uid, one.answer
     if uid in before:
         return _again(before[uid])
@@ -320,7 +319,7 @@ def _told(one: Placed, before: Mapping[UUID, UUID]) -> Accepted:
     return Accepted(uid, answer.state, answer.connection, answer.told, recipients, spared=one.spared)
 
 
-def _again(uid: UUID) -> Accepted:
+def _again(uid: str) -> Accepted:
     """A message that is here already, as it stands."""
     known = Delivery.objects.filter(message__uid=uid).select_related("connection", "explanation")
     found = list(known.order_by("pk"))
@@ -328,7 +327,7 @@ def _again(uid: UUID) -> Accepted:
     return Accepted(
         uid=uid,
         state=common_state({delivery.state for delivery in found}),
-        connection=None if carrier is None else carrier.uid,
+        connection=None if carrier is None else str(carrier.uid),
         reason=found[0].reason,
         recipients=tuple(delivery.recipient for delivery in found),
         repeated=True,

@@ -13,7 +13,6 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, cast
-from uuid import UUID
 
 from vaguemestre.ledger import dsn_due, explanations
 from vaguemestre.ledger.database import insert_flat, stored
@@ -24,6 +23,7 @@ from vaguemestre.ledger.models import Parcel
 from vaguemestre.ledger.opening import Opening
 from vaguemestre.ledger.unsubscribing import CODE
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.value import value
 
 CHUNK = 262_144  # bytes; a message up to this size is one chunk
 
@@ -45,7 +45,7 @@ _NEW = {
 _EVENT = ("delivery_id", "at", "state", "detail")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Answer:
     """What routing answered, made once for all that ask the same.
 
@@ -58,14 +58,14 @@ class Answer:
 
     state: str
     connection_id: int | None
-    connection: UUID | None
+    connection: str | None
     told: dict[str, Any]
     route: str | None
     explained: Explained
     event: str
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Placed:
     """A message with its place in the queue, ready to be stored.
 
@@ -170,7 +170,7 @@ def _message(one: Placed, received_by: str, at: object) -> tuple[object, ...]:
     reverse_path = submission.envelope.reverse_path
     return (
         None,
-        draft.uid.hex,  # both databases take it for an id
+        draft.uid.replace("-", ""),  # both databases take it for an id
         submission.via.value,
         None if submission.submitter is None else submission.submitter.id,
         one.stream_id,

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
-from uuid import UUID
 
 from django.conf import settings
 
 from vaguemestre.ledger.database import storable
-from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.identity import new_name
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Submission
@@ -28,6 +26,7 @@ from vaguemestre.mail.header import raw_value
 from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.state import OnDoubt
+from vaguemestre.mail.value import value
 from vaguemestre.policy.routing import is_allowed
 
 FARTHEST = timedelta(days=366)  # of send_at
@@ -35,7 +34,7 @@ TAGS = 20
 _FROM = "from"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Draft:
     """A submission without faults, and what the ledger will keep of its content.
 
@@ -47,7 +46,7 @@ class Draft:
     """
 
     submission: Submission
-    uid: UUID
+    uid: str
     header_from: str | None
     reply_to: str
     subject: str
@@ -66,7 +65,7 @@ def draft(submission: Submission, now: datetime) -> Draft:
     _refuse(submission, from_, now)
     return Draft(
         submission=submission,
-        uid=new_id(),
+        uid=new_name(),
         header_from=None if from_ is None else _as_kept(from_),
         reply_to=printable(content.text("Reply-To") or ""),
         subject=printable(content.text("Subject") or "", 500),

@@ -142,7 +142,7 @@ def _kept(made: Sequence[_Made], now: datetime) -> int:
 def _told(made: _Made, answer: Accepted | Refusal | None) -> dict[str, str]:
     """What the time line says of it."""
     if isinstance(answer, Accepted):
-        return {"code": "reported", "message": str(answer.uid)}
+        return {"code": "reported", "message": answer.uid}
     if isinstance(answer, Refusal):
         log.error("dsn_refused", message=str(made.deliveries[0].message.uid), why=str(answer))
     return {"code": "unreported"}

@@ -14,7 +14,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import lru_cache
-from uuid import UUID
 
 from django.db import connection
 
@@ -54,7 +53,7 @@ DELETE FROM ledger_handover WHERE id IN (
 _recollected = Recollection(KEPT)
 
 
-def keep(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
+def keep(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
     """The message that each digest stands for: the one given with it, or the one that had it before."""
     return _kept_by_index(given, now) if on_postgresql() else _kept_by_recollection(given, now)
 
@@ -67,14 +66,14 @@ def forget_all() -> None:
 # SQLite
 
 
-def _kept_by_recollection(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
+def _kept_by_recollection(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
     for number, digest, at in tuples(_SINCE, _recollected.last):
         _recollected.add(number, digest, _moment(at))
     known = _known(given, now - KEPT)
     standing = _standing(known.values()) if known else set()
     known = {digest: uid for digest, uid in known.items() if uid in standing}
     at = stored(now)
-    fresh = [(digest, uid.hex, at) for digest, uid in given.items() if digest not in known]
+    fresh = [(digest, uid.replace("-", ""), at) for digest, uid in given.items() if digest not in known]
     insert("ledger_handover", ("digest", "message_uid", "at"), fresh)
     return {**given, **known}
 
@@ -85,7 +84,7 @@ def _moment(at: str) -> datetime:
     return moment(at)
 
 
-def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, UUID]:
+def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, str]:
     """What was handed over before, by its latest row."""
     found = {digest: tuple(_recollected.find(digest)) for digest in given}
     if not any(found.values()):
@@ -96,14 +95,14 @@ def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, UUID]:
         digest: [kept[place] for place in places if place in kept and bytes(kept[place].digest) == digest]
         for digest, places in found.items()
     }
-    return {digest: one[0].message_uid for digest, one in same.items() if one}
+    return {digest: str(one[0].message_uid) for digest, one in same.items() if one}
 
 
 # PostgreSQL
 
 
-def _kept_by_index(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UUID]:
-    known: dict[bytes, UUID] = {}
+def _kept_by_index(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
+    known: dict[bytes, str] = {}
     # In one order, or two processes that keep the same digests would wait for each other.
     for piece in chunked(sorted(given.items()), _PIECE):
         known |= _kept(piece, now)
@@ -112,8 +111,8 @@ def _kept_by_index(given: Mapping[bytes, UUID], now: datetime) -> dict[bytes, UU
 
 
 def _renewed(
-    given: Mapping[bytes, UUID], known: Mapping[bytes, UUID], failed: Collection[UUID], now: datetime
-) -> dict[bytes, UUID]:
+    given: Mapping[bytes, str], known: Mapping[bytes, str], failed: Collection[str], now: datetime
+) -> dict[bytes, str]:
     """What failed is tried again: whoever sends the same bytes after our report means that."""
     renewed = {digest: given[digest] for digest, uid in known.items() if uid in failed}
     for digest, uid in renewed.items():
@@ -121,23 +120,23 @@ def _renewed(
     return renewed
 
 
-def _kept(piece: Sequence[tuple[bytes, UUID]], now: datetime) -> dict[bytes, UUID]:
+def _kept(piece: Sequence[tuple[bytes, str]], now: datetime) -> dict[bytes, str]:
     at, before = stored(now), stored(now - KEPT)
-    values = [value for digest, uid in piece for value in (digest, uid.hex, at)]
+    values = [value for digest, uid in piece for value in (digest, uid.replace("-", ""), at)]
     statement = _KEEP.format(rows=", ".join(["(%s, %s, %s)"] * len(piece)))
     with connection.cursor() as cursor:
         cursor.execute(statement, [*values, before, before])
-        return {bytes(digest): UUID(str(uid)) for digest, uid in cursor.fetchall()}
+        return {bytes(digest): str(uid) for digest, uid in cursor.fetchall()}
 
 
 # Both
 
 
-def _standing(messages: Collection[UUID]) -> set[UUID]:
+def _standing(messages: Collection[str]) -> set[str]:
     """Those that are under way, went out, or were stopped by a person: not the refused and the expired."""
     failed = [DeliveryState.REFUSED.value, DeliveryState.EXPIRED.value]
     found = Delivery.objects.filter(message__uid__in=messages).exclude(state__in=failed)
-    return set(found.values_list("message__uid", flat=True))
+    return {str(uid) for uid in found.values_list("message__uid", flat=True)}
 
 
 def forget(now: datetime) -> int:

@@ -6,11 +6,21 @@ import os
 import time
 from uuid import UUID
 
+_RANDOM = 0x0FFF_3FFF_FFFF_FFFF_FFFF  # bits of the last 80
+_MARKS = 0x7000_8000_0000_0000_0000  # version and variant
+
 
 def new_id() -> UUID:
     """A fresh identifier; its first 48 bits are the time in milliseconds."""
+    return UUID(int=_new())
+
+
+def new_name() -> str:
+    """A fresh one as people and programs get it; of a value of its own a message has no need."""
+    digits = f"{_new():032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+
+
+def _new() -> int:
     stamp = time.time_ns() // 1_000_000
-    value = (stamp & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10))
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    return UUID(int=value)
+    return stamp << 80 | int.from_bytes(os.urandom(10)) & _RANDOM | _MARKS

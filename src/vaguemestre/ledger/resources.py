@@ -122,9 +122,9 @@ def _shared(reason: Mapping[str, Any], known: dict[int, dict[str, str]]) -> dict
 def _accepted(accepted: Accepted, reason: Mapping[str, str]) -> dict[str, Any]:
     states = [(recipient, accepted.state_of(recipient)) for recipient in accepted.recipients]
     return {
-        "id": str(accepted.uid),
+        "id": accepted.uid,
         "state": common_state({state for _, state in states}),
-        "connection": None if accepted.connection is None else str(accepted.connection),
+        "connection": accepted.connection,
         "reason": reason,
         "deliveries": [{"recipient": recipient, "state": state} for recipient, state in states],
     }

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 
 from vaguemestre.ledger.models import ApiKey, Message
 from vaguemestre.ledger.parcels import Parcel
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.value import value
 
 _NONE: Mapping[str, str] = MappingProxyType({})
 
@@ -30,7 +29,7 @@ class Via(StrEnum):
     REPORT = "report"  # a notification of our own (`dsn`)
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Submission:
     """What a submitter hands over.
 
@@ -76,7 +75,7 @@ class Submission:
         return len(self.content.raw) if self.parcel is None else self.parcel.size
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Accepted:
     """A message is ours.
 
@@ -90,9 +89,9 @@ class Accepted:
         spared: of the recipients those to whom it is refused, since they unsubscribed.
     """
 
-    uid: UUID
+    uid: str
     state: str
-    connection: UUID | None
+    connection: str | None
     reason: Mapping[str, Any]
     recipients: tuple[str, ...]
     repeated: bool = False

@@ -6,36 +6,30 @@ they are read in logs and by programs, and never repeat what the other side sent
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.reply import printable
+from vaguemestre.mail.value import value
 
 LINE = 400  # characters of text in one line; a reply line holds 512 bytes, RFC 5321 §4.5.3.1.5
 # Matters of policy; everything else that is refused is a fault of the message's own form.
 _POLICY = frozenset({"stream_unknown", "stream_not_allowed", "connection_unknown"})
 
 
-@dataclass(frozen=True)
+@value
 class Answer:
-    """One answer.
+    """One answer, as `answer` makes it.
 
     Attributes:
         code: three digits.
         enhanced: `5.7.1`, or "" where the RFC has none.
         lines: text, one entry a line.
+        wire: its bytes, with CRLF; the enhanced status on every line (RFC 2034 §4).
     """
 
     code: int
     enhanced: str
     lines: tuple[str, ...]
-
-    @cached_property
-    def wire(self) -> bytes:
-        """The answer's bytes, with CRLF; the enhanced status on every line (RFC 2034 §4)."""
-        *before, last = [f"{self.enhanced} {line}".strip() for line in self.lines]
-        return b"".join([*[_line(self.code, "-", text) for text in before], _line(self.code, " ", last)])
+    wire: bytes
 
     @property
     def accepts(self) -> bool:
@@ -51,13 +45,15 @@ class Answer:
         return f"{self.code} {self.enhanced} {self.lines[0]}"
 
 
-def _line(code: int, mark: str, text: str) -> bytes:
-    return f"{code}{mark}{printable(text, LINE).replace('\n', ' ')}\r\n".encode()
-
-
 def answer(code: int, enhanced: str, *lines: str) -> Answer:
-    """Short for `Answer`."""
-    return Answer(code, enhanced, lines)
+    """An answer of so many lines."""
+    *before, last = [f"{enhanced} {line}".strip() for line in lines]
+    wire = "".join([*[_line(code, "-", text) for text in before], _line(code, " ", last)])
+    return Answer(code, enhanced, lines, wire.encode())
+
+
+def _line(code: int, mark: str, text: str) -> str:
+    return f"{code}{mark}{printable(text, LINE).replace('\n', ' ')}\r\n"
 
 
 OK = answer(250, "2.0.0", "OK")

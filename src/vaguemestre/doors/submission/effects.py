@@ -6,7 +6,6 @@ The dialogue decides and does nothing; the session does and decides nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import cached_property
 
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.exchange import Credentials
@@ -17,6 +16,7 @@ from vaguemestre.ledger.parcels import Parcel, Piece
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.value import value
 from vaguemestre.policy.routing import is_allowed
 
 
@@ -41,7 +41,7 @@ class Submitter:
         return is_allowed(sender, self.key.senders)
 
 
-@dataclass(frozen=True)
+@value
 class Handover:
     """A transaction whose end of data was seen, and whose content is a message.
 
@@ -61,7 +61,7 @@ class Handover:
     wishes: Wishes = field(repr=False)
     parcel: Parcel | None = None
 
-    @cached_property
+    @property
     def envelope(self) -> Envelope:
         """Reverse-path and recipients."""
         return Envelope(self.mail.reverse_path, tuple(rcpt.recipient for rcpt in self.rcpts))

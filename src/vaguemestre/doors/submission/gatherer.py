@@ -16,15 +16,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.mail.value import value
 
 PATIENCE = 0.002  # seconds
 LONGEST = 4  # times that
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Waiting[Item, Answer]:
     item: Item
     tell: Callable[[Answer], None]

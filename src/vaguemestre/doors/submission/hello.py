@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-from vaguemestre.doors.submission.answers import Answer
+from vaguemestre.doors.submission.answers import Answer, answer
 from vaguemestre.doors.submission.terms import Peer, Terms
 
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f\ud800-\udfff]{1,255}")
@@ -21,7 +21,7 @@ def is_name(argument: bytes) -> bool:
 
 def helo(terms: Terms, peer: Peer, extensions: tuple[str, ...] = ()) -> Answer:
     """To HELO; with the extensions, to EHLO."""
-    return Answer(250, "", (f"{terms.name} greets {peer.literal}", *extensions))
+    return answer(250, "", f"{terms.name} greets {peer.literal}", *extensions)
 
 
 def ehlo(terms: Terms, peer: Peer, *, secure: bool) -> Answer:

@@ -13,7 +13,6 @@ import errno
 import hashlib
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
 
@@ -33,13 +32,14 @@ from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Accepted
+from vaguemestre.mail.value import value
 
 log = structlog.get_logger("vaguemestre.submission")
 
 SCOPE = "send"
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Turn[Item]:
     """A handover, or a piece of one, whose turn has come.
 
@@ -174,7 +174,7 @@ def _committed(turns: Sequence[Turn[Draft]], now: datetime) -> list[Answer]:
 
 
 def _reply(result: Accepted | Refusal) -> Answer:
-    return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(str(result.uid))
+    return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(result.uid)
 
 
 def _still_there(turns: Sequence[Turn[Draft]] | Sequence[Turn[Handover]]) -> None:
@@ -191,7 +191,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
         if isinstance(result, Refusal):
             raise result
         _still_there([turn])
-        return 250, {"id": str(result.uid)}
+        return 250, {"id": result.uid}
 
     handover = turn.item
     key = str(handover.wishes.idempotency_key)
@@ -238,11 +238,10 @@ def _owner(submitter: Submitter) -> str:
 
 def _fingerprint(handover: Handover) -> bytes:
     """Of all by which the same again within minutes is the same message (RFC 1047)."""
-    envelope, parcel = handover.envelope, handover.parcel
-    content = handover.content.sha256 if parcel is None else parcel.sha256
-    paths = [envelope.reverse_path, *envelope.recipients]
-    wires = ("" if path is None else path.wire for path in paths)
-    words = [_owner(handover.submitter), handover.submitter.stream or "", content, *wires]
+    submitter, sender = handover.submitter, handover.mail.reverse_path
+    content = handover.content.sha256 if handover.parcel is None else handover.parcel.sha256
+    words = [_owner(submitter), submitter.stream or "", content, "" if sender is None else sender.wire]
+    words += [rcpt.recipient.wire for rcpt in handover.rcpts]
     return hashlib.sha256("\n".join(words).encode()).digest()
 
 
