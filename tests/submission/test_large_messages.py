@@ -1,6 +1,5 @@
 """Large contents: they flow to the ledger in pieces, and are judged on their way."""
 
-import hashlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,7 +32,7 @@ def test_a_content_beyond_one_chunk_is_the_same_in_many(door, key, more):
     message, content = stored(door.dial(key=key).submit(raw))
     assert content == raw
     assert message.pk < 0
-    assert (message.size, message.sha256) == (len(raw), hashlib.sha256(raw).hexdigest())
+    assert message.size == len(raw)
     sizes = [len(chunk) for chunk in chunks_of(message)]
     assert set(sizes[:-1]) == {CHUNK}
     assert 0 < sizes[-1] <= CHUNK

@@ -313,7 +313,7 @@ def _told(one: Placed, before: Mapping[str, str]) -> Accepted:
     uid, answer = one.draft.uid, one.answer
     if uid in before:
         return _again(before[uid])
-    recipients = tuple(recipient.wire for recipient in one.draft.submission.envelope.recipients)
+    recipients = tuple([recipient.wire for recipient in one.draft.submission.envelope.recipients])
     if one.spared and len(one.spared) == len(recipients):
         return Accepted(uid, REFUSED.state, answer.connection, REFUSED.told, recipients)
     return Accepted(uid, answer.state, answer.connection, answer.told, recipients, spared=one.spared)

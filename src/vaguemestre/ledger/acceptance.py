@@ -30,7 +30,7 @@ CHUNK = 262_144  # bytes; a message up to this size is one chunk
 _MESSAGE = (
     "id", "uid", "via", "submitter_id", "stream_id", "explicit_id", "reverse_path", "ret", "envid",
     "header_from", "header_reply_to", "subject", "message_id", "received_by", "added", "on_doubt", "tags",
-    "metadata", "size", "sha256", "accepted_at", "resent_from_id",
+    "metadata", "size", "accepted_at", "resent_from_id",
 )  # fmt: skip
 _CHUNK = ("message_id", "position", "data")
 _DELIVERY = (
@@ -188,7 +188,6 @@ def _message(one: Placed, received_by: str, at: object) -> tuple[object, ...]:
         json.dumps(submission.tags) if submission.tags else "[]",
         json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
         submission.size,
-        draft.sha256,
         at,
         None if submission.resent_from is None else submission.resent_from.id,
     )

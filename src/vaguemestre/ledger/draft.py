@@ -42,7 +42,6 @@ class Draft:
         header_from: {"email", "name"} as JSON; None where there is no From.
         reply_to: the header's text, made safe; "" for none.
         message_id: as it was given; "" for none.
-        sha256: of the content.
     """
 
     submission: Submission
@@ -51,7 +50,6 @@ class Draft:
     reply_to: str
     subject: str
     message_id: str
-    sha256: str
 
 
 def draft(submission: Submission, now: datetime) -> Draft:
@@ -60,18 +58,14 @@ def draft(submission: Submission, now: datetime) -> Draft:
     Raises:
         Refusal: the faults, each at its field.
     """
-    content, parcel = submission.content, submission.parcel
+    content = submission.content
     from_ = header_mailbox(content)
     _refuse(submission, from_, now)
-    return Draft(
-        submission=submission,
-        uid=new_name(),
-        header_from=None if from_ is None else _as_kept(from_),
-        reply_to=printable(content.text("Reply-To") or ""),
-        subject=printable(content.text("Subject") or "", 500),
-        message_id=printable(content.value("Message-ID") or "", LINE_LIMIT).strip(),
-        sha256=content.sha256 if parcel is None else parcel.sha256,
-    )
+    header_from = None if from_ is None else _as_kept(from_)
+    reply_to = printable(content.text("Reply-To") or "")
+    subject = printable(content.text("Subject") or "", 500)
+    message_id = printable(content.value("Message-ID") or "", LINE_LIMIT).strip()
+    return Draft(submission, new_name(), header_from, reply_to, subject, message_id)
 
 
 def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:

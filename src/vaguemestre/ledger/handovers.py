@@ -13,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import lru_cache
+from itertools import groupby
+from operator import itemgetter
 
 from django.db import connection
 
@@ -42,7 +43,7 @@ ON CONFLICT (digest) DO UPDATE SET
 RETURNING digest, message_uid
 """
 # The time as text: the driver would make it out anew in each row.
-_SINCE = "SELECT id, digest, '' || at FROM ledger_handover WHERE id > ? ORDER BY id"
+_SINCE = "SELECT '' || at, id, digest FROM ledger_handover WHERE id > ? ORDER BY id"
 # The oldest are the first.
 _FORGET = """
 DELETE FROM ledger_handover WHERE id IN (
@@ -67,8 +68,8 @@ def forget_all() -> None:
 
 
 def _kept_by_recollection(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
-    for number, digest, at in tuples(_SINCE, _recollected.last):
-        _recollected.add(number, digest, _moment(at))
+    for at, rows in groupby(tuples(_SINCE, _recollected.last), itemgetter(0)):
+        _recollected.add([(number, digest) for _, number, digest in rows], moment(at))
     known = _known(given, now - KEPT)
     standing = _standing(known.values()) if known else set()
     known = {digest: uid for digest, uid in known.items() if uid in standing}
@@ -78,16 +79,10 @@ def _kept_by_recollection(given: Mapping[bytes, str], now: datetime) -> dict[byt
     return {**given, **known}
 
 
-@lru_cache(maxsize=16)
-def _moment(at: str) -> datetime:
-    """What came in one transaction has one time."""
-    return moment(at)
-
-
 def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, str]:
     """What was handed over before, by its latest row."""
-    found = {digest: tuple(_recollected.find(digest)) for digest in given}
-    if not any(found.values()):
+    found = {digest: places for digest in given if (places := _recollected.find(digest))}
+    if not found:
         return {}
     numbers = [number for places in found.values() for number in places]
     kept = {row.pk: row for row in Handover.objects.filter(pk__in=numbers, at__gte=since)}

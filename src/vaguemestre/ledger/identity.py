@@ -16,8 +16,8 @@ def new_id() -> UUID:
 
 
 def new_name() -> str:
-    """A fresh one as people and programs get it; of a value of its own a message has no need."""
-    digits = f"{_new():032x}"
+    """A fresh one as text, as people and programs get it."""
+    digits = _new().to_bytes(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

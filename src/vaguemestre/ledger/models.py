@@ -239,7 +239,6 @@ class Message(models.Model):
     received_by = models.TextField()  # our name in the trace field, as it was at acceptance (L6)
     added = models.JSONField(default=dict)  # what its stream adds when it leaves: see `additions`
     size = models.BigIntegerField()
-    sha256 = models.TextField()
     accepted_at = models.DateTimeField()
     resent_from = models.ForeignKey("self", models.SET_NULL, null=True, db_index=False)
 

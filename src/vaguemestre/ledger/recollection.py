@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Iterator
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
 _OPEN = timedelta(minutes=1)
+_START = 8  # bytes
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
 
@@ -36,37 +37,35 @@ class Recollection:
     def forget(self) -> None:
         """Remember nothing."""
         self.last = 0
-        self._open: dict[int, int] = {}
+        self._open: dict[bytes, int] = {}
         self._opened = self._latest = _NEVER
         self._closed: list[tuple[datetime, array[int], array[int]]] = []
 
-    def add(self, number: int, digest: bytes, at: datetime) -> None:
-        """A row, numbered higher than those before it."""
+    def add(self, rows: Sequence[tuple[int, bytes]], at: datetime) -> None:
+        """Rows of one time, each with its digest; numbered in their order, and higher than those before."""
         if self._open and at - self._opened > _OPEN:
             self._close()
         if not self._open:
             self._opened = self._latest = at
-        self._open[_start(digest)] = self.last = number
+        self._open.update([(digest[:_START], number) for number, digest in rows])
+        self.last = rows[-1][0]
         self._latest = max(self._latest, at)
 
-    def find(self, digest: bytes) -> Iterator[int]:
+    def find(self, digest: bytes) -> list[int]:
         """The rows that may have the digest, the latest first."""
-        start = _start(digest)
-        if start in self._open:
-            yield self._open[start]
+        latest = self._open.get(digest[:_START])
+        found, start = [] if latest is None else [latest], int.from_bytes(digest[:_START])
         for _, starts, numbers in reversed(self._closed):
             place = bisect_left(starts, start)
             if place < len(starts) and starts[place] == start:
-                yield numbers[place]
+                found.append(numbers[place])
+        return found
 
     def _close(self) -> None:
         """Keep it small, and drop what counts no more."""
         before = self._latest - self._kept
         self._closed = [one for one in self._closed if one[0] >= before]
-        starts = array("Q", sorted(self._open))
-        self._closed.append((self._latest, starts, array("Q", map(self._open.__getitem__, starts))))
+        starts = sorted(self._open)
+        numbers = array("Q", map(self._open.__getitem__, starts))
+        self._closed.append((self._latest, array("Q", map(int.from_bytes, starts)), numbers))
         self._open = {}
-
-
-def _start(digest: bytes) -> int:
-    return int.from_bytes(digest[:8])

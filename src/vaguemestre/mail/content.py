@@ -73,7 +73,7 @@ class Content:
         end = header_end(self.raw)
         return len(self.raw) if end is None else end
 
-    @cached_property
+    @property
     def sha256(self) -> str:
         """Of all of it, in hexadecimal."""
         return hashlib.sha256(self.raw).hexdigest()

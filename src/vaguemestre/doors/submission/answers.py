@@ -47,13 +47,9 @@ class Answer:
 
 def answer(code: int, enhanced: str, *lines: str) -> Answer:
     """An answer of so many lines."""
-    *before, last = [f"{enhanced} {line}".strip() for line in lines]
-    wire = "".join([*[_line(code, "-", text) for text in before], _line(code, " ", last)])
+    *before, last = [printable(f"{enhanced} {line}".strip(), LINE).replace("\n", " ") for line in lines]
+    wire = f"{''.join([f'{code}-{text}\r\n' for text in before])}{code} {last}\r\n"
     return Answer(code, enhanced, lines, wire.encode())
-
-
-def _line(code: int, mark: str, text: str) -> str:
-    return f"{code}{mark}{printable(text, LINE).replace('\n', ' ')}\r\n"
 
 
 OK = answer(250, "2.0.0", "OK")

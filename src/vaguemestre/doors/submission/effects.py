@@ -64,7 +64,7 @@ class Handover:
     @property
     def envelope(self) -> Envelope:
         """Reverse-path and recipients."""
-        return Envelope(self.mail.reverse_path, tuple(rcpt.recipient for rcpt in self.rcpts))
+        return Envelope(self.mail.reverse_path, tuple([rcpt.recipient for rcpt in self.rcpts]))
 
     @property
     def size(self) -> int:
