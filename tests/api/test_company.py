@@ -30,8 +30,10 @@ def test_a_request_that_fails_is_gone_too():
 
 
 @pytest.mark.django_db
-@pytest.mark.parametrize(("others", "pauses"), [(1, 6), (0, 0)])
-def test_a_batch_pauses_behind_each_slice_where_others_are_at_work(api, office, monkeypatch, others, pauses):
+@pytest.mark.parametrize(("others", "pauses"), [(1, 7), (0, 0)])
+def test_a_batch_pauses_behind_each_slice_and_its_commit_where_others_are_at_work(
+    api, office, monkeypatch, others, pauses
+):
     slept = []
     monkeypatch.setattr(time, "sleep", slept.append)
     with requests.joined():

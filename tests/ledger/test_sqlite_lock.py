@@ -5,7 +5,6 @@ import os
 import signal
 import threading
 import time
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,6 @@ from django.db import IntegrityError, OperationalError, connection, transaction
 from django.db import connections as databases
 
 from ledger.kit import at_once, child, connect, elsewhere, on_postgresql, post
-from vaguemestre.ledger.bulk import writing_much
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.models import Instance, Message
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
@@ -151,35 +149,6 @@ def test_reading_does_not_wait_for_the_lock():
     with transaction.atomic():
         bump()
         assert elsewhere(read) < 1
-
-
-def test_what_a_large_transaction_wrote_is_copied_once_others_may_write():
-    with _copies() as seen, writing_much():
-        bump()
-        assert not is_free()
-    assert seen == [True]
-    assert connection.cursor().execute("PRAGMA wal_autocheckpoint").fetchone() == (1000,)
-
-
-def test_a_large_transaction_that_fails_copies_nothing_and_leaves_the_usual_copying():
-    with _copies() as seen, pytest.raises(IntegrityError), writing_much():
-        Instance.objects.create(id=2)  # there is one
-    assert seen == []
-    assert connection.cursor().execute("PRAGMA wal_autocheckpoint").fetchone() == (1000,)
-
-
-@contextmanager
-def _copies():
-    """Of each time that the log is copied into the database's file: whether the lock was free then."""
-    seen = []
-
-    def note(execute, statement, *call):
-        if statement.startswith("PRAGMA wal_checkpoint"):
-            seen.append(is_free())
-        return execute(statement, *call)
-
-    with connection.execute_wrapper(note):
-        yield seen
 
 
 def test_threads_wait_for_each_other():

@@ -30,6 +30,8 @@ from granian.log import LogLevels
 from vaguemestre.cli import preparation, process
 from vaguemestre.cli.loading import load_django
 from vaguemestre.environment import Bind, Environment
+from vaguemestre.ledger.database import on_postgresql
+from vaguemestre.ledger.sqlite.copying import copier
 
 THREADS = 16  # requests at a time; most of them wait for the disk
 BACKPRESSURE = 256  # connections at a time
@@ -83,6 +85,8 @@ def _application(environment: Environment, target: str) -> Callable[..., Any]:
     # What is loaded stays: looking through it for garbage would stop every thread for a tenth of a second.
     gc.collect()
     gc.freeze()
+    if not on_postgresql():
+        copier.start()
     threading.Thread(
         target=_announce, args=(environment.web_bind, process.ready_descriptor()), daemon=True
     ).start()

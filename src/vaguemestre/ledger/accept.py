@@ -19,7 +19,6 @@ from vaguemestre.ledger import explanations, handovers, instance, routing, unsub
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
 from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, Rows, rows_of, store
 from vaguemestre.ledger.additions import additions
-from vaguemestre.ledger.bulk import writing_much
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
@@ -38,7 +37,6 @@ from vaguemestre.mail.value import value
 from vaguemestre.policy.routing import Configuration, ConnectionFacts, Decision, Request, Route, route
 
 RETRY_AGE = 5 * 24 * 3600.0  # seconds of counted delays, where no stream says otherwise
-MANY = 100  # messages of one transaction: more than wait for the same disk by chance
 _FROM = "from"
 
 
@@ -152,7 +150,7 @@ def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusa
     if not drafts:
         return []
     ahead = _ahead(drafts, now)
-    with writing() if len(drafts) < MANY else writing_much():
+    with writing():
         arranged = _kept(drafts, ahead, now)
     return _answers(arranged)
 

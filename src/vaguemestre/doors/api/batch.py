@@ -2,11 +2,11 @@
 
 A fault of one harms no other. Composing is a matter of the processor: it goes on in short slices, with a
 pause behind each while other requests are at work (`company`), and is over before the transaction begins.
+Behind that, too, those go first who waited for it.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
@@ -24,6 +24,7 @@ from vaguemestre.ledger.submission import Accepted
 BATCH_LIMIT = 1_000
 _SLICE = 16  # messages composed at a stretch: a millisecond or two
 _PAUSE = 0.001  # seconds in which others have the interpreter
+_TURN = 0.01  # seconds for those who waited for the transaction
 
 
 def accept_batch(
@@ -32,6 +33,7 @@ def accept_batch(
     """What became of each message, in order; `suspect` has their texts looked through first."""
     drafts = list(_drafts(batch, key, now, suspect=suspect))
     answers = iter(commit([one for one in drafts if isinstance(one, Draft)], now))
+    requests.give_way(_TURN)
     became = [next(answers) if isinstance(one, Draft) else one for one in drafts]
     accepted = iter(accepted_summaries([one for one in became if isinstance(one, Accepted)]))
     return [next(accepted) if isinstance(one, Accepted) else problem_of(one).body() for one in became]
@@ -41,8 +43,8 @@ def _drafts(
     batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime, *, suspect: bool
 ) -> Iterator[Draft | Exception]:
     for position, values in enumerate(batch):
-        if position % _SLICE == _SLICE - 1 and not requests.alone:
-            time.sleep(_PAUSE)
+        if position % _SLICE == _SLICE - 1:
+            requests.give_way(_PAUSE)
         try:
             if suspect:
                 refuse_unstorable(values)

@@ -6,6 +6,7 @@ waits for it. So a request that takes long makes pauses, and only where somebody
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from threading import Lock
@@ -22,6 +23,11 @@ class Company:
     def alone(self) -> bool:
         """Whether there is one request at most."""
         return self._present <= 1
+
+    def give_way(self, seconds: float) -> None:
+        """Leave the interpreter to the others for so long, if there are any."""
+        if not self.alone:
+            time.sleep(seconds)
 
     @contextmanager
     def joined(self) -> Iterator[None]:

@@ -25,6 +25,8 @@ from typing import Any
 from django.db import OperationalError
 from django.db.backends.sqlite3 import base
 
+from vaguemestre.ledger.sqlite.copying import LIMIT, copier
+
 LOCK_SUFFIX = "-lock"
 _KEPT = 1_024  # statements
 _LONG = 16_384  # characters of a statement that is not kept in its other style
@@ -60,12 +62,29 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._lock: tuple[int, int] | None = None
         self._waits = True
         self._hasty: object = None  # the connection that has no busy timeout
+        self._changes = 0  # rows that this connection wrote so far
         self.execute_wrappers.append(self._execute)
 
     def create_cursor(self, name: str | None = None) -> Cursor:  # noqa: ARG002  Django's signature
         """A cursor on the one connection."""
         cursor: Cursor = self.connection.cursor(factory=Cursor)
         return cursor
+
+    def init_connection_state(self) -> None:
+        """Leave the log to the copier where one is at work."""
+        super().init_connection_state()
+        self._changes = 0
+        if copier.at_work:
+            self.connection.execute(f"PRAGMA wal_autocheckpoint = {LIMIT}")
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        """Have the lock without a transaction."""
+        self._take()
+        try:
+            yield
+        finally:
+            self._give_back()
 
     @contextmanager
     def impatient(self) -> Iterator[None]:
@@ -140,7 +159,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _give_back_if_over(self) -> None:
         # A COMMIT that failed leaves its transaction open; the ROLLBACK or the close behind it ends it.
         if self.connection is None or not self.connection.in_transaction:
+            self._note_changes()
             self._give_back()
+
+    def _note_changes(self) -> None:
+        if copier.at_work and self.connection is not None:
+            before, self._changes = self._changes, self.connection.total_changes
+            copier.note(self._changes - before)
 
     def _give_back(self) -> None:
         if self._lock is None:

@@ -1,0 +1,78 @@
+"""SQLite's log is copied beside those who write, and begins anew however busy they are."""
+
+import sqlite3
+from contextlib import closing, contextmanager
+
+import pytest
+from django.db import connection, transaction
+
+from ledger.kit import child, elsewhere, on_postgresql
+from vaguemestre.ledger.instance import bump
+from vaguemestre.ledger.sqlite import copying
+from vaguemestre.ledger.sqlite.copying import copy
+
+pytestmark = [
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(on_postgresql(), reason="PostgreSQL has a log of its own"),
+]
+
+_WRITER = """
+from django.db import connection
+from vaguemestre.ledger.instance import bump
+from vaguemestre.ledger.sqlite.copying import copier
+copier.start()
+for _ in range(49):
+    bump()
+print(connection.cursor().execute("PRAGMA wal_autocheckpoint").fetchone()[0], copier._due.is_set(), flush=True)
+file = os.stat(connection.settings_dict["NAME"]).st_mtime_ns
+bump()
+until = time.monotonic() + 5
+while os.stat(connection.settings_dict["NAME"]).st_mtime_ns == file and time.monotonic() < until:
+    time.sleep(0.001)
+print(os.stat(connection.settings_dict["NAME"]).st_mtime_ns > file, flush=True)
+"""
+
+
+def test_a_copy_waits_for_no_writer():
+    with transaction.atomic():
+        bump()
+        elsewhere(copy)
+
+
+def test_the_end_of_a_long_log_is_copied_under_the_lock(monkeypatch):
+    monkeypatch.setattr(copying, "LONG", 0)
+    with _locked() as seen:
+        copy()
+        assert seen == [False]
+        with _reading():
+            bump()
+            copy()
+        assert seen == [False, False, True]
+
+
+def test_who_copies_wakes_after_some_fifty_commits():
+    with child(_WRITER) as writer:
+        out, errors = writer.communicate(timeout=20)
+    assert (out.split(), errors) == (["4000", "False", "True"], "")
+
+
+@contextmanager
+def _reading():
+    """Somebody who reads what was there before: no copy passes that."""
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], autocommit=False)) as reader:
+        reader.execute("SELECT count(*) FROM ledger_instance").fetchone()
+        yield
+
+
+@contextmanager
+def _locked():
+    """Of each copy: whether this connection had the lock."""
+    seen = []
+
+    def note(execute, statement, *call):
+        if statement.startswith("PRAGMA wal_checkpoint"):
+            seen.append(connection._lock is not None)
+        return execute(statement, *call)
+
+    with connection.execute_wrapper(note):
+        yield seen
