@@ -207,7 +207,7 @@ def poisoned(lane: Lane, attempt: Attempt) -> Report:
 
 def _envelope(claim: Claim) -> Envelope:
     path = claim.route["reverse_path"]
-    recipients = tuple([Mailbox.parse(duty.recipient) for duty in claim.duties])
+    recipients = tuple([Mailbox.kept(duty.recipient) for duty in claim.duties])
     return Envelope(None if path is None else _reverse_path(path), recipients)
 
 

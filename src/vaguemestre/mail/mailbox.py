@@ -14,6 +14,7 @@ from functools import lru_cache
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
 
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.value import value
 
 # The library's documentation gives this list to its callers to change; offices do use such domains.
 SPECIAL_USE_DOMAIN_NAMES.clear()
@@ -30,7 +31,7 @@ _SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Mailbox:
     """An address in both of its forms.
 
@@ -43,10 +44,6 @@ class Mailbox:
     local: str
     domain: str
     domain_ascii: str
-
-    def __hash__(self) -> int:
-        # Of strings that know theirs: addresses are looked up some times for each message.
-        return hash(self.local) ^ hash(self.domain_ascii)
 
     @classmethod
     def parse(cls, text: str, field: str = "address") -> Mailbox:
@@ -64,6 +61,12 @@ class Mailbox:
             return _parse(text)
         except Invalid as refusal:
             raise refusal.at(field) from None
+
+    @classmethod
+    def kept(cls, wire: str) -> Mailbox:
+        """The one whose `wire` was kept."""
+        local, _, domain = wire.rpartition("@")
+        return _parse(wire) if "xn--" in domain else cls(local, domain, domain)
 
     @property
     def address(self) -> str:
