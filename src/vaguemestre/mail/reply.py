@@ -25,10 +25,8 @@ def printable(raw: bytes | str, limit: int = TEXT_LIMIT) -> str:
         limit: the length in characters beyond which it is cut, with an ellipsis.
     """
     text = _decoded(raw) if isinstance(raw, bytes) else raw
-    if (
-        len(text) <= limit and text.replace("\n", "").isprintable()
-    ):  # nearly all: nothing to be shown as below
-        return text
+    if len(text) <= limit and text.replace("\n", "").isprintable():
+        return text  # as nearly all: no character of the categories below
     safe = "".join(_shown(character) for character in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 

@@ -23,6 +23,7 @@ from enum import StrEnum
 from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.phase import Cause, Phase, Trouble
 from vaguemestre.smtp import wire
+from vaguemestre.smtp.body import Held
 from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.command import Command, bdat, ehlo
 from vaguemestre.smtp.conveyance import Conveyance
@@ -56,30 +57,32 @@ async def run(work: Conveyance) -> None:
 
 async def _window(work: Conveyance, first: Offer) -> list[Offer]:
     """What goes together: as many as were proven, within the limits."""
-    window = [first]
+    window, octets, commands = [first], first.body.size, _commands(first)
     if first.message.alone:
         return window
     while len(window) < work.session.window and (offer := await work.pull()) is not None:
-        if offer.message.alone or not _fits(work, [*window, offer]):
+        octets, commands = octets + offer.body.size, commands + _commands(offer)
+        if offer.message.alone or not _fits(work, offer, octets, commands):
             work.put_off(offer)
             break
         window.append(offer)
     return window
 
 
-def _fits(work: Conveyance, window: Sequence[Offer]) -> bool:
+def _commands(offer: Offer) -> int:
+    return len(offer.left) + _AROUND
+
+
+def _fits(work: Conveyance, offer: Offer, octets: int, commands: int) -> bool:
+    """Whether a window of so much in all may have this one in it."""
     limits = work.limits
-    return (
-        window[-1].body.size <= wire.BLOCK
-        and sum(offer.body.size for offer in window) <= limits.octets
-        and sum(len(offer.left) + _AROUND for offer in window) <= limits.commands
-    )
+    return offer.body.size <= wire.BLOCK and octets <= limits.octets and commands <= limits.commands
 
 
 def _needs_care(work: Conveyance, offer: Offer) -> bool:
     session = work.session
     rested = session.network.monotonic() - session.heard_at > work.limits.rest
-    return not session.proven or rested or not _fits(work, [offer])
+    return not session.proven or rested or not _fits(work, offer, offer.body.size, _commands(offer))
 
 
 # At once
@@ -113,6 +116,9 @@ async def _load(work: Conveyance, window: Sequence[Offer]) -> dict[Offer, bytes]
     """The contents, each within one block; what must not leave is settled."""
     contents = {}
     for offer in window:
+        if isinstance(offer.body, Held):
+            contents[offer] = offer.body.content  # looked through when it was made
+            continue
         try:
             content = b"".join([block async for block in offer.body.blocks()])
         except Exception:  # noqa: BLE001  the flow is told of it

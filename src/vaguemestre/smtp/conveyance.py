@@ -19,6 +19,8 @@ from vaguemestre.smtp.flow import Flow, Limits, StageRefused
 from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import Session
 
+_GO_ON = frozenset({Phase.RSET, Phase.MAIL})  # 2yz to them says nothing else
+
 
 @dataclass
 class Conveyance:
@@ -129,6 +131,8 @@ class Conveyance:
             raw = session.at_hand(command.phase, command.shown)
             if raw is None:
                 raw = await session.receive(command.phase, command.shown)
+            if raw.code < 300 and command.phase in _GO_ON:
+                continue
             went_on = raw.code == 421 and await self._goes_on(offer)
             trouble = offer.heard(command, raw.reply, went_on=went_on)
             if offer.closes:

@@ -130,7 +130,7 @@ class Link(asyncio.Protocol):
         below = 0 if self._transport is self._raw else self._raw.get_write_buffer_size()
         return self._transport.get_write_buffer_size() + below
 
-    async def read(self, deadline: float | None = None) -> bytes:
+    async def read(self, deadline: float = math.inf) -> bytes:
         """At least one byte.
 
         Args:
@@ -143,7 +143,7 @@ class Link(asyncio.Protocol):
         while not self._received:
             if self.over:
                 raise LinkLost
-            await self._wait(deadline)
+            await self._woken(deadline)
         return self.take()
 
     def write(self, data: bytes | memoryview) -> None:
@@ -151,7 +151,7 @@ class Link(asyncio.Protocol):
         if not self.over:
             self._transport.write(data)
 
-    async def drain(self, deadline: float | None = None) -> None:
+    async def drain(self, deadline: float = math.inf) -> None:
         """Wait until all that was written is the system's, or until something is received, or the end.
 
         Raises:
@@ -160,18 +160,18 @@ class Link(asyncio.Protocol):
         self._draining = True
         try:
             while self._writing_paused and not self._received and not self.over:
-                await self._wait(deadline)
+                await self._woken(deadline)
             await self._drain_below(deadline)
         finally:
             self._draining = False
 
-    async def _drain_below(self, deadline: float | None) -> None:
+    async def _drain_below(self, deadline: float) -> None:
         """Under TLS the TCP transport below may still hold some, and tells only the TLS layer."""
         clock, pause = asyncio.get_running_loop().time, 0.0
         while self._transport is not self._raw and self._raw.get_write_buffer_size():
             if self._received or self.over:
                 return
-            if deadline is not None and clock() >= deadline:
+            if clock() >= deadline:
                 raise TimeoutError
             await asyncio.sleep(pause)
             pause = 0.005
@@ -180,7 +180,7 @@ class Link(asyncio.Protocol):
         """Close in good order, then wait until it is closed; the caller limits the time and aborts."""
         self._transport.close()
         while not self._closed:
-            await self._wait()
+            await self._woken()
 
     def abort(self) -> None:
         """Close now; nothing that waits is written."""
@@ -190,17 +190,13 @@ class Link(asyncio.Protocol):
         self._raw.abort()
         self._wake()
 
-    async def _wait(self, deadline: float | None = None) -> None:
+    def _woken(self, deadline: float = math.inf) -> asyncio.Future[None]:
+        """To be awaited: it ends with the next thing that the transport tells, or with the deadline."""
         loop = asyncio.get_running_loop()
-        waiter = self._waiter = loop.create_future()
-        if deadline is not None:
-            self._deadline = deadline
-            if deadline < self._rings_at:
-                self._arm(loop, deadline)
-        try:
-            await waiter
-        finally:
-            self._waiter, self._deadline = None, math.inf
+        self._waiter, self._deadline = loop.create_future(), deadline
+        if deadline < self._rings_at:
+            self._arm(loop, deadline)
+        return self._waiter
 
     # Deadlines mostly come later and later, and are hardly ever reached. So one timer stays, and is set again
     # when it rings too early: to make one for each wait, and cancel it, would cost as much as the wait.
@@ -216,7 +212,7 @@ class Link(asyncio.Protocol):
 
     def _ring(self, loop: asyncio.AbstractEventLoop, *, again: bool = False) -> None:
         self._timer, self._rings_at = None, math.inf
-        if self._waiter is None or self._deadline == math.inf:
+        if self._waiter is None or self._waiter.done() or self._deadline == math.inf:
             return
         if loop.time() < self._deadline:
             self._arm(loop, self._deadline)
@@ -224,7 +220,7 @@ class Link(asyncio.Protocol):
             # A loop that stood still has timers ring before it reads: what came in time is to be read first.
             self._timer = loop.call_later(_READING, partial(self._ring, loop, again=True))
             self._rings_at = -math.inf
-        elif not self._waiter.done():
+        else:
             self._waiter.set_exception(TimeoutError())
 
     def _wake(self) -> None:

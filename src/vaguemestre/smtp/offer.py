@@ -71,7 +71,7 @@ class Offer:
     def _begin(self) -> None:
         """Nothing was said yet."""
         self.ended = self.accepted = self.lone_dot = self.again = False
-        self._outcomes = dict(self._impossible)
+        self._outcomes = {**self._impossible}
         self._accepted: dict[Mailbox, int] = {}  # at RCPT, with how many were before
         self._refused_reset: Trouble | None = None
         self._void: Trouble | None = None  # MAIL was turned down
@@ -136,7 +136,7 @@ class Offer:
         if limit is not None and size > limit:
             facts = {"size": str(size), "limit": str(limit)}
             self.fail(self._explain(Phase.MAIL, Cause.TOO_LARGE, None, facts))
-        self._impossible = dict(self._outcomes)
+        self._impossible = {**self._outcomes}
         self._parameters = Parameters.of(envelope, self.body, capabilities)
 
     def _miss_smtputf8(self, path: Mailbox | None) -> None:

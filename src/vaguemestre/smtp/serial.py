@@ -56,8 +56,6 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
         if offer.ready or offer.lone_dot:
             if not offer.lone_dot:
                 await _write_content(work, offer)
-            if work.session.link.unsent:
-                await work.session.drained(offer.shown)
             following = await work.pull() if _takes_rider(work, offer) else None
             if not offer.lone_dot and not await work.stage([offer]):
                 # 354 asks for a dot, and this one may not have it.
@@ -78,26 +76,35 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
 async def _write_content(work: Conveyance, offer: Offer) -> None:
     """All but the end of data; a reply that comes meanwhile ends it (faults U29)."""
     if isinstance(offer.body, Held) and offer.body.size <= wire.BLOCK:
-        await _write(work, offer, wire.dot_stuffed(offer.body.content))  # looked through when it was made
-        return
+        _write(work, offer, wire.dot_stuffed(offer.body.content))  # looked through when it was made
+    else:
+        await _write_blocks(work, offer)
+    if work.session.link.unsent:
+        await _hand_over(work, offer)
+
+
+async def _write_blocks(work: Conveyance, offer: Offer) -> None:
     stuffer = wire.DotStuffer()
     try:
         async for block in offer.body.blocks():
-            await _write(work, offer, stuffer.feed(block))
+            _write(work, offer, stuffer.feed(block))
+            if work.session.link.unsent > wire.BLOCK // 4:
+                await _hand_over(work, offer)
         if closing := stuffer.end():
-            await _write(work, offer, closing)
+            _write(work, offer, closing)
     except wire.BareLineEnding:
         trouble = work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING)
         raise work.session.broken(trouble) from None
 
 
-async def _write(work: Conveyance, offer: Offer, block: bytes) -> None:
+def _write(work: Conveyance, offer: Offer, block: bytes) -> None:
     work.session.check_quiet(Phase.CONTENT, offer.shown)
     work.session.link.write(block)
-    if work.session.link.unsent > wire.BLOCK // 4:
-        # A small rest is the system's by the time its stage was committed.
-        await work.session.drained(offer.shown)
-        work.session.check_quiet(Phase.CONTENT, offer.shown)
+
+
+async def _hand_over(work: Conveyance, offer: Offer) -> None:
+    await work.session.drained(offer.shown)
+    work.session.check_quiet(Phase.CONTENT, offer.shown)
 
 
 def _takes_rider(work: Conveyance, offer: Offer) -> bool:

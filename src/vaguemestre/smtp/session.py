@@ -319,13 +319,13 @@ class Session:
 
     async def _reply_in_time(self, phase: Phase) -> wire.RawReply:
         """The deadline is a total, and begins when the system took what was written (or nearly all of it)."""
-        clock = asyncio.get_running_loop().time
-        while self.link.unsent > wire.BLOCK // 4 and not self.stale:
-            await self.link.drain(clock() + self._to_write())
+        clock, link = asyncio.get_running_loop().time, self.link
+        while link.unsent > wire.BLOCK // 4 and not self.stale:
+            await link.drain(clock() + self._to_write())
         deadline = clock() + self.timeouts.of(phase)
         raw = None
         while raw is None:
-            self._parser.feed(await self.link.read(deadline))
+            self._parser.feed(await link.read(deadline))
             raw = self._parser.next_reply()
         return raw
 

@@ -127,8 +127,7 @@ class ReplyParser:
             raise self._malformed("a reply without end", raw)
 
     def _check_start(self, raw: bytearray) -> None:
-        # A server of another protocol may never end its line.
-        self._check_size(raw)
+        self._check_size(raw)  # a server of another protocol may never end its line
         if _REPLY_START.match(raw[:4]) is None:
             raise self._malformed("a line that is no line of a reply", raw)
 
@@ -187,9 +186,10 @@ def _path(mailbox: Mailbox | None) -> str:
     # A mailbox was parsed strictly; only within quotes may it hold a blank or an angle bracket.
     if mailbox is None:
         return "<>"
-    if not mailbox.local.startswith('"') and not _WORD.fullmatch(mailbox.wire):
+    path = mailbox.wire
+    if (" " in path or "\xa0" in path) and not path.startswith('"'):
         raise ValueError("a blank in a path")
-    return f"<{mailbox.wire}>"
+    return f"<{path}>"
 
 
 def bdat(size: int, *, last: bool) -> bytes:
