@@ -5,7 +5,7 @@ import dataclasses
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from vaguemestre.mail.content import HEADER_LIMIT, Content, Rendering, address_field, render
@@ -195,3 +195,18 @@ def test_a_reply_to_given_as_text_is_encoded_by_its_parts(text, expected):
 def test_eight_bit_is_told():
     assert Content("\r\né".encode()).eight_bit
     assert not Content(b"\r\ne").eight_bit
+
+
+def fields_of(raw):
+    try:
+        return Content(raw).fields
+    except Invalid as fault:
+        return fault.code
+
+
+@given(st.lists(st.text("Aa1-_: \t", max_size=8)))
+def test_fields_of_simple_names_are_found_as_those_behind_one_that_is_not_simple(lines):
+    block = "".join(f"{line}\r\n" for line in lines).encode()
+    assume(not block.startswith((b" ", b"\t")))
+    alone, behind = fields_of(block), fields_of(b"X_1: y\r\n" + block)
+    assert alone == (behind if isinstance(behind, str) else behind[1:])

@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 
 from submission.door import eventually
 from submission.script import play
+from vaguemestre.doors.submission import answers
+from vaguemestre.doors.submission.conduct import has_control
 from vaguemestre.doors.submission.dialogue import Dialogue
 from vaguemestre.doors.submission.effects import Close, Handover
 from vaguemestre.doors.submission.limits import Limits
@@ -470,3 +472,12 @@ def test_a_session_that_only_connects_leaves_nothing_behind(open_door):
     door.dial()
     assert eventually(lambda: door.sessions == 1)
     assert len(list(Path("/proc/self/fd").iterdir())) < 100
+
+
+@given(st.binary(max_size=12))
+def test_a_control_character_is_found_whatever_stands_beside_it(line):
+    assert has_control(line) == any(octet < 32 or octet == 127 for octet in line)
+
+
+def test_the_answer_to_a_message_is_made_as_any_other():
+    assert answers.queued("0193-aa") == answers.answer(250, "2.0.0", "queued as 0193-aa")

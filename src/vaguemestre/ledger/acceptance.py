@@ -107,8 +107,7 @@ class Rows:
         messages, chunks, deliveries, events: of each table the values of all rows, one row behind the other.
         parcels: of each message the parcel that has its content.
         chunk_of, delivery_of: of each of them the position of its message.
-        why: of each delivery the digest of its explanation.
-        explained: the explanations, by their digests.
+        why: of each delivery the explanation.
     """
 
     messages: list[object] = field(default_factory=list)
@@ -118,8 +117,7 @@ class Rows:
     parcels: list[int | None] = field(default_factory=list)
     chunk_of: list[int] = field(default_factory=list)
     delivery_of: list[int] = field(default_factory=list)
-    why: list[bytes] = field(default_factory=list)
-    explained: dict[bytes, Explained] = field(default_factory=dict)
+    why: list[Explained] = field(default_factory=list)
 
 
 def rows_of(placed: Sequence[Placed], epoch: int, now: datetime) -> Rows:
@@ -141,19 +139,19 @@ def store(rows: Rows, opening: Opening) -> None:
     own = iter(opening.messages)
     keys = [next(own) if parcel is None else -parcel for parcel in rows.parcels]
     numbers = opening.deliveries[: len(rows.delivery_of)]
-    kept = explanations.keep(rows.explained.values(), opening.epoch)
-    found = {digest: kept[one] for digest, one in rows.explained.items()}
+    kept = explanations.keep({one.digest: one for one in rows.why}.values(), opening.epoch)
+    found = {one.digest: key for one, key in kept.items()}
     rows.messages[0 :: len(_MESSAGE)] = keys
     rows.chunks[0 :: len(_CHUNK)] = [keys[position] for position in rows.chunk_of]
     rows.deliveries[0 :: len(_DELIVERY)] = numbers
     rows.deliveries[1 :: len(_DELIVERY)] = [keys[position] for position in rows.delivery_of]
-    rows.deliveries[_EXPLANATION :: len(_DELIVERY)] = [found[digest] for digest in rows.why]
+    rows.deliveries[_EXPLANATION :: len(_DELIVERY)] = [found[one.digest] for one in rows.why]
     rows.events[0 :: len(_EVENT)] = numbers
     insert_flat("ledger_message", _MESSAGE, rows.messages)
     insert_flat("ledger_chunk", _CHUNK, rows.chunks)
     insert_flat("ledger_delivery", _DELIVERY, rows.deliveries, _NEW)
     insert_flat("ledger_event", _EVENT, rows.events)
-    if REFUSED.explained.digest in rows.explained:
+    if REFUSED.explained.digest in found:
         _report_refused(rows)
     arrived = [parcel for parcel in rows.parcels if parcel is not None]
     if arrived:
@@ -206,19 +204,21 @@ def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
 def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: datetime) -> None:
     """Each delivery, and its first event."""
     submission, at = one.draft.submission, stored(now)
-    later = submission.send_at is not None and submission.send_at > now
+    due = at if submission.send_at is None else stored(max(submission.send_at, now))
     expires = None if submission.expires_at is None else stored(submission.expires_at)
-    due = stored(submission.send_at) if later else at
-    queued = (None, due, one.retry_age, expires, None, None)
-    refused = (None, None, one.retry_age, expires, at, _TROUBLE)
     for recipient in submission.envelope.recipients:
         wire = recipient.wire
-        answer, times = (REFUSED, refused) if wire in one.spared else (one.answer, queued)
-        asked = (submission.notify.get(wire, ""), submission.orcpt.get(wire, ""))
-        row = (None, None, wire, *asked, answer.state, answer.connection_id, epoch, one.rank, answer.route)
-        rows.deliveries += row
-        rows.deliveries += times
+        refused = wire in one.spared
+        answer = REFUSED if refused else one.answer
+        times = (
+            (None, one.retry_age, expires, at, _TROUBLE)
+            if refused
+            else (due, one.retry_age, expires, None, None)
+        )
+        rows.deliveries += (
+            None, None, wire, submission.notify.get(wire, ""), submission.orcpt.get(wire, ""), answer.state,
+            answer.connection_id, epoch, one.rank, answer.route, None, *times,
+        )  # fmt: skip
         rows.events += (None, at, answer.state, answer.event)
         rows.delivery_of.append(position)
-        rows.why.append(answer.explained.digest)
-        rows.explained[answer.explained.digest] = answer.explained
+        rows.why.append(answer.explained)

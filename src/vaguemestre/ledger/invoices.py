@@ -242,7 +242,7 @@ def _submission(order: Order, submitter: ApiKey | None, via: Via) -> Submission:
         raise Refusal(fault.at("filename") if "attachments" in fault.field else fault) from None
     return Submission(
         envelope, content, via, submitter, order.stream, order.connection or None,
-        order.on_doubt or OnDoubt.HOLD.value,
+        on_doubt=order.on_doubt or OnDoubt.HOLD.value,
     )  # fmt: skip
 
 

@@ -62,9 +62,8 @@ def submission_of(report: Report, submitter: ApiKey | None, via: Via) -> Submiss
         envelope, content = compose(_written(post, report))
     except Invalid as fault:
         raise Refusal(fault.at("filename") if "attachments" in fault.field else fault) from None
-    return Submission(
-        envelope, content, via, submitter, report.stream, report.connection or None, report.on_doubt
-    )
+    connection = report.connection or None
+    return Submission(envelope, content, via, submitter, report.stream, connection, on_doubt=report.on_doubt)
 
 
 def _written(post: Post, report: Report) -> Post:

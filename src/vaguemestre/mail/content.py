@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 
 from vaguemestre.mail.address_list import parse_addresses
@@ -36,12 +36,18 @@ _REPLACED = frozenset({b"from", b"reply-to", b"sender", b"bcc", b"return-path"})
 class Content:
     """A header section and a body, lines ended by CRLF.
 
+    Attributes:
+        header_block: the fields, each with its CRLF, without the empty line that ends them.
+        fields: in order.
+
     Raises:
         Invalid: `bare_line_ending` for a bare CR or LF (RFC 5321 §2.3.8: smuggling), `header_syntax`,
             `header_size`, `nul`.
     """
 
     raw: bytes
+    header_block: bytes = field(init=False, repr=False, compare=False)
+    fields: tuple[Field, ...] = field(init=False, repr=False, compare=False)
 
     @classmethod
     def of(cls, fields: Sequence[Field], body: bytes) -> Content:
@@ -51,7 +57,7 @@ class Content:
         """
         content, block = cls.__new__(cls), b"".join([raw for _, raw in fields])
         raw = b"".join((block, b"\r\n", body))
-        vars(content).update(raw=raw, header_block=block, fields=tuple(fields), _split=len(block))
+        vars(content).update(raw=raw, header_block=block, fields=tuple(fields))
         _refuse_large(block)
         return content
 
@@ -62,36 +68,24 @@ class Content:
                 "bare_line_ending",
                 "The content holds a bare CR or LF; every line must end with CR LF.",
             )
-        _refuse_large(self.header_block)
-        if b"\0" in self.header_block:
+        block = self.raw[: header_end(self.raw)]
+        _refuse_large(block)
+        if block.find(b"\0") >= 0:
             raise Invalid("content", "nul", "The header section holds a NUL character.")
-        if sum([len(raw) for _, raw in self.fields]) != len(self.header_block):
+        fields = _fields(block)
+        if sum([len(raw) for _, raw in fields]) != len(block):
             raise Invalid("content", "header_syntax", "A line of the header section is not a header field.")
-
-    @cached_property
-    def _split(self) -> int:
-        end = header_end(self.raw)
-        return len(self.raw) if end is None else end
+        vars(self).update(header_block=block, fields=fields)
 
     @property
     def sha256(self) -> str:
         """Of all of it, in hexadecimal."""
         return hashlib.sha256(self.raw).hexdigest()
 
-    @cached_property
-    def header_block(self) -> bytes:
-        """The fields, each with its CRLF, without the empty line that ends them."""
-        return self.raw[: self._split]
-
     @property
     def body(self) -> bytes:
         """What follows the empty line."""
-        return self.raw[self._split + 2 :]
-
-    @cached_property
-    def fields(self) -> tuple[Field, ...]:
-        """In order."""
-        return _fields(self.header_block)
+        return self.raw[len(self.header_block) + 2 :]
 
     @cached_property
     def _first(self) -> dict[bytes, bytes]:
@@ -154,7 +148,12 @@ def _refuse_large(block: bytes) -> None:
 
 def _fields(block: bytes) -> tuple[Field, ...]:
     """The lower-case name and the bytes of each field; nothing of what is no field."""
-    return tuple([(name.lower(), field) for field, name in _FIELD.findall(block)])
+    lines = block.splitlines(keepends=True)
+    names = [line.partition(b":")[0] for line in lines]
+    # Mostly each line is a field of a simple name: then no pattern is tried.
+    if b"" not in names and b"".join(names).replace(b"-", b"").isalnum() and block.endswith(b"\r\n"):
+        return tuple(zip(map(bytes.lower, names), lines, strict=True))
+    return tuple([(name.lower(), raw) for raw, name in _FIELD.findall(block)])
 
 
 def header_field(name: str, value: str) -> bytes:

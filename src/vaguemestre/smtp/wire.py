@@ -309,11 +309,10 @@ class LineReader:
 
     def sole(self, data: bytes) -> bytes | None:
         """The line that `data` is, without its CRLF; None where it is not just one line, and is to be fed."""
-        size = len(data)
-        if self._buffer or not 2 <= size <= self._limit:
+        if self._buffer or len(data) > self._limit or not data.endswith(b"\r\n"):
             return None
-        whole = data.find(b"\n") == size - 1 and data.find(b"\r") == size - 2
-        return data[:-2] if whole else None
+        line = data[:-2]
+        return line if line.find(b"\n") < 0 and line.find(b"\r") < 0 else None
 
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None until more is fed.

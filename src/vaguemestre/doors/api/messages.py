@@ -119,7 +119,7 @@ def send_raw_message(request: HttpRequest, query: Query[RawQuery]) -> Answer:
         submitter(request),
         query.stream or None,
         query.connection or None,
-        query.on_doubt,
+        on_doubt=query.on_doubt,
     )
     return Answer(accepted_summary(take(submission, timezone.now())), 202)
 

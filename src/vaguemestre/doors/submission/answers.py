@@ -121,8 +121,9 @@ def octets(count: int) -> Answer:
 
 
 def queued(identifier: str) -> Answer:
-    """The message is in the ledger under that name."""
-    return answer(250, "2.0.0", f"queued as {identifier}")
+    """The message is in the ledger under that name: what `answer` would make of it."""
+    text = f"queued as {identifier}"
+    return Answer(250, "2.0.0", (text,), f"250 2.0.0 {text}\r\n".encode())
 
 
 def refusal(*faults: Invalid) -> Answer:

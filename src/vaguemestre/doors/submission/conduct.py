@@ -11,12 +11,18 @@ import re
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.limits import Limits
 
-has_control = re.compile(rb"[\x00-\x1f\x7f]").search  # what is no part of a command
+_CONTROL = re.compile(rb"[\x00-\x1f\x7f]")
 _WEB = frozenset(
     {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
 )
 _TLS_RECORD = 0x16  # the first byte of a handshake: somebody chose implicit TLS on this port
 IDLE = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO"})
+
+
+def has_control(line: bytes) -> bool:
+    """Whether a command holds what is no part of one."""
+    plain = line.isascii() and line.decode("ascii").isprintable()  # nearly all: no pattern is tried
+    return not plain and _CONTROL.search(line) is not None
 
 
 def is_handshake(data: bytes) -> bool:

@@ -87,10 +87,10 @@ class Dialogue:
             self._untouched = False
             if is_handshake(data):
                 return self._close(answers.CLOSED_PROTOCOL)
-        if self.mode is Mode.CONTENT:
-            return self._take_content(data) + self._proceed()
         if self.mode is Mode.COMMAND and (line := self._lines.sole(data)) is not None:
             return self._command(line)
+        if self.mode is Mode.CONTENT:
+            return self._take_content(data) + self._proceed()
         self._lines.feed(data)
         return self._proceed()
 

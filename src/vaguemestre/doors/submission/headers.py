@@ -48,7 +48,7 @@ def read_wishes(content: Content) -> Wishes:
     Raises:
         Invalid: a header that is there twice, is none of ours, or that cannot be read.
     """
-    if _ANY not in content.header_block.lower():
+    if content.header_block.lower().find(_ANY) < 0:
         return NONE
     _refuse_unknown(content)
     return Wishes(

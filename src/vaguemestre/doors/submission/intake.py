@@ -212,22 +212,23 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
 
 def _submission(handover: Handover) -> accept.Submission:
     wishes = handover.wishes
+    # By place: so many keywords take longer than all that is done here.
     return accept.Submission(
-        envelope=handover.envelope,
-        content=handover.content,
-        parcel=handover.parcel,
-        via=accept.Via.SMTP,
-        ret=handover.mail.ret,
-        envid=handover.mail.envid,
-        notify={rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
-        orcpt={rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
-        handover=_fingerprint(handover),
-        submitter=handover.submitter.key,
-        stream=wishes.stream or handover.submitter.stream,
-        connection=wishes.connection,
-        tags=wishes.tags,
-        metadata=wishes.metadata,
-        send_at=wishes.send_at,
+        handover.envelope,
+        handover.content,
+        accept.Via.SMTP,
+        handover.submitter.key,
+        wishes.stream or handover.submitter.stream,
+        wishes.connection,
+        handover.parcel,
+        _fingerprint(handover),
+        handover.mail.ret,
+        handover.mail.envid,
+        {rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
+        {rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
+        wishes.tags,
+        wishes.metadata,
+        wishes.send_at,
     )
 
 

@@ -32,6 +32,7 @@ class Receiving:
         last: whether the content ends where the chunk does.
         rest: what followed the end of data.
         size: bytes that came, dots undone.
+        held: bytes in memory.
         parcel: where its pieces are; None until one is.
         fault: what to answer at its end; None while it may become a message.
     """
@@ -41,7 +42,7 @@ class Receiving:
         self.left = 0
         self.last = True
         self.rest = b""
-        self.size = 0
+        self.size = self.held = 0
         self.parcel: int | None = None
         self.fault: Answer | None = None
         self._data: DataReader | None = None
@@ -49,12 +50,6 @@ class Receiving:
         self._buffer = bytearray()
         self._leaving = 0  # bytes of the piece that is being stored
         self._passed: _Passed | None = None  # where the content is larger than a chunk
-
-    @property
-    def held(self) -> int:
-        """Bytes in memory."""
-        head = 0 if self._passed is None else len(self._passed.head)
-        return len(self._buffer) + head + self._leaving
 
     @property
     def ended(self) -> bool:
@@ -90,6 +85,7 @@ class Receiving:
             self.give_up(answers.TOO_LARGE)
         else:
             self._buffer += block
+            self.held += len(block)
 
     def piece(self) -> Piece | None:
         """What is to be stored before more is taken in, if anything."""
@@ -103,6 +99,7 @@ class Receiving:
         if self.fault is not None:
             return None
         self._leaving = len(chunk)
+        self._weigh()
         return Piece(chunk, passed.pieces - 1, self.parcel)
 
     def stored(self, outcome: int | Answer) -> None:
@@ -112,6 +109,7 @@ class Receiving:
             self.give_up(outcome)
         else:
             self.parcel = outcome
+            self._weigh()
 
     def give_up(self, reply: Answer) -> None:
         """It becomes no message; `reply` is the answer to its end."""
@@ -119,6 +117,7 @@ class Receiving:
         self._buffer.clear()
         if self._passed is not None:
             self._passed.head.clear()
+        self._weigh()
 
     def take_rest(self) -> bytes:
         """What followed the end of data, once."""
@@ -139,6 +138,10 @@ class Receiving:
         if self._passed is None or self.parcel is None:
             return Content(bytes(self._buffer)), None
         return self._passed.header(), Parcel(self.parcel, self.size, self._passed.digest.hexdigest())
+
+    def _weigh(self) -> None:
+        head = 0 if self._passed is None else len(self._passed.head)
+        self.held = len(self._buffer) + head + self._leaving
 
     def _look_through(self, passed: _Passed, chunk: bytes) -> None:
         try:

@@ -140,12 +140,16 @@ class Session(asyncio.Protocol):
             self._account()
         if self._blocked or self._full or not self._reading:
             self._adjust_reading()
-        words = b"".join([effect for effect in effects if type(effect) is bytes])
+        words, deeds = b"", []
+        for effect in effects:
+            if type(effect) is bytes:
+                words += effect
+            else:
+                deeds.append(effect)
         if words and not self._transport.is_closing():
             self._transport.write(words)
-        for effect in effects:
-            if type(effect) is not bytes:
-                self._do(effect)
+        for deed in deeds:
+            self._do(deed)
 
     def _do(self, effect: Effect) -> None:
         match effect:
