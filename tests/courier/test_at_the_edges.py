@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from django.db import OperationalError
 
 from scripted.sink import Answer, SinkServer
@@ -167,20 +168,22 @@ async def test_a_lane_that_cannot_be_opened_stops_no_other(office, sink, monkeyp
         assert other.accepted == []
 
 
-async def test_a_fault_in_judging_loses_no_attempt(office, sink, monkeypatch):
-    await office.connect(sink)
-    left, judged = [RuntimeError("a fault of ours")], carriages.judged
+@pytest.mark.parametrize(("way", "said"), [("accepted", "250 2.0.0 taken"), ("judged", "550 5.7.1 no")])
+async def test_a_fault_in_judging_loses_no_attempt(office, monkeypatch, way, said):
+    left, judged = [RuntimeError("a fault of ours")], getattr(carriages, way)
 
     def fault(*arguments, **named):
         if left:
             raise left.pop()
         return judged(*arguments, **named)
 
-    monkeypatch.setattr(carriages, "judged", fault)
-    async with office.courier():
-        found = await office.until(await office.post(), "in_doubt")
-        assert found["to@example.com"].trouble["why"] == "our_fault"
-        await office.until(await office.post(), "accepted")
+    monkeypatch.setattr(carriages, way, fault)
+    async with SinkServer(hooks={"content": lambda _: Answer(said)}) as sink:
+        await office.connect(sink)
+        async with office.courier():
+            found = await office.until(await office.post(), "in_doubt")
+            assert found["to@example.com"].trouble["why"] == "our_fault"
+            await office.until(await office.post(), "accepted", "refused")
 
 
 async def test_a_message_that_cannot_be_fitted_delays_no_other(office, monkeypatch):

@@ -276,6 +276,12 @@ def test_a_bare_line_ending_is_found_in_contents_of_any_size(bare, large):
     assert has_bare_line_ending(bare + large) is bool(bare)
 
 
+@given(st.binary(max_size=40).map(lambda raw: raw.translate(TO_ENDINGS)))
+def test_a_line_ending_is_bare_that_is_left_once_every_crlf_was_taken_out(content):
+    rest = content.replace(b"\r\n", b"")
+    assert has_bare_line_ending(content) is (b"\n" in rest or b"\r" in rest)
+
+
 @pytest.mark.parametrize("content", [b"a\nb", b"a\rb", b"\n.\r\n", b"a\r\r\n", b"\r"])
 def test_a_bare_cr_or_lf_never_leaves(content):
     with pytest.raises(BareLineEnding, match="bare CR or LF"):

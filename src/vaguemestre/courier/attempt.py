@@ -14,13 +14,15 @@ from typing import TYPE_CHECKING
 from vaguemestre.courier.settling import Judged, next_health, our_fault, settlement
 from vaguemestre.courier.streaming import Stored
 from vaguemestre.ledger import contents
-from vaguemestre.ledger.claims import Claim, Duty, Report
+from vaguemestre.ledger.claims import Claim, Duty, Report, Settlement
 from vaguemestre.ledger.contents import ContentGone, Departing
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.phase import Phase, Trouble
+from vaguemestre.mail.state import DeliveryState
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.mail.value import value
+from vaguemestre.policy.health import HealthState
 from vaguemestre.policy.judgement import Case, Fate, HealthChange, Why
 from vaguemestre.policy.verdict import judge
 from vaguemestre.smtp.body import Body, Held
@@ -62,16 +64,14 @@ class Attempt:
         if self.departing is None:
             read = await lane.engine.threads.run(contents.departing, [self.claim])
             self.departing = read[self.claim.attempt]
-        return Message(_envelope(self.claim), await self._body(lane), self.claim.alone)
-
-    async def _body(self, lane: Lane) -> Body:
         match self.departing:
             case bytes():
-                return Held(self.departing)
+                body: Body = Held(self.departing)
             case None:
                 raise ContentGone
             case outline:
-                return await Stored.scanned(lane.engine.threads, outline)
+                body = await Stored.scanned(lane.engine.threads, outline)
+        return Message(_envelope(self.claim), body, self.claim.alone)
 
 
 @value
@@ -83,6 +83,11 @@ class Tried:
     reused: bool = False
     peer: str = ""
     tls: str = ""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether every recipient got it."""
+        return not [outcome for outcome in self.outcomes if outcome.trouble is not None]
 
 
 def unopened(claim: Claim, trouble: Trouble, transcript: Transcript) -> Tried:
@@ -169,6 +174,38 @@ def report(
     health = next_health(lane.facts.health, telling, now, lane.engine.backoff)
     if attempt.version != lane.facts.version:
         health = None  # other settings are not blamed
+    settlements = tuple(settlement(one, lane.engine.schedule, now) for one in found)
+    offered = any(step.phase in _OFFERED for step in tried.transcript)
+    return _report(attempt, tried, now, settlements, health, offered=offered)
+
+
+def accepted(lane: Lane, attempt: Attempt, tried: Tried) -> Report:
+    """The same where everybody got it and the connection's health is ordinary, which is nearly always."""
+    lane.domains_refused.clear()
+    pairs = zip(attempt.claim.duties, tried.outcomes, strict=True)
+    settlements = [Settlement(duty.id, DeliveryState.ACCEPTED, outcome.reply) for duty, outcome in pairs]
+    return _report(attempt, tried, lane.engine.now(), tuple(settlements), None, offered=True)
+
+
+def poisoned(lane: Lane, attempt: Attempt) -> Report:
+    """A fault of ours ended it: it waits by the retry schedule, so that it cannot loop hotly."""
+    now, schedule = lane.engine.now(), lane.engine.schedule
+    staged = attempt.staged_at is not None
+    settlements = tuple(
+        our_fault(duty, schedule, now, lane.engine.jitter(), staged=staged) for duty in attempt.claim.duties
+    )
+    return _report(attempt, Tried((), ()), now, settlements, None, offered=staged)
+
+
+def _report(  # noqa: PLR0913  everything a report is made of
+    attempt: Attempt,
+    tried: Tried,
+    now: datetime,
+    settlements: tuple[Settlement, ...],
+    health: HealthState | None,
+    *,
+    offered: bool,
+) -> Report:
     return Report(
         claim=attempt.claim,
         started_at=attempt.started_at or now,
@@ -178,30 +215,9 @@ def report(
         peer=tried.peer,
         tls=tried.tls,
         steps=[step.as_json() for step in tried.transcript],
-        settlements=tuple(settlement(one, lane.engine.schedule, now) for one in found),
+        settlements=settlements,
         health=health,
-        offered=any(step.phase in _OFFERED for step in tried.transcript),
-    )
-
-
-def poisoned(lane: Lane, attempt: Attempt) -> Report:
-    """A fault of ours ended it: it waits by the retry schedule, so that it cannot loop hotly."""
-    now, schedule = lane.engine.now(), lane.engine.schedule
-    staged = attempt.staged_at is not None
-    return Report(
-        claim=attempt.claim,
-        started_at=attempt.started_at or now,
-        staged_at=attempt.staged_at,
-        ended_at=now,
-        connection_version=attempt.version,
-        peer="",
-        tls="",
-        steps=[],
-        settlements=tuple(
-            our_fault(duty, schedule, now, lane.engine.jitter(), staged=staged)
-            for duty in attempt.claim.duties
-        ),
-        offered=staged,
+        offered=offered,
     )
 
 

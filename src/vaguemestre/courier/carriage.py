@@ -14,9 +14,18 @@ from typing import TYPE_CHECKING
 
 import structlog
 
-from vaguemestre.courier.attempt import Attempt, breaks, judged, poisoned, report, tried_on, wants_new_session
+from vaguemestre.courier.attempt import (
+    Attempt,
+    accepted,
+    breaks,
+    judged,
+    poisoned,
+    report,
+    tried_on,
+    wants_new_session,
+)
 from vaguemestre.ledger import recovery
-from vaguemestre.ledger.claims import Claim, Mark, Stale
+from vaguemestre.ledger.claims import Claim, Mark, Report, Stale
 from vaguemestre.ledger.contents import ContentGone
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.mail.mailbox import Mailbox
@@ -78,21 +87,17 @@ class Carriage:
     async def _message(self, attempt: Attempt) -> Message | None:
         lane = self._lane
         try:
-            return await self._read(attempt)
+            try:
+                return await attempt.message(lane)
+            except ContentGone:
+                now = lane.engine.now()
+                await lane.engine.threads.run(recovery.refuse_gone, lane.lease, attempt.claim, now)
         except (Stale, *AWAY):
             lane.stale = True
             raise
         except Exception:
             log.exception("message_unreadable", message=attempt.claim.message_id)
             self._lane.settle(poisoned(lane, attempt))
-        return None
-
-    async def _read(self, attempt: Attempt) -> Message | None:
-        lane = self._lane
-        try:
-            return await attempt.message(lane)
-        except ContentGone:
-            await lane.engine.threads.run(recovery.refuse_gone, lane.lease, attempt.claim, lane.engine.now())
         return None
 
     async def stage(self, taken: Sequence[tuple[Message, tuple[Mailbox, ...]]]) -> Sequence[bool]:
@@ -113,6 +118,11 @@ class Carriage:
         """What became of a message: recorded, or tried once more at once."""
         lane, attempt = self._lane, self._on_it[message]
         tried = tried_on(self._session, result)
+        self._manner = result.manner
+        if tried.accepted and lane.facts.health.ordinary:
+            self._took = True
+            self._ended(message, accepted(lane, attempt, tried))
+            return
         found = judged(lane, attempt, tried, after_others=self._took)
         self._took = self._took or any(outcome.accepted for outcome in result.outcomes)
         self._learn(result, reused=tried.reused)
@@ -124,10 +134,12 @@ class Carriage:
             self.returned(message)
             return
         # A session that breaks is one broken dialogue, however many transactions were in flight on it.
-        done = report(lane, attempt, tried, found, noted=self._broken)
-        del self._on_it[message]
-        lane.settle(done)
+        self._ended(message, report(lane, attempt, tried, found, noted=self._broken))
         self._broken = self._broken or any(map(breaks, found))
+
+    def _ended(self, message: Message, done: Report) -> None:
+        del self._on_it[message]
+        self._lane.settle(done)
 
     def returned(self, message: Message) -> None:
         """It was never offered, for a fault that was not its own: what was marked of it did not go out."""
@@ -159,10 +171,10 @@ class Carriage:
         for attempt in reversed((*self._back, *self._on_it.values(), *self._ahead)):
             self._lane.return_to_front(attempt)
         self._ahead, self._back, self._on_it = [], [], {}
-        self._lane.learn(gravest(self._signs), self._manner, self._began_at)
+        signs = [*self._signs, Sign.GOOD] if self._took else self._signs
+        self._lane.learn(gravest(signs), self._manner, self._began_at)
 
     def _learn(self, result: Result, *, reused: bool) -> None:
-        self._manner = result.manner
         for outcome in result.outcomes:
             trouble = outcome.trouble
             over = reused and trouble is not None and trouble.phase in {Phase.MAIL, Phase.RSET}

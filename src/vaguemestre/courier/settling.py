@@ -108,8 +108,8 @@ def next_health(
 ) -> HealthState | None:
     """The connection's health after an attempt; None where it stays as it is."""
     accepted = [one for one in judged if one.judgement is None]
-    if len(accepted) == len(judged) and state == healths.READY:
-        return None  # nearly always
+    if len(accepted) == len(judged) and state.ordinary:
+        return None
     blamed = _gravest(judged)
     if blamed is None or blamed.judgement is None:
         after = healths.recovered(state, now) if accepted else state

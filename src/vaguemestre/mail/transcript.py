@@ -41,7 +41,7 @@ class Step:
             "sent": self.sent,
             "reply": None if self.reply is None else self.reply.as_json,
             "error": None if self.error is None else self.error._value_,
-            "elapsed_ms": round(self.elapsed * 1000, 1) if self.elapsed else 0.0,  # mostly: came together
+            "elapsed_ms": int(self.elapsed * 10_000 + 0.5) / 10,  # `round` takes five times as long
             "detail": self.detail,
         }
 

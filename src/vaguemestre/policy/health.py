@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.judgement import HealthChange, Judgement, Why
@@ -61,6 +62,11 @@ class HealthState:
     step: int = 0
     broken_running: int = 0
     since: datetime | None = None
+
+    @cached_property
+    def ordinary(self) -> bool:
+        """Whether there is nothing to recover from."""
+        return self == READY
 
 
 READY = HealthState()
