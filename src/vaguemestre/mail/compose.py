@@ -27,6 +27,7 @@ from vaguemestre.mail.envelope import UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import LONGEST_WORD, mailboxes_field, text_field
 from vaguemestre.mail.mailbox import NamedMailbox
+from vaguemestre.mail.value import value
 
 SUBJECT_LIMIT = 2_000  # characters
 FILENAME_LIMIT = 255  # characters
@@ -68,7 +69,7 @@ class Attachment:
     content_id: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class Post:
     """A message as a submitter writes it.
 
@@ -89,7 +90,7 @@ class Post:
     headers: Mapping[str, str] = _NONE
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class _Part:
     """A MIME entity: its fields, and its body, without a final line break."""
 
@@ -145,13 +146,13 @@ def _further(headers: Mapping[str, str]) -> Iterator[Field]:
     if len(headers) > HEADERS_LIMIT:
         raise Invalid("headers", "too_many", f"A message has at most {HEADERS_LIMIT} further headers.")
     seen: set[str] = set()
-    for name, value in headers.items():
+    for name, text in headers.items():
         path = f"headers.{name}" if _HEADER_NAME.fullmatch(name) else "headers"
         _permitted(name, path, seen)
-        if _CONTROL.search(value):
+        if _CONTROL.search(text):
             raise Invalid(path, "control_characters", f"The header {name} holds a control character.")
-        _well_formed(name.lower(), value, path)
-        yield name.lower().encode(), text_field(name, value)
+        _well_formed(name.lower(), text, path)
+        yield name.lower().encode(), text_field(name, text)
 
 
 def _permitted(name: str, path: str, seen: set[str]) -> None:

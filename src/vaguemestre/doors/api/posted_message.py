@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from types import MappingProxyType
 from typing import Any
 
 from vaguemestre.doors.api.reading import (
     Parse,
     attachments,
     body,
+    key,
     mailbox,
     mailboxes,
     mapping,
@@ -26,7 +26,7 @@ from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.compose import Post, compose
 from vaguemestre.mail.errors import Invalid
 
-FIELDS: Mapping[str, Parse] = {
+_POST: Mapping[str, Parse] = {
     "to": mailboxes,
     "cc": mailboxes,
     "bcc": mailboxes,
@@ -37,19 +37,22 @@ FIELDS: Mapping[str, Parse] = {
     "html": body,
     "attachments": attachments,
     "headers": text_map,
-    "stream": text,
-    "connection": text,
+}
+_SUBMISSION: Mapping[str, Parse] = {
+    "stream": key,
+    "connection": key,
     "send_at": moment,
     "expires_at": moment,
     "tags": texts,
     "metadata": text_map,
     "on_doubt": text,
+}
+_TEMPLATE: Mapping[str, Parse] = {
     "template": text,
     "data": mapping,
     "language": text,
 }
-_NONE: Mapping[str, str] = MappingProxyType({})
-_TEMPLATE = frozenset({"template", "data", "language"})
+FIELDS = {**_POST, **_SUBMISSION, **_TEMPLATE}
 _WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 
 
@@ -60,28 +63,16 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission
         Refusal: every fault of the fields; then what `compose` finds.
     """
     found, faults = read_all(values, FIELDS, "A message")
-    if not _TEMPLATE.isdisjoint(values):
+    if not _TEMPLATE.keys().isdisjoint(values):
         faults += _beside(values, found.get("template", ""))
     if faults:
         raise Refusal(*faults)
-    get = found.get
     try:
         envelope, content = compose(_written(found))
     except Invalid as fault:
         raise Refusal(fault) from None
-    return Submission(
-        envelope,
-        content,
-        Via.API,
-        submitter,
-        stream=get("stream") or None,
-        connection=get("connection") or None,
-        on_doubt=get("on_doubt", ""),
-        tags=get("tags", ()),
-        metadata=get("metadata", _NONE),
-        send_at=get("send_at"),
-        expires_at=get("expires_at"),
-    )
+    given = {name: value for name, value in found.items() if name in _SUBMISSION}
+    return Submission(envelope, content, Via.API, submitter, **given)
 
 
 def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
@@ -93,20 +84,11 @@ def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
 
 def _written(found: Mapping[str, Any]) -> Post:
     """The post, with what a template writes if one is named."""
-    get = found.get
-    post = Post(
-        to=get("to", ()),
-        cc=get("cc", ()),
-        bcc=get("bcc", ()),
-        from_=get("from"),
-        reply_to=get("reply_to", ()),
-        subject=get("subject", ""),
-        text=get("text"),
-        html=get("html"),
-        attachments=get("attachments", ()),
-        headers=get("headers", _NONE),
-    )
+    given = {name: value for name, value in found.items() if name in _POST}
+    if "from" in given:
+        given["from_"] = given.pop("from")
+    post, get = Post(**given), found.get
     template = get("template", "")
     if not template:
         return post
-    return write(post, Letter(template, get("data", {}), get("language", ""), get("stream", "")))
+    return write(post, Letter(template, get("data", {}), get("language", ""), get("stream") or ""))

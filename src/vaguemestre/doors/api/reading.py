@@ -105,6 +105,11 @@ def text(value: object, name: str) -> str:
     return value
 
 
+def key(value: object, name: str) -> str | None:
+    """A text that names something, or nothing."""
+    return text(value, name) or None
+
+
 def body(value: object, name: str) -> str | None:
     """A text, which may not be there."""
     return text(value, name)
