@@ -191,6 +191,14 @@ def traces(login: str, secret: Secret) -> tuple[str, ...]:
     )
 
 
+def masked(traces: tuple[str, ...], shown: str, lines: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """A server's words with something else in place of what could give the secret away."""
+    said = b"\n".join(lines)
+    for trace in traces:
+        said = said.replace(trace.encode(), shown.encode())
+    return tuple(said.split(b"\n"))
+
+
 def _within(word: str) -> tuple[str, ...]:
     """The word in base64, wherever it begins in what is encoded, less what depends on its neighbours."""
     octets = word.encode("utf-8")

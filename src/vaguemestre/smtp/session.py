@@ -14,6 +14,7 @@ import contextlib
 import ipaddress
 from collections.abc import Callable, Mapping
 from enum import StrEnum
+from functools import lru_cache, partial
 
 from vaguemestre.egress import IPAddress
 from vaguemestre.mail.phase import Cause, Phase, Trouble
@@ -26,7 +27,7 @@ from vaguemestre.smtp.certificate import Certificate, Tls, leaf_pinned
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.link import Link, LinkLost, cause_of
 from vaguemestre.smtp.network import Network
-from vaguemestre.smtp.sasl import traces
+from vaguemestre.smtp.sasl import masked, traces
 from vaguemestre.smtp.timeouts import Timeouts
 
 type Observe = Callable[[Step], None]
@@ -107,7 +108,9 @@ class Session:
         self.window = 1
         self.in_flight = 0
         self.heard_at = 0.0
-        self._masks = () if hop.secret is None else tuple(map(str.encode, traces(hop.login, hop.secret)))
+        masks = () if hop.secret is None else traces(hop.login, hop.secret)
+        # Servers say the same few over and over.
+        self._masked = lru_cache(maxsize=16)(partial(masked, masks, RESPONSE))
 
     def __repr__(self) -> str:
         return f"<Session {self.hop.host} {self.state.value} {self.transactions} transactions>"
@@ -310,7 +313,7 @@ class Session:
     def _heard(
         self, phase: Phase, sent: str, raw: wire.RawReply, elapsed: float, detail: str = ""
     ) -> wire.RawReply:
-        if self._masks:
+        if self.hop.secret is not None:
             raw = self._unmasked(raw)
         if raw.code == 421:
             self.poison()
@@ -330,11 +333,8 @@ class Session:
         return raw
 
     def _unmasked(self, raw: wire.RawReply) -> wire.RawReply:
-        lines = raw.lines
-        for mask in self._masks:
-            if any(mask in line for line in lines):
-                lines = tuple(line.replace(mask, RESPONSE.encode()) for line in lines)
-        return raw if lines is raw.lines else wire.RawReply(raw.code, lines)
+        lines = self._masked(raw.lines)
+        return raw if lines == raw.lines else wire.RawReply(raw.code, lines)
 
     def _to_write(self) -> float:
         """Seconds until what is unsent must be the system's: so many for each block begun."""

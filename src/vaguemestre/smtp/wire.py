@@ -75,12 +75,9 @@ class ReplyParser:
 
     def feed(self, data: bytes) -> None:
         """More octets from the server."""
-        if b"\n" not in data:
-            self._open += data
-            return
         ended = data.split(b"\n")
         rest = ended.pop()
-        if self._open:
+        if ended and self._open:
             ended[0] = bytes(self._open) + ended[0]
             self._open.clear()
         self._ended.extend(ended)
@@ -257,7 +254,7 @@ class DotStuffer:
         block = (kept + block).removesuffix(b"\r")
         if not block:
             return block
-        stuffed = block.replace(b"\r\n.", b"\r\n..") if b"\r\n." in block else block
+        stuffed = block.replace(b"\r\n.", b"\r\n..")
         if self._fresh and block.startswith(b"."):
             stuffed = b"." + stuffed
         self._fresh = block.endswith(b"\r\n")
@@ -279,7 +276,7 @@ def dot_stuffed(content: bytes) -> bytes:
     Args:
         content: without a bare CR or LF.
     """
-    stuffed = content.replace(b"\r\n.", b"\r\n..") if b"\r\n." in content else content
+    stuffed = content.replace(b"\r\n.", b"\r\n..")  # the same object where there is none
     if content.startswith(b"."):
         stuffed = b"." + stuffed
     return stuffed if not content or content.endswith(b"\r\n") else stuffed + b"\r\n"
