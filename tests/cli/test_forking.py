@@ -115,3 +115,27 @@ def test_up_never_waits_for_a_reader_of_its_log():
     os.close(reader)
     log.forward("nobody reads")
     os.close(writer)
+
+
+LOADED = """
+import sys
+from vaguemestre.cli.loading import load_for_children
+load_for_children([])
+print("ninja.conf" in sys.modules, "unittest" in sys.modules)
+from django.test.utils import override_settings
+from ninja.conf import settings
+with override_settings(NINJA_PAGINATION_PER_PAGE=7):
+    print(settings.PAGINATION_PER_PAGE)
+"""
+
+
+def test_what_children_share_has_the_pages_and_not_the_tests_of_libraries(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED],
+        env={"VAGUEMESTRE_DATA_DIR": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.stdout.split(), done.stderr) == (["True", "False", "7"], "")
