@@ -223,7 +223,7 @@ def _report(  # noqa: PLR0913  everything a report is made of
 
 def _envelope(claim: Claim) -> Envelope:
     path = claim.route["reverse_path"]
-    recipients = tuple([Mailbox.kept(duty.recipient) for duty in claim.duties])
+    recipients = tuple([Mailbox.parse(duty.recipient) for duty in claim.duties])
     return Envelope(None if path is None else _reverse_path(path), recipients)
 
 

@@ -62,12 +62,6 @@ class Mailbox:
         except Invalid as refusal:
             raise refusal.at(field) from None
 
-    @classmethod
-    def kept(cls, wire: str) -> Mailbox:
-        """The one whose `wire` was kept."""
-        local, _, domain = wire.rpartition("@")
-        return _parse(wire) if "xn--" in domain else cls(local, domain, domain)
-
     @property
     def address(self) -> str:
         """For people: `contact@café.example`."""
