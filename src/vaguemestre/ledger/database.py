@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from functools import cache, lru_cache
 from itertools import chain
@@ -17,14 +17,9 @@ from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    InterfaceError,
-    OperationalError,
-    connection,
-    connections,
-    transaction,
-)
+from django.db import InterfaceError, OperationalError, connection, transaction
+
+from vaguemestre.ledger.binding import Binding
 
 type Row = dict[str, Any]
 
@@ -164,7 +159,7 @@ def insert_flat(
 ) -> None:
     """The same with the values of all rows in one list, one row behind the other."""
     literals = tuple((new or {}).items())
-    with _binding() as (cursor, mark):
+    with Binding() as (cursor, mark):
         for piece in _pieces(values, len(columns)):
             statement = _inserting(table, columns, literals, len(piece) // len(columns), known, mark)
             cursor.execute(statement, piece)
@@ -172,7 +167,7 @@ def insert_flat(
 
 def tuples(statement: str, *values: Any) -> list[tuple[Any, ...]]:
     """What a question of the hot path returns, in the driver's own style: half the time of `rows`."""
-    with _binding() as (cursor, _):
+    with Binding() as (cursor, _):
         found: list[tuple[Any, ...]] = cursor.execute(statement, values).fetchall()
         return found
 
@@ -193,7 +188,7 @@ def concern(
         The rows that it returns.
     """
     found: list[tuple[Any, ...]] = []
-    with _binding() as (cursor, mark):
+    with Binding() as (cursor, mark):
         for piece in _pieces(given):
             text = _concerning(statement, name, tuple(columns.items()), len(piece), mark)
             rows = chain.from_iterable(piece) if mark == "?" else (_recordset(columns, piece),)
@@ -237,26 +232,6 @@ def _pieces[T](items: Sequence[T], width: int = 1) -> Iterator[Sequence[T]]:
             size //= 2
         yield items[start : start + size]
         start += size
-
-
-@contextmanager
-def _binding() -> Iterator[tuple[Any, str]]:
-    """The driver's own cursor, and what stands for a value in its statements.
-
-    Django's for PostgreSQL writes values into the statement; the one for SQLite looks through it each time.
-    """
-    database = connections[DEFAULT_DB_ALIAS]
-    if not database.in_atomic_block:
-        raise RuntimeError("this is for transactions: they take the lock before they write")
-    with database.wrap_database_errors:
-        if database.vendor == "postgresql":
-            from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it
-
-            with Cursor(database.connection) as cursor:
-                yield cursor, "%s"
-        else:
-            with closing(database.connection.cursor()) as cursor:
-                yield cursor, "?"
 
 
 @lru_cache(maxsize=1_024)

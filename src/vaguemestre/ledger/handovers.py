@@ -43,7 +43,7 @@ ON CONFLICT (digest) DO UPDATE SET
 RETURNING digest, message_uid
 """
 # The time as text: the driver would make it out anew in each row.
-_SINCE = "SELECT '' || at, id, digest FROM ledger_handover WHERE id > ? ORDER BY id"
+_SINCE = "SELECT '' || at AS at, id, digest FROM ledger_handover WHERE id > ? ORDER BY id"
 # The oldest are the first.
 _FORGET = """
 DELETE FROM ledger_handover WHERE id IN (

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from django.conf import settings
@@ -17,8 +18,12 @@ from vaguemestre.smtp.hop import NextHop
 
 def ehlo_name() -> str:
     """What we call ourselves (RFC 5321 §4.1.1.1): a qualified name where we have one."""
-    public = urlsplit(settings.ENVIRONMENT.base_url).hostname or ""
-    candidates = (public, platform.node())
+    return _own_name(settings.ENVIRONMENT.base_url)
+
+
+@lru_cache(maxsize=1)
+def _own_name(base_url: str) -> str:
+    candidates = (urlsplit(base_url).hostname or "", platform.node())
     qualified = (name for name in candidates if "." in name and not name.replace(".", "").isdigit())
     return next(qualified, "localhost")
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from vaguemestre.ledger.database import as_json, on_postgresql, rows, tuples
 
 # AUTOINCREMENT: a number used once is not used again, and what is inserted moves the sequence on. The numbers
 # are ours as long as the transaction lasts.
+# Names, since the driver looks through what stands in their place.
 _SQLITE = """
-SELECT (SELECT routing_epoch FROM ledger_instance),
-       (SELECT json_group_array(k.id) FROM json_each(?) AS asked
-        JOIN ledger_apikey k ON k.id = asked.value WHERE k.revoked_at IS NOT NULL),
-       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_message'), 0),
-       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_delivery'), 0)
+SELECT (SELECT routing_epoch FROM ledger_instance) AS epoch,
+       (SELECT group_concat(id) FROM ledger_apikey
+        WHERE id IN ({keys}) AND revoked_at IS NOT NULL) AS revoked,
+       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_message'), 0) AS message,
+       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_delivery'), 0) AS delivery
 """
 _POSTGRESQL = """
 SELECT (SELECT routing_epoch FROM ledger_instance) AS epoch,
@@ -53,10 +54,15 @@ def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
         return Opening(
             found["epoch"], found["revoked"], sorted(found["messages"]), sorted(found["deliveries"])
         )
-    ((epoch, revoked, message, delivery),) = tuples(_SQLITE, json.dumps([*keys]))
+    ((epoch, revoked, message, delivery),) = tuples(_about(len(keys)), *keys)
     return Opening(
         epoch,
-        json.loads(revoked),
+        [*map(int, revoked.split(","))] if revoked else (),
         range(message + 1, message + 1 + messages),
         range(delivery + 1, delivery + 1 + deliveries),
     )
+
+
+@lru_cache(maxsize=64)
+def _about(keys: int) -> str:
+    return _SQLITE.format(keys=", ".join("?" * keys))
