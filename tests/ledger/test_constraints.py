@@ -6,7 +6,7 @@ import pytest
 from django.core.management import call_command
 from django.db import IntegrityError, transaction
 
-from ledger.kit import NOW, connect, post, sql, submission
+from ledger.kit import NOW, connect, on_postgresql, post, sql, submission
 from vaguemestre.ledger.accept import accept
 from vaguemestre.ledger.models import Connection, Delivery
 
@@ -112,3 +112,12 @@ def test_other_rows_that_cannot_be_are_refused_too(statement):
 
 def test_the_models_and_the_migrations_say_the_same():
     call_command("makemigrations", "ledger", "--check", "--dry-run", "--skip-checks", verbosity=0)
+
+
+@pytest.mark.skipif(on_postgresql(), reason="PostgreSQL makes no table for a list")
+def test_nothing_on_the_way_of_a_message_has_sqlite_make_a_table_for_a_list_of_words():
+    tables = [f"ledger_{name}" for name in ("message", "chunk", "delivery", "attempt", "event")]
+    found = sql("SELECT tbl_name, name, sql FROM sqlite_master WHERE sql IS NOT NULL")
+    lists = [(table, name) for table, name, made in found if table in tables and " IN (" in made]
+    assert lists == []
+    assert {table for table, _, _ in found} >= {*tables}

@@ -34,6 +34,7 @@ from ledger.kit import (
 )  # fmt: skip
 from vaguemestre.ledger import connections, lanes, leases, queue, recovery
 from vaguemestre.ledger.claims import Stale
+from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Attempt, Connection, Courier, Delivery, Lane
@@ -213,7 +214,7 @@ def test_the_survey_says_what_is_due_and_how_a_lane_fares():
 def test_the_survey_reads_the_end_of_a_throttle_as_it_was_stored():
     office = connect()
     until = NOW + timedelta(minutes=4, microseconds=5)
-    queue.keep_health(
+    keep_health(
         office.pk, office.version, HealthState(Health.THROTTLED, "limit_reached", "450 later", until, 2)
     )
     (facts,) = lanes.survey(NOW)
@@ -231,14 +232,14 @@ def test_what_was_routed_at_an_older_epoch_is_not_due():
 
 def test_health_of_other_settings_is_not_kept():
     office = connect()
-    queue.keep_health(office.pk, office.version + 1, HealthState(Health.LOCKED, "sign_in_refused"))
+    keep_health(office.pk, office.version + 1, HealthState(Health.LOCKED, "sign_in_refused"))
     assert Connection.objects.get().health == "ready"
 
 
 def test_a_persons_pause_outlasts_what_a_courier_notes():
     office = connect()
     connections.pause(str(office.uid), ACTOR, NOW)
-    queue.keep_health(office.pk, office.version, HealthState(Health.READY))
+    keep_health(office.pk, office.version, HealthState(Health.READY))
     assert Connection.objects.get().health == "paused"
     connections.resume(str(office.uid), ACTOR, NOW)
     assert Connection.objects.get().health == "ready"

@@ -15,12 +15,13 @@ from datetime import datetime
 from typing import Any, cast
 
 from vaguemestre.ledger import dsn_due, explanations
-from vaguemestre.ledger.database import insert_flat, stored
+from vaguemestre.ledger.database import stored
 from vaguemestre.ledger.draft import Draft
 from vaguemestre.ledger.explanations import Explained
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.models import Parcel
 from vaguemestre.ledger.opening import Opening
+from vaguemestre.ledger.statements import insert_flat
 from vaguemestre.ledger.unsubscribing import CODE
 from vaguemestre.mail.state import DeliveryState
 from vaguemestre.mail.value import value

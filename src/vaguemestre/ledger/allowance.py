@@ -15,11 +15,12 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from vaguemestre.ledger.database import execute, rows
 from vaguemestre.ledger.models import Use
+from vaguemestre.ledger.statements import tuples
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
@@ -107,16 +108,23 @@ class _Bucket:
         return _out(connection_id, now, now - self.term)[self.column] or 0
 
 
-def allowance(connection_id: int, now: datetime) -> Allowance:
-    """What is left of a connection's limits."""
-    (limits,) = rows(_LIMITS, {"connection": connection_id})
-    minute, day = limits["per_minute"], limits["per_day"]
+class Limits(NamedTuple):
+    """A connection's: messages in a minute, recipients in a day and of one transaction; None for any."""
+
+    minute: int | None
+    day: int | None
+    most: int | None
+
+
+def allowance(connection_id: int, now: datetime, limits: Limits | None = None) -> Allowance:
+    """What is left of a connection's limits, which are looked up where they are not known."""
+    minute, day, most = limits or _limits(connection_id)
     if minute is None and day is None:
-        return Allowance(None, None, limits["max_recipients"])
+        return Allowance(None, None, most)
     out = _out(connection_id, now, now - (MINUTE if day is None else DAY))
     if out["ahead"]:
         execute(_NOT_AHEAD, {"connection": connection_id, "latest": now + SLACK})
-    return Allowance(_left(minute, out["messages"]), _left(day, out["recipients"]), limits["max_recipients"])
+    return Allowance(_left(minute, out["messages"]), _left(day, out["recipients"]), most)
 
 
 def take(
@@ -174,9 +182,8 @@ def returning(connection_id: int, recipients: int, now: datetime, ahead: int = 0
         now: the time of asking.
         ahead: deliveries that go before it, each counted as a message of its own.
     """
-    (limits,) = rows(_LIMITS, {"connection": connection_id})
-    most = min(limits["max_recipients"] or recipients, recipients)
-    minute, day = limits["per_minute"], limits["per_day"]
+    minute, day, largest = _limits(connection_id)
+    most = min(largest or recipients, recipients)
     buckets = []
     if minute is not None:
         buckets.append(_Bucket("per_minute", "messages", minute, MINUTE, 1, ahead))
@@ -197,6 +204,10 @@ def _lasting(found: Collection[Return]) -> Return | None:
 def forget(now: datetime) -> None:
     """Drop what no limit counts any more."""
     Use.objects.filter(at__lt=now - DAY).delete()
+
+
+def _limits(connection_id: int) -> Limits:
+    return Limits(*tuples(_LIMITS, {"connection": connection_id})[0])
 
 
 def _out(connection_id: int, now: datetime, since: datetime) -> dict[str, Any]:

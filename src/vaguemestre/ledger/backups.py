@@ -43,11 +43,10 @@ WHERE (c.backup_id IS NOT NULL AND c.active AND c.health IN ('locked', 'throttle
    OR EXISTS (SELECT 1 FROM ledger_delivery d WHERE d.backup_for_id = c.id AND d.state = 'queued')
 """
 
-# What is due there of one rank, in a lane's order. Both conditions on the state: the first is the
-# index's own.
+# What is due there of one rank, in a lane's order.
 _DUE = """
 SELECT d.id FROM ledger_delivery d
-WHERE d.connection_id = %(first)s AND d.state IN ('queued', 'in_doubt') AND d.state = 'queued'
+WHERE d.connection_id = %(first)s AND d.state = 'queued'
   AND d.rank = %(rank)s AND d.next_attempt_at <= %(now)s AND d.route_epoch = %(epoch)s
   AND d.backup_for_id IS NULL
 ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s

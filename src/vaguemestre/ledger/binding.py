@@ -1,7 +1,7 @@
 """The driver's own cursor, for the statements of the hot path.
 
-Django's for PostgreSQL writes values into the statement; the one for SQLite looks through it each time. For
-use within a transaction alone. Fails with Django's errors.
+Django's for PostgreSQL writes values into the statement; the one for SQLite looks through it each time. Fails
+with Django's errors.
 """
 
 from __future__ import annotations
@@ -9,23 +9,28 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+
+
+def cursor_of(database: BaseDatabaseWrapper) -> Any:
+    """A cursor of the driver's, for what does not write."""
+    if database.vendor != "postgresql":
+        return database.connection.cursor()
+    from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it
+
+    return Cursor(database.connection)
 
 
 class Binding:
-    """A cursor, and what stands for a value in its statements."""
+    """A cursor within a transaction, and what stands for a value in its statements."""
 
     def __enter__(self) -> tuple[Any, str]:
         database = connections[DEFAULT_DB_ALIAS]
         if not database.in_atomic_block:
             raise RuntimeError("this is for transactions: they take the lock before they write")
         self._errors = database.wrap_database_errors
-        if database.vendor != "postgresql":
-            self._cursor = database.connection.cursor()
-            return self._cursor, "?"
-        from psycopg import Cursor  # noqa: PLC0415  a start on SQLite is quicker without it
-
-        self._cursor = Cursor(database.connection)
-        return self._cursor, "%s"
+        self._cursor = cursor_of(database)
+        return self._cursor, "%s" if database.vendor == "postgresql" else "?"
 
     def __exit__(self, *error: object) -> None:
         self._cursor.close()

@@ -29,6 +29,7 @@ class Duty:
         spent: seconds of delay that count towards `retry_age`.
         doubts: above 0, this is the retry of a delivery in doubt (L6).
         orphaned: couriers that died holding it, one after the other.
+        notify: what whoever handed it over wants reported, as `Delivery.notify` keeps it.
     """
 
     id: int
@@ -38,6 +39,7 @@ class Duty:
     retry_age: float
     doubts: int
     orphaned: int = 0
+    notify: str = ""
 
 
 @entity

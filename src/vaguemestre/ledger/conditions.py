@@ -20,6 +20,8 @@ def values_of(kinds: type[StrEnum]) -> list[str]:
 def any_of(column: str, values: Iterable[str]) -> Q:
     """Whether a column has one of the values, the likeliest first: for tables that are written all the time.
 
-    For every IN of a constraint SQLite makes a table at each statement: those of a delivery took 80 us.
+    For every IN of a constraint or an index SQLite makes a table at each statement: those of a delivery's
+    constraints took 80 us, those of its indexes 20. An index of such a condition is found by all of it, in
+    this order, or by one of the values alone.
     """
     return reduce(or_, (Q((column, value)) for value in values))

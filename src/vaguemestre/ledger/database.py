@@ -11,15 +11,17 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from functools import cache, lru_cache
-from itertools import chain
+from functools import cache
 from typing import Any
 from uuid import UUID
 
 import orjson
-from django.db import InterfaceError, OperationalError, connection, transaction
-
-from vaguemestre.ledger.binding import Binding
+from django.db import (
+    InterfaceError,
+    OperationalError,
+    connection,
+    transaction,
+)
 
 type Row = dict[str, Any]
 
@@ -33,7 +35,6 @@ _BY_INDEX = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
 """
-_ROWS = 64  # of one statement at most, a power of two
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
@@ -116,133 +117,18 @@ def _stored(parameters: Mapping[str, Any]) -> Row:
 
 def stored(value: object) -> Any:
     """A value as the models' fields store it."""
+    if on_postgresql():
+        return value
     if isinstance(value, datetime):
         return _stored_time(value)
-    if isinstance(value, UUID) and not on_postgresql():
-        return value.hex
-    return value
+    return value.hex if isinstance(value, UUID) else value
 
 
-@lru_cache(maxsize=512)
 def _stored_time(at: datetime) -> Any:
-    """The rows of a group hold the same few times over and over, and the ORM's form of one is dear."""
+    """Nearly all are in UTC: the ORM's form is then the usual one but for a T and the offset."""
+    if at.tzinfo is UTC:
+        return orjson.dumps(at).decode()[1:-7].replace("T", " ")
     return connection.ops.adapt_datetimefield_value(at)
-
-
-def insert(
-    table: str,
-    columns: Sequence[str],
-    values: Sequence[Sequence[Any]],
-    new: Mapping[str, str] | None = None,
-    *,
-    known: str = "",
-) -> None:
-    """Rows into a table: of each the values of some columns, as `stored` gives them, and the same for others.
-
-    Args:
-        table: its name.
-        columns: what a row of `values` holds.
-        values: row by row.
-        new: what all rows have in further columns, as literals.
-        known: the unique column by which a row that is there already is passed over.
-    """
-    insert_flat(table, tuple(columns), list(chain.from_iterable(values)), new, known=known)
-
-
-def insert_flat(
-    table: str,
-    columns: tuple[str, ...],
-    values: list[Any],
-    new: Mapping[str, str] | None = None,
-    *,
-    known: str = "",
-) -> None:
-    """The same with the values of all rows in one list, one row behind the other."""
-    literals = tuple((new or {}).items())
-    with Binding() as (cursor, mark):
-        for piece in _pieces(values, len(columns)):
-            statement = _inserting(table, columns, literals, len(piece) // len(columns), known, mark)
-            cursor.execute(statement, piece)
-
-
-def tuples(statement: str, *values: Any) -> list[tuple[Any, ...]]:
-    """What a question of the hot path returns, in the driver's own style: half the time of `rows`."""
-    with Binding() as (cursor, _):
-        found: list[tuple[Any, ...]] = cursor.execute(statement, values).fetchall()
-        return found
-
-
-def concern(
-    statement: str, name: str, columns: Mapping[str, str], given: Sequence[Sequence[Any]], *others: Any
-) -> list[tuple[Any, ...]]:
-    """Run a statement about many rows at once: it finds them in a table of that name.
-
-    Args:
-        statement: with `%s` for each of `others`.
-        name: of the table, and at its place in a list FROM.
-        columns: of the table, name -> PostgreSQL's type.
-        given: row by row, as `stored` gives values, and JSON as text.
-        others: as `stored` gives them.
-
-    Returns:
-        The rows that it returns.
-    """
-    found: list[tuple[Any, ...]] = []
-    with Binding() as (cursor, mark):
-        for piece in _pieces(given):
-            text = _concerning(statement, name, tuple(columns.items()), len(piece), mark)
-            rows = chain.from_iterable(piece) if mark == "?" else (_recordset(columns, piece),)
-            cursor.execute(text, (*rows, *others))
-            found += cursor.fetchall() if cursor.description else ()
-    return found
-
-
-@lru_cache(maxsize=1_024)
-def _concerning(
-    statement: str, name: str, columns: tuple[tuple[str, str], ...], count: int, mark: str
-) -> str:
-    if mark == "?":
-        # What SQLite would have to pick out of JSON costs as much as all that it does with it.
-        row = f"({', '.join(mark * len(columns))})"
-        names = ", ".join(column for column, _ in columns)
-        return f"WITH {name}({names}) AS (VALUES {', '.join([row] * count)}) {statement.replace('%s', mark)}"
-    return f"WITH {name} AS (SELECT * FROM {_unpacked('%s', name, dict(columns))}) {statement}"  # noqa: S608  our own names
-
-
-def _recordset(columns: Mapping[str, str], given: Iterable[Sequence[Any]]) -> str:
-    documents = {name for name, kind in columns.items() if kind == "jsonb"}
-    return as_json(
-        {
-            name: orjson.Fragment(value) if name in documents and value is not None else value
-            for name, value in zip(columns, row, strict=True)
-        }
-        for row in given
-    )
-
-
-def _pieces[T](items: Sequence[T], width: int = 1) -> Iterator[Sequence[T]]:
-    """The items, `width` to a row, by 64 rows; on SQLite what is left by 32, 16 and so on.
-
-    It keeps each statement that it has prepared: with one for every number of rows that was 1.5 MiB. To
-    PostgreSQL each piece is a way there and back.
-    """
-    size, start = _ROWS * width, 0
-    while start < len(items):
-        while start + size > len(items) and not on_postgresql():
-            size //= 2
-        yield items[start : start + size]
-        start += size
-
-
-@lru_cache(maxsize=1_024)
-def _inserting(  # noqa: PLR0913, PLR0917  what a statement consists of
-    table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int, known: str, mark: str
-) -> str:
-    """One statement for all rows: half the time of one for each, and the driver is left once."""
-    names = ", ".join((*columns, *(name for name, _ in new)))
-    row = ", ".join((*[mark] * len(columns), *(literal for _, literal in new)))
-    passing = f" ON CONFLICT ({known}) DO NOTHING" if known else ""
-    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}{passing}"  # noqa: S608  our own names
 
 
 def moment(value: object) -> datetime:
@@ -251,9 +137,9 @@ def moment(value: object) -> datetime:
     return found.replace(tzinfo=found.tzinfo or UTC)
 
 
-def for_share() -> str:
-    """A suffix that keeps a read row from being changed until the transaction ends."""
-    return " FOR SHARE" if on_postgresql() else ""
+def for_share(*tables: str) -> str:
+    """A suffix that keeps rows from being changed until the transaction ends, locked in this order."""
+    return f" FOR SHARE OF {', '.join(tables)}" if on_postgresql() else ""
 
 
 def for_update(table: str) -> str:
@@ -302,12 +188,13 @@ def recordset(name: str, **columns: str) -> str:
         columns: name -> PostgreSQL's type. SQLite takes each value as JSON has it.
     """
     if on_postgresql():
-        return _unpacked(f"%({name})s", name, columns)
+        return unpacked(f"%({name})s", name, columns)
     picked = ", ".join(f"value ->> '{column}' AS {column}" for column in columns)
     return f"(SELECT {picked} FROM json_each(%({name})s)) AS {name}"  # noqa: S608  names of our own
 
 
-def _unpacked(parameter: str, name: str, columns: Mapping[str, str]) -> str:
+def unpacked(parameter: str, name: str, columns: Mapping[str, str]) -> str:
+    """PostgreSQL's item of FROM for the rows of a parameter that holds them as JSON."""
     declared = ", ".join(f"{column} {kind}" for column, kind in columns.items())
     return f"jsonb_to_recordset({parameter}::jsonb) AS {name}({declared})"
 

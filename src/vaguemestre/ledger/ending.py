@@ -41,7 +41,7 @@ def endings(report: Report) -> tuple[Ending, ...]:
     """Of every delivery of an attempt, in the order of its settlements."""
     duties = {duty.id: duty for duty in report.claim.duties}
     return tuple(
-        _ending(report, settlement, duties[settlement.delivery]) for settlement in report.settlements
+        [_ending(report, settlement, duties[settlement.delivery]) for settlement in report.settlements]
     )
 
 

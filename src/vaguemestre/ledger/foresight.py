@@ -47,7 +47,7 @@ _WAITING = f"""
 SELECT {_ASKED}, COUNT(*) AS messages FROM (
   SELECT {_COLUMNS} FROM (
     SELECT d.message_id FROM ledger_delivery d
-    WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.state = 'queued'
+    WHERE d.connection_id = %(connection)s AND d.state = 'queued'
     LIMIT %(limit)s
   ) AS d JOIN ledger_message m ON m.id = d.message_id
   UNION ALL
@@ -60,8 +60,8 @@ SELECT {_ASKED}, COUNT(*) AS messages FROM (
 
 _ALL_WAITING = """
 SELECT COUNT(*) AS found FROM (
-  SELECT 1 FROM ledger_delivery WHERE state IN ('queued', 'held', 'in_doubt') AND state <> 'in_doubt'
-  LIMIT %(limit)s
+  SELECT 1 FROM ledger_delivery
+  WHERE (state = 'queued' OR state = 'held' OR state = 'in_doubt') AND state <> 'in_doubt' LIMIT %(limit)s
 ) AS waiting
 """
 

@@ -21,15 +21,14 @@ from django.db import connection
 from vaguemestre.ledger.database import (
     chunked,
     execute,
-    insert,
     moment,
     on_postgresql,
     stored,
-    tuples,
     writing,
 )
 from vaguemestre.ledger.models import Delivery, Handover
 from vaguemestre.ledger.recollection import Recollection
+from vaguemestre.ledger.statements import insert, tuples
 from vaguemestre.mail.state import DeliveryState
 
 KEPT = timedelta(minutes=15)
@@ -43,7 +42,7 @@ ON CONFLICT (digest) DO UPDATE SET
 RETURNING digest, message_uid
 """
 # The time as text: the driver would make it out anew in each row.
-_SINCE = "SELECT '' || at AS at, id, digest FROM ledger_handover WHERE id > ? ORDER BY id"
+_SINCE = "SELECT '' || at AS at, id, digest FROM ledger_handover WHERE id > %(last)s ORDER BY id"
 # The oldest are the first.
 _FORGET = """
 DELETE FROM ledger_handover WHERE id IN (
@@ -68,7 +67,7 @@ def forget_all() -> None:
 
 
 def _kept_by_recollection(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
-    for at, rows in groupby(tuples(_SINCE, _recollected.last), itemgetter(0)):
+    for at, rows in groupby(tuples(_SINCE, {"last": _recollected.last}), itemgetter(0)):
         _recollected.add([(number, digest) for _, number, digest in rows], moment(at))
     known = _known(given, now - KEPT)
     standing = _standing(known.values()) if known else set()

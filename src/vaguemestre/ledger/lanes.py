@@ -26,7 +26,7 @@ from vaguemestre.smtp.hop import NextHop
 _FIRST = """
        (
          SELECT d.next_attempt_at FROM ledger_delivery d
-         WHERE d.connection_id = c.id AND d.state IN ('queued', 'in_doubt') AND d.rank = {rank}
+         WHERE d.connection_id = c.id AND (d.state = 'queued' OR d.state = 'in_doubt') AND d.rank = {rank}
            AND d.next_attempt_at <= %(until)s AND d.route_epoch = i.routing_epoch
          ORDER BY d.next_attempt_at, d.id LIMIT 1
        ) AS first_{rank}

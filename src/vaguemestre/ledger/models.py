@@ -349,13 +349,13 @@ class Delivery(models.Model):
         indexes = [
             Index(
                 fields=["connection", "rank", "next_attempt_at", "id"],
-                condition=Q(state__in=["queued", "in_doubt"]),
+                condition=any_of("state", ["queued", "in_doubt"]),
                 name="delivery_due",
             ),
             Index(fields=["connection", "lane_epoch"], condition=Q(state="claimed"), name="delivery_claims"),
             Index(
                 fields=["route_epoch"],
-                condition=Q(state__in=["queued", "held", "in_doubt"]),
+                condition=any_of("state", ["queued", "held", "in_doubt"]),
                 name="delivery_routes",
             ),
             Index(

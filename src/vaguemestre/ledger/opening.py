@@ -6,7 +6,8 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from vaguemestre.ledger.database import as_json, on_postgresql, rows, tuples
+from vaguemestre.ledger.database import as_json, on_postgresql, rows
+from vaguemestre.ledger.statements import tuples
 
 # AUTOINCREMENT: a number used once is not used again, and what is inserted moves the sequence on. The numbers
 # are ours as long as the transaction lasts.
@@ -54,7 +55,9 @@ def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
         return Opening(
             found["epoch"], found["revoked"], sorted(found["messages"]), sorted(found["deliveries"])
         )
-    ((epoch, revoked, message, delivery),) = tuples(_about(len(keys)), *keys)
+    ((epoch, revoked, message, delivery),) = tuples(
+        _about(len(keys)), {f"key{place}": key for place, key in enumerate(keys)}
+    )
     return Opening(
         epoch,
         [*map(int, revoked.split(","))] if revoked else (),
@@ -65,4 +68,4 @@ def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
 
 @lru_cache(maxsize=64)
 def _about(keys: int) -> str:
-    return _SQLITE.format(keys=", ".join("?" * keys))
+    return _SQLITE.format(keys=", ".join(f"%(key{place})s" for place in range(keys)))

@@ -32,7 +32,9 @@ from vaguemestre.policy.outlook import ZERO, Count, DeliveryFacts, Lane, Limit, 
 
 MOST = 10_000  # counted; of more it is only said that it is more
 
-_OF_LANE = "FROM ledger_delivery WHERE connection_id = %(connection)s AND state IN ('queued', 'in_doubt')"
+_OF_LANE = (
+    "FROM ledger_delivery WHERE connection_id = %(connection)s AND (state = 'queued' OR state = 'in_doubt')"
+)
 _RANKS = tuple(RANKS.values())
 # By the index of what is due, whose condition the literals are; all ranks, each a stretch of it.
 _DUE = f"{_OF_LANE} AND rank IN {_RANKS} AND next_attempt_at"

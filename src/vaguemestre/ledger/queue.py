@@ -13,54 +13,56 @@ Fails with `Stale`: the lease is somebody else's; nothing was written.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
-from operator import itemgetter
-from typing import Any
+from itertools import chain
+from typing import Any, NamedTuple
 
 import orjson
 from django.db import DatabaseError
 
-from vaguemestre.ledger import allowance, dsn_due
+from vaguemestre.ledger import allowance, settlements
 from vaguemestre.ledger.additions import each_apart
 from vaguemestre.ledger.claims import Claim, Duty, Mark, Report, Stale
 from vaguemestre.ledger.database import (
     AWAY,
-    Row,
     chunked,
-    concern,
     for_share,
     for_update,
-    insert,
     keep_index_order,
     provisional,
-    rows,
     stored,
     writing,
 )
-from vaguemestre.ledger.ending import Ending, endings
-from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.leases import Lease
+from vaguemestre.ledger.statements import concern, tuples
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.state import OnDoubt
 from vaguemestre.policy.turns import USUAL
 
-# The lease is ours, and stays so until this transaction ends.
-_HOLD = "SELECT 1 FROM ledger_lane WHERE connection_id = %(connection)s AND epoch = %(epoch)s"
+# The lease is ours, and stays so until this transaction ends. The mark before the dot holds the connection
+# and the instance row, too, so that a change of the routing comes before or after; in this order, which is
+# every such change's, so that they never wait for each other.
+_HOLD = """
+SELECT c.active, i.routing_epoch, c.per_minute, c.per_day, c.max_recipients
+FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i
+WHERE l.connection_id = %(connection)s AND l.epoch = %(epoch)s
+"""
 
 # What is due on a lane and of one rank, in the order of acceptance; only what was routed at the present epoch
 # (L3). Each rank is asked for by itself: a million later ones of a rank must not stand before the next.
 _DUE = """
 SELECT d.id, d.message_id, d.recipient, d.route, d.counted, d.spent, d.retry_age, d.doubts, d.orphaned,
-       m.size, m.on_doubt, m.added, s.on_doubt AS stream_on_doubt
+       d.notify, m.size, m.on_doubt, m.added, s.on_doubt AS stream_on_doubt
 FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
 LEFT JOIN ledger_stream s ON s.id = m.stream_id
-WHERE d.connection_id = %(connection)s AND d.state IN ('queued', 'in_doubt') AND d.rank = %(rank)s
-  AND d.next_attempt_at <= %(now)s AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
+WHERE d.connection_id = %(connection)s AND (d.state = 'queued' OR d.state = 'in_doubt')
+  AND d.rank = %(rank)s AND d.next_attempt_at <= %(now)s
+  AND d.route_epoch = (SELECT routing_epoch FROM ledger_instance)
   AND (d.state = 'in_doubt' OR d.expires_at IS NULL OR d.expires_at > %(now)s)
 ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
@@ -75,49 +77,49 @@ _REST = (
 
 _CLAIM = """
 UPDATE ledger_delivery AS d
-SET state = 'claimed', lane_epoch = %s, claimed_at = %s, attempt = taken.attempt
-FROM taken WHERE d.id = taken.delivery
+SET state = 'claimed', lane_epoch = %s, claimed_at = %s, attempt = given.attempt
+FROM given WHERE d.id = given.delivery
 """
 
-# The mark before the dot holds the connection and the instance row, so that a change of the routing comes
-# before or after; in this order, which is every such change's, so that they never wait for each other. The
-# signs before columns keep SQLite from reading all that the lane has claimed for each row marked.
-_ACTIVE = "SELECT 1 FROM ledger_connection WHERE id = %(connection)s AND active"
-_ROUTING = "SELECT routing_epoch FROM ledger_instance"
+# The signs before columns keep planners from reading all that the lane has claimed for the few rows marked.
 _STAGE = """
 UPDATE ledger_delivery AS d SET staged_at = %s
-FROM marked
-WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
+FROM given
+WHERE d.id = given.delivery AND d.attempt = given.attempt AND d.state = 'claimed'
   AND +d.lane_epoch = %s AND d.route_epoch = %s AND +d.connection_id = %s
-RETURNING id
 """
 _UNSTAGE = """
 UPDATE ledger_delivery AS d SET staged_at = NULL
-FROM marked WHERE d.id = marked.delivery AND d.attempt = marked.attempt AND d.state = 'claimed'
+FROM given WHERE d.id = given.delivery AND d.attempt = given.attempt AND d.state = 'claimed'
 """
 _TRIED_NOW = {"delivery": "bigint", "attempt": "uuid"}
 
-_SETTLE = """
-UPDATE ledger_delivery AS d
-SET state = done.state, next_attempt_at = done.next_attempt_at, counted = done.counted, spent = done.spent,
-    doubts = done.doubts, doubt_reason = COALESCE(done.doubt_reason, d.doubt_reason),
-    last_code = COALESCE(done.last_code, d.last_code), last_text = COALESCE(done.last_text, d.last_text),
-    trouble = done.trouble, settled_at = done.settled_at,
-    lane_epoch = NULL, claimed_at = NULL, staged_at = NULL, orphaned = 0
-FROM done
-WHERE d.id = done.delivery AND d.attempt = done.attempt AND d.state = 'claimed' AND d.lane_epoch = %s
-RETURNING id, notify
-"""
-_DONE = {
-    "delivery": "bigint", "attempt": "uuid", "state": "text", "next_attempt_at": "timestamptz",
-    "counted": "int", "spent": "float8", "doubts": "int", "doubt_reason": "text", "last_code": "int",
-    "last_text": "text", "trouble": "jsonb", "settled_at": "timestamptz",
-}  # fmt: skip
-_TRIED = (
-    "uid", "message_id", "connection_id", "connection_version", "lane_epoch", "started_at", "staged_at",
-    "ended_at", "peer", "tls", "steps",
-)  # fmt: skip
-_HAPPENED = ("delivery_id", "at", "state", "attempt", "detail")
+
+class Held(NamedTuple):
+    """What a lane is, as far as it stays so until the transaction ends: see `hold`."""
+
+    active: bool
+    routing_epoch: int
+    limits: allowance.Limits
+
+
+class _Due(NamedTuple):
+    """A row of `_DUE`."""
+
+    id: int
+    message_id: int
+    recipient: str
+    route: str
+    counted: int
+    spent: float
+    retry_age: float
+    doubts: int
+    orphaned: int
+    notify: str
+    size: int
+    on_doubt: str
+    added: str
+    stream_on_doubt: str | None
 
 
 @dataclass(frozen=True)
@@ -130,7 +132,7 @@ class Recorded:
     """
 
     staged: tuple[bool, ...]
-    settled: frozenset[int]
+    settled: set[int]
 
 
 @dataclass(frozen=True)
@@ -155,8 +157,8 @@ def claim(lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL)
         Stale: the lease is somebody else's.
     """
     with provisional():
-        hold(lease)
-        left = allowance.allowance(lease.connection_id, now)
+        held = hold(lease)
+        left = allowance.allowance(lease.connection_id, now, held.limits)
         if left.exhausted:
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
@@ -180,9 +182,9 @@ def record(lease: Lease, marks: Sequence[Mark], reports: Sequence[Report], now: 
         Stale: the lease is somebody else's; nothing was written.
     """
     with writing():
-        hold(lease)
-        settled = _settle(lease, reports) if reports else frozenset()
-        return Recorded(_stage(lease, marks, now) if marks else (), settled)
+        held = hold(lease, marking=bool(marks))
+        settled = settlements.keep(lease, reports) if reports else set()
+        return Recorded(_stage(lease, held, marks, now), settled)
 
 
 def record_all(entries: Sequence[Entry], now: datetime) -> list[Recorded | Stale | DatabaseError]:
@@ -206,64 +208,76 @@ def _recorded(entry: Entry, now: datetime) -> Recorded | Stale | DatabaseError:
         return refusal
 
 
-def hold(lease: Lease) -> None:
-    """Raise `Stale` unless the lease is ours, and keep it so until the transaction ends."""
-    if not rows(_HOLD + for_share(), {"connection": lease.connection_id, "epoch": lease.epoch}):
-        raise Stale("the lane is held by another courier")
+def hold(lease: Lease, *, marking: bool = False) -> Held:
+    """Raise `Stale` unless the lease is ours, and keep it so until the transaction ends.
+
+    Args:
+        lease: of the lane.
+        marking: whether the connection and the routing are to stay as they are, too.
+    """
+    asked = {"connection": lease.connection_id, "epoch": lease.epoch}
+    for active, routing, *limits in tuples(
+        _HOLD + (for_share("l", "c", "i") if marking else for_share("l")), asked
+    ):
+        return Held(active, routing, allowance.Limits(*limits))
+    raise Stale("the lane is held by another courier")
 
 
 # Claiming
 
 
-def _due(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> list[Row]:
+def _due(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> list[_Due]:
     """What is due, by rank, and the rest of a message that the limit cuts, where it may travel."""
     keep_index_order()
     asked = {"connection": lease.connection_id, "now": now}
-    due: list[Row] = []
+    due: list[_Due] = []
     for rank in ranks:
-        due += rows(_DUE + for_update("d"), asked | {"rank": rank, "limit": room - len(due)})
+        due += _found(_DUE, asked | {"rank": rank, "limit": room - len(due)})
         if len(due) >= room:
-            cut = {"message": due[-1]["message_id"], "last": due[-1]["id"], "limit": RECIPIENT_LIMIT}
-            rest = rows(_REST + for_update("d"), asked | cut | {"rank": rank}) if whole else []
-            return due + sorted(rest, key=itemgetter("id"))
+            cut = {"message": due[-1].message_id, "last": due[-1].id, "limit": RECIPIENT_LIMIT}
+            return due + (sorted(_found(_REST, asked | cut | {"rank": rank})) if whole else [])
     return due
 
 
-def _grouped(due: Iterable[Row]) -> list[list[Row]]:
+def _found(statement: str, asked: Mapping[str, Any]) -> list[_Due]:
+    return [_Due(*row) for row in tuples(statement + for_update("d"), asked)]
+
+
+def _grouped(due: Iterable[_Due]) -> list[list[_Due]]:
     """By message, in order; a retry of a doubt travels apart from what was never tried.
 
     So does each recipient of a content of its own.
     """
-    groups: dict[tuple[int, bool, str, int], list[Row]] = {}
+    groups: dict[tuple[int, bool, str, int], list[_Due]] = {}
     for row in due:
-        own = row["id"] if each_apart(row["added"]) else 0
-        groups.setdefault((row["message_id"], row["doubts"] > 0, row["route"], own), []).append(row)
+        own = row.id if each_apart(row.added) else 0
+        groups.setdefault((row.message_id, row.doubts > 0, row.route, own), []).append(row)
     return list(groups.values())
 
 
-def _claim(deliveries: Sequence[Row], *, metered: bool) -> Claim:
+def _claim(deliveries: Sequence[_Due], *, metered: bool) -> Claim:
     first = deliveries[0]
-    on_doubt = first["on_doubt"] or first["stream_on_doubt"] or OnDoubt.RETRY
     return Claim(
         new_id(),
-        first["message_id"],
-        _route(first["route"]),
-        first["size"],
-        tuple(_duty(row) for row in deliveries),
-        OnDoubt(on_doubt),
+        first.message_id,
+        _route(first.route),
+        first.size,
+        tuple([_duty(row) for row in deliveries]),
+        OnDoubt(first.on_doubt or first.stream_on_doubt or OnDoubt.RETRY),
         metered,
     )
 
 
-def _duty(row: Row) -> Duty:
+def _duty(row: _Due) -> Duty:
     return Duty(
-        row["id"],
-        row["recipient"],
-        row["counted"],
-        row["spent"],
-        row["retry_age"],
-        row["doubts"],
-        row["orphaned"],
+        row.id,
+        row.recipient,
+        row.counted,
+        row.spent,
+        row.retry_age,
+        row.doubts,
+        row.orphaned,
+        row.notify,
     )
 
 
@@ -275,112 +289,27 @@ def _route(stored: str) -> dict[str, Any]:
 
 
 def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    taken = [(duty.id, one.attempt.hex) for one in claims for duty in one.duties]
-    concern(_CLAIM, "taken", _TRIED_NOW, taken, lease.epoch, stored(now))
+    taken = [row for one in claims for row in _tried(one, [duty.id for duty in one.duties])]
+    concern(_CLAIM, _TRIED_NOW, taken, lease.epoch, stored(now))
 
 
 # Staging
 
 
-def _stage(lease: Lease, marks: Sequence[Mark], now: datetime) -> tuple[bool, ...]:
-    if not rows(_ACTIVE + for_share(), {"connection": lease.connection_id}):
+def _stage(lease: Lease, held: Held, marks: Sequence[Mark], now: datetime) -> tuple[bool, ...]:
+    if not held.active:
         return (False,) * len(marks)
-    routing = rows(_ROUTING + for_share(), {})[0]["routing_epoch"]
-    asked = [[(delivery, mark.claim.attempt.hex) for delivery in mark.deliveries] for mark in marks]
-    every = [row for one in asked for row in one]
-    where = (lease.epoch, routing, lease.connection_id)
-    staged = {found[0] for found in concern(_STAGE, "marked", _TRIED_NOW, every, stored(now), *where)}
+    asked = [_tried(mark.claim, mark.deliveries) for mark in marks]
+    every = list(chain.from_iterable(asked))
+    where = (lease.epoch, held.routing_epoch, lease.connection_id)
+    staged = concern(_STAGE, _TRIED_NOW, every, stored(now), *where)
     answers = tuple(bool(one) and all(delivery in staged for delivery, _ in one) for one in asked)
     undone = [row for one, whole in zip(asked, answers, strict=True) if not whole for row in one]
-    concern(_UNSTAGE, "marked", _TRIED_NOW, undone)
+    concern(_UNSTAGE, _TRIED_NOW, undone)
     return answers
 
 
-# Settling
-
-
-def _settle(lease: Lease, reports: Sequence[Report]) -> frozenset[int]:
-    ended = [(report, ending) for report in reports for ending in endings(report)]
-    done = [_done(report, ending) for report, ending in ended]
-    found = concern(_SETTLE, "done", _DONE, done, lease.epoch)
-    settled = frozenset(delivery for delivery, _ in found)
-    states = {ending.delivery: ending.state for _, ending in ended}
-    dsn_due.mark((delivery, states[delivery], notify) for delivery, notify in found)
-    _keep_attempts(lease, reports)
-    _keep_events((report, ending) for report, ending in ended if ending.delivery in settled)
-    _meter([report for report in reports if report.claim.metered])
-    for report in reports:
-        if report.health is not None:
-            keep_health(lease.connection_id, report.connection_version, report.health)
-    return settled
-
-
-def _meter(reports: Sequence[Report]) -> None:
-    """What limits let through counts from its end on, or never was, if nothing was offered."""
-    if reports:
-        ended_at = max(report.ended_at for report in reports)
-        allowance.spend([report.claim.attempt for report in reports if report.offered], ended_at)
-        allowance.give_back([report.claim.attempt for report in reports if not report.offered])
-
-
-def _done(report: Report, ending: Ending) -> tuple[Any, ...]:
-    """A row of `_DONE`."""
-    return (
-        ending.delivery,
-        report.claim.attempt.hex,
-        ending.state.value,
-        stored(ending.next_attempt_at),
-        ending.counted,
-        ending.spent,
-        ending.doubts,
-        ending.doubt or None,
-        ending.code,
-        None if ending.code is None else ending.text,
-        None if ending.trouble is None else orjson.dumps(ending.trouble).decode(),
-        stored(report.ended_at) if ending.state.terminal else None,
-    )
-
-
-def _keep_attempts(lease: Lease, reports: Iterable[Report]) -> None:
-    tried = [
-        (
-            stored(report.claim.attempt),
-            report.claim.message_id,
-            lease.connection_id,
-            report.connection_version,
-            lease.epoch,
-            stored(report.started_at),
-            stored(report.staged_at),
-            stored(report.ended_at),
-            report.peer,
-            report.tls,
-            orjson.dumps(report.steps).decode(),
-        )
-        for report in reports
-    ]
-    insert("ledger_attempt", _TRIED, tried, known="uid")
-
-
-def _keep_events(ended: Iterable[tuple[Report, Ending]]) -> None:
-    happened = [
-        (
-            ending.delivery,
-            stored(report.ended_at),
-            ending.state.value,
-            stored(report.claim.attempt),
-            orjson.dumps(_words(ending)).decode(),
-        )
-        for report, ending in ended
-    ]
-    insert("ledger_event", _HAPPENED, happened)
-
-
-def _words(ending: Ending) -> dict[str, Any]:
-    """What the time line says of it."""
-    words: dict[str, Any] = {"trouble": ending.trouble}
-    if ending.next_attempt_at is not None:
-        words["next"] = ending.next_attempt_at.isoformat()
-    if ending.doubt:
-        return {"code": "in_doubt", "reason": ending.doubt, **words}
-    reply = None if ending.code is None else {"code": ending.code, "text": ending.text}
-    return {"code": "attempt", "reply": reply, **words}
+def _tried(claim: Claim, deliveries: Iterable[int]) -> list[tuple[int, str]]:
+    """Rows of `_TRIED_NOW`."""
+    attempt = claim.attempt.hex
+    return [(delivery, attempt) for delivery in deliveries]

@@ -27,7 +27,9 @@ from vaguemestre.policy.routing import Configuration, Decision, Route
 BATCH = 500  # deliveries of one transaction
 
 # The states as literals: SQLite takes the partial index `delivery_routes` only where it can read them.
-_WAITING = "ledger_delivery.state IN ('queued', 'held', 'in_doubt')"
+_WAITING = (
+    "ledger_delivery.state = 'queued' OR ledger_delivery.state = 'held' OR ledger_delivery.state = 'in_doubt'"
+)
 
 
 def reroute(now: datetime, limit: int = BATCH) -> int:
