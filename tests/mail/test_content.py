@@ -8,16 +8,27 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from vaguemestre.mail.content import HEADER_LIMIT, Content, Rendering, address_field, render
+from vaguemestre.mail.content import (
+    HEADER_LIMIT,
+    Content,
+    Rendering,
+    address_field,
+    header_field,
+    mailbox_field,
+    render,
+)
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 
 RENDERING = Rendering(
-    sender=NamedMailbox(Mailbox.parse("office@example.org"), "Café du Centre"),
-    reply_to="Ann <ann@example.org>",
-    received="from [127.0.0.1] by mail.example.org with ESMTPA id 1; Mon, 05 Jan 2026 10:00:00 +0000",
+    sender=mailbox_field("From", NamedMailbox(Mailbox.parse("office@example.org"), "Café du Centre")),
+    reply_to=address_field("Reply-To", "Ann <ann@example.org>"),
+    received=header_field(
+        "Received",
+        "from [127.0.0.1] by mail.example.org with ESMTPA id 1; Mon, 05 Jan 2026 10:00:00 +0000",
+    ),
     message_id="<1@example.org>",
-    date="Mon, 05 Jan 2026 10:00:00 +0000",
+    date=header_field("Date", "Mon, 05 Jan 2026 10:00:00 +0000"),
 )
 
 
@@ -156,7 +167,7 @@ def test_rendering_keeps_from_and_sender_where_the_route_does():
     content = Content(
         b"From: Me <me@example.net>\r\nSender: me@example.net\r\nDate: x\r\nMessage-ID: <1>\r\n\r\n"
     )
-    rendered = Content(render(content, dataclasses.replace(RENDERING, sender=None, reply_to=None)))
+    rendered = Content(render(content, dataclasses.replace(RENDERING, sender=b"", reply_to=b"")))
     assert (rendered.text("from"), rendered.text("sender")) == ("Me <me@example.net>", "me@example.net")
     assert not rendered.has("reply-to")
     assert (rendered.text("date"), rendered.text("message-id")) == ("x", "<1>")
@@ -172,7 +183,7 @@ def test_the_body_passes_byte_for_byte_and_rendering_is_repeatable(body):
 
 def test_a_sender_beyond_ascii_is_rendered_in_utf8():
     sender = NamedMailbox(Mailbox.parse("jérôme@café.example"), "Jérôme")
-    rendered = render(Content(b"\r\n"), dataclasses.replace(RENDERING, sender=sender))
+    rendered = render(Content(b"\r\n"), dataclasses.replace(RENDERING, sender=mailbox_field("From", sender)))
     assert "From: =?utf-8?b?SsOpcsO0bWU=?= <jérôme@xn--caf-dma.example>\r\n".encode() in rendered
 
 

@@ -11,18 +11,27 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from email.utils import format_datetime
-from functools import lru_cache
-from typing import Any
+from functools import cache, lru_cache
+from typing import Any, NamedTuple
 from uuid import UUID
 
 from vaguemestre.ledger.accept import CHUNK, Via, named
 from vaguemestre.ledger.additions import NOTHING, fields
 from vaguemestre.ledger.claims import Claim
-from vaguemestre.ledger.database import as_json, moment, recordset, rows
+from vaguemestre.ledger.database import moment, on_postgresql
 from vaguemestre.ledger.models import Chunk, Message
-from vaguemestre.mail.content import HEADER_LIMIT, Content, Rendering, header_end, render_header
+from vaguemestre.ledger.statements import tuples
+from vaguemestre.mail.content import (
+    HEADER_LIMIT,
+    Content,
+    Rendering,
+    address_field,
+    header_end,
+    header_field,
+    mailbox_field,
+    render_header,
+)
 from vaguemestre.mail.mailbox import NamedMailbox
 
 _PROTOCOLS = {
@@ -36,11 +45,43 @@ _PROTOCOLS = {
 
 # What rendering asks of messages, with the first chunk of their contents.
 _LEAVING = """
-SELECT m.id, m.uid, m.via, m.received_by, m.message_id, m.header_from, m.accepted_at, m.size, m.added, c.data
+SELECT m.id, {uid}, m.via, m.received_by, m.message_id, m.header_from, {second}, m.size, m.added, c.data
 FROM {wanted}
-JOIN ledger_message m ON m.id = wanted.message
+JOIN ledger_message m ON m.id = wanted.value
 LEFT JOIN ledger_chunk c ON c.message_id = m.id AND c.position = 0
 """
+_SQLITE = {
+    "uid": "m.uid",
+    "second": "substr(m.accepted_at, 1, 19)",
+    "wanted": "json_each(%(wanted)s) AS wanted",
+}
+_POSTGRESQL = {
+    "uid": "replace(m.uid::text, '-', '')",
+    "second": "date_trunc('second', m.accepted_at)",
+    "wanted": "(SELECT value::bigint FROM jsonb_array_elements_text(%(wanted)s::jsonb)) AS wanted(value)",
+}
+_ROOM = "0" * 32  # for an identifier
+
+
+class _Leaving(NamedTuple):
+    """A row of `_LEAVING`.
+
+    Attributes:
+        uid: as hexadecimal digits.
+        second: of the acceptance, as the database gives a time.
+        data: the first chunk; None where retention took it.
+    """
+
+    id: int
+    uid: str
+    via: str
+    received_by: str
+    message_id: str
+    header_from: str | None
+    second: object
+    size: int
+    added: str
+    data: bytes | None
 
 
 class ContentGone(Exception):
@@ -90,7 +131,7 @@ def message_id(message: Message, route: Mapping[str, Any] | None) -> str:
     if message.message_id:
         return message.message_id
     sender = _named(route["sender"]) if route else None
-    return _made_id(message.uid, sender or named(message.header_from), message.received_by)
+    return _made_id(message.uid.hex, sender or named(message.header_from), message.received_by)
 
 
 def departing(claims: Iterable[Claim]) -> dict[UUID, Departing]:
@@ -98,14 +139,18 @@ def departing(claims: Iterable[Claim]) -> dict[UUID, Departing]:
     by_message: dict[int, list[Claim]] = {}
     for claim in claims:
         by_message.setdefault(claim.message_id, []).append(claim)
-    wanted = as_json({"message": key} for key in by_message)
-    found = rows(_LEAVING.format(wanted=recordset("wanted", message="bigint")), {"wanted": wanted})
+    found = tuples(_asking(), {"wanted": json.dumps([*by_message])})
     leaving: dict[UUID, Departing] = {}
     while found:
-        row = found.pop()  # one goes as the other comes: together they are megabytes
-        for claim in by_message[row["id"]]:
+        row = _Leaving(*found.pop())  # one goes as the other comes: together they are megabytes
+        for claim in by_message[row.id]:
             leaving[claim.attempt] = _departing(row, claim)
     return leaving
+
+
+@cache
+def _asking() -> str:
+    return _LEAVING.format(**_POSTGRESQL if on_postgresql() else _SQLITE)
 
 
 def piece(message_id: int, position: int) -> bytes:
@@ -120,36 +165,33 @@ def piece(message_id: int, position: int) -> bytes:
     return bytes(found)
 
 
-def _departing(row: Mapping[str, Any], claim: Claim) -> Departing:
-    if row["data"] is None:
+def _departing(row: _Leaving, claim: Claim) -> Departing:
+    if row.data is None:
         return None
-    raw = bytes(row["data"])
+    raw = bytes(row.data)
     end = header_end(raw)
     position = 0
-    while end is None and len(raw) < min(row["size"], HEADER_LIMIT + 2):
+    while end is None and len(raw) < min(row.size, HEADER_LIMIT + 2):
         position += 1
-        raw += piece(row["id"], position)
+        raw += piece(row.id, position)
         end = header_end(raw)
     end = len(raw) if end is None else end
-    head = render_header(raw[:end], _rendering(row, claim)) + b"\r\n"
-    if row["size"] <= CHUNK:
-        return head + raw[end + 2 :]
-    return Outline(head, row["id"], min(end + 2, row["size"]), row["size"])
+    head = render_header(raw[:end], _rendering(row, claim))
+    if row.size <= CHUNK:
+        return b"".join((head, b"\r\n", memoryview(raw)[end + 2 :]))
+    return Outline(head + b"\r\n", row.id, min(end + 2, row.size), row.size)
 
 
-def _rendering(row: Mapping[str, Any], claim: Claim) -> Rendering:
-    route = claim.route
-    uid, at = UUID(str(row["uid"])), _date(moment(row["accepted_at"]))
-    sender = _named(route["sender"])
-    given = row["message_id"]
+def _rendering(row: _Leaving, claim: Claim) -> Rendering:
+    wanted = claim.route["sender"]
+    sender = _named(wanted)
     return Rendering(
-        sender=sender,
-        reply_to=route["reply_to"],
-        # RFC 5321 §4.4: by whom, how, under which name, when. Not from whom: that is internal.
-        received=f"by {row['received_by']} (Vaguemestre) with {_PROTOCOLS[row['via']]} id {uid.hex}; {at}",
-        message_id=given or _made_id(uid, sender or _stored(row["header_from"]), row["received_by"]),
-        date=at,
-        added=_added(row["added"], claim),
+        sender=b"" if sender is None else _from_field(wanted["email"], wanted["name"]),
+        reply_to=_reply_to_field(claim.route["reply_to"]),
+        received=_received(row),
+        message_id=row.message_id or _made_id(row.uid, sender or _stored(row.header_from), row.received_by),
+        date=_date_field(row.second),
+        added=_added(row.added, claim),
     )
 
 
@@ -158,8 +200,8 @@ def _added(kept: str, claim: Claim) -> tuple[tuple[str, str], ...]:
     return () if kept == NOTHING or not claim.duties else fields(kept, claim.duties[0].id)
 
 
-def _made_id(uid: UUID, sender: NamedMailbox | None, received_by: str) -> str:
-    return f"<{uid.hex}@{sender.mailbox.domain_ascii if sender else received_by}>"
+def _made_id(uid: str, sender: NamedMailbox | None, received_by: str) -> str:
+    return f"<{uid}@{sender.mailbox.domain_ascii if sender else received_by}>"
 
 
 def _named(stored: Mapping[str, str] | None) -> NamedMailbox | None:
@@ -176,11 +218,36 @@ def _stored(header_from: str | None) -> NamedMailbox | None:
     return None if header_from is None else named(json.loads(header_from))
 
 
-def _date(at: datetime) -> str:
-    return _date_of(at.replace(microsecond=0))
+# Few routes are in use at once, and many messages are accepted in one second.
+
+
+@lru_cache(maxsize=256)
+def _from_field(email: str, name: str) -> bytes:
+    sender = _parsed(email, name)
+    return b"" if sender is None else mailbox_field("From", sender)
+
+
+@lru_cache(maxsize=256)
+def _reply_to_field(value: str | None) -> bytes:
+    return b"" if value is None else address_field("Reply-To", value)
 
 
 @lru_cache(maxsize=16)
-def _date_of(second: datetime) -> str:
-    """Many are accepted in one second."""
-    return format_datetime(second)
+def _date_field(second: object) -> bytes:
+    return header_field("Date", format_datetime(moment(second)))
+
+
+def _received(row: _Leaving) -> bytes:
+    # All identifiers are of one length, and so are folded alike. A host beyond ASCII is encoded with what
+    # follows it.
+    around = _trace(row.received_by, row.via, row.second, _ROOM).split(_ROOM.encode())
+    if len(around) == 2:
+        return row.uid.encode().join(around)
+    return _trace(row.received_by, row.via, row.second, row.uid)
+
+
+@lru_cache(maxsize=64)
+def _trace(received_by: str, via: str, second: object, uid: str) -> bytes:
+    """RFC 5321 §4.4: by whom, how, under which name, when. Not from whom: that is internal."""
+    how, when = _PROTOCOLS[via], format_datetime(moment(second))
+    return header_field("Received", f"by {received_by} (Vaguemestre) with {how} id {uid}; {when}")

@@ -12,7 +12,7 @@ import hashlib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from vaguemestre.mail.address_list import parse_addresses
 from vaguemestre.mail.errors import Invalid
@@ -29,7 +29,8 @@ type Field = tuple[bytes, bytes]  # its name in small letters, and all of it wit
 # Tried at the beginnings of lines alone: what is no field is passed over in linear time.
 _FIELD = re.compile(rb"^(([!-9;-~]++)[ \t]*+:[^\r]*+(?:\r\n[ \t][^\r]*+)*+\r\n)", re.MULTILINE)
 _PRIVATE = b"x-vaguemestre-"
-_REPLACED = frozenset({b"from", b"reply-to", b"sender", b"bcc", b"return-path"})
+_REMOVED = frozenset({b"reply-to", b"bcc", b"return-path"})
+_REPLACED = _REMOVED | {b"from", b"sender"}  # where another From leaves
 
 
 @dataclass(frozen=True)
@@ -182,22 +183,22 @@ def address_field(name: str, value: str) -> bytes:
 
 @value
 class Rendering:
-    """What the route changes in a content, and the trace that goes before it.
+    """What the route changes in a content, and the trace that goes before it: fields as they are written.
 
     Attributes:
-        sender: the From that leaves; None keeps the fields From and Sender as they are.
-        reply_to: the Reply-To that leaves; None removes it.
+        sender: the From that leaves; b"" keeps the fields From and Sender as they are.
+        reply_to: the Reply-To that leaves; b"" removes it.
         received: our trace field (RFC 5321 §4.4), with the time of acceptance.
-        message_id: added when the content has none.
-        date: added when the content has none, as an RFC 5322 date.
+        message_id: the identifier that is added when the content has none.
+        date: the Date that is added when the content has none.
         added: further fields, name and value, each added when the content has none of that name.
     """
 
-    sender: NamedMailbox | None
-    reply_to: NamedMailbox | str | None
-    received: str
+    sender: bytes
+    reply_to: bytes
+    received: bytes
     message_id: str
-    date: str
+    date: bytes
     added: tuple[tuple[str, str], ...] = ()
 
 
@@ -210,35 +211,12 @@ def render_header(block: bytes, rendering: Rendering) -> bytes:
     """The header section that leaves, of the fields that came; without the empty line that ends it."""
     fields = _fields(block)
     names = {name for name, _ in fields}
-    kept = [raw for name, raw in fields if not _dropped(name, rendering)]
-    added = [header_field("Received", rendering.received)]
-    if rendering.sender is not None:
-        added.append(_from_field(rendering.sender))
-    if rendering.reply_to is not None:
-        reply_to = rendering.reply_to
-        added.append(_reply_to_field(reply_to if isinstance(reply_to, str) else reply_to.header()))
+    dropped = _REPLACED if rendering.sender else _REMOVED
+    written = [rendering.received, rendering.sender, rendering.reply_to]
     if b"date" not in names:
-        added.append(header_field("Date", rendering.date))
+        written.append(rendering.date)
     if b"message-id" not in names:
-        added.append(header_field("Message-ID", rendering.message_id))
-    added += [header_field(*one) for one in rendering.added if one[0].lower().encode() not in names]
-    return b"".join((*added, *kept))
-
-
-@lru_cache(maxsize=256)
-def _from_field(sender: NamedMailbox) -> bytes:
-    """Few senders are in use at once."""
-    return mailbox_field("From", sender)
-
-
-@lru_cache(maxsize=256)
-def _reply_to_field(value: str) -> bytes:
-    return address_field("Reply-To", value)
-
-
-def _dropped(name: bytes, rendering: Rendering) -> bool:
-    if name.startswith(_PRIVATE):
-        return True
-    if rendering.sender is None and name in {b"from", b"sender"}:
-        return False
-    return name in _REPLACED
+        written.append(header_field("Message-ID", rendering.message_id))
+    written += [header_field(*one) for one in rendering.added if one[0].lower().encode() not in names]
+    written += [raw for name, raw in fields if name not in dropped and not name.startswith(_PRIVATE)]
+    return b"".join(written)
