@@ -36,7 +36,7 @@ class Work:
 def gathered(first, *others):
     """The groups and the answers where `others` come, one after the other, while `first` is worked on."""
     work = Work()
-    meeting = Gathering(work)
+    meeting = Gathering(work, threading.Lock())
     with ThreadPoolExecutor(1 + len(others)) as threads:
         answers = [threads.submit(meeting.put, first)]
         assert work.begun.wait(10)
@@ -57,7 +57,7 @@ def _until(true):
 def test_who_is_alone_is_worked_on_at_once():
     work = Work()
     work.go.set()
-    meeting = Gathering(work)
+    meeting = Gathering(work, threading.Lock())
     began = time.perf_counter()
     assert [meeting.put(number) for number in range(100)] == [number * 2 for number in range(100)]
     assert work.groups == [[number] for number in range(100)]
@@ -68,6 +68,18 @@ def test_who_comes_while_others_are_worked_on_goes_with_the_next_group():
     groups, answers, _ = gathered(1, 2, 3, 4)
     assert groups == [[1], [2, 3, 4]]
     assert answers == [2, 4, 6, 8]
+
+
+def test_all_who_come_while_another_has_the_turn_are_one_group():
+    work, turn = Work(), threading.Lock()
+    work.go.set()
+    meeting = Gathering(work, turn)
+    with ThreadPoolExecutor(3) as threads:
+        with turn:
+            answers = [threads.submit(meeting.put, number) for number in (1, 2, 3)]
+            _until(lambda: len(meeting._waiting) == 3)
+        assert [answer.result(10) for answer in answers] == [2, 4, 6]
+    assert [sorted(group) for group in work.groups] == [[1, 2, 3]]
 
 
 def test_a_group_whose_work_fails_is_told_and_the_next_goes_on():
@@ -95,7 +107,7 @@ def test_a_leader_that_dies_strands_nobody():
 
 
 def test_work_that_gives_too_few_outcomes_is_an_error_for_all():
-    meeting = Gathering(lambda items: items[1:])
+    meeting = Gathering(lambda items: items[1:], threading.Lock())
     with pytest.raises(ValueError, match="shorter"):
         meeting.put(1)
 
@@ -108,7 +120,7 @@ def test_many_threads_each_get_their_own_answer():
         time.sleep(0.001)
         return [item * 2 for item in items]
 
-    meeting = Gathering(work)
+    meeting = Gathering(work, threading.Lock())
     with ThreadPoolExecutor(16) as threads:
         answers = list(threads.map(lambda number: (number, meeting.put(number)), range(1, 801)))
     assert all(answer == number * 2 for number, answer in answers)

@@ -18,8 +18,9 @@ from django.db import connection
 from django.utils import timezone
 
 from vaguemestre.ledger.accept import Accepted, Submission, commit
-from vaguemestre.ledger.database import AWAY
+from vaguemestre.ledger.database import AWAY, on_postgresql
 from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.refusals import Refusal
 
 
 class _Place[Item, Outcome]:
@@ -44,10 +45,12 @@ class Gathering[Item, Outcome]:
 
     Args:
         work: gives one outcome for each item, in order. Runs in one thread at a time.
+        turn: held meanwhile. Where others hold it for long, all that came by then are one group.
     """
 
-    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Outcome]]) -> None:
+    def __init__(self, work: Callable[[Sequence[Item]], Sequence[Outcome]], turn: Lock) -> None:
         self._work = work
+        self._turn = turn
         self._guard = Lock()
         self._waiting: list[_Place[Item, Outcome]] = []
         self._led = False
@@ -72,6 +75,10 @@ class Gathering[Item, Outcome]:
         return place.outcome
 
     def _lead(self) -> None:
+        with self._turn:
+            self._work_on_all()
+
+    def _work_on_all(self) -> None:
         with self._guard:
             group, self._waiting = self._waiting, []
         try:
@@ -117,7 +124,19 @@ def _commit_alone(one: Draft) -> Accepted | Exception:
         return error
 
 
-_acceptances: Gathering[Draft, Accepted | Exception] = Gathering(_commit)
+_turn = Lock()
+_acceptances: Gathering[Draft, Accepted | Exception] = Gathering(_commit, _turn)
+
+
+def take_many(drafts: Sequence[Draft], now: datetime) -> Sequence[Accepted | Refusal]:
+    """Take messages over in a transaction of their own, as `commit` does.
+
+    On SQLite, where all wait for it, those that come by `take` meanwhile share the next transaction.
+    """
+    if connection.in_atomic_block or on_postgresql():
+        return commit(drafts, now)
+    with _turn:
+        return commit(drafts, now)
 
 
 def take(submission: Submission, now: datetime) -> Accepted:

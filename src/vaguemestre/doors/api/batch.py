@@ -15,8 +15,8 @@ from vaguemestre.doors.api.body import refuse_unstorable
 from vaguemestre.doors.api.company import requests
 from vaguemestre.doors.api.posted_message import submission_of
 from vaguemestre.doors.api.problems import problem_of
-from vaguemestre.ledger.accept import commit
 from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.gathering import take_many
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.resources import accepted_summaries
 from vaguemestre.ledger.submission import Accepted
@@ -32,7 +32,7 @@ def accept_batch(
 ) -> list[dict[str, Any]]:
     """What became of each message, in order; `suspect` has their texts looked through first."""
     drafts = list(_drafts(batch, key, now, suspect=suspect))
-    answers = iter(commit([one for one in drafts if isinstance(one, Draft)], now))
+    answers = iter(take_many([one for one in drafts if isinstance(one, Draft)], now))
     requests.give_way(_TURN)
     became = [next(answers) if isinstance(one, Draft) else one for one in drafts]
     accepted = iter(accepted_summaries([one for one in became if isinstance(one, Accepted)]))
