@@ -144,7 +144,7 @@ def line(text: str) -> bytes:
     Raises:
         ValueError: a control character, or a lone surrogate, in the text.
     """
-    if _CONTROL.search(text):
+    if not text.isprintable() and _CONTROL.search(text):
         raise ValueError("a control character in a command")
     return text.encode("utf-8") + b"\r\n"
 
@@ -164,29 +164,29 @@ def mail_from(
     mailbox: Mailbox | None, *, size: int | None = None, eight_bit: bool = False, smtputf8: bool = False
 ) -> bytes:
     """MAIL with its parameters (RFC 5321 §4.1.1.2, RFC 1870, RFC 6152, RFC 6531); None is the null path."""
-    words = [f"MAIL FROM:{_path(mailbox)}"]
+    text = f"MAIL FROM:<{_path(mailbox)}>"
     if size is not None:
-        words.append(f"SIZE={size:d}")
+        text += f" SIZE={size}"
     if eight_bit:
-        words.append("BODY=8BITMIME")
+        text += " BODY=8BITMIME"
     if smtputf8:
-        words.append("SMTPUTF8")
-    return line(" ".join(words))
+        text += " SMTPUTF8"
+    return line(text)
 
 
 def rcpt_to(mailbox: Mailbox) -> bytes:
     """RCPT (RFC 5321 §4.1.1.3)."""
-    return line(f"RCPT TO:{_path(mailbox)}")
+    return line(f"RCPT TO:<{_path(mailbox)}>")
 
 
 def _path(mailbox: Mailbox | None) -> str:
     # A mailbox was parsed strictly; only within quotes may it hold a blank or an angle bracket.
     if mailbox is None:
-        return "<>"
+        return ""
     path = mailbox.wire
     if (" " in path or "\xa0" in path) and not path.startswith('"'):
         raise ValueError("a blank in a path")
-    return f"<{path}>"
+    return path
 
 
 def bdat(size: int, *, last: bool) -> bytes:
