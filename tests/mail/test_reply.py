@@ -35,6 +35,11 @@ def test_any_text_is_short_and_printable(raw):
     assert all(unicodedata.category(character)[0] != "C" or character == "\n" for character in safe)
 
 
+@given(st.lists(st.text(max_size=20).filter(lambda line: "\n" not in line), max_size=5))
+def test_lines_are_made_safe_each_by_itself(lines):
+    assert printable("\n".join(lines)) == "\n".join(map(printable, lines))
+
+
 def test_long_text_is_cut_with_an_ellipsis():
     assert printable("x" * 3000) == "x" * 1999 + "…"
     assert printable("abcdef", 4) == "abc…"

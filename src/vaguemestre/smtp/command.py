@@ -56,6 +56,9 @@ class Parameters(NamedTuple):
         return cls(body.size if "SIZE" in capabilities.keywords else None, eight_bit, smtputf8)
 
 
+BARE = Parameters()
+
+
 def _shown(phase: Phase, line: bytes, recipient: Mailbox | None = None) -> Command:
     return Command(phase, line, line[:-2].decode(), recipient)
 

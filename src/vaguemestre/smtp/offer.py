@@ -21,7 +21,7 @@ from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.transcript import Step
 from vaguemestre.smtp.body import Body
 from vaguemestre.smtp.capabilities import Capabilities
-from vaguemestre.smtp.command import DATA, RSET, Command, Parameters, mail, rcpt
+from vaguemestre.smtp.command import BARE, DATA, RSET, Command, Parameters, mail, rcpt
 from vaguemestre.smtp.flow import Message
 from vaguemestre.smtp.outcome import Outcome, Result
 
@@ -65,7 +65,7 @@ class Offer:
         self.staged = self.closes = self.blind = self.odd = False
         self._explain = explain
         self._impossible: dict[Mailbox, Outcome] = {}  # judged before a byte went out
-        self._parameters = Parameters()
+        self._parameters = BARE
         self._begin()
 
     def _begin(self) -> None:
@@ -150,7 +150,7 @@ class Offer:
         """Begin again without parameters: the server announced some that it does not know."""
         self.body = await self.message.body.fitted(eight_bit=False, smtputf8=False)
         self.shown = f"content, {self.body.size} bytes"
-        self._parameters = Parameters()
+        self._parameters = BARE
         self._begin()
 
     # What is said
