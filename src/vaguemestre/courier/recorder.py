@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -72,9 +73,10 @@ class Recorder:
     def __init__(self, engine: Engine, *, together: bool) -> None:
         self._engine = engine
         self._together = together
-        self._piles: dict[Lane, _Pile] = {}
+        self._piles: defaultdict[Lane, _Pile] = defaultdict(_Pile)
         self._writers: dict[Lane | None, asyncio.Task[None]] = {}
-        self._marked = asyncio.Event()
+        self._missing: defaultdict[Lane | None, int] = defaultdict(int)  # marks that a writer waits for
+        self._enough = asyncio.Event()
         self._crowds: dict[Lane | None, int] = {}  # marks of each writer's last commit
         self.away = False
 
@@ -87,14 +89,16 @@ class Recorder:
         if self.away or lane.stale:
             raise StageRefused("results cannot be recorded now")
         answer: asyncio.Future[Sequence[bool]] = asyncio.get_running_loop().create_future()
-        self._piles.setdefault(lane, _Pile()).marks.append((marks, answer))
-        self._marked.set()
-        self._start(lane)
+        self._piles[lane].marks.append((marks, answer))
+        key = self._start(lane)
+        self._missing[key] -= 1
+        if not self._missing[key]:
+            self._enough.set()
         return await answer
 
     def settle(self, lane: Lane, report: Report) -> None:
         """Have a report recorded with the next commit."""
-        self._piles.setdefault(lane, _Pile()).reports.append(report)
+        self._piles[lane].reports.append(report)
         self._start(lane)
 
     async def written(self) -> None:
@@ -102,10 +106,12 @@ class Recorder:
         while self._writers:
             await asyncio.wait(list(self._writers.values()))
 
-    def _start(self, lane: Lane) -> None:
+    def _start(self, lane: Lane) -> Lane | None:
+        """Have somebody write for the lane; what that writer is known by."""
         key = None if self._together else lane
         if key not in self._writers:
             self._writers[key] = asyncio.create_task(self._write(key))
+        return key
 
     async def _write(self, key: Lane | None) -> None:
         try:
@@ -116,6 +122,7 @@ class Recorder:
         finally:
             # Here, and not in a callback: what comes from now on starts another writer.
             del self._writers[key]
+            self._missing.pop(key, None)
             if self._crowds.get(key, 0) <= FEW:
                 self._crowds.pop(key, None)
 
@@ -155,9 +162,10 @@ class Recorder:
         """Wait for so many marks, and no longer than that."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while self._marks(key) < marks:
-                    self._marked.clear()
-                    await self._marked.wait()
+                while (missing := marks - self._marks(key)) > 0:
+                    self._missing[key] = missing
+                    self._enough.clear()
+                    await self._enough.wait()
 
     def _taken(self, key: Lane | None) -> dict[Lane, _Pile]:
         taken = {}
