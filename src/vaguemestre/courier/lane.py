@@ -30,6 +30,7 @@ from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.lanes import LaneFacts
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.mail.manner import Manner
+from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import locked, probing, serves
 from vaguemestre.policy.manner import Sign, learned
 from vaguemestre.smtp.flow import Limits
@@ -163,9 +164,9 @@ class Lane:
 
     def sessions(self, now: datetime) -> int:
         """How many may be at work."""
-        if not serves(self.facts.health, now):
-            return 0
-        return 1 if probing(self.facts.health, now) else self.facts.max_sessions or SESSIONS
+        if self.facts.health.state is not Health.READY:
+            return 1 if probing(self.facts.health, now) else 0
+        return self.facts.max_sessions or SESSIONS
 
     def may_begin(self) -> bool:
         """Whether an end of data could be marked, as far as is known: else nothing is begun."""

@@ -65,7 +65,7 @@ class Claim:
     def alone(self) -> bool:
         """Whether it shares no window: a broken one would put more than it in doubt, or it may break it."""
         held = self.on_doubt is OnDoubt.HOLD
-        return held or any(duty.doubts or duty.orphaned > 1 for duty in self.duties)
+        return held or bool([duty for duty in self.duties if duty.doubts or duty.orphaned > 1])
 
 
 @entity
