@@ -49,7 +49,7 @@ async def test_where_many_stage_at_once_a_commit_waits_a_moment_for_the_others(o
     async with SinkServer(hooks={"content": at_odd_times}) as sink:
         await office.connect(sink, limits={"max_sessions": 10})
         messages = [await office.post(f"to{number}@example.com") for number in range(100)]
-        async with office.courier(gather=0.5) as worker:
+        async with office.courier(gather=10.0) as worker:
             seen = watched(worker)
             for message in messages:
                 await office.until(message, "accepted")
