@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any
+from typing import NamedTuple
 
 from vaguemestre.ledger import hops, vault, verifications
-from vaguemestre.ledger.database import as_json, execute, in_index_order, moment, recordset, rows
+from vaguemestre.ledger.database import as_json, execute, in_index_order, moment, recordset
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.models import Connection, Lane
+from vaguemestre.ledger.statements import tuples
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.priority import RANKS
@@ -42,6 +43,30 @@ FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.co
 WHERE c.active
 ORDER BY c.id
 """  # noqa: S608  of constants
+
+
+class _Seen(NamedTuple):
+    """A row of `_SURVEY`, but for the times behind it: those of the ranks, in their order."""
+
+    id: int
+    version: int
+    health: str
+    health_why: str
+    health_text: str
+    health_until: object
+    health_step: int
+    health_since: object
+    broken_running: int
+    max_sessions: int | None
+    manner: str
+    manner_why: str
+    manner_at: object
+    manner_version: int
+    certificate_ends_at: object
+    certificate_starts_at: object
+    mechanism: str
+    routing_epoch: int
+
 
 _ACTIVITY = """
 UPDATE ledger_lane AS l SET activity = told.activity
@@ -81,8 +106,9 @@ class LaneFacts:
 def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
     """The lanes of all active connections, and what becomes due within `ahead`."""
     with in_index_order():
-        found = rows(_SURVEY, {"until": now + ahead})
-    return [_facts(row, now) for row in found]
+        found = tuples(_SURVEY, {"until": now + ahead})
+    size = len(_Seen._fields)
+    return [_facts(_Seen(*row[:size]), row[size:], now) for row in found]
 
 
 def hop_of(connection_id: int) -> NextHop:
@@ -123,40 +149,36 @@ def keep_activities(activities: Mapping[Lease, Mapping[str, object]], now: datet
     execute(_ACTIVITY.format(told=source), {"told": as_json(told)})
 
 
-def _facts(row: dict[str, Any], now: datetime) -> LaneFacts:
+def _facts(seen: _Seen, ranked: Iterable[object], now: datetime) -> LaneFacts:
     health = HealthState(
-        state=Health(row["health"]),
-        why=row["health_why"],
-        text=row["health_text"],
-        until=None if row["health_until"] is None else moment(row["health_until"]),
-        step=row["health_step"],
-        broken_running=row["broken_running"],
-        since=None if row["health_since"] is None else moment(row["health_since"]),
+        state=Health(seen.health),
+        why=seen.health_why,
+        text=seen.health_text,
+        until=_moment(seen.health_until),
+        step=seen.health_step,
+        broken_running=seen.broken_running,
+        since=_moment(seen.health_since),
     )
-    learned_at = None if row["manner_at"] is None else moment(row["manner_at"])
-    ladder = Ladder(Manner(row["manner"]), row["manner_why"], learned_at)
-    ladder = remembered(ladder, row["manner_version"], row["version"], now)
-    found = {rank: row[f"first_{rank}"] for rank in RANKS.values()}
-    firsts = {rank: moment(at) for rank, at in found.items() if at is not None}
+    ladder = Ladder(Manner(seen.manner), seen.manner_why, _moment(seen.manner_at))
+    ladder = remembered(ladder, seen.manner_version, seen.version, now)
+    firsts = {rank: moment(at) for rank, at in zip(RANKS.values(), ranked, strict=True) if at is not None}
     first_at = min(firsts.values(), default=None)
     due = first_at is not None and first_at <= now
+    ends_at = _moment(seen.certificate_ends_at)
     return LaneFacts(
-        connection_id=row["id"],
-        version=row["version"],
+        connection_id=seen.id,
+        version=seen.version,
         health=health,
         due=due,
-        max_sessions=row["max_sessions"],
+        max_sessions=seen.max_sessions,
         ladder=ladder,
         next_at=None if due else first_at,
         late=late(firsts, now),
-        routing_epoch=row["routing_epoch"],
-        mechanism=row["mechanism"],
-        validity=_validity(row),
+        routing_epoch=seen.routing_epoch,
+        mechanism=seen.mechanism,
+        validity=None if ends_at is None else Validity(ends_at, _moment(seen.certificate_starts_at)),
     )
 
 
-def _validity(row: dict[str, Any]) -> Validity | None:
-    ends_at, starts_at = row["certificate_ends_at"], row["certificate_starts_at"]
-    if ends_at is None:
-        return None
-    return Validity(moment(ends_at), None if starts_at is None else moment(starts_at))
+def _moment(value: object) -> datetime | None:
+    return None if value is None else moment(value)

@@ -12,8 +12,8 @@ later, as a commit takes one or two; then the threads wait. Where the disk is sl
 
 Promises: a call that is cancelled before its turn never starts; one that has started runs to its end. What
 comes while the threads are at work is theirs, too, and so in order. Connections that Django counts as too old
-or broken are closed before and after each call, so that a database that restarted is reached again by the
-next call. Fails by raising what the called function raised.
+or broken are closed before each call, and in the threads after it, so that a database that restarted is
+reached again by the next call. Fails by raising what the called function raised.
 """
 
 from __future__ import annotations
@@ -90,17 +90,19 @@ class LedgerThreads:
 
     def _call[R](self, call: Callable[[], R]) -> R:
         close_old_connections()
-        return self._timed(call)
+        try:
+            return self._timed(call)
+        finally:
+            close_old_connections()
 
     def _timed[R](self, call: Callable[[], R]) -> R:
-        """The call, how long it waited, and connections that it left broken closed."""
+        """The call, and how long it waited."""
         began, used = time.monotonic(), time.thread_time()
         try:
             return call()
         finally:
             waited = (time.monotonic() - began) - (time.thread_time() - used)
             self._waits += _NEWEST * (waited - self._waits)
-            close_old_connections()
 
     def shutdown(self) -> None:
         """Wait for what was queued, close every thread's database connection, end the threads."""
