@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from smtp.kit import BYE, HELLO, MAIL, RSET, SYNC, bdat, rcpt, said
-from smtp.windows import GOOD, ONE, OPENED, TAKEN, TWO, WINDOW, ZERO, bdats, doubt, troubles
+from smtp.windows import FIRST, GOOD, ONE, OPENED, TAKEN, TWO, WINDOW, ZERO, bdats, doubt, troubles
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause
 
@@ -14,6 +14,33 @@ from vaguemestre.mail.phase import Cause
 async def test_a_server_that_leaves_behind_a_window_has_answered_it(network, extra):
     found, reusable = await troubles(f"{WINDOW}{said(*GOOD, *GOOD, *GOOD, extra)}@close any", network)
     assert (found, reusable) == ([TAKEN] * 3, False)
+
+
+@pytest.mark.parametrize("end", ["@drop", "@rst"])
+@pytest.mark.parametrize("place", range(3))
+async def test_u35_one_reply_too_many_before_the_server_leaves_accepts_nothing(network, place, end):
+    """RCPT's reply stands where that to the content would: the server has not taken it."""
+    replies = [*GOOD, *GOOD, *GOOD[:3]]
+    replies.insert(8 + place, "250 and more")
+    found, reusable = await troubles(f"{WINDOW}{said(*replies)}{end}", network)
+    assert (found, reusable) == ([TAKEN, TAKEN, doubt(Cause.UNDUE)], False)
+
+
+@pytest.mark.parametrize("place", range(3))
+async def test_u35_nor_where_it_leaves_in_good_order(network, place):
+    replies = [*GOOD, *GOOD, *GOOD[:3]]
+    replies.insert(8 + place, "250 and more")
+    found, reusable = await troubles(f"{WINDOW}{said(*replies, '421 bye')}@close any", network)
+    assert (found, reusable) == ([TAKEN, TAKEN, doubt(Cause.UNDUE)], False)
+
+
+async def test_u35_a_server_that_says_the_same_to_all_commands_is_not_believed_as_it_leaves(network):
+    script = (
+        f"{OPENED}{MAIL}{rcpt('zero')}{said('250 ok', '250 ok')}{bdat()}{SYNC}{said('250 ok 17', *HELLO)}"
+    )
+    script += WINDOW.removeprefix(FIRST) + said(*["250 ok"] * 12)
+    found, _ = await troubles(f"{script}@drop", network)
+    assert found == [TAKEN, TAKEN, doubt(Cause.UNDUE)]
 
 
 @pytest.mark.parametrize("extra", ["250 and more", "550 no", "451 later", "354 what", "500 what"])

@@ -7,7 +7,8 @@ answered (design L6).
 A window ends with EHLO, in the same write (RFC 2920 §3.1 allows it there, RFC 5321 §4.1.4 at any time). Its
 reply can be no other command's. A server that answers one command twice shifts all that follows by one, and a
 refusal is then read in the next one's place; the reply to EHLO tells, so nothing is settled before it was
-read. A server whose answer to that EHLO is none gets no windows.
+read. Where the server leaves instead, the last message that was answered counts as accepted only if the
+answer is worded as this server's to a content. A server whose answer to that EHLO is none gets no windows.
 
 A transaction goes the careful way, MAIL and RCPT answered before its content leaves, where that is worth a
 round trip: a session's first, one after a long rest (the server may be gone, which is no doubt then), content
@@ -17,11 +18,12 @@ beyond one block, more recipients than one group takes, and one that is offered 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import StrEnum
 
 from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.phase import Cause, Phase, Trouble
+from vaguemestre.mail.reply import Reply
 from vaguemestre.smtp import wire
 from vaguemestre.smtp.body import Held
 from vaguemestre.smtp.capabilities import Capabilities
@@ -32,6 +34,7 @@ from vaguemestre.smtp.session import SessionFailed
 
 _AROUND = 3  # commands of a transaction besides RCPT: RSET, MAIL, BDAT
 _CHUNKS = 16  # unanswered at once
+_CLOSING = 421  # closes the session (RFC 5321 §3.8)
 _NOT_TAKEN = frozenset({500, 501, 502, 503, 504})
 
 
@@ -41,6 +44,7 @@ class Step(StrEnum):
     IN = "in"
     UNKNOWN = "unknown"  # the server does not take EHLO there
     OUT = "out"
+    LEFT = "left"  # instead of answering it
 
 
 async def run(work: Conveyance) -> None:
@@ -164,6 +168,7 @@ async def _read(work: Conveyance, window: list[Offer], said: list[list[Command]]
         trouble = failed.trouble
         if any(offer.odd for offer in window):
             _out_of_step(work, window)  # and no reply to EHLO to tell otherwise
+        _doubt_the_last(work, window[: len(window) - len(unanswered)], unanswered)
         for offer in unanswered:
             offer.broke(trouble)
     except BaseException:
@@ -185,8 +190,24 @@ async def _hear(work: Conveyance, unanswered: deque[Offer], said: list[list[Comm
     for offer, commands in zip(window, said, strict=True):
         await work.hear(offer, *commands)
         unanswered.popleft()
-    if await _step(work) is not Step.IN:
+    step = await _step(work)
+    if step is Step.LEFT:
+        _doubt_the_last(work, window, ())
+    elif step is not Step.IN:
         _out_of_step(work, window)
+
+
+def _doubt_the_last(work: Conveyance, answered: Sequence[Offer], unanswered: Iterable[Offer]) -> None:
+    """Where the server left behind the reply to a content, take it for one only if it is worded as one.
+
+    With one reply too many before it, that of RCPT stands in its place, and nothing comes that would tell.
+    """
+    behind = [step.reply for offer in unanswered for step in offer.steps if step.reply is not None]
+    if not answered or not answered[-1].accepted or any(reply.code != _CLOSING for reply in behind):
+        return
+    reply = answered[-1].steps[-1].reply
+    if reply is None or work.session.taken_by != _wording(reply):
+        answered[-1].out_of_step()
 
 
 def _ehlo(work: Conveyance) -> Command:
@@ -194,7 +215,7 @@ def _ehlo(work: Conveyance) -> Command:
 
 
 async def _step(work: Conveyance) -> Step:
-    """Read the reply to the EHLO behind what was written. That the server leaves instead tells nothing.
+    """Read the reply to the EHLO behind what was written.
 
     Raises:
         SessionFailed: there is no reply.
@@ -202,7 +223,9 @@ async def _step(work: Conveyance) -> Step:
     session, command = work.session, _ehlo(work)
     session.steps = []  # of no message's story
     raw = await session.receive(command.phase, command.shown)
-    if raw.code == 421 or (raw.code == 250 and Capabilities.parse(raw.lines).chunking):
+    if raw.code == _CLOSING:
+        return Step.LEFT
+    if raw.code == 250 and Capabilities.parse(raw.lines).chunking:
         return Step.IN
     return Step.UNKNOWN if raw.code in _NOT_TAKEN else Step.OUT
 
@@ -249,9 +272,21 @@ async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) ->
             await _prove(work)
     except SessionFailed as failed:
         offer.broke(failed.trouble)
-    work.session.proven = work.session.proven or offer.accepted
+    if offer.accepted:
+        work.session.proven, work.session.taken_by = True, _own_wording(offer)
     _learn(work, [offer], started)
     work.settle(offer)
+
+
+def _own_wording(offer: Offer) -> tuple[str, ...] | None:
+    """How the server says that it took a content; None where it says so to other commands, too."""
+    *others, own = [_wording(step.reply) for step in offer.steps if step.reply is not None]
+    return None if own in others else own
+
+
+def _wording(reply: Reply) -> tuple[str, ...]:
+    """The words of a reply that are the same each time: without numbers, names of queues and addresses."""
+    return tuple(word for word in reply.text.split() if word.isalpha())
 
 
 async def _prove(work: Conveyance) -> None:
@@ -260,7 +295,7 @@ async def _prove(work: Conveyance) -> None:
     The message's own answer stands either way: nothing was outstanding when its content left (faults U32).
     """
     step = await _step(work)
-    work.session.windows = step is Step.IN
+    work.session.windows = step in {Step.IN, Step.LEFT}
     if step is Step.OUT:
         work.session.abort()
 

@@ -80,6 +80,7 @@ class Session:
         window: how many transactions may be in flight, as far as was proven (BDAT).
         in_flight: how many are.
         proven: whether a transaction with BDAT went through.
+        taken_by: the words by which the server then said so; None where it says the same to other commands.
         windows: whether it may have windows: False once an EHLO behind a message was not answered as one.
         heard_at: when the last reply came, on `network.monotonic`.
     """
@@ -104,9 +105,9 @@ class Session:
         self.opening: Transcript = ()
         self.steps: list[Step] = []
         self.unfinished = self.proven = False
+        self.taken_by: tuple[str, ...] | None = None
         self.windows = True
-        self.window = 1
-        self.in_flight = 0
+        self.window, self.in_flight = 1, 0
         self.heard_at = 0.0
         masks = () if hop.secret is None else traces(hop.login, hop.secret)
         # Servers say the same few over and over.
