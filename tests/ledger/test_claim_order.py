@@ -36,6 +36,18 @@ def test_what_was_accepted_in_one_moment_is_claimed_in_the_order_of_that_transac
     assert taken(lease_of(office), 100, later(seconds=1)) == accepted
 
 
+@pytest.mark.parametrize("limit", [1, 3, 5])
+def test_recipients_that_are_due_in_another_order_are_claimed_once_and_together(limit):
+    """Retries have times of their own: the one who is due last has not the highest number."""
+    office = connect()
+    message = post(*[f"{n}@example.com" for n in range(6)])
+    for place, delivery in enumerate(Delivery.objects.order_by("-id")):
+        Delivery.objects.filter(pk=delivery.pk).update(next_attempt_at=later(seconds=place))
+    (claim,) = queue.claim(lease_of(office), limit, later(minutes=1))
+    assert claim.message_id == message.pk
+    assert sorted(duty.recipient for duty in claim.duties) == [f"{n}@example.com" for n in range(6)]
+
+
 def test_what_is_put_back_is_claimed_again_before_what_was_accepted_after_it():
     office = connect()
     first = [post(now=later(seconds=n)).pk for n in range(3)]

@@ -130,7 +130,7 @@ def test_the_rest_of_a_cut_message_is_found_by_the_message():
     office = connect()
     for _ in range(50):
         post()
-    asked = {"connection": office.pk, "now": NOW, "limit": 10, "rank": 1, "message": 1, "last": 1}
+    asked = {"connection": office.pk, "now": NOW, "limit": 10, "rank": 1, "message": 1}
     with database.cursor() as cursor:
         if on_postgresql():
             cursor.execute("ANALYZE ledger_delivery")  # of a row or two any index is as good

@@ -68,7 +68,7 @@ ORDER BY d.next_attempt_at, d.id LIMIT %(limit)s
 """
 # The rest of the message that the limit cut: it travels once, and not once for each piece. By the message's
 # own index: the signs before columns, and no order, keep planners from reading all that is due for it.
-_OF_MESSAGE = "d.message_id = %(message)s AND d.id > %(last)s AND +d.connection_id ="
+_OF_MESSAGE = "d.message_id = %(message)s AND +d.connection_id ="
 _REST = (
     _DUE.replace("d.connection_id =", _OF_MESSAGE)
     .replace("AND d.rank =", "AND +d.rank =")
@@ -234,9 +234,15 @@ def _due(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole:
     for rank in ranks:
         due += _found(_DUE, asked | {"rank": rank, "limit": room - len(due)})
         if len(due) >= room:
-            cut = {"message": due[-1].message_id, "last": due[-1].id, "limit": RECIPIENT_LIMIT}
-            return due + (sorted(_found(_REST, asked | cut | {"rank": rank})) if whole else [])
+            return due + _rest(due, asked | {"rank": rank}) if whole else due
     return due
+
+
+def _rest(due: Sequence[_Due], asked: Mapping[str, Any]) -> list[_Due]:
+    """What else is due of the last one's message: any of it, since retries have an order of their own."""
+    there = {row.id for row in due}
+    found = _found(_REST, {**asked, "message": due[-1].message_id, "limit": RECIPIENT_LIMIT})
+    return sorted(row for row in found if row.id not in there)
 
 
 def _found(statement: str, asked: Mapping[str, Any]) -> list[_Due]:

@@ -166,12 +166,11 @@ async def _read(work: Conveyance, window: list[Offer], said: list[list[Command]]
         await _hear(work, unanswered, said)
     except SessionFailed as failed:
         trouble = failed.trouble
-        if any(offer.odd for offer in window):
-            _out_of_step(work, window)  # and no reply to EHLO to tell otherwise
-        _doubt_the_last(work, window[: len(window) - len(unanswered)], unanswered)
+        _distrust(work, window, unanswered)
         for offer in unanswered:
             offer.broke(trouble)
     except BaseException:
+        _distrust(work, window, unanswered)
         for offer in window[: len(window) - len(unanswered)]:
             work.settle(offer)  # it is known, whatever ends the waiting for the rest
         raise
@@ -195,6 +194,13 @@ async def _hear(work: Conveyance, unanswered: deque[Offer], said: list[list[Comm
         _doubt_the_last(work, window, ())
     elif step is not Step.IN:
         _out_of_step(work, window)
+
+
+def _distrust(work: Conveyance, window: Sequence[Offer], unanswered: Sequence[Offer]) -> None:
+    """What was read without a reply to EHLO that would tell whether it was in its place."""
+    if any(offer.odd for offer in window):
+        _out_of_step(work, window)
+    _doubt_the_last(work, window[: len(window) - len(unanswered)], unanswered)
 
 
 def _doubt_the_last(work: Conveyance, answered: Sequence[Offer], unanswered: Iterable[Offer]) -> None:

@@ -50,7 +50,7 @@ class Copier:
             self._due.wait()
             self._due.clear()
             time.sleep(_DELAY)
-            with suppress(Error):
+            with suppress(Error, OSError):
                 copy()
 
 
