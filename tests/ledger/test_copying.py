@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing, contextmanager
+from pathlib import Path
 
 import pytest
 from django.db import connection, transaction
@@ -33,10 +34,32 @@ print(os.stat(connection.settings_dict["NAME"]).st_mtime_ns > file, flush=True)
 """
 
 
+_UNLUCKY = """
+from vaguemestre.ledger.sqlite import copying
+def copy():
+    print("tried", flush=True)
+    raise PermissionError("the lock file cannot be opened")
+copying.copy = copy
+copying.copier.start()
+for _ in range(2):
+    copying.copier._due.set()
+    time.sleep(0.2)
+"""
+
+
 def test_a_copy_waits_for_no_writer():
+    bump()
+    before = _copied_at()
     with transaction.atomic():
         bump()
         elsewhere(copy)
+        assert _copied_at() > before
+
+
+def test_who_copies_goes_on_behind_a_copy_that_failed():
+    with child(_UNLUCKY) as copier:
+        out, errors = copier.communicate(timeout=20)
+    assert (out.split(), errors) == (["tried", "tried"], "")
 
 
 def test_the_end_of_a_long_log_is_copied_under_the_lock(monkeypatch):
@@ -54,6 +77,10 @@ def test_who_copies_wakes_after_some_fifty_commits():
     with child(_WRITER) as writer:
         out, errors = writer.communicate(timeout=20)
     assert (out.split(), errors) == (["4000", "False", "True"], "")
+
+
+def _copied_at():
+    return Path(connection.settings_dict["NAME"]).stat().st_mtime_ns
 
 
 @contextmanager

@@ -103,3 +103,11 @@ def test_what_writes_is_refused_outside_of_a_transaction():
     with pytest.raises(RuntimeError, match="for transactions"):
         concern(UPDATE, COLUMNS, [(1, None, None, None)], "told", 0)
     assert sql("SELECT COUNT(*) FROM kept WHERE number = 500 OR mark = 'told'") == [(0,)]
+
+
+def test_what_writes_is_refused_in_a_transaction_that_will_be_undone():
+    with transaction.atomic():
+        transaction.set_rollback(True)
+        with pytest.raises(transaction.TransactionManagementError):
+            insert("kept", ("number",), [(1_000,)])
+    assert sql("SELECT count(*) FROM kept") == [(200,)]

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
-from smtp.kit import BYE, HELLO, MAIL, RSET, SYNC, bdat, rcpt, said
-from smtp.windows import FIRST, GOOD, ONE, OPENED, TAKEN, TWO, WINDOW, ZERO, bdats, doubt, troubles
+from scripted.server import ScriptedServer
+from smtp.kit import BYE, HELLO, MAIL, RSET, SHORT, SYNC, Queue, bdat, hop_to, rcpt, said
+from smtp.windows import FIRST, GOOD, MESSAGES, ONE, OPENED, TAKEN, TWO, WINDOW, ZERO, bdats, doubt, troubles
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause
+from vaguemestre.smtp.flow import Limits
+from vaguemestre.smtp.opening import open_session
+from vaguemestre.smtp.window import convey
 
 
 @pytest.mark.parametrize("extra", ["421 bye", "rubbish"])
@@ -41,6 +47,22 @@ async def test_u35_a_server_that_says_the_same_to_all_commands_is_not_believed_a
     script += WINDOW.removeprefix(FIRST) + said(*["250 ok"] * 12)
     found, _ = await troubles(f"{script}@drop", network)
     assert found == [TAKEN, TAKEN, doubt(Cause.UNDUE)]
+
+
+@pytest.mark.parametrize("behind", ["", "550 no"])
+async def test_u35_nor_where_the_courier_breaks_off_meanwhile(network, behind):
+    """What was read is settled then, and so is looked at in the same way."""
+    replies = ["250 reset", "250 and more", "250 ok", "250 ok", *([behind] if behind else [])]
+    async with ScriptedServer(f"{WINDOW}{said(*replies)}@close any") as server:
+        session = await open_session(hop_to(server), network, SHORT)
+        session.window, flow = 4, Queue(MESSAGES)
+        task = asyncio.create_task(convey(session, flow, Manner.BDAT, Limits()))
+        await asyncio.sleep(0.1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert [outcome.in_doubt for outcome in flow.outcomes] == [False, True]
+    assert [outcome.accepted for outcome in flow.outcomes] == [True, False]
 
 
 @pytest.mark.parametrize("extra", ["250 and more", "550 no", "451 later", "354 what", "500 what"])

@@ -22,12 +22,13 @@ def cursor_of(database: BaseDatabaseWrapper) -> Any:
 
 
 class Binding:
-    """A cursor within a transaction, and what stands for a value in its statements."""
+    """A cursor within a transaction that holds so far, and what stands for a value in its statements."""
 
     def __enter__(self) -> tuple[Any, str]:
         database = connections[DEFAULT_DB_ALIAS]
         if not database.in_atomic_block:
             raise RuntimeError("this is for transactions: they take the lock before they write")
+        database.validate_no_broken_transaction()  # what is undone in the end would seem to be written
         self._errors = database.wrap_database_errors
         self._cursor = cursor_of(database)
         return self._cursor, "%s" if database.vendor == "postgresql" else "?"
