@@ -133,15 +133,20 @@ class Campaign:
         for number in range(count):
             self.post(messages * (number + 1) // count - messages * number // count)
             self.work(killed)
-            if not self.waiting():
-                self.post(2 * len(self.upstreams) * len(POLICIES))
+            self.have_work()
             killed = self.product.kill("courier")
+
+    def have_work(self):
+        """Where the machine was quicker than what was posted, some more."""
+        if not self.waiting():
+            self.post(2 * len(self.upstreams) * len(POLICIES))
 
     def terminate(self, longest):
         """SIGTERM for a courier that has been at work for up to `longest` seconds; seconds until its end."""
         before = self.taken
         until(lambda: self.taken > before, 30, 0.05, what="work of the courier")
         time.sleep(self.dice.uniform(0.5, longest))
+        self.have_work()
         pid = until(lambda: self.product.child("courier"), what="a running courier")
         self.busy += self.waiting() > 0
         os.kill(pid, signal.SIGTERM)
