@@ -206,18 +206,18 @@ def _report(  # noqa: PLR0913  everything a report is made of
     *,
     offered: bool,
 ) -> Report:
-    return Report(
-        claim=attempt.claim,
-        started_at=attempt.started_at or now,
-        staged_at=attempt.staged_at,
-        ended_at=now,
-        connection_version=attempt.version,
-        peer=tried.peer,
-        tls=tried.tls,
-        steps=[step.as_json() for step in tried.transcript],
-        settlements=settlements,
-        health=health,
-        offered=offered,
+    return Report(  # by place: a call by names takes twice as long
+        attempt.claim,
+        attempt.started_at or now,
+        attempt.staged_at,
+        now,
+        attempt.version,
+        tried.peer,
+        tried.tls,
+        [step.as_json() for step in tried.transcript],
+        settlements,
+        health,
+        offered,
     )
 
 

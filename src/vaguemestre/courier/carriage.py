@@ -16,6 +16,7 @@ import structlog
 
 from vaguemestre.courier.attempt import (
     Attempt,
+    Tried,
     accepted,
     breaks,
     judged,
@@ -25,7 +26,7 @@ from vaguemestre.courier.attempt import (
     wants_new_session,
 )
 from vaguemestre.ledger import recovery
-from vaguemestre.ledger.claims import Claim, Mark, Report, Stale
+from vaguemestre.ledger.claims import Claim, Mark, Stale
 from vaguemestre.ledger.contents import ContentGone
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.mail.mailbox import Mailbox
@@ -72,17 +73,17 @@ class Carriage:
         return None
 
     def _pulled(self) -> Attempt | None:
-        if self._over() or (self._ahead and not self._lane.may_begin()):
+        """The next attempt, unless the session did enough or is not what the lane would open now."""
+        lane, hop = self._lane, self._session.hop
+        full = self._carried >= lane.engine.pool.transaction_limit
+        another = hop is not lane.hop and hop != lane.hop  # mostly the very same
+        if self._spent or full or another or lane.ladder.manner is not self._wanted:
             return None
-        attempt = self._ahead.pop() if self._ahead else self._lane.pull(fresh=self._fresh)
+        if self._ahead and not lane.may_begin():
+            return None
+        attempt = self._ahead.pop() if self._ahead else lane.pull(fresh=self._fresh)
         self._carried += attempt is not None
         return attempt
-
-    def _over(self) -> bool:
-        """Whether the session carries no more: it did enough, or is not what the lane would open now."""
-        lane, session = self._lane, self._session
-        full = self._carried >= lane.engine.pool.transaction_limit
-        return self._spent or full or session.hop != lane.hop or lane.ladder.manner is not self._wanted
 
     async def _message(self, attempt: Attempt) -> Message | None:
         lane = self._lane
@@ -107,7 +108,7 @@ class Carriage:
             raise StageRefused("the courier ends before the server may have answered")
         marks = [_mark(self._on_it[message].claim, recipients) for message, recipients in taken]
         granted = await lane.engine.recorder.stage(lane, marks)
-        if not lane.lease_is_ours():
+        if lane.stale or not lane.engine.leases_hold():
             raise StageRefused("the lease may be lost")
         for (message, _), marked in zip(taken, granted, strict=True):
             if marked:
@@ -119,10 +120,17 @@ class Carriage:
         lane, attempt = self._lane, self._on_it[message]
         tried = tried_on(self._session, result)
         self._manner = result.manner
-        if tried.accepted and lane.facts.health.ordinary:
-            self._took = True
-            self._ended(message, accepted(lane, attempt, tried))
+        if not (tried.accepted and lane.facts.health.ordinary):
+            self._judge(message, result, tried)
             return
+        self._took = True
+        done = accepted(lane, attempt, tried)
+        del self._on_it[message]
+        lane.settle(done)
+
+    def _judge(self, message: Message, result: Result, tried: Tried) -> None:
+        """The same where somebody did not get it, or the connection's health is to recover."""
+        lane, attempt = self._lane, self._on_it[message]
         found = judged(lane, attempt, tried, after_others=self._took)
         self._took = self._took or any(outcome.accepted for outcome in result.outcomes)
         self._learn(result, reused=tried.reused)
@@ -134,12 +142,10 @@ class Carriage:
             self.returned(message)
             return
         # A session that breaks is one broken dialogue, however many transactions were in flight on it.
-        self._ended(message, report(lane, attempt, tried, found, noted=self._broken))
-        self._broken = self._broken or any(map(breaks, found))
-
-    def _ended(self, message: Message, done: Report) -> None:
+        done = report(lane, attempt, tried, found, noted=self._broken)
         del self._on_it[message]
-        self._lane.settle(done)
+        lane.settle(done)
+        self._broken = self._broken or any(map(breaks, found))
 
     def returned(self, message: Message) -> None:
         """It was never offered, for a fault that was not its own: what was marked of it did not go out."""

@@ -100,10 +100,6 @@ class Lane:
             "waiting": len(self._supply),
         }
 
-    def lease_is_ours(self) -> bool:
-        """Whether the lease was renewed recently enough, counting time asleep."""
-        return not self.stale and self.engine.leases_hold()
-
     async def update(self, facts: LaneFacts, lease: Lease, asked_at: float) -> None:
         """Take over what the ledger said at `asked_at`, on the monotonic clock; other settings, another hop.
 
@@ -141,9 +137,9 @@ class Lane:
         """They are in the ledger, which may be asked again; or they never will be."""
         self._unrecorded -= len(reports)
         tell(self.facts.connection_id, reports)
-        if any(done.health is not None for done in reports):
+        if [done for done in reports if done.health is not None]:
             self._health_known_at = self.engine.network.monotonic()
-        if any(settled.delay_until is not None for done in reports for settled in done.settlements):
+        if [settled for done in reports for settled in done.settlements if settled.delay_until is not None]:
             self.engine.wake()  # it may be due at once, or soon
 
     async def fill(self, now: datetime) -> None:
@@ -170,7 +166,8 @@ class Lane:
 
     def may_begin(self) -> bool:
         """Whether an end of data could be marked, as far as is known: else nothing is begun."""
-        return not self._draining and not self.engine.recorder.away and self.lease_is_ours()
+        engine = self.engine
+        return not (self.stale or self._draining or engine.recorder.away) and engine.leases_hold()
 
     def pull(self, *, fresh: bool = True) -> Attempt | None:
         """The next attempt for a session that has room; None where there is none, or it should end.
@@ -179,9 +176,10 @@ class Lane:
             fresh: whether the session is a new one: what is tried again on a new session waits for that.
         """
         now = self.engine.now()
-        if not self.may_begin() or len(self._carrying) > self.sessions(now):
+        sessions = self.sessions(now)
+        if len(self._carrying) > sessions or not self.may_begin():
             return None
-        attempt = self._supply.pull(now, fresh=fresh)
+        attempt = self._supply.pull(now, sessions, fresh=fresh)
         if attempt is not None:
             attempt.started_at, attempt.version = now, self.facts.version
         return attempt

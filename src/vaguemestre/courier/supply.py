@@ -75,12 +75,20 @@ class Supply:
         if self._filling is not None:
             await asyncio.wait([self._filling])
 
-    def pull(self, now: datetime, *, fresh: bool) -> Attempt | None:
-        """The next attempt, if one waits that may go so; the next claim is begun before they run out."""
-        self._begin(now)
-        if not self._waiting or (self._waiting[0].retried and not fresh):
+    def pull(self, now: datetime, sessions: int, *, fresh: bool) -> Attempt | None:
+        """The next attempt, if one waits that may go so; the next claim is begun before they run out.
+
+        Args:
+            now: when.
+            sessions: how many may be at work then.
+            fresh: whether the session is a new one.
+        """
+        waiting = self._waiting
+        if 2 * len(waiting) <= sessions * self._ahead:
+            self._begin(now)
+        if not waiting or (waiting[0].retried and not fresh):
             return None
-        return self._waiting.popleft()
+        return waiting.popleft()
 
     def return_to_front(self, attempt: Attempt) -> None:
         """It goes out next, by whatever session has room; never if it may have gone out already."""
@@ -157,7 +165,7 @@ class Supply:
         return None
 
     def _took(self, claimed: _Claimed, room: int, now: datetime) -> None:
-        taken = sum(len(attempt.claim.duties) for attempt in claimed.attempts)
+        taken = sum([len(attempt.claim.duties) for attempt in claimed.attempts])
         self._claims += taken > 0
         if claimed.exhausted:
             # Asking at every ring would only cost.

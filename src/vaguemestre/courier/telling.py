@@ -18,14 +18,15 @@ log = structlog.get_logger("courier")
 def tell(connection_id: int, reports: Iterable[Report]) -> None:
     """One line for each delivery."""
     info = log.info  # structlog looks for it at each asking
-    for settled in (settled for done in reports for settled in done.settlements):
-        info(
-            "attempt_finished",
-            delivery=settled.delivery,
-            connection=connection_id,
-            outcome=settled.state.value,
-            why=None if settled.trouble is None else settled.trouble["why"],
-        )
+    for done in reports:
+        for settled in done.settlements:
+            info(
+                "attempt_finished",
+                delivery=settled.delivery,
+                connection=connection_id,
+                outcome=settled.state._value_,  # `value` is worked out at each asking
+                why=None if settled.trouble is None else settled.trouble["why"],
+            )
 
 
 def tell_health(
