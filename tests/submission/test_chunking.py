@@ -99,7 +99,7 @@ def test_a_chunk_out_of_place_is_read_and_thrown_away(before, answer):
     effects = dialogue.receive(chunk(INJECTED) + b"NOOP\r\n")
     assert said(effects).startswith(answer)
     assert said(effects).split(b"\r\n")[1] == b"250 2.0.0 OK"
-    assert dialogue.held == 0
+    assert dialogue.content.held == 0
 
 
 def test_between_chunks_come_only_chunks_or_the_end():
@@ -117,9 +117,9 @@ def test_between_chunks_come_only_chunks_or_the_end():
 def test_rset_and_ehlo_forget_the_chunks(end):
     dialogue = begun()
     dialogue.receive(chunk(HEAD + b"forgotten\r\n"))
-    assert dialogue.held > 0
+    assert dialogue.content.held > 0
     assert said(dialogue.receive(end)).startswith(b"250")
-    assert dialogue.held == 0
+    assert dialogue.content.held == 0
     assert said(dialogue.receive(chunk(b"x", last=True))).startswith(b"503 5.5.1 ")
     dialogue.receive(BEGUN)
     (recorded,) = dialogue.receive(chunk(HEAD, last=True))
@@ -157,7 +157,7 @@ def test_more_than_the_limit_is_552_and_what_was_pipelined_behind_is_thrown_away
         b"503 5.5.1 ",
         b"250 2.0.0 ",
     ]
-    assert dialogue.held == 0
+    assert dialogue.content.held == 0
 
 
 def test_a_chunk_without_end_costs_no_memory(open_door):

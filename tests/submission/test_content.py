@@ -236,4 +236,4 @@ def test_a_dialogue_that_was_closed_takes_nothing_more():
     dialogue = dialogue_in_content()
     assert [type(effect) for effect in dialogue.turn_away(CLOSED_DOWN)] == [bytes, Close]
     assert dialogue.receive(b"x\r\n.\r\n") == []
-    assert dialogue.held == 0
+    assert dialogue.content.held == 0

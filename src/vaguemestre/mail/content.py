@@ -73,9 +73,12 @@ class Content:
         _refuse_large(block)
         if block.find(b"\0") >= 0:
             raise Invalid("content", "nul", "The header section holds a NUL character.")
-        fields = _fields(block)
-        if sum([len(raw) for _, raw in fields]) != len(block):
-            raise Invalid("content", "header_syntax", "A line of the header section is not a header field.")
+        fields = _simple_fields(block)
+        if fields is None:
+            fields = _any_fields(block)
+            if sum([len(raw) for _, raw in fields]) != len(block):
+                message = "A line of the header section is not a header field."
+                raise Invalid("content", "header_syntax", message)
         vars(self).update(header_block=block, fields=fields)
 
     @property
@@ -149,11 +152,20 @@ def _refuse_large(block: bytes) -> None:
 
 def _fields(block: bytes) -> tuple[Field, ...]:
     """The lower-case name and the bytes of each field; nothing of what is no field."""
+    fields = _simple_fields(block)
+    return _any_fields(block) if fields is None else fields
+
+
+def _simple_fields(block: bytes) -> tuple[Field, ...] | None:
+    """The same where each line is a field of a simple name, as mostly: no pattern is tried."""
     lines = block.splitlines(keepends=True)
     names = [line.partition(b":")[0] for line in lines]
-    # Mostly each line is a field of a simple name: then no pattern is tried.
-    if b"" not in names and b"".join(names).replace(b"-", b"").isalnum() and block.endswith(b"\r\n"):
-        return tuple(zip(map(bytes.lower, names), lines, strict=True))
+    if b"" in names or not b"".join(names).replace(b"-", b"").isalnum() or not block.endswith(b"\r\n"):
+        return None
+    return tuple(zip(map(bytes.lower, names), lines, strict=True))
+
+
+def _any_fields(block: bytes) -> tuple[Field, ...]:
     return tuple([(name.lower(), raw) for raw, name in _FIELD.findall(block)])
 
 

@@ -293,23 +293,30 @@ class LineTooLong(Exception):
 
 
 class LineReader:
-    """Octets in, lines out, each ended by CRLF."""
+    """Octets in, lines out, each ended by CRLF.
+
+    Attributes:
+        buffer: what was fed and not taken yet.
+    """
 
     def __init__(self, limit: int = COMMAND_LIMIT) -> None:
         self._limit = limit
-        self._buffer = bytearray()
+        self.buffer = bytearray()
         self._searched = 0
 
     def feed(self, data: bytes) -> None:
         """More octets from the client."""
-        self._buffer += data
+        self.buffer += data
 
     def sole(self, data: bytes) -> bytes | None:
-        """The line that `data` is, without its CRLF; None where it is not just one line, and is to be fed."""
-        if self._buffer or len(data) > self._limit or not data.endswith(b"\r\n"):
+        """The line that `data` is, without its CRLF; None where it is anything but printable ASCII.
+
+        What is none is to be fed.
+        """
+        if self.buffer or len(data) > self._limit or not data.endswith(b"\r\n"):
             return None
         line = data[:-2]
-        return line if line.find(b"\n") < 0 and line.find(b"\r") < 0 else None
+        return line if line.isascii() and line.decode().isprintable() else None
 
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None until more is fed.
@@ -318,38 +325,33 @@ class LineReader:
             BareLineEnding: the line ends with LF alone, or holds a CR; it was consumed.
             LineTooLong: more than the limit, CRLF included.
         """
-        end = self._buffer.find(b"\n", self._searched)
-        length = len(self._buffer) if end < 0 else end + 1
+        end = self.buffer.find(b"\n", self._searched)
+        length = len(self.buffer) if end < 0 else end + 1
         if length > self._limit:
             raise LineTooLong
         if end < 0:
             self._searched = length
             return None
-        raw = bytes(self._buffer[:length])
-        del self._buffer[:length]
+        raw = bytes(self.buffer[:length])
+        del self.buffer[:length]
         self._searched = 0
         if length < 2 or raw.find(b"\r") != length - 2:
             raise BareLineEnding
         return raw[:-2]
 
-    @property
-    def pending(self) -> bool:
-        """Whether anything is buffered."""
-        return bool(self._buffer)
-
     def take(self, most: int) -> bytes:
         """Up to so many octets behind the last line, removed: content that BDAT has counted."""
-        taken = bytes(self._buffer[:most])
-        del self._buffer[:most]
+        taken = bytes(self.buffer[:most])
+        del self.buffer[:most]
         self._searched = 0
         return taken
 
     def take_rest(self) -> bytes:
         """What is buffered behind the last line, removed: the start of content, or clear text to discard."""
-        if not self._buffer:
+        if not self.buffer:
             return b""
-        rest = bytes(self._buffer)
-        self._buffer.clear()
+        rest = bytes(self.buffer)
+        self.buffer.clear()
         self._searched = 0
         return rest
 

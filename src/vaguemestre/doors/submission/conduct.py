@@ -53,7 +53,7 @@ class Conduct:
 
     def bears(self, reply: Answer) -> bool:
         """Whether the session may go on behind that answer to a command."""
-        if reply.refuses:
+        if reply.code >= 500:
             self._errors += 1
         return self._errors < self._limits.errors
 

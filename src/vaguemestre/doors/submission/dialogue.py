@@ -45,6 +45,7 @@ class Dialogue:
 
     Attributes:
         mode: what the next bytes will be taken for.
+        content: what is being received: how much of it is in memory.
     """
 
     def __init__(self, terms: Terms, peer: Peer, *, secure: bool) -> None:
@@ -55,7 +56,7 @@ class Dialogue:
         self._trusted = Submitter(peer=str(peer)) if peer.within(terms.trust) else None
         self._submitter = self._trusted
         self._lines = LineReader(self._limits.command)
-        self._content = Receiving(self._limits)
+        self.content = Receiving(self._limits)
         self.mode = Mode.WAITING
         self._greeted = False
         self._untouched = True  # no byte has been read
@@ -64,11 +65,6 @@ class Dialogue:
         self._stream: str | None = None
         self._conduct = Conduct(self._limits)
         self._draining = False
-
-    @property
-    def held(self) -> int:
-        """Bytes of content in memory, until they are recorded or refused."""
-        return self._content.held
 
     # What happens to it
 
@@ -81,16 +77,18 @@ class Dialogue:
 
     def receive(self, data: bytes) -> list[Effect]:
         """Bytes of the submitter."""
-        if self.mode is Mode.CLOSED:
+        mode = self.mode
+        if mode is Mode.COMMAND and (line := self._lines.sole(data)) is not None:
+            self._untouched = False
+            return self._command(line)
+        if mode is Mode.CONTENT:
+            return self._take_content(data) + self._proceed()
+        if mode is Mode.CLOSED:
             return []
         if self._untouched and data:
             self._untouched = False
             if is_handshake(data):
                 return self._close(answers.CLOSED_PROTOCOL)
-        if self.mode is Mode.COMMAND and (line := self._lines.sole(data)) is not None:
-            return self._command(line)
-        if self.mode is Mode.CONTENT:
-            return self._take_content(data) + self._proceed()
         self._lines.feed(data)
         return self._proceed()
 
@@ -107,7 +105,7 @@ class Dialogue:
 
     def stored(self, outcome: int | Answer) -> list[Effect]:
         """The ledger has stored the piece in that parcel, or says why not."""
-        self._content.stored(outcome)
+        self.content.stored(outcome)
         effects = self._go_on_with_content()
         if self.mode is Mode.CONTENT:
             effects += self._take_content(self._lines.take_rest())
@@ -115,7 +113,7 @@ class Dialogue:
 
     def recorded(self, reply: Answer) -> list[Effect]:
         """The ledger has committed the handover (250), or says why not."""
-        self._content = Receiving(self._limits)
+        self.content = Receiving(self._limits)
         self._conduct.message()
         return self._answered([reply.wire]) + self._proceed()
 
@@ -157,9 +155,9 @@ class Dialogue:
     def _proceed(self) -> list[Effect]:
         """Take up complete lines, and counted octets, for as long as they are what is expected."""
         effects: list[Effect] = []
-        while self._lines.pending:
+        while self._lines.buffer:
             if self.mode is Mode.CHUNK:
-                effects += self._take_content(self._lines.take(self._content.left))
+                effects += self._take_content(self._lines.take(self.content.left))
                 continue
             if self.mode is not Mode.COMMAND and self.mode is not Mode.RESPONSE:
                 break
@@ -174,12 +172,14 @@ class Dialogue:
                 break
             if line is None:
                 break
-            effects += self._respond(line) if self.mode is Mode.RESPONSE else self._command(line)
+            effects += self._respond(line) if self.mode is Mode.RESPONSE else self._foreign_command(line)
         return effects
 
+    def _foreign_command(self, line: bytes) -> list[Effect]:
+        """Of any octets."""
+        return self._say(answers.BAD_LINE) if has_control(line) else self._command(line)
+
     def _command(self, line: bytes) -> list[Effect]:
-        if has_control(line):
-            return self._say(answers.BAD_LINE)
         verb, _, argument = line.rstrip(b" ").partition(b" ")
         verb = verb.upper()
         if verb in IDLE:
@@ -224,7 +224,7 @@ class Dialogue:
         transaction = self._transaction
         if transaction is None:
             return self._say(answers.MAIL_FIRST)
-        if self._content.begun:
+        if self.content.begun:
             return self._say(answers.BETWEEN_CHUNKS)
         rcpt = parse_rcpt(argument, utf8=transaction.mail.utf8)
         taken = transaction.take(rcpt, self._limits.recipients)
@@ -297,10 +297,10 @@ class Dialogue:
             return self._close(answers.UNSYNCHRONISED)
         if argument:
             return self._say(answers.NO_ARGUMENT)
-        why_not = answers.BETWEEN_CHUNKS if self._content.begun else obstacle(self._transaction)
+        why_not = answers.BETWEEN_CHUNKS if self.content.begun else obstacle(self._transaction)
         if why_not is not None:
             return self._say(why_not)
-        self._content.begin_data()
+        self.content.begin_data()
         self.mode = Mode.CONTENT
         return [answers.GO_AHEAD.wire]
 
@@ -311,19 +311,19 @@ class Dialogue:
             return self._close(answers.CHUNK_SYNTAX)
         if not (int(found[1]) or found[2]):
             self._conduct.idle()  # nothing comes of an empty chunk
-        self._content.begin_chunk(int(found[1]), obstacle(self._transaction), last=found[2] is not None)
+        self.content.begin_chunk(int(found[1]), obstacle(self._transaction), last=found[2] is not None)
         self.mode = Mode.CHUNK
-        return [] if self._content.left else self._go_on_with_content()
+        return [] if self.content.left else self._go_on_with_content()
 
     def _take_content(self, data: bytes) -> list[Effect]:
-        self._content.feed(data)
-        if self._content.rest:
-            self._lines.feed(self._content.take_rest())
+        self.content.feed(data)
+        if self.content.rest:
+            self._lines.feed(self.content.take_rest())
         return self._go_on_with_content()
 
     def _go_on_with_content(self) -> list[Effect]:
         """Have stored what is more than may stay in memory; then see whether an end was reached."""
-        content = self._content
+        content = self.content
         piece = content.piece()
         if piece is not None:
             self.mode = Mode.WAITING
@@ -339,17 +339,17 @@ class Dialogue:
 
     def _hand_over(self) -> list[Effect]:
         transaction = self._transaction
-        handover = transaction.handover(self._content) if transaction else answers.MAIL_FIRST
+        handover = transaction.handover(self.content) if transaction else answers.MAIL_FIRST
         if isinstance(handover, Answer):
             return self._decline(handover)
-        self._content.take_parcel()  # it is the ledger's to use or to drop
+        self.content.take_parcel()  # it is the ledger's to use or to drop
         self._transaction = None
         self.mode = Mode.WAITING
         return [handover]
 
     def _decline(self, reply: Answer) -> list[Effect]:
         """The content becomes no message, and the transaction ends (RFC 3030 §2)."""
-        size, transaction = self._content.size, self._transaction
+        size, transaction = self.content.size, self._transaction
         dropped = self._abandon()
         if transaction is None or not transaction.recipients:
             return self._answered([*dropped, *self._say(reply)])
@@ -362,12 +362,12 @@ class Dialogue:
         """No transaction is under way any more."""
         dropped = self._drop()
         self._transaction = None
-        if self._content.begun:
-            self._content = Receiving(self._limits)
+        if self.content.begun:
+            self.content = Receiving(self._limits)
         return dropped
 
     def _drop(self) -> list[Effect]:
-        parcel = self._content.take_parcel()
+        parcel = self.content.take_parcel()
         return [] if parcel is None else [Drop(parcel)]
 
     # Answering

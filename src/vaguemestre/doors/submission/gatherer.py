@@ -18,16 +18,12 @@ import asyncio
 from collections.abc import Callable, Sequence
 
 from vaguemestre.ledger.threads import LedgerThreads
-from vaguemestre.mail.value import value
 
 PATIENCE = 0.002  # seconds
 LONGEST = 4  # times that
 
 
-@value
-class _Waiting[Item, Answer]:
-    item: Item
-    tell: Callable[[Answer], None]
+type _Waiting[Item, Answer] = tuple[Item, Callable[[Answer], None]]
 
 
 class Gatherer[Item, Answer]:
@@ -63,16 +59,14 @@ class Gatherer[Item, Answer]:
 
     def add(self, item: Item, tell: Callable[[Answer], None]) -> None:
         """Take an item up; `tell` is called with its answer, on the loop."""
-        self._put_off()
-        self._waiting.append(_Waiting(item, tell))
-        self._consider()
-
-    def _put_off(self) -> None:
-        """Who comes is followed by others; but for the first of an idle time."""
-        now, longest = self._loop.time(), LONGEST * self._patience
+        now = self._loop.time()
         if not self._waiting:
+            # Who comes is followed by others; but for the first of an idle time.
+            longest = LONGEST * self._patience
             self._latest = now + longest if now - self._last_end <= longest else now
         self._until = min(now + self._patience, self._latest)
+        self._waiting.append((item, tell))
+        self._consider()
 
     def _consider(self) -> None:
         """Let a group go, if there is one, a thread for it, and nobody to be waited for."""
@@ -105,14 +99,20 @@ class Gatherer[Item, Answer]:
         self._until = self._last_end + self._patience
         self._latest = self._last_end + LONGEST * self._patience
         self._flights.discard(asyncio.current_task())
-        for one, answer in zip(group, answers, strict=True):
-            self._loop.call_soon(one.tell, answer)  # each by itself: a fault with one is no other's
-        self._loop.call_soon(self._consider)
+        for (_, tell), answer in zip(group, answers, strict=True):
+            self._tell(tell, answer)
+        self._consider()
+
+    def _tell(self, tell: Callable[[Answer], None], answer: Answer) -> None:
+        try:
+            tell(answer)
+        except Exception as error:  # noqa: BLE001  a fault with one is no other's
+            self._loop.call_exception_handler({"message": "an answer was not told", "exception": error})
 
     async def _answers(self, group: Sequence[_Waiting[Item, Answer]]) -> Sequence[Answer]:
         """Of `work`; without any, sessions would wait for ever and the next group for its thread."""
         try:
-            return await self._threads.run(self._work, [one.item for one in group])
+            return await self._threads.run(self._work, [item for item, _ in group])
         except Exception as error:  # noqa: BLE001  whatever it is, each is told
             return [self._failed(error)] * len(group)
 

@@ -11,10 +11,13 @@ from __future__ import annotations
 
 import errno
 import hashlib
+import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from typing import Any
 
 import structlog
 from django.db import DatabaseError, IntegrityError
@@ -32,23 +35,30 @@ from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Accepted
-from vaguemestre.mail.value import value
 
 log = structlog.get_logger("vaguemestre.submission")
 
 SCOPE = "send"
 
 
-@value
+@dataclass(slots=True)
 class Turn[Item]:
-    """A handover, or a piece of one, whose turn has come.
+    """A handover, or a piece of one, that waits for its turn.
 
     Attributes:
-        in_time: whether its submitter still waits for the answer; asked before the commit.
+        latest: by the monotonic clock, when it has waited for too long.
+        given_up: whether its submitter has left; set by its session, at any time.
     """
 
     item: Item
-    in_time: Callable[[], bool]
+    latest: float
+    given_up: bool = False
+
+
+def _waiting(turns: Sequence[Turn[Any]]) -> list[bool]:
+    """Of each whether its submitter still waits for the answer; asked before the commit."""
+    now = time.monotonic()
+    return [not turn.given_up and now < turn.latest for turn in turns]
 
 
 class _Withdrawn(Exception):
@@ -73,7 +83,7 @@ def _from_here(key: ApiKey, peer: Peer) -> bool:
 
 def store_all(clock: Callable[[], datetime], turns: Sequence[Turn[Piece]]) -> list[int | Answer]:
     """Store pieces of large contents in one transaction: the parcel of each in order, or what to answer."""
-    there = [turn.in_time() for turn in turns]
+    there = _waiting(turns)
     pieces = [turn.item for turn, waits in zip(turns, there, strict=True) if waits]
     try:
         stored = iter(parcels.add_all(pieces, clock()) if pieces else ())
@@ -100,9 +110,7 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -
     """
     now = clock()
     drafts = [_drafted(turn.item, now) for turn in turns]
-    together = [
-        Turn(one, turn.in_time) for turn, one in zip(turns, drafts, strict=True) if isinstance(one, Draft)
-    ]
+    together = [(turn, one) for turn, one in zip(turns, drafts, strict=True) if isinstance(one, Draft)]
     replies = iter(_together(together, now) if together else ())
     answered = [_reply_to(turn, one, replies, now) for turn, one in zip(turns, drafts, strict=True)]
     for turn in turns:
@@ -134,33 +142,36 @@ def _reply_to(
     return next(replies) if isinstance(one, Draft) else one
 
 
-def _together(turns: Sequence[Turn[Draft]], now: datetime) -> list[Answer]:
+type _Ready = tuple[Turn[Handover], Draft]
+
+
+def _together(group: Sequence[_Ready], now: datetime) -> list[Answer]:
     """Commit a group; where one of it breaks the transaction, each has another by itself."""
     try:
-        return _committed(turns, now)
+        return _committed(group, now)
     except AWAY:
         raise
     except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
-        return [trouble(error)] if len(turns) == 1 else [_by_itself(turn, now) for turn in turns]
+        return [trouble(error)] if len(group) == 1 else [_by_itself(one, now) for one in group]
 
 
-def _by_itself(turn: Turn[Draft], now: datetime) -> Answer:
+def _by_itself(one: _Ready, now: datetime) -> Answer:
     try:
-        return _committed([turn], now)[0]
+        return _committed([one], now)[0]
     except Exception as error:  # noqa: BLE001  it is told to this one alone
         return trouble(error)
 
 
-def _committed(turns: Sequence[Turn[Draft]], now: datetime) -> list[Answer]:
+def _committed(group: Sequence[_Ready], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
     tried = False
     while True:
         try:
             with writing():  # it may wait for other writers, here or at its first row
-                there = [turn.in_time() for turn in turns]
-                wanted = [turn for turn, waits in zip(turns, there, strict=True) if waits]
-                results = iter(accept.place([one.item for one in wanted], now))
-                _still_there(wanted)
+                there = _waiting([turn for turn, _ in group])
+                wanted = [one for one, waits in zip(group, there, strict=True) if waits]
+                results = iter(accept.place([one for _, one in wanted], now))
+                _still_there([turn for turn, _ in wanted])
         except _Withdrawn:
             continue
         except IntegrityError:
@@ -177,9 +188,9 @@ def _reply(result: Accepted | Refusal) -> Answer:
     return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(result.uid)
 
 
-def _still_there(turns: Sequence[Turn[Draft]] | Sequence[Turn[Handover]]) -> None:
+def _still_there(turns: Sequence[Turn[Handover]]) -> None:
     """Before the commit: afterwards nothing but 250 may be said."""
-    if not all(turn.in_time() for turn in turns):
+    if False in _waiting(turns):
         raise _Withdrawn
 
 

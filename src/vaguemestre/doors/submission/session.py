@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
 from ssl import SSLError
 from typing import Any, cast
 
@@ -52,6 +51,7 @@ class Session(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._turn: Turn[Any] | None = None  # what waits for the ledger
         self._progress = self._loop.time()
         self._unreported = 0  # bytes read since the last progress
         self._held = 0
@@ -70,13 +70,14 @@ class Session(asyncio.Protocol):
         # There is no name where the peer has gone already; such a session ends by itself.
         name = transport.get_extra_info("peername") or ("0.0.0.0", 0)  # noqa: S104  nothing is bound
         self._peer = Peer.at(name[0])
+        self._name = str(self._peer)
         self._dialogue = Dialogue(self._house.terms, self._peer, secure=self._secured is not None)
         self._watch(self._limits.idle)
         if self._secured is not None:
             self._secured()
         refused = self._house.admit(self, self._peer)
         if refused is not None:
-            log.warning("session_refused", peer=str(self._peer), code=refused.code, reason=refused.lines[0])
+            log.warning("session_refused", peer=self._name, code=refused.code, reason=refused.lines[0])
             self._perform(self._dialogue.turn_away(refused))
             return
         if self._house.draining:
@@ -88,9 +89,10 @@ class Session(asyncio.Protocol):
         # Without this, pausing and resuming at every message would be a good part of its cost.
         self._full = self._dialogue.mode is Mode.WAITING
         effects = self._dialogue.receive(data)
-        self._unreported += len(data)
+        if not effects:
+            self._unreported += len(data)
         if effects or self._unreported >= self._limits.stride:
-            self._note_progress()
+            self._progress, self._unreported = self._loop.time(), 0
         self._perform(effects)
 
     def eof_received(self) -> bool:
@@ -102,6 +104,8 @@ class Session(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002  the base's signature
         """The session is over, whoever ended it."""
         self._lost = True
+        if self._turn is not None:
+            self._turn.given_up = True
         for effect in self._dialogue.lost():
             if isinstance(effect, Drop):
                 self._house.drop(effect.parcel)
@@ -136,25 +140,20 @@ class Session(asyncio.Protocol):
     # Effects
 
     def _perform(self, effects: list[Effect]) -> None:
-        if self._dialogue.held != self._held:
+        if self._dialogue.content.held != self._held:
             self._account()
         if self._blocked or self._full or not self._reading:
             self._adjust_reading()
-        words, deeds = b"", []
         for effect in effects:
-            if type(effect) is bytes:
-                words += effect
-            else:
-                deeds.append(effect)
-        if words and not self._transport.is_closing():
-            self._transport.write(words)
-        for deed in deeds:
-            self._do(deed)
+            if type(effect) is not bytes:
+                self._do(effect)
+            elif not self._transport.is_closing():
+                self._transport.write(effect)  # uvloop sends what was written in one turn together
 
     def _do(self, effect: Effect) -> None:
         match effect:
             case Handover():
-                self._record(effect)
+                self._house.messages.add(self._turn_of(effect), self._recorded)
             case Authenticate(credentials=credentials):
                 self._await(self._sign_in(credentials))
             case Store(piece=piece):
@@ -170,10 +169,10 @@ class Session(asyncio.Protocol):
                 self._part()
 
     def _account(self) -> None:
-        held = self._dialogue.held
+        held = self._dialogue.content.held
         more, self._held = held - self._held, held
         if not self._house.hold(more) and self._dialogue.mode in {Mode.CONTENT, Mode.CHUNK}:
-            log.warning("content_given_up", peer=str(self._peer), held=self._house.held)
+            log.warning("content_given_up", peer=self._name, held=self._house.held)
             self._perform(self._dialogue.turn_away(answers.CLOSED_ROOM))
 
     def _await(self, work: Coroutine[None, None, None]) -> None:
@@ -193,23 +192,20 @@ class Session(asyncio.Protocol):
             self._go_on(self._dialogue.signed_in(found))
             return
         banned = self._house.bans.refused(who) if found.refuses else 0
-        log.warning("sign_in_refused", peer=str(self._peer), code=found.code, banned_seconds=banned)
+        log.warning("sign_in_refused", peer=self._name, code=found.code, banned_seconds=banned)
         # Always after the same time: how long the search took tells nothing, and guessing is slow.
         await asyncio.sleep(begun + self._limits.refusal - self._loop.time())
         self._go_on(self._dialogue.sign_in_refused(found))
 
-    def _record(self, handover: Handover) -> None:
-        self._house.messages.add(Turn(handover, self._in_time()), partial(self._recorded, handover))
-
-    def _in_time(self) -> Callable[[], bool]:
-        """Whether the submitter still waits for what begins now."""
-        latest = time.monotonic() + self._limits.queueing
-        return lambda: not self._lost and time.monotonic() < latest
+    def _turn_of[Item](self, item: Item) -> Turn[Item]:
+        """The only one at a time, for which the submitter begins to wait."""
+        turn = self._turn = Turn(item, time.monotonic() + self._limits.queueing)
+        return turn
 
     def _store(self, piece: Piece) -> None:
         self._full = True
         self._pause()
-        self._house.parcels.add(Turn(piece, self._in_time()), self._stored)
+        self._house.parcels.add(self._turn_of(piece), self._stored)
 
     def _stored(self, outcome: int | Answer) -> None:
         if not self._lost:
@@ -217,24 +213,29 @@ class Session(asyncio.Protocol):
         elif isinstance(outcome, int):
             self._house.drop(outcome)
 
-    def _recorded(self, handover: Handover, reply: Answer) -> None:
-        recipients = len(handover.rcpts)
+    def _recorded(self, reply: Answer) -> None:
+        assert self._turn is not None  # noqa: S101  it is the one that was answered
+        handover: Handover = self._turn.item
+        self._turn = None
+        facts = self._facts(handover.submitter, len(handover.rcpts), handover.size)
         if reply.accepts:
-            uid = reply.lines[0].removeprefix("queued as ")
-            self._house.note(self._facts(handover.submitter, recipients, handover.size) | {"message": uid})
+            facts["message"] = reply.lines[0].removeprefix("queued as ")
+            self._house.note(facts)
         else:
-            self._log_declined(Declined(handover.submitter, reply, recipients, handover.size))
+            self._log_refused(facts, reply)
         self._go_on(self._dialogue.recorded(reply))
 
     def _log_declined(self, declined: Declined) -> None:
         facts = self._facts(declined.submitter, declined.recipients, declined.size)
-        reply = declined.reply
+        self._log_refused(facts, declined.reply)
+
+    def _log_refused(self, facts: dict[str, Any], reply: Answer) -> None:
         log.info("message_refused", **facts, code=reply.code, status=reply.enhanced)
 
     def _facts(self, submitter: Submitter, recipients: int, size: int) -> dict[str, Any]:
         key = submitter.key
         return {
-            "peer": str(self._peer),
+            "peer": self._name,
             "key": None if key is None else key.prefix,
             "recipients": recipients,
             "size": size,
@@ -252,7 +253,7 @@ class Session(asyncio.Protocol):
                 ssl_handshake_timeout=self._limits.handshake,
             )
         except (OSError, SSLError, EOFError) as error:
-            log.info("tls_failed", peer=str(self._peer), error=type(error).__name__)
+            log.info("tls_failed", peer=self._name, error=type(error).__name__)
             transport = None
         if transport is None:
             self._transport.abort()
@@ -263,7 +264,7 @@ class Session(asyncio.Protocol):
         self._go_on(self._dialogue.secured())
 
     def _go_on(self, effects: list[Effect]) -> None:
-        self._note_progress()
+        self._progress, self._unreported = self._loop.time(), 0
         self._full = False
         if not self._lost:
             self._perform(effects)
@@ -286,10 +287,6 @@ class Session(asyncio.Protocol):
             self._transport.pause_reading()
 
     # Time
-
-    def _note_progress(self) -> None:
-        self._progress = self._loop.time()
-        self._unreported = 0
 
     def _watch(self, seconds: float) -> None:
         self._timer = self._loop.call_later(seconds, self._look_at_the_clock)
