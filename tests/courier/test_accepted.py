@@ -13,7 +13,7 @@ from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane
 from vaguemestre.ledger.claims import Claim, Duty
-from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.identity import new_digits
 from vaguemestre.ledger.lanes import LaneFacts
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.threads import LedgerThreads
@@ -72,7 +72,7 @@ def test_what_everybody_got_is_reported_as_if_each_had_been_judged(  # noqa: PLR
         Duty(number, f"to{number}@example.com", 0, 0.0, 9.0, number % 2)
         for number in range(len(tried.outcomes))
     )
-    claim = Claim(new_id(), 1, {"reverse_path": None}, 4, duties)
+    claim = Claim(new_digits(), 1, {"reverse_path": None}, 4, duties)
     attempt = Attempt(claim, b"", retried, started_at, version, staged_at)
     one, other = lane(), lane()
     assert tried.accepted
@@ -84,7 +84,7 @@ def test_what_everybody_got_is_reported_as_if_each_had_been_judged(  # noqa: PLR
 
 @pytest.mark.parametrize("state", [READY, HealthState(broken_running=1)])
 async def test_a_session_that_carried_mail_tells_that_its_manner_is_good(state):
-    claim = Claim(new_id(), 1, {"reverse_path": None}, 4, (Duty(1, "to@example.com", 0, 0.0, 9.0, 0),))
+    claim = Claim(new_digits(), 1, {"reverse_path": None}, 4, (Duty(1, "to@example.com", 0, 0.0, 9.0, 0),))
     made = lane()
     made.facts = replace(made.facts, health=state)
     made.ladder = Ladder(broken=1, broken_at=NOW)

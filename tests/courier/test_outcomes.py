@@ -11,13 +11,13 @@ import sys
 import time
 from datetime import UTC, datetime
 from pathlib import Path
-from uuid import uuid4
 
 import pytest
 
 from vaguemestre.courier.outcomes import ROOM, Outcomes
 from vaguemestre.ledger.claims import Claim, Duty, Report, Settlement
 from vaguemestre.ledger.evidence import entry_of
+from vaguemestre.ledger.identity import new_digits
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
 
@@ -25,7 +25,7 @@ NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
 def report(text="2.0.0 Ok: queued as 4711"):
-    claim = Claim(uuid4(), 1, {}, 100, (Duty(7, "to@example.com", 0, 0.0, 1.0, 0),))
+    claim = Claim(new_digits(), 1, {}, 100, (Duty(7, "to@example.com", 0, 0.0, 1.0, 0),))
     return Report(
         claim=claim, started_at=NOW, staged_at=NOW, ended_at=NOW, connection_version=1, peer="192.0.2.1",
         tls="TLSv1.3", steps=[{"sent": "MAIL FROM:<secret@example.org>"}],
@@ -87,7 +87,7 @@ def test_what_is_recorded_after_all_is_cleared_once_all_of_it_is(folder):
     outcomes, (one, two) = Outcomes(folder), (report(), report())
     outcomes.keep([one, two])
     outcomes.done([one.claim.attempt])
-    outcomes.done([uuid4()])  # of the many that were never kept
+    outcomes.done([new_digits()])  # of the many that were never kept
     held = files(folder)[0].read_bytes()
     assert held.count(b"\n") == 2
     outcomes.done([two.claim.attempt])
@@ -209,7 +209,7 @@ while True:
     lines = [first, *process.stdout.read().splitlines(keepends=True)]
     process.communicate(timeout=20)
     said = [attempt for line in lines if line.endswith("\n") for attempt in line.split()]
-    found = [str(entry.attempt) for entry in left_behind(folder)]
+    found = [entry.attempt.hex for entry in left_behind(folder)]
     assert found[: len(said)] == said
     assert len(said) >= 3
 
@@ -234,7 +234,7 @@ except OSError as error:
     name, _, *kept = out.split()
     assert (name, errors) == ("OSError", "")
     assert len(kept) > 10
-    assert [str(entry.attempt) for entry in left_behind(folder)] == kept
+    assert [entry.attempt.hex for entry in left_behind(folder)] == kept
 
 
 @pytest.fixture

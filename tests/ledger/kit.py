@@ -8,13 +8,13 @@ from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from threading import Barrier
 from urllib.parse import quote
-from uuid import uuid4
 
 from django.db import connection as database
 from django.db import connections as databases
 
 from vaguemestre.ledger import claims, connections, contents, leases, messages, queue
 from vaguemestre.ledger.accept import Submission, Via, accept
+from vaguemestre.ledger.identity import new_digits
 from vaguemestre.ledger.models import Connection, Delivery, Event, Instance, Lane
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
@@ -120,7 +120,7 @@ def settle(lease, done, now):
 
 def rendered(message, route):
     """The bytes by which a message leaves by a route."""
-    made = claims.Claim(uuid4(), message.pk, route, message.size, ())
+    made = claims.Claim(new_digits(), message.pk, route, message.size, ())
     return contents.departing([made])[made.attempt]
 
 

@@ -76,7 +76,7 @@ def test_d6_what_the_server_accepted_is_accepted_when_the_ledger_is_back():
     assert (delivery.state, delivery.settled_at, delivery.last_code) == ("accepted", NOW, 250)
     assert (delivery.lane_epoch, delivery.staged_at) == (None, None)
     event = events(delivery)[-1]
-    assert (event.state, event.at, event.attempt) == ("accepted", SOON, done.claim.attempt)
+    assert (event.state, event.at, event.attempt.hex) == ("accepted", SOON, done.claim.attempt)
     assert event.detail == {
         "code": "evidence",
         "reply": {"code": 250, "text": OK.text},
@@ -117,7 +117,7 @@ def test_what_was_claimed_again_is_left_to_that_attempt():
     again = later(minutes=11)
     (claim,) = queue.claim(lease, 10, again)
     assert replay([read_back(done)], again) == 0
-    assert (only(message).state, only(message).attempt) == ("claimed", claim.attempt)
+    assert (only(message).state, only(message).attempt.hex) == ("claimed", claim.attempt)
 
 
 @pytest.mark.parametrize(("outcome", "state"), [("arrived", "accepted"), ("send_again", "queued")])
@@ -148,7 +148,7 @@ def claim_of(message):
     """The claim that holds a message's only delivery."""
     delivery = only(message)
     duty = queue.Duty(delivery.pk, delivery.recipient, 0, 0.0, delivery.retry_age, delivery.doubts)
-    return queue.Claim(delivery.attempt, delivery.message_id, delivery.route, 1, (duty,))
+    return queue.Claim(delivery.attempt.hex, delivery.message_id, delivery.route, 1, (duty,))
 
 
 def test_what_the_server_deferred_waits_as_it_would_have():

@@ -3,6 +3,7 @@
 import dataclasses
 import platform
 from datetime import timedelta
+from uuid import UUID
 
 import pytest
 from django.conf import settings as django_settings
@@ -265,7 +266,7 @@ def test_a_retry_that_was_claimed_when_the_route_changed_waits_for_a_person(offi
 def test_a_person_says_that_it_arrived(office):
     message = post()
     claim = in_doubt(office)
-    messages.resolve(str(message.uid), "arrived", ACTOR, NOW, attempt=str(claim.attempt))
+    messages.resolve(str(message.uid), "arrived", ACTOR, NOW, attempt=str(UUID(claim.attempt)))
     delivery = only(message)
     assert (delivery.state, delivery.settled_at) == ("accepted", NOW)
     assert events(delivery)[-1].detail == {"code": "arrived", "actor": ACTOR}
@@ -298,13 +299,13 @@ def test_sent_again_without_a_route_it_is_held(office):
 def test_d10_a_second_click_is_a_conflict(office):
     message = post()
     claim = in_doubt(office)
-    messages.resolve(str(message.uid), "send_again", ACTOR, NOW, attempt=str(claim.attempt))
+    messages.resolve(str(message.uid), "send_again", ACTOR, NOW, attempt=str(UUID(claim.attempt)))
     with pytest.raises(Conflict) as caught:
-        messages.resolve(str(message.uid), "send_again", ACTOR, NOW, attempt=str(claim.attempt))
+        messages.resolve(str(message.uid), "send_again", ACTOR, NOW, attempt=str(UUID(claim.attempt)))
     assert caught.value.code == "not_in_doubt"
     in_doubt(office)
     with pytest.raises(Conflict) as caught:
-        messages.resolve(str(message.uid), "send_again", ACTOR, NOW, attempt=str(claim.attempt))
+        messages.resolve(str(message.uid), "send_again", ACTOR, NOW, attempt=str(UUID(claim.attempt)))
     assert caught.value.code == "stale_attempt"
     assert only(message).state == "in_doubt"
 

@@ -1,6 +1,7 @@
 """Messages as people ask about them: lists, release, cancel, resend, volumes, and what is forgotten when."""
 
 from dataclasses import replace
+from uuid import UUID
 
 import pytest
 from django.utils import translation
@@ -331,7 +332,7 @@ def test_a_message_is_told_with_its_deliveries_and_attempts():
     assert delivery["connection_name"] == "Office"
     (attempt,) = told["attempts"]
     assert (attempt["id"], attempt["connection_version"], attempt["peer"]) == (
-        str(claim.attempt),
+        str(UUID(claim.attempt)),
         1,
         "192.0.2.1",
     )

@@ -24,7 +24,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from threading import Lock
-from uuid import UUID
 
 import structlog
 
@@ -88,7 +87,7 @@ class Outcomes:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._left: list[tuple[_File, list[Entry]]] = []
-        self._kept: set[UUID] = set()
+        self._kept: set[str] = set()
         self._knowing, self._writing = Lock(), Lock()
         self._writers = 0
         _make_folder(folder)
@@ -108,19 +107,19 @@ class Outcomes:
             return
         with self._knowing:
             self._writers += 1
-            self._kept.update(entry.attempt for entry in entries)
+            self._kept.update(entry.attempt.hex for entry in entries)
         try:
             with self._writing:
                 self._file.append(b"".join(_line(entry) for entry in entries))
         except OSError:
-            self.done([entry.attempt for entry in entries])
+            self.done([entry.attempt.hex for entry in entries])
             raise
         finally:
             with self._knowing:
                 self._writers -= 1
                 self._clear_if_done()
 
-    def done(self, attempts: Iterable[UUID]) -> None:
+    def done(self, attempts: Iterable[str]) -> None:
         """The ledger has these. Never waits, so that an event loop may call it."""
         if not self._kept:
             return

@@ -19,7 +19,6 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import structlog
 
@@ -206,7 +205,7 @@ class Recorder:
         """Keep the results until the database is back, those that come meanwhile too; nothing is staged."""
         self.away = True
         log.warning("results_not_recorded", error=type(error).__name__)
-        kept: set[UUID] = set()
+        kept: set[str] = set()
         pauses = iter(_PAUSES)
         try:
             while True:

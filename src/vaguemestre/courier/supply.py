@@ -14,7 +14,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
-from uuid import UUID
 
 import structlog
 
@@ -209,7 +208,7 @@ def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int]) -> _C
     return _Claimed([Attempt(claim, read.get(claim.attempt)) for claim in claims])
 
 
-def _read_ahead(claims: Iterable[Claim]) -> dict[UUID, Departing]:
+def _read_ahead(claims: Iterable[Claim]) -> dict[str, Departing]:
     soon, left = [], READ_AHEAD
     for claim in claims:
         left -= claim.size

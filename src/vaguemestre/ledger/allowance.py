@@ -16,7 +16,6 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from vaguemestre.ledger.database import execute, rows
 from vaguemestre.ledger.models import Use
@@ -129,7 +128,7 @@ def allowance(connection_id: int, now: datetime, limits: Limits | None = None) -
 
 def take(
     connection_id: int,
-    recipients: Mapping[UUID, int],
+    recipients: Mapping[str, int],
     now: datetime,  # noqa: ARG001  not written down, since what counts is when they end
 ) -> None:
     """Take the tokens of attempts that are about to run, in the transaction that claims for them.
@@ -145,12 +144,12 @@ def take(
     )
 
 
-def spend(attempts: Collection[UUID], now: datetime) -> None:
+def spend(attempts: Collection[str], now: datetime) -> None:
     """These attempts ended now: their tokens come back a minute and a day from now. Twice is once."""
     Use.objects.filter(attempt__in=attempts, at=None).update(at=now)
 
 
-def give_back(attempts: Collection[UUID]) -> None:
+def give_back(attempts: Collection[str]) -> None:
     """These attempts offered nothing to the server: their tokens are back at once."""
     Use.objects.filter(attempt__in=attempts, at=None).delete()
 

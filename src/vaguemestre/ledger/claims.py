@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
-from uuid import UUID
 
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, OnDoubt
@@ -47,13 +46,14 @@ class Claim:
     """Deliveries of one message that travel in one transaction.
 
     Attributes:
+        attempt: the digits of its identifier, as both databases take them.
         route: as `Delivery.route` keeps it.
         size: bytes of the content as accepted.
         on_doubt: the message's, else its stream's.
         metered: whether it took tokens of its connection's limits (`allowance`).
     """
 
-    attempt: UUID
+    attempt: str
     message_id: int
     route: dict[str, Any]
     size: int

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from email.utils import format_datetime
 from functools import cache, lru_cache
 from typing import Any, NamedTuple
-from uuid import UUID
 
 from vaguemestre.ledger.accept import CHUNK, Via, named
 from vaguemestre.ledger.additions import NOTHING, fields
@@ -134,13 +133,13 @@ def message_id(message: Message, route: Mapping[str, Any] | None) -> str:
     return _made_id(message.uid.hex, sender or named(message.header_from), message.received_by)
 
 
-def departing(claims: Iterable[Claim]) -> dict[UUID, Departing]:
+def departing(claims: Iterable[Claim]) -> dict[str, Departing]:
     """What leaves for each claim, by its attempt: the bytes, or an outline; None where retention took it."""
     by_message: dict[int, list[Claim]] = {}
     for claim in claims:
         by_message.setdefault(claim.message_id, []).append(claim)
     found = tuples(_asking(), {"wanted": json.dumps([*by_message])})
-    leaving: dict[UUID, Departing] = {}
+    leaving: dict[str, Departing] = {}
     while found:
         row = _Leaving(*found.pop())  # one goes as the other comes: together they are megabytes
         for claim in by_message[row.id]:

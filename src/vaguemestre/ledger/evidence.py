@@ -72,7 +72,7 @@ class Entry:
 def entry_of(report: Report) -> Entry:
     """What is kept of a report."""
     return Entry(
-        attempt=report.claim.attempt,
+        attempt=UUID(report.claim.attempt),
         connection_version=report.connection_version,
         started_at=report.started_at,
         staged_at=report.staged_at,
@@ -114,9 +114,9 @@ def _replay(entry: Entry, now: datetime) -> int:
         if settled:
             _keep_attempt(entry, settled[0])
             if entry.offered:
-                allowance.spend([entry.attempt], entry.ended_at)
+                allowance.spend([entry.attempt.hex], entry.ended_at)
             else:
-                allowance.give_back([entry.attempt])
+                allowance.give_back([entry.attempt.hex])
         return len(settled)
 
 

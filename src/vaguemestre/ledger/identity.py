@@ -15,9 +15,14 @@ def new_id() -> UUID:
     return UUID(int=_new())
 
 
+def new_digits() -> str:
+    """The digits of a fresh one: text that both databases take for an identifier."""
+    return _new().to_bytes(16).hex()
+
+
 def new_name() -> str:
     """A fresh one as text, as people and programs get it."""
-    digits = _new().to_bytes(16).hex()
+    digits = new_digits()
     return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 

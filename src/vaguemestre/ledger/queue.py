@@ -36,7 +36,7 @@ from vaguemestre.ledger.database import (
     stored,
     writing,
 )
-from vaguemestre.ledger.identity import new_id
+from vaguemestre.ledger.identity import new_digits
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.statements import concern, tuples
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
@@ -264,7 +264,7 @@ def _grouped(due: Iterable[_Due]) -> list[list[_Due]]:
 def _claim(deliveries: Sequence[_Due], *, metered: bool) -> Claim:
     first = deliveries[0]
     return Claim(
-        new_id(),
+        new_digits(),
         first.message_id,
         _route(first.route),
         first.size,
@@ -317,5 +317,5 @@ def _stage(lease: Lease, held: Held, marks: Sequence[Mark], now: datetime) -> tu
 
 def _tried(claim: Claim, deliveries: Iterable[int]) -> list[tuple[int, str]]:
     """Rows of `_TRIED_NOW`."""
-    attempt = claim.attempt.hex
+    attempt = claim.attempt
     return [(delivery, attempt) for delivery in deliveries]

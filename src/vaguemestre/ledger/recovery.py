@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID
 
 from vaguemestre.ledger import allowance, dsn_due
 from vaguemestre.ledger.claims import Claim
@@ -40,7 +39,7 @@ _DIED: dict[str, Any] = {"phase": None, "cause": "died", "row": 17, "why": "cour
 
 
 def put_back(
-    lease: Lease, claims: Iterable[Claim], now: datetime, doubtful: Collection[UUID] = frozenset()
+    lease: Lease, claims: Iterable[Claim], now: datetime, doubtful: Collection[str] = frozenset()
 ) -> None:
     """Return claims whose end of data did not go out, marked or not; a retry of a doubt returns to doubt.
 
@@ -54,9 +53,9 @@ def put_back(
     with writing():
         hold(lease)
         held = list(_held(lease).filter(attempt__in=attempts).select_related("message__stream"))
-        staged = {one.attempt for one in held if one.staged_at is not None and one.attempt in doubtful}
+        staged = {one.attempt.hex for one in held if one.staged_at is not None}.intersection(doubtful)
         for delivery in held:
-            if delivery.attempt not in staged:
+            if delivery.attempt.hex not in staged:
                 delivery.staged_at = None
         _keep(held, [_let_go(one, "forced_shutdown", now, one.next_attempt_at) for one in held])
         allowance.spend(staged, now)

@@ -48,7 +48,7 @@ def keep(lease: Lease, reports: Sequence[Report]) -> set[int]:
     done, tried, happened = [], [], []
     notify: dict[int, str] = {}
     for report in reports:
-        attempt, ended_at = report.claim.attempt.hex, stored(report.ended_at)
+        attempt, ended_at = report.claim.attempt, stored(report.ended_at)
         tried.append(_attempt(lease, report, attempt, ended_at))
         for ending in endings(report):
             done.append(_done(ending, attempt, ended_at))
