@@ -6,11 +6,12 @@ from datetime import UTC, datetime, timedelta, timezone
 import pytest
 from django.db import connection, transaction
 from hypothesis import given as whatever
+from hypothesis import settings
 from hypothesis import strategies as some
 
 from ledger.kit import on_postgresql, sql
 from vaguemestre.ledger.database import rows, stored
-from vaguemestre.ledger.statements import _pieces, concern, insert, tuples
+from vaguemestre.ledger.statements import _pieces, concern, insert, insert_alike, tuples
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,3 +112,25 @@ def test_what_writes_is_refused_in_a_transaction_that_will_be_undone():
         with pytest.raises(transaction.TransactionManagementError):
             insert("kept", ("number",), [(1_000,)])
     assert sql("SELECT count(*) FROM kept") == [(200,)]
+
+
+SHARED = some.tuples(some.sampled_from([0.25, None]), some.sampled_from(["", "'; ? \\ é"]))
+
+
+@settings(max_examples=25)
+@whatever(
+    some.one_of(
+        some.lists(SHARED, max_size=150),
+        some.builds(list.__mul__, some.tuples(SHARED).map(list), some.integers(0, 150)),
+    )
+)
+def test_rows_that_are_alike_are_inserted_as_they_are_given_whether_they_are_or_not(shared):
+    numbers = [1000 + place for place in range(len(shared))]
+    values = [value for number in numbers for value in (number, json.dumps([number]))]
+    with transaction.atomic():
+        sql("DELETE FROM kept")
+        insert_alike("kept", ("share", "text"), ("number", "document"), shared, values, {"mark": "'new'"})
+    found = sql("SELECT number, share, text, document, mark FROM kept ORDER BY number")
+    assert [
+        (*row[:3], json.loads(row[3]) if isinstance(row[3], str) else row[3], row[4]) for row in found
+    ] == [(number, *row, [number], "new") for number, row in zip(numbers, shared, strict=True)]

@@ -9,10 +9,10 @@ acceptance.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, cast
+from typing import Any
 
 from vaguemestre.ledger import dsn_due, explanations
 from vaguemestre.ledger.database import stored
@@ -21,29 +21,32 @@ from vaguemestre.ledger.explanations import Explained
 from vaguemestre.ledger.hops import ehlo_name
 from vaguemestre.ledger.models import Parcel
 from vaguemestre.ledger.opening import Opening
-from vaguemestre.ledger.statements import insert_flat
+from vaguemestre.ledger.statements import insert_alike, insert_flat
 from vaguemestre.ledger.unsubscribing import CODE
 from vaguemestre.mail.state import DeliveryState
 from vaguemestre.mail.value import value
 
 CHUNK = 262_144  # bytes; a message up to this size is one chunk
 
-_MESSAGE = (
-    "id", "uid", "via", "submitter_id", "stream_id", "explicit_id", "reverse_path", "ret", "envid",
-    "header_from", "header_reply_to", "subject", "message_id", "received_by", "added", "on_doubt", "tags",
-    "metadata", "size", "accepted_at", "resent_from_id",
+# Of each table first what most messages of a group have in common, then what each has for itself.
+_MESSAGE_ALIKE = (
+    "via", "submitter_id", "stream_id", "explicit_id", "ret", "envid", "header_from", "header_reply_to",
+    "received_by", "added", "on_doubt", "tags", "metadata", "accepted_at", "resent_from_id",
 )  # fmt: skip
+_MESSAGE = ("id", "uid", "reverse_path", "subject", "message_id", "size")
 _CHUNK = ("message_id", "position", "data")
-_DELIVERY = (
-    "id", "message_id", "recipient", "notify", "orcpt", "state", "connection_id", "route_epoch", "rank",
-    "route", "explanation_id", "next_attempt_at", "retry_age", "expires_at", "settled_at", "trouble",
+_DELIVERY_ALIKE = (
+    "notify", "orcpt", "state", "connection_id", "route_epoch", "rank", "route", "next_attempt_at",
+    "retry_age", "expires_at", "settled_at", "trouble",
 )  # fmt: skip
-_STATE, _NOTIFY, _EXPLANATION = map(_DELIVERY.index, ("state", "notify", "explanation_id"))
+_DELIVERY = ("id", "message_id", "recipient", "explanation_id")
+_NOTIFY, _STATE = map(_DELIVERY_ALIKE.index, ("notify", "state"))
 _NEW = {
     "counted": "0", "spent": "0.0", "orphaned": "0", "doubts": "0", "doubt_reason": "''", "last_text": "''",
     "dsn_due": "false",
 }  # fmt: skip
-_EVENT = ("delivery_id", "at", "state", "detail")
+_EVENT_ALIKE = ("at", "state", "detail")
+_EVENT = ("delivery_id",)
 
 
 @value
@@ -105,16 +108,20 @@ class Rows:
     """What is written of some messages, but for the numbers that only the transaction knows.
 
     Attributes:
-        messages, chunks, deliveries, events: of each table the values of all rows, one row behind the other.
+        messages, chunks, deliveries: of each table the values of all rows, one row behind the other, without
+            those that most rows have in common.
+        message_alike, delivery_alike, event_alike: of each row these.
         parcels: of each message the parcel that has its content.
         chunk_of, delivery_of: of each of them the position of its message.
         why: of each delivery the explanation.
     """
 
     messages: list[object] = field(default_factory=list)
+    message_alike: list[tuple[object, ...]] = field(default_factory=list)
     chunks: list[object] = field(default_factory=list)
     deliveries: list[object] = field(default_factory=list)
-    events: list[object] = field(default_factory=list)
+    delivery_alike: list[tuple[object, ...]] = field(default_factory=list)
+    event_alike: list[tuple[object, ...]] = field(default_factory=list)
     parcels: list[int | None] = field(default_factory=list)
     chunk_of: list[int] = field(default_factory=list)
     delivery_of: list[int] = field(default_factory=list)
@@ -128,7 +135,7 @@ def rows_of(placed: Sequence[Placed], epoch: int, now: datetime) -> Rows:
     for position, one in enumerate(placed):
         parcel = one.draft.submission.parcel
         rows.parcels.append(None if parcel is None else parcel.id)
-        rows.messages += _message(one, received_by, at)
+        _add_message(rows, one, received_by, at)
         if parcel is None:
             _add_chunks(rows, position, one.draft.submission.content.raw)
         _add_deliveries(rows, position, one, epoch, now)
@@ -146,50 +153,52 @@ def store(rows: Rows, opening: Opening) -> None:
     rows.chunks[0 :: len(_CHUNK)] = [keys[position] for position in rows.chunk_of]
     rows.deliveries[0 :: len(_DELIVERY)] = numbers
     rows.deliveries[1 :: len(_DELIVERY)] = [keys[position] for position in rows.delivery_of]
-    rows.deliveries[_EXPLANATION :: len(_DELIVERY)] = [found[one.digest] for one in rows.why]
-    rows.events[0 :: len(_EVENT)] = numbers
-    insert_flat("ledger_message", _MESSAGE, rows.messages)
+    rows.deliveries[3 :: len(_DELIVERY)] = [found[one.digest] for one in rows.why]
+    insert_alike("ledger_message", _MESSAGE_ALIKE, _MESSAGE, rows.message_alike, rows.messages)
     insert_flat("ledger_chunk", _CHUNK, rows.chunks)
-    insert_flat("ledger_delivery", _DELIVERY, rows.deliveries, _NEW)
-    insert_flat("ledger_event", _EVENT, rows.events)
+    insert_alike("ledger_delivery", _DELIVERY_ALIKE, _DELIVERY, rows.delivery_alike, rows.deliveries, _NEW)
+    insert_alike("ledger_event", _EVENT_ALIKE, _EVENT, rows.event_alike, [*numbers])
     if REFUSED.explained.digest in found:
-        _report_refused(rows)
+        _report_refused(rows, numbers)
     arrived = [parcel for parcel in rows.parcels if parcel is not None]
     if arrived:
         Parcel.objects.filter(pk__in=arrived).delete()
 
 
-def _report_refused(rows: Rows) -> None:
-    columns = [rows.deliveries[column :: len(_DELIVERY)] for column in (0, _STATE, _NOTIFY)]
-    dsn_due.mark(cast("Iterable[tuple[int, str, str]]", zip(*columns, strict=True)))
+def _report_refused(rows: Rows, numbers: Sequence[int]) -> None:
+    ended = zip(numbers, rows.delivery_alike, strict=True)
+    dsn_due.mark([(number, str(alike[_STATE]), str(alike[_NOTIFY])) for number, alike in ended])
 
 
-def _message(one: Placed, received_by: str, at: object) -> tuple[object, ...]:
+def _add_message(rows: Rows, one: Placed, received_by: str, at: object) -> None:
     draft, submission = one.draft, one.draft.submission
     reverse_path = submission.envelope.reverse_path
-    return (
+    rows.messages += (
         None,
         draft.uid.replace("-", ""),  # both databases take it for an id
+        "" if reverse_path is None else reverse_path.wire,
+        draft.subject,
+        draft.message_id,
+        submission.size,
+    )
+    alike = (
         submission.via.value,
         None if submission.submitter is None else submission.submitter.id,
         one.stream_id,
         one.explicit_id,
-        "" if reverse_path is None else reverse_path.wire,
         submission.ret,
         submission.envid,
         draft.header_from,
         draft.reply_to,
-        draft.subject,
-        draft.message_id,
         received_by,
         one.added,
         submission.on_doubt,
         json.dumps(submission.tags) if submission.tags else "[]",
         json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
-        submission.size,
         at,
         None if submission.resent_from is None else submission.resent_from.id,
     )
+    rows.message_alike.append(alike)
 
 
 def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
@@ -216,10 +225,11 @@ def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: dat
             if refused
             else (due, one.retry_age, expires, None, None)
         )
-        rows.deliveries += (
-            None, None, wire, submission.notify.get(wire, ""), submission.orcpt.get(wire, ""), answer.state,
-            answer.connection_id, epoch, one.rank, answer.route, None, *times,
-        )  # fmt: skip
-        rows.events += (None, at, answer.state, answer.event)
+        rows.deliveries += (None, None, wire, None)
+        rows.delivery_alike.append((
+            submission.notify.get(wire, ""), submission.orcpt.get(wire, ""), answer.state,
+            answer.connection_id, epoch, one.rank, answer.route, *times,
+        ))  # fmt: skip
+        rows.event_alike.append((at, answer.state, answer.event))
         rows.delivery_of.append(position)
         rows.why.append(answer.explained)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, count
+from itertools import chain, count, islice
 from typing import Any
 
 import orjson
@@ -55,6 +55,42 @@ def insert_flat(
         for piece in _pieces(values, len(columns)):
             statement = _inserting(table, columns, literals, len(piece) // len(columns), known, mark)
             cursor.execute(statement, piece)
+
+
+def insert_alike(  # noqa: PLR0913, PLR0917  what a statement consists of
+    table: str,
+    common: tuple[str, ...],
+    columns: tuple[str, ...],
+    shared: list[tuple[Any, ...]],
+    values: list[Any],
+    new: Mapping[str, str] | None = None,
+) -> None:
+    """The same where most rows have some values in common.
+
+    SQLite is given these once, if all rows of a statement have the same: to hand a value over takes longer
+    than to write it.
+
+    Args:
+        table: its name.
+        common: the columns of these values.
+        columns: all others that are given.
+        shared: row by row the values of `common`.
+        values: those of `columns`, one row behind the other.
+        new: as for `insert`.
+    """
+    names, literals = (*common, *columns), tuple((new or {}).items())
+    with Binding() as (cursor, mark):
+        for row, piece in zip(_pieces(shared, 1), _pieces(values, len(columns)), strict=True):
+            once = mark == "?" and row.count(row[0]) == len(row)
+            statement = _inserting(table, names, literals, len(row), "", mark, len(common) if once else 0)
+            cursor.execute(statement, (*row[0], *piece) if once else _whole(row, piece))
+
+
+def _whole(shared: Sequence[tuple[Any, ...]], values: Sequence[Any]) -> list[Any]:
+    """All values of each row, one row behind the other."""
+    own = iter(values)
+    width = len(values) // len(shared)
+    return [value for row in shared for value in (*row, *islice(own, width))]
 
 
 def tuples(sql: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -141,10 +177,20 @@ def _pieces[T](items: Sequence[T], width: int) -> Iterator[Sequence[T]]:
 
 @lru_cache(maxsize=1_024)
 def _inserting(  # noqa: PLR0913, PLR0917  what a statement consists of
-    table: str, columns: tuple[str, ...], new: tuple[tuple[str, str], ...], count: int, known: str, mark: str
+    table: str,
+    columns: tuple[str, ...],
+    new: tuple[tuple[str, str], ...],
+    rows: int,
+    known: str,
+    mark: str,
+    once: int = 0,
 ) -> str:
-    """One statement for all rows: half the time of one for each, and the driver is left once."""
+    """One statement for all rows: half the time of one for each, and the driver is left once.
+
+    The values of the first `once` columns are the statement's first ones, for every row.
+    """
     names = ", ".join((*columns, *(name for name, _ in new)))
-    row = ", ".join((*[mark] * len(columns), *(literal for _, literal in new)))
+    marks = (*(f"?{number + 1}" for number in range(once)), *[mark] * (len(columns) - once))
+    row = ", ".join((*marks, *(literal for _, literal in new)))
     passing = f" ON CONFLICT ({known}) DO NOTHING" if known else ""
-    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * count)}{passing}"  # noqa: S608  our own names
+    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * rows)}{passing}"  # noqa: S608  our own names
