@@ -41,8 +41,7 @@ ON CONFLICT (digest) DO UPDATE SET
     at = CASE WHEN known.at < %s THEN excluded.at ELSE known.at END
 RETURNING digest, message_uid
 """
-# The time as text: the driver would make it out anew in each row.
-_SINCE = "SELECT '' || at AS at, id, digest FROM ledger_handover WHERE id > %(last)s ORDER BY id"
+_SINCE = "SELECT at, id, digest FROM ledger_handover WHERE id > %(last)s ORDER BY id"
 # The oldest are the first.
 _FORGET = """
 DELETE FROM ledger_handover WHERE id IN (

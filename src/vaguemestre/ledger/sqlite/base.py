@@ -65,6 +65,13 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._changes = 0  # rows that this connection wrote so far
         self.execute_wrappers.append(self._execute)
 
+    def get_connection_params(self) -> dict[str, Any]:
+        """Columns as SQLite keeps them: what the driver makes of them the fields of the models make, too.
+
+        It would look for a type in each column's name and declaration, in every statement anew.
+        """
+        return {**super().get_connection_params(), "detect_types": 0}
+
     def create_cursor(self, name: str | None = None) -> Cursor:  # noqa: ARG002  Django's signature
         """A cursor on the one connection."""
         cursor: Cursor = self.connection.cursor(factory=Cursor)
