@@ -18,7 +18,7 @@ from django.db import IntegrityError
 from vaguemestre.ledger import explanations, handovers, instance, routing, unsubscribing, wake
 from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for those behind it
 from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, Rows, rows_of, store
-from vaguemestre.ledger.additions import additions
+from vaguemestre.ledger.additions import NOTHING, additions
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
@@ -74,13 +74,16 @@ def commit(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
         return _committed(drafts, now)
 
 
-def place(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
-    """The same as a part of the transaction at hand, which is over if this raises.
+def place(drafts: Sequence[Draft], now: datetime) -> list[str | Refusal]:
+    """The same as a part of the transaction at hand, which is over if this raises; the messages' public ids.
 
     Raises:
         IntegrityError: here or at the commit, for the reasons that make `commit` try once more.
     """
-    return _answers(_kept(drafts, None, now)) if drafts else []
+    if not drafts:
+        return []
+    kept = _kept(drafts, None, now)
+    return [one if isinstance(one, Refusal) else _uid(one, kept.before) for one in kept.found]
 
 
 def explain(stream: str | None, from_: str | None, connection: str | None) -> Decision:
@@ -216,11 +219,11 @@ def _answers(arranged: _Arranged) -> list[Accepted | Refusal]:
 
 
 def _opening(drafts: Sequence[Draft]) -> Opening:
-    submitters = (one.submission.submitter for one in drafts)
+    submissions = [one.submission for one in drafts]
     return ask(
-        {key.id for key in submitters if key is not None},
-        sum(one.submission.parcel is None for one in drafts),
-        sum(len(one.submission.envelope.recipients) for one in drafts),
+        {one.submitter.id for one in submissions if one.submitter is not None},
+        len(drafts),  # those with a parcel have a number already, and leave one unused
+        sum([len(one.envelope.recipients) for one in submissions]),
     )
 
 
@@ -243,40 +246,37 @@ def _placed(
         message = "The content was not kept that long; hand it over again."
         return Refusal(Invalid("content", "content_gone", message))
     try:
-        stream, explicit = _found(present, submission.stream, submission.connection)
+        stream, explicit, answer = _routed(one, present)
     except Refusal as refusal:
         return refusal
-    return Placed(
-        one,
-        None if stream is None else stream.id,
-        None if explicit is None else explicit.id,
-        RETRY_AGE if stream is None else stream.retry_age,
-        rank_of(stream),
-        _answer(one, present, stream, explicit),
-        additions(stream, submission.content),
-        _spared(stream, submission),
-    )
+    if stream is None:
+        return Placed(one, None, explicit, RETRY_AGE, USUAL_RANK, answer, NOTHING)
+    added = additions(stream, submission.content)
+    spared = unsubscribing.spared(stream.id, submission.envelope.recipients) if stream.unsubscribe else ()
+    return Placed(one, stream.id, explicit, stream.retry_age, rank_of(stream), answer, added, spared)
 
 
-def _spared(stream: StreamFacts | None, submission: Submission) -> Collection[str]:
-    """The recipients that unsubscribed from the stream."""
-    if stream is None or not stream.unsubscribe:
-        return ()
-    return unsubscribing.spared(stream.id, submission.envelope.recipients)
+type _Routed = tuple[StreamFacts | None, int | None, Answer]
 
 
-def _answer(
-    one: Draft, present: Routing, stream: StreamFacts | None, explicit: ConnectionFacts | None
-) -> Answer:
-    """What routing answers; decided once for all that ask the same under one configuration."""
-    null = one.submission.envelope.reverse_path is None
-    explicit_id = None if explicit is None else explicit.id
-    asked = (one.submission.stream, explicit_id, one.header_from, one.reply_to, null)
-    known: Answer | None = present.answers.get(asked)
+def _routed(one: Draft, present: Routing) -> _Routed:
+    """The stream, the connection asked for by name, and what routing answers.
+
+    Worked out once for all that ask the same under one configuration.
+
+    Raises:
+        Refusal: an unknown stream or connection.
+    """
+    submission = one.submission
+    null = submission.envelope.reverse_path is None
+    asked = (submission.stream, submission.connection, one.header_from, one.reply_to, null)
+    known: _Routed | None = present.answers.get(asked)
     if known is None:
+        stream, explicit = _found(present, submission.stream, submission.connection)
         from_ = named(None if one.header_from is None else json.loads(one.header_from))
         request = request_of(stream, explicit, from_, one.reply_to or None, null=null)
-        known = _as_kept(route(request, present.configuration), present)
+        answer = _as_kept(route(request, present.configuration), present)
+        known = stream, None if explicit is None else explicit.id, answer
         if len(present.answers) < ANSWERS:
             present.answers[asked] = known
     return known
@@ -298,13 +298,18 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
 
 def _before(placed: Sequence[Placed], now: datetime) -> Mapping[str, str]:
     """What was handed over before: by its draft's id, the message that it is."""
-    given = [(one.draft.submission.handover, one.draft.uid) for one in placed]
-    digests = [(digest, uid) for digest, uid in given if digest is not None]
+    drafts = [one.draft for one in placed]
+    digests = [(digest, one.uid) for one in drafts if (digest := one.submission.handover) is not None]
     if not digests:
         return {}
     # Of the same in one group, the first.
     first = handovers.keep(dict(reversed(digests)), now)
     return {uid: first[digest] for digest, uid in digests if first[digest] != uid}
+
+
+def _uid(one: Placed, before: Mapping[str, str]) -> str:
+    """Of the message that it is."""
+    return before.get(one.draft.uid, one.draft.uid)
 
 
 def _told(one: Placed, before: Mapping[str, str]) -> Accepted:

@@ -22,7 +22,7 @@ from vaguemestre.mail.address_list import parse_addresses
 from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.mail.header import raw_value
+from vaguemestre.mail.header import raw_value, readable
 from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.state import OnDoubt
@@ -59,52 +59,51 @@ def draft(submission: Submission, now: datetime) -> Draft:
         Refusal: the faults, each at its field.
     """
     content = submission.content
-    from_ = header_mailbox(content)
+    from_, header_from = _sender(content)
     _refuse(submission, from_, now)
-    header_from = None if from_ is None else _as_kept(from_)
-    reply_to = printable(content.text("Reply-To") or "")
-    subject = printable(content.text("Subject") or "", 500)
-    message_id = printable(content.value("Message-ID") or "", LINE_LIMIT).strip()
-    return Draft(submission, new_name(), header_from, reply_to, subject, message_id)
+    first = dict(reversed(content.fields))  # of each name
+    reply_to, subject, message_id = map(first.get, (b"reply-to", b"subject", b"message-id"))
+    return Draft(
+        submission,
+        new_name(),
+        header_from,
+        "" if reply_to is None else printable(readable(raw_value(reply_to))),
+        "" if subject is None else printable(readable(raw_value(subject)), 500),
+        "" if message_id is None else printable(raw_value(message_id), LINE_LIMIT).strip(),
+    )
 
 
-def header_mailbox(content: Content, name: str = "From") -> NamedMailbox | None:
-    """The mailbox of a header field; None where there is no such field.
+def header_mailbox(content: Content) -> NamedMailbox | None:
+    """The mailbox in From; None where there is no such field.
 
     Raises:
         Refusal: the field is there twice, or does not hold exactly one address: what a key may send as and
             what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
     """
-    key = name.lower().encode()
-    fields = [raw for known, raw in content.fields if known == key]
+    return _sender(content)[0]
+
+
+def _sender(content: Content) -> tuple[NamedMailbox | None, str | None]:
+    """The same, and as the ledger keeps it."""
+    fields = [raw for name, raw in content.fields if name == b"from"]
     if not fields:
-        return None
+        return None, None
     if len(fields) > 1:
-        raise Refusal(Invalid(name.lower(), "header_twice", f"The header {name} is there twice."))
-    return _only(name, raw_value(fields[0]))
-
-
-@lru_cache(maxsize=1_024)
-def _as_kept(from_: NamedMailbox) -> str:
-    """Few senders are in use at once."""
-    return json.dumps({"email": from_.mailbox.wire, "name": from_.name})
-
-
-def _only(name: str, value: str) -> NamedMailbox:
-    """The one mailbox of a header field."""
+        raise Refusal(Invalid(_FROM, "header_twice", "The header From is there twice."))
     try:
-        return _short(name, value) if len(value) <= LINE_LIMIT else _parsed(name, value)
+        return _short(fields[0]) if len(fields[0]) <= LINE_LIMIT else _parsed(fields[0])
     except Invalid as fault:
         raise Refusal(fault) from None
 
 
-def _parsed(name: str, value: str) -> NamedMailbox:
-    mailboxes = parse_addresses(value, name.lower(), RECIPIENT_LIMIT)
+def _parsed(field: bytes) -> tuple[NamedMailbox, str]:
+    mailboxes = parse_addresses(raw_value(field), _FROM, RECIPIENT_LIMIT)
     if not mailboxes:
-        raise Invalid(name.lower(), "address_syntax", f"The header {name} holds no email address.")
+        raise Invalid(_FROM, "address_syntax", "The header From holds no email address.")
     if len(mailboxes) > 1:
-        raise Invalid(name.lower(), "address_single", f"The header {name} names more than one address.")
-    return mailboxes[0]
+        raise Invalid(_FROM, "address_single", "The header From names more than one address.")
+    (found,) = mailboxes
+    return found, json.dumps({"email": found.mailbox.wire, "name": found.name})
 
 
 _short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once

@@ -8,7 +8,7 @@ Nothing is repaired: what is not an address raises `Invalid` with the code `addr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
@@ -39,11 +39,16 @@ class Mailbox:
         local: the local part as it was given.
         domain: lower case, international labels as people read them (U-labels).
         domain_ascii: the same as the wire and the DNS have it (A-labels, RFC 5890).
+        wire: the address for the wire and for comparison: the domain in A-labels.
     """
 
     local: str
     domain: str
     domain_ascii: str
+    wire: str = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "wire", f"{self.local}@{self.domain_ascii}")
 
     @classmethod
     def parse(cls, text: str, field: str = "address") -> Mailbox:
@@ -66,11 +71,6 @@ class Mailbox:
     def address(self) -> str:
         """For people: `contact@café.example`."""
         return f"{self.local}@{self.domain}"
-
-    @property
-    def wire(self) -> str:
-        """For the wire and for comparison: the domain in A-labels."""
-        return f"{self.local}@{self.domain_ascii}"
 
     @property
     def key(self) -> str:

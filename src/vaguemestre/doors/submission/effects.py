@@ -6,6 +6,7 @@ The dialogue decides and does nothing; the session does and decides nothing.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.exchange import Credentials
@@ -39,6 +40,11 @@ class Submitter:
         if self.key is None or not self.key.senders or sender is None:
             return True
         return is_allowed(sender, self.key.senders)
+
+    @cached_property
+    def owner(self) -> str:
+        """Whose idempotency keys these are; apart from the API's, whose answers have another form."""
+        return f"smtp:{self.peer if self.key is None else self.key.uid}"
 
 
 @value

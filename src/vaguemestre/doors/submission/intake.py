@@ -13,7 +13,7 @@ import errno
 import hashlib
 import time
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
@@ -24,7 +24,7 @@ from django.db import DatabaseError, IntegrityError
 
 from vaguemestre.doors.submission import answers
 from vaguemestre.doors.submission.answers import Answer
-from vaguemestre.doors.submission.effects import Handover, Submitter
+from vaguemestre.doors.submission.effects import Handover
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.terms import Peer
 from vaguemestre.ledger import accept, explanations, keys, parcels
@@ -34,7 +34,6 @@ from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
-from vaguemestre.ledger.submission import Accepted
 
 log = structlog.get_logger("vaguemestre.submission")
 
@@ -112,7 +111,10 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -
     drafts = [_drafted(turn.item, now) for turn in turns]
     together = [(turn, one) for turn, one in zip(turns, drafts, strict=True) if isinstance(one, Draft)]
     replies = iter(_together(together, now) if together else ())
-    answered = [_reply_to(turn, one, replies, now) for turn, one in zip(turns, drafts, strict=True)]
+    answered = [
+        next(replies) if isinstance(one, Draft) else _alone(turn, now) if one is None else one
+        for turn, one in zip(turns, drafts, strict=True)
+    ]
     for turn in turns:
         if turn.item.parcel is not None:
             drop(turn.item.parcel.id)  # unless a message has it now
@@ -132,14 +134,6 @@ def _drafted(handover: Handover, now: datetime) -> Draft | Answer | None:
         return answers.refusal(*refused.errors)
     except Exception as error:  # noqa: BLE001  the submitter is not to blame
         return trouble(error)
-
-
-def _reply_to(
-    turn: Turn[Handover], one: Draft | Answer | None, replies: Iterator[Answer], now: datetime
-) -> Answer:
-    if one is None:
-        return _alone(turn, now)
-    return next(replies) if isinstance(one, Draft) else one
 
 
 type _Ready = tuple[Turn[Handover], Draft]
@@ -184,8 +178,8 @@ def _committed(group: Sequence[_Ready], now: datetime) -> list[Answer]:
         return [_reply(next(results)) if waits else answers.NOT_RECORDED for waits in there]
 
 
-def _reply(result: Accepted | Refusal) -> Answer:
-    return answers.refusal(*result.errors) if isinstance(result, Refusal) else answers.queued(result.uid)
+def _reply(result: str | Refusal) -> Answer:
+    return answers.queued(result) if isinstance(result, str) else answers.refusal(*result.errors)
 
 
 def _still_there(turns: Sequence[Turn[Handover]]) -> None:
@@ -207,7 +201,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
     handover = turn.item
     key = str(handover.wishes.idempotency_key)
     try:
-        _, body, _ = once(_owner(handover.submitter), key, _fingerprint(handover).hex(), now, take)
+        _, body, _ = once(handover.submitter.owner, key, _fingerprint(handover).hex(), now, take)
     except KeyReused:
         return answers.KEY_REUSED
     except InProgress:
@@ -243,16 +237,11 @@ def _submission(handover: Handover) -> accept.Submission:
     )
 
 
-def _owner(submitter: Submitter) -> str:
-    """Whose idempotency keys these are; apart from the API's, whose answers have another form."""
-    return f"smtp:{submitter.peer if submitter.key is None else submitter.key.uid}"
-
-
 def _fingerprint(handover: Handover) -> bytes:
     """Of all by which the same again within minutes is the same message (RFC 1047)."""
     submitter, sender = handover.submitter, handover.mail.reverse_path
     content = handover.content.sha256 if handover.parcel is None else handover.parcel.sha256
-    words = [_owner(submitter), submitter.stream or "", content, "" if sender is None else sender.wire]
+    words = [submitter.owner, submitter.stream or "", content, "" if sender is None else sender.wire]
     words += [rcpt.recipient.wire for rcpt in handover.rcpts]
     return hashlib.sha256("\n".join(words).encode()).digest()
 
