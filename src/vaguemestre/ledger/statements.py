@@ -7,9 +7,9 @@ Fails with Django's errors, as its cursors do.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, count, islice
+from itertools import chain, count, islice, pairwise
 from typing import Any
 
 import orjson
@@ -161,18 +161,22 @@ def _recordset(columns: Mapping[str, str], given: Iterable[Sequence[Any]]) -> st
     )
 
 
-def _pieces[T](items: Sequence[T], width: int) -> Iterator[Sequence[T]]:
+def _pieces[T](items: Sequence[T], width: int) -> list[Sequence[T]]:
     """The items, `width` to a row, by 64 rows; on SQLite what is left by 32, 16 and so on.
 
     It keeps each statement that it has prepared: with one for every number of rows that was 1.5 MiB. To
     PostgreSQL each piece is a way there and back.
     """
-    size, start = _ROWS * width, 0
-    while start < len(items):
-        while start + size > len(items) and not on_postgresql():
-            size //= 2
-        yield items[start : start + size]
-        start += size
+    return [items[start * width : end * width] for start, end in _parts(len(items) // width)]
+
+
+@lru_cache(maxsize=256)
+def _parts(rows: int) -> tuple[tuple[int, int], ...]:
+    ends = [0]
+    while ends[-1] < rows:
+        left = min(rows - ends[-1], _ROWS)
+        ends.append(ends[-1] + (left if on_postgresql() else 1 << left.bit_length() - 1))
+    return tuple(pairwise(ends))
 
 
 @lru_cache(maxsize=1_024)
