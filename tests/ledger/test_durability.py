@@ -1,7 +1,9 @@
 """What waits for the disk and what does not (L5, L6): a claim does not, and leaves the connection as it was."""
 
+import sqlite3
+
 import pytest
-from django.db import OperationalError
+from django.db import DatabaseError
 from django.db import connection as database
 
 from ledger.kit import NOW, claimed, connect, lease_of, on_postgresql, post, sql, stage
@@ -68,12 +70,13 @@ def test_within_a_durable_transaction_a_provisional_one_is_durable():
 
 @pytest.mark.skipif(on_postgresql(), reason="there it ends with the transaction")
 def test_a_connection_that_cannot_be_made_durable_again_is_closed():
-    def refuse(execute, statement, *call):
-        if statement.endswith("FULL"):
-            raise OperationalError("not now")
-        return execute(statement, *call)
+    def refuse(action, name, value, *where):
+        denied = action == sqlite3.SQLITE_PRAGMA and (name, value) == ("synchronous", "FULL")
+        return sqlite3.SQLITE_DENY if denied else sqlite3.SQLITE_OK
 
-    with database.execute_wrapper(refuse), pytest.raises(OperationalError), provisional():
+    database.ensure_connection()
+    database.connection.set_authorizer(refuse)
+    with pytest.raises(DatabaseError, match="not authorized"), provisional():
         assert durability() == AT_ONCE
     assert database.connection is None
     assert durability() == DURABLE

@@ -12,6 +12,15 @@ from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 
 
+def opened() -> BaseDatabaseWrapper:
+    """This thread's connection, looked after as Django does where that may find something."""
+    database = connections[DEFAULT_DB_ALIAS]
+    if database.connection is None or database.vendor == "postgresql":
+        database.close_if_health_check_failed()
+        database.ensure_connection()
+    return database
+
+
 def cursor_of(database: BaseDatabaseWrapper) -> Any:
     """A cursor of the driver's, for what does not write."""
     if database.vendor != "postgresql":

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 import orjson
 from django.db import (
+    DEFAULT_DB_ALIAS,
     InterfaceError,
     OperationalError,
     connection,
+    connections,
     transaction,
 )
+
+from vaguemestre.ledger.sqlite.base import DatabaseWrapper
+from vaguemestre.ledger.sqlite.transaction import Transaction
 
 type Row = dict[str, Any]
 
@@ -40,11 +45,9 @@ _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
 
 
-@contextmanager
-def writing() -> Iterator[None]:
+def writing() -> AbstractContextManager[None]:
     """One transaction. Inside another one it is a part of it, undone alone if it fails."""
-    with transaction.atomic():
-        yield
+    return transaction.atomic() if on_postgresql() else Transaction()
 
 
 @contextmanager
@@ -62,22 +65,8 @@ def provisional() -> Iterator[None]:
             rows(_WAITS_FOR_NO_DISK, {})
             yield
     else:
-        with _synchronous_normal(), writing():
+        with cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS]).waiting_for_no_disk(), Transaction():
             yield
-
-
-@contextmanager
-def _synchronous_normal() -> Iterator[None]:
-    """SQLite takes this outside of transactions only. A connection that does not go back is closed."""
-    execute("PRAGMA synchronous = NORMAL", {})
-    try:
-        yield
-    finally:
-        try:
-            execute("PRAGMA synchronous = FULL", {})
-        except BaseException:
-            connection.close()
-            raise
 
 
 @cache

@@ -10,7 +10,8 @@ dies. Fails as SQLite does; the wait for the lock itself has no end but that of 
 is `impatient` waits for neither, and gets `Occupied`.
 
 Hooked into Django 6.1: `Atomic` begins by `_start_transaction_under_autocommit` and ends, whatever happens,
-by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them.
+by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them. `begin`
+and `ended` are what it leaves on the connection (see `transaction`).
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from django.db import OperationalError
+from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.sqlite3 import base
+from django.db.transaction import Atomic
 
 from vaguemestre.ledger.sqlite.copying import LIMIT, copier
 
 LOCK_SUFFIX = "-lock"
+ATOMIC = Atomic(DEFAULT_DB_ALIAS, savepoint=True, durable=False)  # it keeps nothing of its own
 _KEPT = 1_024  # statements
 _LONG = 16_384  # characters of a statement that is not kept in its other style
 _converted: dict[tuple[str, tuple[str, ...] | None], str] = {}
@@ -60,6 +63,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock: tuple[int, int] | None = None
+        self._lock_file = ""  # none of a database in memory
         self._waits = True
         self._hasty: object = None  # the connection that has no busy timeout
         self._changes = 0  # rows that this connection wrote so far
@@ -81,8 +85,57 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Leave the log to the copier where one is at work."""
         super().init_connection_state()
         self._changes = 0
+        self._lock_file = "" if self.is_in_memory_db() else f"{self.settings_dict['NAME']}{LOCK_SUFFIX}"
         if copier.at_work:
             self.connection.execute(f"PRAGMA wal_autocheckpoint = {LIMIT}")
+
+    def begin(self) -> bool:
+        """Begin an outermost transaction as `Atomic` does, on a connection that is open and as usual.
+
+        Returns:
+            Whether it was that; nothing was done where it was not.
+        """
+        if self.connection is None or self.in_atomic_block or not self.autocommit:
+            return False
+        self.commit_on_exit, self.needs_rollback = True, False
+        self._start_transaction_under_autocommit()
+        self.autocommit, self.in_atomic_block = False, True
+        self.atomic_blocks.append(ATOMIC)
+        return True
+
+    @property
+    def ends_as_usual(self) -> bool:
+        """Whether it is an outermost one that is to be committed."""
+        broken = self.needs_rollback or self.closed_in_transaction
+        return self.in_atomic_block and not self.savepoint_ids and self.commit_on_exit and not broken
+
+    def ended(self) -> None:
+        """It is committed: go on as `Atomic` does."""
+        self._note_changes()
+        self._give_back()
+        self.atomic_blocks.pop()
+        self.autocommit, self.in_atomic_block, self.errors_occurred = True, False, False
+        if self.run_on_commit:
+            self.run_and_clear_commit_hooks()
+
+    @contextmanager
+    def waiting_for_no_disk(self) -> Iterator[None]:
+        """For a transaction. SQLite takes this outside of one only; a connection that stays so is closed."""
+        self.ensure_connection()
+        self._synchronous("NORMAL")
+        try:
+            yield
+        finally:
+            try:
+                if self.connection is not None:  # a new one waits
+                    self._synchronous("FULL")
+            except BaseException:
+                self.close()
+                raise
+
+    def _synchronous(self, how: str) -> None:
+        with self.wrap_database_errors:
+            self.connection.execute(f"PRAGMA synchronous = {how}")
 
     @contextmanager
     def alone(self) -> Iterator[None]:
@@ -151,10 +204,9 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._give_back()
 
     def _take(self) -> None:
-        name = str(self.settings_dict["NAME"])
-        if self._lock is not None or self.is_in_memory_db():
+        if self._lock is not None or not self._lock_file:
             return
-        descriptor = os.open(name + LOCK_SUFFIX, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX if self._waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,0 +1,43 @@
+"""One transaction on SQLite: Django's `Atomic`, with a short way for the usual one.
+
+The usual one is the outermost on an open connection, and commits. It does to the connection what Django does,
+in its order, without asking at each step what was asked before. All else goes Django's own way: what is
+within another one, what has to open the connection, what is undone, and what becomes of a COMMIT that failed.
+"""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import cast
+
+from django.db import DEFAULT_DB_ALIAS, connections
+
+from vaguemestre.ledger.sqlite.base import ATOMIC, DatabaseWrapper
+
+
+class Transaction:
+    """For one `with`."""
+
+    __slots__ = ("_database",)
+
+    def __init__(self) -> None:
+        self._database = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
+
+    def __enter__(self) -> None:
+        if not self._database.begin():
+            ATOMIC.__enter__()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        database = self._database
+        if kind is not None or not database.ends_as_usual:
+            ATOMIC.__exit__(kind, error, trace)
+            return
+        try:
+            with database.wrap_database_errors:
+                database.connection.commit()
+        except BaseException as failure:
+            ATOMIC.__exit__(type(failure), failure, failure.__traceback__)
+            raise
+        database.ended()
