@@ -159,6 +159,17 @@ def test_a_boundary_that_occurs_in_a_part_is_not_taken(monkeypatch):
     ]
 
 
+def test_a_boundary_is_the_usual_one_unless_a_part_has_it():
+    assert read(Post(to=TO, text="x", html="y")).get_boundary() == "=_alternative"
+    inner = compose(Post(to=TO, text="x", html="y"))[1].raw
+    attached = Attachment("kept.eml", inner, "message/rfc822")
+    message = read(Post(to=TO, text="x", html="y", attachments=(attached,)))
+    alternative, forwarded = message.iter_parts()
+    assert (message.get_boundary(), alternative.get_boundary()) == ("=_mixed", "=_alternative")
+    assert forwarded.get_content().get_boundary() == "=_alternative"
+    assert [text_of(part) for part in forwarded.get_content().iter_parts()] == ["x\r\n", "y\r\n"]
+
+
 def test_the_same_post_makes_the_same_bytes():
     post = Post(to=TO, text="é" * 500, html="<b>", attachments=(Attachment("é.txt", b"1", "text/plain"),))
     assert compose(post)[1].raw == compose(post)[1].raw

@@ -77,12 +77,14 @@ def insert_alike(  # noqa: PLR0913, PLR0917  what a statement consists of
         values: those of `columns`, one row behind the other.
         new: as for `insert`.
     """
-    names, literals = (*common, *columns), tuple((new or {}).items())
+    names, literals, width, start = (*common, *columns), tuple((new or {}).items()), len(columns), 0
     with Binding() as (cursor, mark):
-        for row, piece in zip(_pieces(shared, 1), _pieces(values, len(columns)), strict=True):
-            once = mark == "?" and row.count(row[0]) == len(row)
-            statement = _inserting(table, names, literals, len(row), "", mark, len(common) if once else 0)
-            cursor.execute(statement, (*row[0], *piece) if once else _whole(row, piece))
+        for piece in _pieces(values, width):
+            rows = shared[start : start + len(piece) // width]
+            start += len(rows)
+            alike = len(rows) == 1 or (mark == "?" and rows.count(rows[0]) == len(rows))
+            statement = _inserting(table, names, literals, len(rows), "", mark, len(common) if alike else 0)
+            cursor.execute(statement, (*rows[0], *piece) if alike else _whole(rows, piece))
 
 
 def _whole(shared: Sequence[tuple[Any, ...]], values: Sequence[Any]) -> list[Any]:
@@ -190,6 +192,7 @@ def _inserting(  # noqa: PLR0913, PLR0917  what a statement consists of
 
     The values of the first `once` columns are the statement's first ones, for every row.
     """
+    once = once if rows > 1 else 0
     names = ", ".join((*columns, *(name for name, _ in new)))
     marks = (*(f"?{number + 1}" for number in range(once)), *[mark] * (len(columns) - once))
     row = ", ".join((*marks, *(literal for _, literal in new)))
