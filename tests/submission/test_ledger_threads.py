@@ -5,6 +5,7 @@ import fcntl
 import sqlite3
 import threading
 import time
+import weakref
 from contextlib import closing
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError, connection, connections
 
 from ledger.kit import on_postgresql
+from submission.door import eventually
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.models import Instance
@@ -78,6 +80,25 @@ def test_a_call_that_is_cancelled_before_its_turn_never_starts(threads):
 
     asyncio.run(ask())
     assert done == ["third"]
+
+
+def test_a_call_whose_loop_is_over_when_it_ends_harms_no_other(threads):
+    done = []
+
+    async def leave():
+        await asyncio.wait_for(threads.run(lambda: (time.sleep(0.1), done.append("first"))), 0.02)
+
+    with pytest.raises(TimeoutError):
+        asyncio.run(leave())
+    assert asyncio.run(threads.run(lambda: [*done])) == ["first"]
+
+
+def test_nothing_is_kept_of_a_call_that_has_ended(threads):
+    given = {1, 2}
+    gone = weakref.ref(given)
+    assert asyncio.run(threads.run(len, given)) == 2
+    del given
+    assert eventually(lambda: gone() is None)
 
 
 @pytest.mark.skipif("connection.vendor != 'postgresql'")

@@ -21,19 +21,26 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
-from threading import Barrier
+from queue import SimpleQueue
+from threading import Thread
 from typing import Any, cast
 
 from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
 
 from vaguemestre.ledger.sqlite.base import DatabaseWrapper, Occupied
+from vaguemestre.mail.value import entity
 
 WAIT = 0.01  # seconds that a call may wait on average, for disk or processor, on the loop's thread
 TRIES, AGAIN = 4, 0.001  # while somebody else writes, and seconds from one to the next
 _NEWEST = 0.1  # the share of the last call in that average
+
+
+@entity
+class _Call:
+    work: Callable[[], Any]
+    answer: asyncio.Future[Any]
 
 
 class LedgerThreads:
@@ -49,9 +56,11 @@ class LedgerThreads:
     def __init__(self, workers: int, *, here: bool = False) -> None:
         self.workers = workers
         self._here = here
-        self._running: set[Future[Any]] = set()
+        self._over = False
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        self._running: set[_Call] = set()  # and what is queued
         self._waits = 0.0  # seconds for which calls waited for the disk, on average
-        self._executor = ThreadPoolExecutor(workers, thread_name_prefix="ledger")
+        self._threads: list[Thread] = []
 
     async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What `function` answers, called in one of the threads, in the order of the calls.
@@ -59,10 +68,15 @@ class LedgerThreads:
         Raises:
             RuntimeError: after `shutdown`.
         """
-        call = self._executor.submit(self._call, partial(function, *args, **kwargs))
+        if self._over:
+            raise RuntimeError("the ledger's threads have ended")
+        if len(self._threads) < self.workers:
+            self._start_one()
+        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
+        call = _Call(partial(function, *args, **kwargs), answer)
         self._running.add(call)  # until it has ended, whether or not somebody still waits for it
-        call.add_done_callback(self._running.discard)
-        return await asyncio.wrap_future(call)
+        self._calls.put(call)
+        return await answer
 
     async def briefly[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The same for one transaction that takes a moment, made on the loop's own thread where that may be.
@@ -88,12 +102,36 @@ class LedgerThreads:
                 await asyncio.sleep(AGAIN)
         return await self.run(function, *args, **kwargs)
 
-    def _call[R](self, call: Callable[[], R]) -> R:
-        close_old_connections()
+    def _start_one(self) -> None:
+        thread = Thread(target=self._serve, name=f"ledger_{len(self._threads)}", daemon=True)
+        self._threads.append(thread)
+        thread.start()
+
+    def _serve(self) -> None:
+        """What each thread does: one call after the other, until there is none any more."""
+        while (call := self._calls.get()) is not None:
+            if call.answer.cancelled():
+                self._running.discard(call)
+            else:
+                self._make(call)
+            del call  # whatever it holds, nobody waits for it here
+        connections.close_all()  # which only their own thread may do
+
+    def _make(self, call: _Call) -> None:
+        result, error = self._outcome(call.work)
+        self._running.discard(call)
+        with suppress(RuntimeError):  # its loop is over: nobody waits
+            call.answer.get_loop().call_soon_threadsafe(_tell, call.answer, result, error)
+
+    def _outcome[R](self, work: Callable[[], R]) -> tuple[R, None] | tuple[None, BaseException]:
         try:
-            return self._timed(call)
-        finally:
             close_old_connections()
+            try:
+                return self._timed(work), None
+            finally:
+                close_old_connections()
+        except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
+            return None, error
 
     def _timed[R](self, call: Callable[[], R]) -> R:
         """The call, and how long it waited."""
@@ -106,12 +144,11 @@ class LedgerThreads:
 
     def shutdown(self) -> None:
         """Wait for what was queued, close every thread's database connection, end the threads."""
-        # A connection belongs to its thread, so each thread closes its own: the barrier keeps one of them
-        # from doing it for all.
-        barrier = Barrier(self.workers)
-        for _ in range(self.workers):
-            self._executor.submit(_close, barrier)
-        self._executor.shutdown(wait=True)
+        self._over = True
+        for _ in self._threads:
+            self._calls.put(None)
+        for thread in self._threads:
+            thread.join()
         if self._here:
             self._here = False
             with _off_the_loop():
@@ -136,6 +173,10 @@ def _sqlite() -> DatabaseWrapper:
     return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
 
 
-def _close(barrier: Barrier) -> None:
-    barrier.wait()
-    connections.close_all()
+def _tell(answer: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+    if answer.done():
+        return  # it was cancelled meanwhile
+    if error is None:
+        answer.set_result(result)
+    else:
+        answer.set_exception(error)
