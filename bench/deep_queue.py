@@ -25,7 +25,7 @@ from bench.fill import submission  # noqa: E402
 from bench.letters import SIZE  # noqa: E402
 from vaguemestre.ledger import lanes, leases, queue, rerouting  # noqa: E402
 from vaguemestre.ledger.accept import accept  # noqa: E402
-from vaguemestre.ledger.claims import Mark, Report, Settlement  # noqa: E402
+from vaguemestre.ledger.claims import Report, Settlement  # noqa: E402
 from vaguemestre.ledger.models import Chunk, Delivery, Event, Message  # noqa: E402
 from vaguemestre.mail.phase import Phase  # noqa: E402
 from vaguemestre.mail.reply import Reply  # noqa: E402
@@ -100,7 +100,7 @@ def carry(lease, limit):
     if len(claims) != limit:
         raise RuntimeError(f"{len(claims)} claims instead of {limit}")
     now = timezone.now()
-    staged = queue.record(lease, [Mark(claim) for claim in claims], [], now)
+    staged = queue.record(lease, [claim.mark() for claim in claims], [], now)
     if not all(staged.staged):
         raise RuntimeError("a claim was not staged")
     queue.record(lease, [], [_report(claim, now) for claim in claims], timezone.now())

@@ -108,7 +108,7 @@ def claimed(connection, now=NOW, limit=100):
 
 def stage(lease, claim, now, recipients=None):
     """Mark one claim, as a courier marks many."""
-    (marked,) = queue.record(lease, [claims.Mark(claim, recipients)], [], now).staged
+    (marked,) = queue.record(lease, [claim.mark(recipients)], [], now).staged
     if not marked:
         raise claims.Stale("the end of data must not go out")
 

@@ -73,9 +73,9 @@ class Forwarding(logging.Handler):
             waiting = [one for one in taken if isinstance(one, threading.Event)]
             lines = [_line(one) for one in taken if not isinstance(one, threading.Event)]
             if self._dropped:
-                lines.append(_as_json({"event": "log_lines_dropped", "lines": self._dropped}))
+                lines.append(orjson.dumps({"event": "log_lines_dropped", "lines": self._dropped}))
                 self._dropped = 0
-            self._write("".join(f"{line}\n" for line in lines).encode(errors="backslashreplace"))
+            self._write(b"".join([line + b"\n" for line in lines]))
             for one in waiting:
                 one.set()
             time.sleep(GATHER)
@@ -104,7 +104,7 @@ class Alone(logging.Handler):
 
     def forward(self, line: str | EventDict) -> None:
         """Write a line, if it can be written at once."""
-        data = _line(line).encode(errors="backslashreplace")[: select.PIPE_BUF - 1] + b"\n"
+        data = _line(line)[: select.PIPE_BUF - 1] + b"\n"
         with suppress(OSError):  # nobody reads
             if select.select([], [self._descriptor], [], 0)[1]:
                 os.write(self._descriptor, data)
@@ -174,15 +174,24 @@ def _noting(level: str) -> Callable[..., None]:
     return note
 
 
-def _line(noted: str | EventDict) -> str:
+def _line(noted: str | EventDict) -> bytes:
     if isinstance(noted, str):
-        return noted
-    seconds, rest = divmod(noted["timestamp"], 1_000_000_000)
-    noted["timestamp"] = f"{_second(seconds)}.{rest // 1000:06}Z"
+        return noted.encode(errors="backslashreplace")
+    at = noted["timestamp"]
+    noted["timestamp"] = f"{_second(at // 1_000_000_000)}.{str(at)[-9:-3]}Z"
     try:
-        return _as_json(noted)
+        return orjson.dumps(noted, repr)  # names are text: nearly always all that is needed
     except Exception:  # noqa: BLE001  whatever a field holds, the thread goes on
-        return _as_json({key: str(noted.get(key)) for key in ("event", "level", "timestamp")})
+        return _line_of(noted)
+
+
+def _line_of(noted: EventDict) -> bytes:
+    """The same of what is unusual: keys that are no text, numbers beyond 64 bits, what has no form at all."""
+    try:
+        line = _as_json(noted)
+    except Exception:  # noqa: BLE001  as above
+        line = _as_json({key: str(noted.get(key)) for key in ("event", "level", "timestamp")})
+    return line.encode(errors="backslashreplace")
 
 
 @lru_cache(maxsize=1)

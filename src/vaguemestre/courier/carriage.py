@@ -195,4 +195,4 @@ class Carriage:
 def _mark(claim: Claim, reached: Sequence[Mailbox]) -> Mark:
     """The mark of a claim whose end of data reaches these recipients."""
     whole = len(reached) == len(claim.duties)
-    return Mark(claim, None if whole else frozenset(mailbox.wire for mailbox in reached))
+    return claim.mark(None if whole else frozenset(mailbox.wire for mailbox in reached))

@@ -75,7 +75,7 @@ class Recorder:
         self._piles: defaultdict[Lane, _Pile] = defaultdict(_Pile)
         self._writers: dict[Lane | None, asyncio.Task[None]] = {}
         self._missing: defaultdict[Lane | None, int] = defaultdict(int)  # marks that a writer waits for
-        self._enough = asyncio.Event()
+        self._enough: dict[Lane | None, asyncio.Future[None]] = {}  # they are there, or it waited long enough
         self._crowds: dict[Lane | None, int] = {}  # marks of each writer's last commit
         self.away = False
 
@@ -89,35 +89,37 @@ class Recorder:
             raise StageRefused("results cannot be recorded now")
         answer: asyncio.Future[Sequence[bool]] = asyncio.get_running_loop().create_future()
         self._piles[lane].marks.append((marks, answer))
-        key = self._start(lane)
+        key = None if self._together else lane
+        if key not in self._writers:
+            self._start(key)
         self._missing[key] -= 1
         if not self._missing[key]:
-            self._enough.set()
+            _end(self._enough[key])
         return await answer
 
     def settle(self, lane: Lane, report: Report) -> None:
         """Have a report recorded with the next commit."""
         self._piles[lane].reports.append(report)
-        self._start(lane)
+        key = None if self._together else lane
+        if key not in self._writers:
+            self._start(key)
 
     async def written(self) -> None:
         """Wait until nothing waits."""
         while self._writers:
             await asyncio.wait(list(self._writers.values()))
 
-    def _start(self, lane: Lane) -> Lane | None:
-        """Have somebody write for the lane; what that writer is known by."""
-        key = None if self._together else lane
-        if key not in self._writers:
-            self._writers[key] = asyncio.create_task(self._write(key))
-        return key
+    def _start(self, key: Lane | None) -> None:
+        """Have somebody write for a lane, or for all."""
+        self._writers[key] = asyncio.create_task(self._write(key))
 
     async def _write(self, key: Lane | None) -> None:
         try:
             while self._waiting(key):
                 await self._lull(key)
-                self._crowds[key] = self._marks(key)
-                await self._attend(key, self._taken(key))
+                taken = self._taken(key)
+                self._crowds[key] = sum([len(pile.marks) for pile in taken.values()])
+                await self._attend(key, taken)
         finally:
             # Here, and not in a callback: what comes from now on starts another writer.
             del self._writers[key]
@@ -142,29 +144,31 @@ class Recorder:
         """The lanes of a writer that have something to be written."""
         return [lane for lane in self._piles if key is None or lane is key]
 
-    def _marks(self, key: Lane | None) -> int:
-        """How many sessions wait for a mark."""
-        return sum(len(self._piles[lane].marks) for lane in self._waiting(key))
-
     async def _lull(self, key: Lane | None) -> None:
         """Where results came alone, the moment in which the session's next mark mostly comes.
 
         Where many staged at once, that in which the others do: a commit of twenty costs little more than one
         of ten.
         """
-        if not self._marks(key):
+        lanes = self._waiting(key)
+        marks = sum([len(self._piles[lane].marks) for lane in lanes])
+        if not marks:
             await self._until(key, 1, LULL)
         elif self._crowds.get(key, 0) > FEW:
-            await self._until(key, sum(lane.at_work for lane in self._waiting(key)), self._engine.gather)
+            await self._until(key, sum([lane.at_work for lane in lanes]) - marks, self._engine.gather)
 
-    async def _until(self, key: Lane | None, marks: int, seconds: float) -> None:
-        """Wait for so many marks, and no longer than that."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                while (missing := marks - self._marks(key)) > 0:
-                    self._missing[key] = missing
-                    self._enough.clear()
-                    await self._enough.wait()
+    async def _until(self, key: Lane | None, missing: int, seconds: float) -> None:
+        """Wait for so many more marks, and no longer than that."""
+        if missing <= 0:
+            return
+        loop = asyncio.get_running_loop()
+        self._missing[key], self._enough[key] = missing, loop.create_future()
+        timer = loop.call_later(seconds, _end, self._enough[key])  # `asyncio.timeout` costs more than a mark
+        try:
+            await self._enough[key]
+        finally:
+            timer.cancel()
+            del self._missing[key], self._enough[key]
 
     def _taken(self, key: Lane | None) -> dict[Lane, _Pile]:
         taken = {}
@@ -238,6 +242,11 @@ class Recorder:
     def _forget(self, reports: Sequence[Report]) -> None:
         if self._engine.outcomes is not None:
             self._engine.outcomes.done([report.claim.attempt for report in reports])
+
+
+def _end(waiting: asyncio.Future[None]) -> None:
+    if not waiting.done():
+        waiting.set_result(None)
 
 
 def _grant(pile: _Pile, staged: Sequence[bool]) -> None:

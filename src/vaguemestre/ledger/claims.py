@@ -67,23 +67,19 @@ class Claim:
         held = self.on_doubt is OnDoubt.HOLD
         return held or bool([duty for duty in self.duties if duty.doubts or duty.orphaned > 1])
 
+    def mark(self, recipients: Collection[str] | None = None) -> Mark:
+        """What says that its end of data is about to go out.
 
-@entity
-class Mark:
-    """The end of data of a claim is about to go out.
+        Args:
+            recipients: those whom the server took at RCPT; the others cannot be in doubt. None means all.
+        """
+        attempt = self.attempt
+        return [
+            (duty.id, attempt) for duty in self.duties if recipients is None or duty.recipient in recipients
+        ]
 
-    Attributes:
-        recipients: those whom the server took at RCPT; the others cannot be in doubt. None means all.
-    """
 
-    claim: Claim
-    recipients: Collection[str] | None = None
-
-    @property
-    def deliveries(self) -> list[int]:
-        """Those that are marked."""
-        taken = self.recipients
-        return [duty.id for duty in self.claim.duties if taken is None or duty.recipient in taken]
+type Mark = list[tuple[int, str]]  # deliveries, each with the attempt that has it
 
 
 @value

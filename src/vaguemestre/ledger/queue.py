@@ -295,7 +295,7 @@ def _route(stored: str) -> dict[str, Any]:
 
 
 def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
-    taken = [row for one in claims for row in _tried(one, [duty.id for duty in one.duties])]
+    taken = [row for one in claims for row in one.mark()]
     concern(_CLAIM, _TRIED_NOW, taken, lease.epoch, stored(now))
 
 
@@ -305,17 +305,10 @@ def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
 def _stage(lease: Lease, held: Held, marks: Sequence[Mark], now: datetime) -> tuple[bool, ...]:
     if not held.active:
         return (False,) * len(marks)
-    asked = [_tried(mark.claim, mark.deliveries) for mark in marks]
-    every = list(chain.from_iterable(asked))
+    every = list(chain.from_iterable(marks))
     where = (lease.epoch, held.routing_epoch, lease.connection_id)
     staged = concern(_STAGE, _TRIED_NOW, every, stored(now), *where)
-    answers = tuple(bool(one) and all(delivery in staged for delivery, _ in one) for one in asked)
-    undone = [row for one, whole in zip(asked, answers, strict=True) if not whole for row in one]
+    answers = tuple([bool(mark) and not [row for row in mark if row[0] not in staged] for mark in marks])
+    undone = [row for mark, whole in zip(marks, answers, strict=True) if not whole for row in mark]
     concern(_UNSTAGE, _TRIED_NOW, undone)
     return answers
-
-
-def _tried(claim: Claim, deliveries: Iterable[int]) -> list[tuple[int, str]]:
-    """Rows of `_TRIED_NOW`."""
-    attempt = claim.attempt
-    return [(delivery, attempt) for delivery in deliveries]
