@@ -59,9 +59,9 @@ def draft(submission: Submission, now: datetime) -> Draft:
         Refusal: the faults, each at its field.
     """
     content = submission.content
-    from_, header_from = _sender(content)
-    _refuse(submission, from_, now)
     first = dict(reversed(content.fields))  # of each name
+    from_, header_from = _sender(content, first)
+    _refuse(submission, from_, now)
     reply_to, subject, message_id = map(first.get, (b"reply-to", b"subject", b"message-id"))
     return Draft(
         submission,
@@ -80,18 +80,18 @@ def header_mailbox(content: Content) -> NamedMailbox | None:
         Refusal: the field is there twice, or does not hold exactly one address: what a key may send as and
             what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
     """
-    return _sender(content)[0]
+    return _sender(content, dict(content.fields))[0]
 
 
-def _sender(content: Content) -> tuple[NamedMailbox | None, str | None]:
-    """The same, and as the ledger keeps it."""
-    fields = [raw for name, raw in content.fields if name == b"from"]
-    if not fields:
+def _sender(content: Content, one: Mapping[bytes, bytes]) -> tuple[NamedMailbox | None, str | None]:
+    """The same, and as the ledger keeps it; `one` holds one field of each name."""
+    field = one.get(b"from")
+    if field is None:
         return None, None
-    if len(fields) > 1:
+    if len(one) < len(content.fields) and [name for name, _ in content.fields].count(b"from") > 1:
         raise Refusal(Invalid(_FROM, "header_twice", "The header From is there twice."))
     try:
-        return _short(fields[0]) if len(fields[0]) <= LINE_LIMIT else _parsed(fields[0])
+        return _short(field) if len(field) <= LINE_LIMIT else _parsed(field)
     except Invalid as fault:
         raise Refusal(fault) from None
 

@@ -47,7 +47,7 @@ class Receiving:
         self.fault: Answer | None = None
         self._data: DataReader | None = None
         self.limits = limits
-        self._buffer = bytearray()
+        self._buffer: bytes | bytearray = b""  # what came at once is not copied
         self._leaving = 0  # bytes of the piece that is being stored
         self._passed: _Passed | None = None  # where the content is larger than a chunk
 
@@ -84,8 +84,16 @@ class Receiving:
         if self.size > self.limits.message:
             self.give_up(answers.TOO_LARGE)
         else:
-            self._buffer += block
+            self._keep(block)
             self.held += len(block)
+
+    def _keep(self, block: bytes) -> None:
+        if not self._buffer:
+            self._buffer = block
+        else:
+            if type(self._buffer) is bytes:
+                self._buffer = bytearray(self._buffer)
+            self._buffer += block
 
     def piece(self) -> Piece | None:
         """What is to be stored before more is taken in, if anything."""
@@ -93,7 +101,7 @@ class Receiving:
         if self.fault is not None or not (tail or len(self._buffer) > CHUNK):
             return None
         chunk = bytes(self._buffer[:CHUNK])
-        del self._buffer[:CHUNK]
+        self._buffer = self._buffer[CHUNK:]
         passed = self._passed = self._passed or _Passed()
         self._look_through(passed, chunk)
         if self.fault is not None:
@@ -114,7 +122,7 @@ class Receiving:
     def give_up(self, reply: Answer) -> None:
         """It becomes no message; `reply` is the answer to its end."""
         self.fault = reply
-        self._buffer.clear()
+        self._buffer = b""
         if self._passed is not None:
             self._passed.head.clear()
         self._weigh()
