@@ -165,7 +165,8 @@ def _straight(level: int) -> type:
 def _noting(level: str) -> Callable[..., None]:
     def note(logger: Any, event: str, /, **fields: Any) -> None:
         """All that has to be done at once; the thread that writes makes the line."""
-        noted: EventDict = {**logger._context, **fields, "event": event}  # noqa: SLF001
+        noted: EventDict = {**logger._context, **fields} if logger._context else fields  # noqa: SLF001
+        noted["event"] = event
         if "exc_info" in noted:
             noted = _exceptions(logger, level, noted)
         noted["level"], noted["timestamp"] = level, time.time_ns()

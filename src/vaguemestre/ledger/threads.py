@@ -20,8 +20,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
 from threading import Thread
@@ -94,10 +94,7 @@ class LedgerThreads:
             if not self._here or self._running or self._waits > WAIT:
                 break
             try:
-                with _off_the_loop():
-                    close_old_connections()  # before: a new one would be patient
-                    with _sqlite().impatient():
-                        return self._timed(partial(function, *args, **kwargs))
+                return _off_the_loop(partial(self._at_once, partial(function, *args, **kwargs)))
             except Occupied:  # nothing was written
                 await asyncio.sleep(AGAIN)
         return await self.run(function, *args, **kwargs)
@@ -133,6 +130,12 @@ class LedgerThreads:
         except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
             return None, error
 
+    def _at_once[R](self, call: Callable[[], R]) -> R:
+        database = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
+        database.close_if_unusable_or_obsolete()  # before: a new one would be patient
+        with database.impatient():
+            return self._timed(call)
+
     def _timed[R](self, call: Callable[[], R]) -> R:
         """The call, and how long it waited."""
         began, used = time.monotonic(), time.thread_time()
@@ -151,26 +154,20 @@ class LedgerThreads:
             thread.join()
         if self._here:
             self._here = False
-            with _off_the_loop():
-                connections.close_all()
+            _off_the_loop(connections.close_all)
 
     def __repr__(self) -> str:
         return f"<LedgerThreads {self.workers}>"
 
 
-@contextmanager
-def _off_the_loop() -> Iterator[None]:
-    """Have Django see a plain thread: it refuses to wait for a database on one where a loop runs."""
+def _off_the_loop[R](call: Callable[[], R]) -> R:
+    """Call with Django seeing a plain thread: it refuses to wait for a database on one where a loop runs."""
     loop = asyncio._get_running_loop()  # noqa: SLF001  for those who make loops, and so documented
     asyncio._set_running_loop(None)  # noqa: SLF001
     try:
-        yield
+        return call()
     finally:
         asyncio._set_running_loop(loop)  # noqa: SLF001
-
-
-def _sqlite() -> DatabaseWrapper:
-    return cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
 
 
 def _tell(answer: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
