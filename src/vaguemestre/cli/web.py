@@ -36,6 +36,7 @@ from vaguemestre.ledger.sqlite.copying import copier
 THREADS = 16  # requests at a time; most of them wait for the disk
 BACKPRESSURE = 256  # connections at a time
 IDLE = 600  # seconds until an idle thread ends, and its database connection with it
+YOUNG = 10_000  # objects between two looks for garbage: a batch's all stay until its answer
 SWITCH = 0.001  # seconds until a thread that computes lets another one go on, at each of its steps
 DRAIN = 20  # seconds for requests in progress, once told to stop
 # Granian's messages go where all others do, and only when something is wrong.
@@ -85,6 +86,7 @@ def _application(environment: Environment, target: str) -> Callable[..., Any]:
     # What is loaded stays: looking through it for garbage would stop every thread for a tenth of a second.
     gc.collect()
     gc.freeze()
+    gc.set_threshold(YOUNG)
     if not on_postgresql():
         copier.start()
     threading.Thread(
