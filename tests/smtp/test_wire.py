@@ -132,6 +132,16 @@ def test_replies_before_a_malformed_one_are_returned():
         parser.next_reply()
 
 
+def test_nothing_is_read_behind_what_is_no_reply():
+    parser = ReplyParser()
+    parser.feed(b"rubbish\r\n250 taken\r\n")
+    parser.feed(b"250 taken\r\n")
+    for _ in range(2):
+        with pytest.raises(MalformedReply):
+            parser.next_reply()
+    assert parser.pending
+
+
 @pytest.mark.parametrize("data", [b"250-more\r\n", b"250 x" + b"y" * 100, b"250-\r\n"])
 def test_u13_a_reply_without_end_is_cut_at_64_kib(data):
     parser, fed = ReplyParser(), 0

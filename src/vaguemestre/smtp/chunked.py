@@ -316,10 +316,10 @@ async def _write_content(work: Conveyance, offer: Offer) -> None:
     if not offer.ready or not await work.stage([offer]):
         return
     work.session.steps = offer.steps
-    work.session.check_quiet(Phase.CONTENT, offer.shown)
     command = bdat(len(block), last=True)
+    octets = b"".join((command.octets, block, _ehlo(work).octets))
+    work.session.write(Phase.CONTENT, offer.shown, octets)
     offer.ended = True
-    work.session.link.write(b"".join((command.octets, block, _ehlo(work).octets)))
     await work.hear(offer, command)
 
 

@@ -116,8 +116,8 @@ class Conveyance:
             SessionFailed: something came that is not due.
         """
         self.session.steps = offer.steps
-        self.session.check_quiet(commands[0].phase, commands[0].shown)
-        self.session.link.write(b"".join([command.octets for command in commands]))
+        octets = b"".join([command.octets for command in commands])
+        self.session.write(commands[0].phase, commands[0].shown, octets)
 
     async def hear(self, offer: Offer, *commands: Command) -> None:
         """Read the replies to commands.
@@ -125,11 +125,12 @@ class Conveyance:
         Raises:
             SessionFailed: nothing behind one of them can be trusted any more.
         """
-        session = self.session
+        session, replies = self.session, self.session.replies
         session.steps = offer.steps
         for command in commands:
-            raw = session.at_hand(command.phase, command.shown)
-            if raw is None:
+            if replies:  # came together with one that was waited for
+                raw = session.heard(command.phase, command.shown, replies.popleft())
+            else:
                 raw = await session.receive(command.phase, command.shown)
             if raw.code < 300 and command.phase in _GO_ON:
                 continue

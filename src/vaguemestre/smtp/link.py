@@ -40,13 +40,14 @@ class Link(asyncio.Protocol):
     Attributes:
         peer: the address and port that were dialled.
         encrypted: whether TLS is on.
+        received: what came and was not taken yet.
         over: whether the other side is gone.
     """
 
     def __init__(self, peer: tuple[str, int]) -> None:
         self.peer = peer
         self.encrypted = False
-        self._received = bytearray()
+        self.received = bytearray()
         self.over = False
         self._closed = False
         self._writing_paused = False
@@ -76,8 +77,8 @@ class Link(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Bytes came in."""
-        self._received += data
-        if len(self._received) > RECEIVE_LIMIT and not self._reading_paused:
+        self.received += data
+        if len(self.received) > RECEIVE_LIMIT and not self._reading_paused:
             self._reading_paused = True
             self._transport.pause_reading()
         self._wake()
@@ -113,12 +114,12 @@ class Link(asyncio.Protocol):
     @property
     def waiting(self) -> bool:
         """Whether received bytes wait to be read."""
-        return bool(self._received)
+        return bool(self.received)
 
     def take(self) -> bytes:
         """What was received until now, perhaps nothing; waits for nothing."""
-        data = bytes(self._received)
-        self._received.clear()
+        data = bytes(self.received)
+        self.received.clear()
         if self._reading_paused and not self.over:
             self._reading_paused = False
             self._transport.resume_reading()
@@ -140,7 +141,7 @@ class Link(asyncio.Protocol):
             LinkLost: the other side is gone and all it wrote was read.
             TimeoutError: nothing came in time.
         """
-        while not self._received:
+        while not self.received:
             if self.over:
                 raise LinkLost
             await self._woken(deadline)
@@ -159,7 +160,7 @@ class Link(asyncio.Protocol):
         """
         self._draining = True
         try:
-            while self._writing_paused and not self._received and not self.over:
+            while self._writing_paused and not self.received and not self.over:
                 await self._woken(deadline)
             await self._drain_below(deadline)
         finally:
@@ -169,7 +170,7 @@ class Link(asyncio.Protocol):
         """Under TLS the TCP transport below may still hold some, and tells only the TLS layer."""
         clock, pause = asyncio.get_running_loop().time, 0.0
         while self._transport is not self._raw and self._raw.get_write_buffer_size():
-            if self._received or self.over:
+            if self.received or self.over:
                 return
             if clock() >= deadline:
                 raise TimeoutError

@@ -53,8 +53,8 @@ async def _ask_in_turn(session: Session, commands: list[Command]) -> None:
 
 
 async def _ask_at_once(session: Session, commands: list[Command]) -> None:
-    session.check_quiet(Phase.MAIL, commands[0].shown)
-    session.link.write(b"".join(command.octets for command in commands))
+    octets = b"".join(command.octets for command in commands)
+    session.write(Phase.MAIL, commands[0].shown, octets)
     refusal: SessionFailed | None = None
     for command in commands:
         if refusal is not None:

@@ -76,7 +76,8 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
 async def _write_content(work: Conveyance, offer: Offer) -> None:
     """All but the end of data; a reply that comes meanwhile ends it (faults U29)."""
     if isinstance(offer.body, Held) and offer.body.size <= wire.BLOCK:
-        _write(work, offer, wire.dot_stuffed(offer.body.content))  # looked through when it was made
+        content = wire.dot_stuffed(offer.body.content)  # looked through when it was made
+        work.session.write(Phase.CONTENT, offer.shown, content)
     else:
         await _write_blocks(work, offer)
     if work.session.link.unsent:
@@ -84,22 +85,16 @@ async def _write_content(work: Conveyance, offer: Offer) -> None:
 
 
 async def _write_blocks(work: Conveyance, offer: Offer) -> None:
-    stuffer = wire.DotStuffer()
+    session, stuffer = work.session, wire.DotStuffer()
     try:
         async for block in offer.body.blocks():
-            _write(work, offer, stuffer.feed(block))
-            if work.session.link.unsent > wire.BLOCK // 4:
+            session.write(Phase.CONTENT, offer.shown, stuffer.feed(block))
+            if session.link.unsent > wire.BLOCK // 4:
                 await _hand_over(work, offer)
         if closing := stuffer.end():
-            _write(work, offer, closing)
+            session.write(Phase.CONTENT, offer.shown, closing)
     except wire.BareLineEnding:
-        trouble = work.session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING)
-        raise work.session.broken(trouble) from None
-
-
-def _write(work: Conveyance, offer: Offer, block: bytes) -> None:
-    work.session.check_quiet(Phase.CONTENT, offer.shown)
-    work.session.link.write(block)
+        raise session.broken(session.trouble(Phase.CONTENT, Cause.BARE_LINE_ENDING)) from None
 
 
 async def _hand_over(work: Conveyance, offer: Offer) -> None:

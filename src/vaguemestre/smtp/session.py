@@ -33,6 +33,7 @@ from vaguemestre.smtp.timeouts import Timeouts
 type Observe = Callable[[Step], None]
 
 RESPONSE = "***"  # stands for what is never shown
+_NEARLY_ALL = wire.BLOCK // 4  # octets; so many may be unsent yet
 
 
 def unobserved(step: Step) -> None:
@@ -69,6 +70,9 @@ class Session:
     Attributes:
         hop: what it was opened for.
         capabilities: as announced last, after TLS.
+        link: the link below, once the dial succeeded.
+        peer: the address that was dialled; "" before.
+        replies: those that came and were not taken yet.
         tls: how it is protected; None in clear.
         presented: the certificate that was refused, as far as it could be read.
         mechanism: how it signed in; "" where it did not.
@@ -85,6 +89,8 @@ class Session:
         heard_at: when the last reply came, on `network.monotonic`.
     """
 
+    link: Link
+
     def __init__(
         self, hop: NextHop, network: Network, timeouts: Timeouts, observe: Observe = unobserved
     ) -> None:
@@ -99,8 +105,8 @@ class Session:
         self.transactions = 0
         self.state = State.OPENING
         self._observe = observe
-        self._link: Link | None = None
-        self._parser = wire.ReplyParser()
+        self.peer = ""
+        self._listen()
         self._poisoned = False
         self.opening: Transcript = ()
         self.steps: list[Step] = []
@@ -117,18 +123,6 @@ class Session:
         return f"<Session {self.hop.host} {self.state.value} {self.transactions} transactions>"
 
     # What it knows
-
-    @property
-    def link(self) -> Link:
-        """The link below; there is one once the dial succeeded."""
-        if self._link is None:
-            raise RuntimeError("the session was not dialled")
-        return self._link
-
-    @property
-    def peer(self) -> str:
-        """The address that was dialled; "" before."""
-        return "" if self._link is None else self._link.peer[0]
 
     @property
     def seen_address(self) -> str | None:
@@ -152,7 +146,7 @@ class Session:
     @property
     def stale(self) -> bool:
         """Whether something came that nobody asked for, or the other side is gone."""
-        return self._link is None or self._link.over or self._link.waiting or self._parser.pending
+        return not self.peer or self.link.over or bool(self.link.received) or self._parser.pending
 
     @property
     def reusable(self) -> bool:
@@ -193,20 +187,25 @@ class Session:
         """Close now, without a word."""
         self._poisoned = True
         self.state = State.CLOSED
-        if self._link is not None:
-            self._link.abort()
+        if self.peer:
+            self.link.abort()
 
     # Speaking
 
     def dialled(self, link: Link) -> None:
         """There is a link now."""
-        self._link = link
+        self.link, self.peer = link, link.peer[0]
 
     def protected(self, tls: Tls) -> None:
         """TLS is on: what was said in clear is forgotten (RFC 3207 §4.2)."""
         self.tls = tls
-        self._parser = wire.ReplyParser()
+        self._listen()
         self.capabilities = Capabilities()
+
+    def _listen(self) -> None:
+        """Nothing was heard yet."""
+        self._parser = wire.ReplyParser()
+        self.replies = self._parser.replies
 
     def opened(self) -> None:
         """Ready for mail."""
@@ -235,9 +234,22 @@ class Session:
     def check_quiet(self, phase: Phase, sent: str = "") -> None:
         """Raise SessionFailed if something came that is not due."""
         if self.stale:
-            trouble = self._unasked(phase)
-            self.record(Step(phase, sent, trouble.reply, trouble.cause))
-            raise self.broken(trouble)
+            raise self._disturbed(phase, sent)
+
+    def write(self, phase: Phase, sent: str, octets: bytes) -> None:
+        """Write what answers nothing that is outstanding.
+
+        Raises:
+            SessionFailed: something came that is not due; nothing was written.
+        """
+        if self.stale:
+            raise self._disturbed(phase, sent)
+        self.link.write(octets)
+
+    def _disturbed(self, phase: Phase, sent: str) -> SessionFailed:
+        trouble = self._unasked(phase)
+        self.record(Step(phase, sent, trouble.reply, trouble.cause))
+        return self.broken(trouble)
 
     def _unasked(self, phase: Phase) -> Trouble:
         """What came although nothing was asked.
@@ -271,8 +283,7 @@ class Session:
             SessionFailed: no valid reply in time; the session is closed.
         """
         sent = shown or line[:-2].decode("utf-8")
-        self.check_quiet(phase, sent)
-        self.link.write(line)
+        self.write(phase, sent, line)
         return await self.receive(phase, sent, detail=detail)
 
     async def receive(
@@ -286,7 +297,11 @@ class Session:
         """Read one reply, as `exchange` does; `explain` names the cause of a failure, and its facts."""
         started = self.network.monotonic()
         try:
-            raw = self._parser.next_reply() or await self._reply_in_time(phase)
+            if self.link.unsent > _NEARLY_ALL:
+                await self._nearly_written()
+            deadline = asyncio.get_running_loop().time() + self.timeouts.of(phase)
+            while (raw := self._parser.next_reply()) is None:
+                self._parser.feed(await self.link.read(deadline))
         except (TimeoutError, LinkLost, wire.MalformedReply) as error:
             cause, facts = explain(error) if explain else (cause_of(error), {})
             self.record(Step(phase, sent, None, cause, self.network.monotonic() - started))
@@ -296,42 +311,26 @@ class Session:
             self.abort()
             raise
         self.heard_at = self.network.monotonic()
-        return self._heard(phase, sent, raw, self.heard_at - started, detail)
+        return self.heard(phase, sent, raw, self.heard_at - started, detail)
 
-    def at_hand(self, phase: Phase, sent: str) -> wire.RawReply | None:
-        """The next reply as `receive` reads it, if it came together with one that was read; else None.
-
-        Raises:
-            SessionFailed: it is no valid reply; the session is closed.
-        """
-        try:
-            raw = self._parser.next_reply()
-        except wire.MalformedReply:
-            self.record(Step(phase, sent, None, Cause.MALFORMED))
-            raise self.broken(self.trouble(phase, Cause.MALFORMED)) from None
-        return None if raw is None else self._heard(phase, sent, raw, 0.0)
-
-    def _heard(
-        self, phase: Phase, sent: str, raw: wire.RawReply, elapsed: float, detail: str = ""
+    def heard(
+        self, phase: Phase, sent: str, raw: wire.RawReply, elapsed: float = 0.0, detail: str = ""
     ) -> wire.RawReply:
+        """A reply that was taken, for the transcript: as `receive` returns it."""
         if self.hop.secret is not None:
             raw = self._unmasked(raw)
         if raw.code == 421:
-            self.poison()
-        self.record(Step(phase, sent, raw.reply, None, elapsed, detail))
+            self._poisoned = True
+        step = Step(phase, sent, raw.reply, None, elapsed, detail)
+        self.steps.append(step)
+        if self._observe is not unobserved:
+            self._observe(step)
         return raw
 
-    async def _reply_in_time(self, phase: Phase) -> wire.RawReply:
-        """The deadline is a total, and begins when the system took what was written (or nearly all of it)."""
-        clock, link = asyncio.get_running_loop().time, self.link
-        while link.unsent > wire.BLOCK // 4 and not self.stale:
-            await link.drain(clock() + self._to_write())
-        deadline = clock() + self.timeouts.of(phase)
-        raw = None
-        while raw is None:
-            self._parser.feed(await link.read(deadline))
-            raw = self._parser.next_reply()
-        return raw
+    async def _nearly_written(self) -> None:
+        """A reply's deadline begins once the system took what was written, or nearly all of it."""
+        while self.link.unsent > _NEARLY_ALL and not self.stale:
+            await self.link.drain(asyncio.get_running_loop().time() + self._to_write())
 
     def _unmasked(self, raw: wire.RawReply) -> wire.RawReply:
         lines = self._masked(raw.lines)
@@ -388,10 +387,10 @@ class Session:
             if self.reusable:
                 with contextlib.suppress(SessionFailed):
                     await self.exchange(Phase.QUIT, wire.command("QUIT"))
-            if self._link is not None and not self._link.over:
+            if self.peer and not self.link.over:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(self.timeouts.quit):
-                        await self._link.close()
+                        await self.link.close()
         finally:
             self.abort()
 

@@ -64,29 +64,37 @@ def _short_reply(raw: bytes) -> RawReply | None:
 
 
 class ReplyParser:
-    """Octets in, replies out (RFC 5321 §4.2)."""
+    """Octets in, replies out (RFC 5321 §4.2).
+
+    Attributes:
+        replies: the complete ones, in order; who reads one takes it away.
+    """
 
     def __init__(self) -> None:
-        self._ended: deque[bytes] = deque()  # lines without their LF
-        self._open = bytearray()  # what follows them, its LF still to come
+        self.replies: deque[RawReply] = deque()
+        self._fault: MalformedReply | None = None
+        self._open = bytearray()  # a line whose LF is still to come
         self._size = 0  # octets of the unfinished reply's lines
         self._code = b""
         self._lines: list[bytes] = []
 
     def feed(self, data: bytes) -> None:
-        """More octets from the server."""
-        ended = data.split(b"\n")
-        rest = ended.pop()
+        """More octets from the server. Behind what is no reply nothing is read."""
+        *ended, rest = data.split(b"\n")
         if ended and self._open:
             ended[0] = bytes(self._open) + ended[0]
             self._open.clear()
-        self._ended.extend(ended)
         self._open += rest
+        if self._fault is None:
+            try:
+                self._read(ended)
+            except MalformedReply as fault:
+                self._fault = fault.with_traceback(None)
 
     @property
     def pending(self) -> bool:
-        """Whether octets were fed that belong to no reply that was returned."""
-        return bool(self._ended or self._open or self._lines)
+        """Whether octets were fed that belong to no reply that was taken."""
+        return bool(self.replies or self._open or self._lines or self._fault)
 
     def next_reply(self) -> RawReply | None:
         """The next complete reply, or None until more is fed.
@@ -94,18 +102,21 @@ class ReplyParser:
         Raises:
             MalformedReply: what comes next is no reply. Replies before it were returned.
         """
-        while self._ended:
-            raw = self._ended.popleft()
+        if self._fault is not None and not self.replies:
+            raise self._fault
+        return self.replies.popleft() if self.replies else None
+
+    def _read(self, ended: list[bytes]) -> None:
+        """The lines that were ended, without their LF, and the start of the open one."""
+        for raw in ended:
             if not self._lines and len(raw) < _SHORT and (short := _short_reply(raw)) is not None:
-                return short  # of one line, as nearly all are
-            self._take(raw)
-            if raw[3:4] != b"-":
-                done = RawReply(int(self._code), tuple(self._lines))
-                self._lines, self._size = [], 0
-                return done
+                self.replies.append(short)  # of one line, as nearly all are
+            else:
+                self._take(raw)
         if self._open:
-            self._check_start(self._open)
-        return None
+            self._check_size(self._open)  # a server of another protocol may never end its line
+            if _REPLY_START.match(self._open[:4]) is None:
+                raise self._malformed("a line that is no line of a reply", self._open)
 
     def _take(self, raw: bytes) -> None:
         self._check_size(raw)
@@ -118,15 +129,13 @@ class ReplyParser:
         self._code = code
         self._lines.append(text or b"")
         self._size += len(raw) + 1
+        if raw[3:4] != b"-":
+            self.replies.append(RawReply(int(code), tuple(self._lines)))
+            self._lines, self._size = [], 0
 
     def _check_size(self, raw: bytes | bytearray) -> None:
         if self._size + len(raw) >= REPLY_LIMIT:
             raise self._malformed("a reply without end", raw)
-
-    def _check_start(self, raw: bytearray) -> None:
-        self._check_size(raw)  # a server of another protocol may never end its line
-        if _REPLY_START.match(raw[:4]) is None:
-            raise self._malformed("a line that is no line of a reply", raw)
 
     def _malformed(self, reason: str, start: bytes | bytearray) -> MalformedReply:
         return MalformedReply(reason, len(self._lines), bytes(start[:16]))
@@ -199,15 +208,14 @@ class BareLineEnding(ValueError):
 
 
 class LineEndings:
-    """Content in blocks, looked through for a CR or LF that stands alone; a CRLF may span two blocks."""
+    """Content in blocks, looked through for a CR or LF that stands alone; a CRLF may span two blocks.
+
+    Attributes:
+        half: whether the last octet was a CR, whose LF is still to come.
+    """
 
     def __init__(self) -> None:
-        self._half = False  # whether the last block ended within a CRLF
-
-    @property
-    def half(self) -> bool:
-        """Whether the last octet was a CR, whose LF is still to come."""
-        return self._half
+        self.half = False
 
     def feed(self, block: bytes) -> None:
         """The next block.
@@ -218,11 +226,10 @@ class LineEndings:
         if not block:
             return
         half = block.endswith(b"\r")
-        if self._half and not block.startswith(b"\n"):
+        torn = self.half and not block.startswith(b"\n")
+        if torn or has_bare_line_ending(block[self.half : len(block) - half]):
             raise BareLineEnding("a bare CR or LF in the content")
-        if has_bare_line_ending(block[self._half : len(block) - half]):
-            raise BareLineEnding("a bare CR or LF in the content")
-        self._half = half
+        self.half = half
 
     def end(self) -> None:
         """There is no more.
@@ -230,7 +237,7 @@ class LineEndings:
         Raises:
             BareLineEnding: the content ends with a bare CR.
         """
-        if self._half:
+        if self.half:
             raise BareLineEnding("a bare CR or LF in the content")
 
 
@@ -271,11 +278,7 @@ class DotStuffer:
 
 
 def dot_stuffed(content: bytes) -> bytes:
-    """A whole content as DATA wants it: what a `DotStuffer` makes of it.
-
-    Args:
-        content: without a bare CR or LF.
-    """
+    """A whole content without a bare CR or LF, as DATA wants it: what a `DotStuffer` makes of it."""
     stuffed = content.replace(b"\r\n.", b"\r\n..")  # the same object where there is none
     if content.startswith(b"."):
         stuffed = b"." + stuffed
