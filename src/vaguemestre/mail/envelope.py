@@ -46,4 +46,4 @@ class Envelope:
     def needs_smtputf8(self) -> bool:
         """Whether a local part is beyond ASCII (RFC 6531 §3.2)."""
         paths = self.recipients if self.reverse_path is None else (self.reverse_path, *self.recipients)
-        return True in [mailbox.needs_smtputf8 for mailbox in paths]
+        return not "".join([mailbox.local for mailbox in paths]).isascii()

@@ -41,7 +41,8 @@ class Step:
             "sent": self.sent,
             "reply": None if self.reply is None else self.reply.as_json,
             "error": None if self.error is None else self.error._value_,
-            "elapsed_ms": int(self.elapsed * 10_000 + 0.5) / 10,  # `round` takes five times as long
+            # Mostly it came with the reply before. `round` takes five times as long.
+            "elapsed_ms": int(self.elapsed * 10_000 + 0.5) / 10 if self.elapsed else 0.0,
             "detail": self.detail,
         }
 

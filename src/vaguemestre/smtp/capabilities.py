@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 from vaguemestre.mail.manner import Manner
 
@@ -34,37 +35,37 @@ class Capabilities:
     greeting_name: str = ""
     seen_address: str | None = None
 
-    @property
+    @cached_property
     def starttls(self) -> bool:
         """RFC 3207."""
         return "STARTTLS" in self.keywords
 
-    @property
+    @cached_property
     def pipelining(self) -> bool:
         """RFC 2920."""
         return "PIPELINING" in self.keywords
 
-    @property
+    @cached_property
     def chunking(self) -> bool:
         """RFC 3030."""
         return "CHUNKING" in self.keywords
 
-    @property
+    @cached_property
     def eight_bit(self) -> bool:
         """RFC 6152."""
         return "8BITMIME" in self.keywords
 
-    @property
+    @cached_property
     def smtputf8(self) -> bool:
         """RFC 6531."""
         return "SMTPUTF8" in self.keywords
 
-    @property
+    @cached_property
     def dsn(self) -> bool:
         """RFC 3461."""
         return "DSN" in self.keywords
 
-    @property
+    @cached_property
     def enhanced(self) -> bool:
         """RFC 2034."""
         return "ENHANCEDSTATUSCODES" in self.keywords

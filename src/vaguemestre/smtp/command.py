@@ -49,7 +49,7 @@ class Parameters(NamedTuple):
     @classmethod
     def of(cls, envelope: Envelope, body: Body, capabilities: Capabilities) -> Parameters:
         """What a message needs, and what the server likes to know."""
-        eight_bit = capabilities.eight_bit and not body.ascii
+        eight_bit = not body.ascii and capabilities.eight_bit
         smtputf8 = capabilities.smtputf8 and (
             envelope.needs_smtputf8 or (eight_bit and not body.header.isascii())
         )
@@ -59,8 +59,8 @@ class Parameters(NamedTuple):
 BARE = Parameters()
 
 
-def _shown(phase: Phase, line: bytes, recipient: Mailbox | None = None) -> Command:
-    return Command(phase, line, line[:-2].decode(), recipient)
+def _shown(phase: Phase, line: bytes) -> Command:
+    return Command(phase, line, line[:-2].decode(), None)
 
 
 RSET = _shown(Phase.RSET, wire.command("RSET"))
@@ -84,7 +84,8 @@ def mail(path: Mailbox | None, parameters: Parameters) -> Command:
 
 def rcpt(recipient: Mailbox) -> Command:
     """RCPT."""
-    return _shown(Phase.RCPT, wire.rcpt_to(recipient), recipient)
+    line = wire.rcpt_to(recipient)
+    return Command(Phase.RCPT, line, line[:-2].decode(), recipient)
 
 
 def bdat(size: int, *, last: bool) -> Command:
@@ -94,4 +95,4 @@ def bdat(size: int, *, last: bool) -> Command:
 
 def end_of_data(shown: str) -> Command:
     """The final dot."""
-    return Command(Phase.CONTENT, wire.END_OF_DATA, shown)
+    return Command(Phase.CONTENT, wire.END_OF_DATA, shown, None)

@@ -78,7 +78,6 @@ class Conveyance:
 
     def dismiss(self, offer: Offer) -> None:
         """Tell what became of one for which nothing was said."""
-        offer.conclude()
         self.flow.settled(offer.message, offer.result())
 
     def give_back(self, *offers: Offer, begun: bool = False) -> None:
@@ -134,8 +133,10 @@ class Conveyance:
                 raw = await session.receive(command.phase, command.shown)
             if raw.code < 300 and command.phase in _GO_ON:
                 continue
-            went_on = raw.code == 421 and await self._goes_on(offer)
-            trouble = offer.heard(command, raw.reply, went_on=went_on)
+            if raw.code != 421:
+                trouble = offer.heard(command, raw.reply)
+            else:
+                trouble = offer.closed(command, raw.reply, went_on=await self._goes_on(offer))
             if offer.closes:
                 session.poison()
             if trouble is not None:
@@ -159,13 +160,15 @@ class Conveyance:
             SessionFailed: as `say` and `hear`.
         """
         at_once = 1 if self.manner is Manner.SINGLE else self.limits.commands
-        while commands and not offer.hopeless:
+        while commands:
             size = said or at_once
             group, commands = commands[:size], commands[size:]
             if not said:
                 self.say(offer, group)
             said = 0
             await self.hear(offer, *group)
+            if commands and offer.hopeless:
+                break
         if offer.again:
             await offer.strip()
             await self.introduce(offer, offer.commands(reset=self.manner is not Manner.SINGLE))

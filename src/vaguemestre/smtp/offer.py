@@ -64,6 +64,7 @@ class Offer:
         self.steps: list[Step] = []
         self.staged = self.closes = self.blind = self.odd = False
         self._explain = explain
+        self._number = len(message.envelope.recipients)
         self._impossible: dict[Mailbox, Outcome] = {}  # judged before a byte went out
         self._parameters = BARE
         self._begin()
@@ -88,36 +89,33 @@ class Offer:
     @property
     def over(self) -> bool:
         """Whether every recipient has an outcome."""
-        return len(self._outcomes) == len(self.message.envelope.recipients)
-
-    @property
-    def taken(self) -> tuple[Mailbox, ...]:
-        """The recipients that the server took."""
-        return tuple(self._accepted)
+        return len(self._outcomes) == self._number
 
     @property
     def reach(self) -> tuple[Mailbox, ...]:
-        """The recipients that its end of data may reach, as far as is known now."""
-        return self.taken or self.left
+        """The recipients that its end of data may reach, as far as is known now: whom the server took."""
+        return tuple(self._accepted) or self.left
 
     @property
     def flawless(self) -> bool:
         """Whether every reply was 2yz."""
-        offered = len(self.message.envelope.recipients) - len(self._impossible)
+        offered = self._number - len(self._impossible)
         return self.accepted and not self.closes and len(self._accepted) == offered
 
     @property
     def ready(self) -> bool:
         """Whether there is somebody to write content for."""
-        return self._void is None and bool(self._accepted) and not self.over
+        return self._void is None and bool(self._accepted) and len(self._outcomes) < self._number
 
     @property
     def hopeless(self) -> bool:
         """Whether nobody will be taken, whatever else is said."""
-        return self._void is not None or (self.over and not self._accepted)
+        return self._void is not None or (not self._accepted and self.over)
 
     def result(self) -> Result:
-        """What became of it; to be asked when it is over."""
+        """What became of it, once all was read: what MAIL was answered holds for all who are left."""
+        if self._void is not None and not self.again:
+            self.fail(self._void)
         outcomes = tuple([self._outcomes[recipient] for recipient in self.message.envelope.recipients])
         return Result(outcomes, self.staged, tuple(self.steps), self.manner, self.first, self.grouped)
 
@@ -166,26 +164,23 @@ class Offer:
 
     # What is heard
 
-    def heard(self, command: Command, reply: Reply, *, went_on: bool = False) -> Trouble | None:
-        """The reply to a command.
+    def heard(self, command: Command, reply: Reply) -> Trouble | None:
+        """The reply to a command, other than 421.
 
         Args:
             command: the one that it answers.
             reply: as it came.
-            went_on: whether the server spoke on behind a 421, which it must not.
 
         Returns:
             None while the dialogue is in order; else the trouble of whatever was written behind this.
         """
-        if reply.code == _CLOSING:
-            trouble = self._service_closes(command, reply, went_on=went_on)
-            return self._undue() if went_on else trouble
         if command.phase is Phase.CONTENT:
             return self._end_answered(command, reply) if self.ended else self._chunk_answered(command, reply)
         answered = self._ANSWERED[command.phase]
         return answered(self, command, reply)
 
-    def _service_closes(self, command: Command, reply: Reply, *, went_on: bool) -> Trouble:
+    def closed(self, command: Command, reply: Reply, *, went_on: bool) -> Trouble:
+        """A 421 to a command; `went_on` if the server spoke on behind it, which it must not."""
         trouble = self._explain(command.phase, Cause.REPLY, reply)
         if went_on and command.phase is not Phase.CONTENT:
             self.broke(self._undue())
@@ -193,7 +188,7 @@ class Offer:
             self.fail(trouble, after_dot=True)
         else:
             self.broke(trouble)
-        return trouble
+        return self._undue() if went_on else trouble
 
     def _reset_answered(self, command: Command, reply: Reply) -> Trouble | None:
         if reply.positive:
@@ -218,7 +213,7 @@ class Offer:
         return self._turned_down(trouble, reply)
 
     def _rcpt_answered(self, command: Command, reply: Reply) -> Trouble | None:
-        if reply.intermediate or command.recipient is None:
+        if command.recipient is None or reply.intermediate:
             return self._misread(command, reply)
         if self._void is not None:
             self._stray = self._stray or reply.positive
@@ -336,11 +331,6 @@ class Offer:
     }
 
     # How it ends
-
-    def conclude(self) -> None:
-        """All was read: what MAIL was answered holds for all who are left."""
-        if self._void is not None and not self.again:
-            self.fail(self._void)
 
     def broke(self, trouble: Trouble) -> None:
         """The dialogue ended, perhaps before the reply that decides."""

@@ -41,22 +41,19 @@ async def run(work: Conveyance) -> None:
 
 async def _next(work: Conveyance) -> _Begun | None:
     offer = await work.pull()
-    return None if offer is None else _begun(work, offer)
-
-
-def _begun(work: Conveyance, offer: Offer) -> _Begun:
-    return _Begun(offer, work.begin(offer))
+    return None if offer is None else _Begun(offer, work.begin(offer))
 
 
 async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
     """Hand one message over; the rider behind its dot, if there is one."""
     offer, following, rider = begun.offer, None, None
+    rides = work.manner is Manner.DATA and not offer.message.alone  # the next, behind this one's dot
     try:
         await work.introduce(offer, begun.commands, said=begun.said)
         if offer.ready or offer.lone_dot:
             if not offer.lone_dot:
                 await _write_content(work, offer)
-            following = await work.pull() if _takes_rider(work, offer) else None
+            following = await work.pull() if rides else None
             if not offer.lone_dot and not await work.stage([offer]):
                 # 354 asks for a dot, and this one may not have it.
                 raise work.session.broken(work.session.trouble(Phase.CONTENT, Cause.STALE))
@@ -102,11 +99,6 @@ async def _hand_over(work: Conveyance, offer: Offer) -> None:
     work.session.check_quiet(Phase.CONTENT, offer.shown)
 
 
-def _takes_rider(work: Conveyance, offer: Offer) -> bool:
-    """Whether the next message's commands may ride behind this one's dot."""
-    return work.manner is Manner.DATA and not offer.message.alone
-
-
 def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | None:
     """The dot, and in the same write the first commands of what follows."""
     session = work.session
@@ -114,7 +106,7 @@ def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | No
     # Nothing is awaited between the stage and the dot: who allowed it did so for this moment. The server may
     # have left while the stage was committed: the dot then never went out, for certain.
     session.check_quiet(Phase.CONTENT, offer.shown)
-    rider = None if following is None else _begun(work, following)
+    rider = None if following is None else _Begun(following, work.begin(following))
     ridden = [] if rider is None else rider.commands[: work.limits.commands]
     offer.ended = True
     session.link.write(wire.END_OF_DATA + b"".join([command.octets for command in ridden]))

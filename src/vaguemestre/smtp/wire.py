@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 from collections import deque
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.mailbox import Mailbox
@@ -24,7 +24,8 @@ BLOCK = 262_144  # octets of content that are handed over at once
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r")  # its LF was taken off
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
-_SHORT = 128  # octets of a reply that is worth keeping
+_SHORT = 128  # octets of a line that is worth knowing again
+_KNOWN = 64  # of them
 
 
 class MalformedReply(Exception):
@@ -54,15 +55,6 @@ class RawReply:
         return Reply(self.code, printable(b"\n".join(self.lines)))
 
 
-@lru_cache(maxsize=512)
-def _short_reply(raw: bytes) -> RawReply | None:
-    """The reply that a line is by itself; servers say the same few over and over, so they are kept."""
-    found = _REPLY_LINE.fullmatch(raw)
-    if found is None or found[2] == b"-":
-        return None
-    return RawReply(int(found[1]), (found[3] or b"",))
-
-
 class ReplyParser:
     """Octets in, replies out (RFC 5321 §4.2).
 
@@ -77,6 +69,7 @@ class ReplyParser:
         self._size = 0  # octets of the unfinished reply's lines
         self._code = b""
         self._lines: list[bytes] = []
+        self._known: dict[bytes, RawReply] = {}  # a server says the same few lines over and over
 
     def feed(self, data: bytes) -> None:
         """More octets from the server. Behind what is no reply nothing is read."""
@@ -109,8 +102,8 @@ class ReplyParser:
     def _read(self, ended: list[bytes]) -> None:
         """The lines that were ended, without their LF, and the start of the open one."""
         for raw in ended:
-            if not self._lines and len(raw) < _SHORT and (short := _short_reply(raw)) is not None:
-                self.replies.append(short)  # of one line, as nearly all are
+            if not self._lines and (known := self._known.get(raw)) is not None:
+                self.replies.append(known)
             else:
                 self._take(raw)
         if self._open:
@@ -130,8 +123,16 @@ class ReplyParser:
         self._lines.append(text or b"")
         self._size += len(raw) + 1
         if raw[3:4] != b"-":
-            self.replies.append(RawReply(int(code), tuple(self._lines)))
+            done = RawReply(int(code), tuple(self._lines))
+            self.replies.append(done)
             self._lines, self._size = [], 0
+            if len(done.lines) == 1 and len(raw) < _SHORT:
+                self._remember(raw, done)
+
+    def _remember(self, raw: bytes, reply: RawReply) -> None:
+        if len(self._known) == _KNOWN:
+            self._known.clear()
+        self._known[raw] = reply
 
     def _check_size(self, raw: bytes | bytearray) -> None:
         if self._size + len(raw) >= REPLY_LIMIT:
