@@ -46,10 +46,12 @@ class Conveyance:
         if self._put_off:
             return self._put_off.popleft()
         while (message := await self.flow.next()) is not None:
-            offer = Offer(message, self.manner, self.session.trouble)
+            offer, announced = Offer(message, self.manner, self.session.trouble), self.session.capabilities
             offer.first = not self.session.transactions
             try:
-                await offer.fit(self.session.capabilities)
+                if not (message.body.ascii and message.body.short_lines):
+                    await offer.fit(announced)
+                offer.judge(announced)
             except Exception:  # noqa: BLE001  the flow is told of it: it is no other message's fault
                 self.flow.failed(message)
                 continue
@@ -127,11 +129,12 @@ class Conveyance:
         session, replies = self.session, self.session.replies
         session.steps = offer.steps
         for command in commands:
+            phase = command.phase
             if replies:  # came together with one that was waited for
-                raw = session.heard(command.phase, command.shown, replies.popleft())
+                raw = session.heard(phase, command.shown, replies.popleft())
             else:
-                raw = await session.receive(command.phase, command.shown)
-            if raw.code < 300 and command.phase in _GO_ON:
+                raw = await session.receive(phase, command.shown)
+            if raw.code < 300 and phase in _GO_ON:
                 continue
             if raw.code != 421:
                 trouble = offer.heard(command, raw.reply)

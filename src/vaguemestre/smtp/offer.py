@@ -38,7 +38,7 @@ class Offer:
 
     Attributes:
         message: what is offered.
-        body: its content as this server takes it, after `fit`.
+        body: its content as this server takes it.
         shown: the same, for the transcript.
         manner: how it is written.
         first: whether it is its session's first transaction.
@@ -122,13 +122,15 @@ class Offer:
     # Before a byte goes out
 
     async def fit(self, capabilities: Capabilities) -> None:
-        """Judge what the announcement rules out, and make the content fit the rest."""
-        envelope, body = self.message.envelope, self.message.body
+        """Make the content fit what the server announced."""
+        eight_bit, smtputf8 = capabilities.eight_bit, capabilities.smtputf8
+        self.body = await self.body.fitted(eight_bit=eight_bit, smtputf8=smtputf8)
+
+    def judge(self, capabilities: Capabilities) -> None:
+        """Judge what the announcement rules out."""
+        envelope = self.message.envelope
         if not capabilities.smtputf8 and envelope.needs_smtputf8:
             self._miss_smtputf8(envelope.reverse_path)
-        if not (body.ascii and body.short_lines):
-            eight_bit, smtputf8 = capabilities.eight_bit, capabilities.smtputf8
-            self.body = await body.fitted(eight_bit=eight_bit, smtputf8=smtputf8)
         size, limit = self.body.size, capabilities.size
         self.shown = f"content, {size} bytes"
         if limit is not None and size > limit:
@@ -213,17 +215,18 @@ class Offer:
         return self._turned_down(trouble, reply)
 
     def _rcpt_answered(self, command: Command, reply: Reply) -> Trouble | None:
-        if command.recipient is None or reply.intermediate:
+        recipient, taken = command.recipient, reply.positive
+        if recipient is None or (not taken and reply.intermediate):
             return self._misread(command, reply)
         if self._void is not None:
-            self._stray = self._stray or reply.positive
+            self._stray = self._stray or taken
             self.odd = self.odd or self._stray
-        elif reply.positive:
-            self._accepted[command.recipient] = len(self._accepted)
+        elif taken:
+            self._accepted[recipient] = len(self._accepted)
         elif reply.code == _OUT_OF_ORDER:
             return self._turned_down(self._explain(Phase.RCPT, Cause.REPLY, reply), reply)
         else:
-            self._settle(command.recipient, self._explain(Phase.RCPT, Cause.REPLY, reply))
+            self._settle(recipient, self._explain(Phase.RCPT, Cause.REPLY, reply))
         return None
 
     def _turned_down(self, trouble: Trouble, reply: Reply) -> Trouble | None:

@@ -112,8 +112,7 @@ class Session:
         self.steps: list[Step] = []
         self.unfinished = self.proven = False
         self.taken_by: tuple[str, ...] | None = None
-        self.windows = True
-        self.window, self.in_flight = 1, 0
+        self.windows, self.window, self.in_flight = True, 1, 0
         self.heard_at = 0.0
         masks = () if hop.secret is None else traces(hop.login, hop.secret)
         # Servers say the same few over and over.
@@ -146,7 +145,9 @@ class Session:
     @property
     def stale(self) -> bool:
         """Whether something came that nobody asked for, or the other side is gone."""
-        return not self.peer or self.link.over or bool(self.link.received) or self._parser.pending
+        if not self.peer or self.link.received or self.replies:
+            return True
+        return self.link.over or self._parser.partial
 
     @property
     def reusable(self) -> bool:

@@ -25,7 +25,7 @@ BLOCK = 262_144  # octets of content that are handed over at once
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r")  # its LF was taken off
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
 _SHORT = 128  # octets of a line that is worth knowing again
-_KNOWN = 64  # of them
+_KNOWN = 64  # of those, the first that came: they are the same for each message
 
 
 class MalformedReply(Exception):
@@ -60,10 +60,12 @@ class ReplyParser:
 
     Attributes:
         replies: the complete ones, in order; who reads one takes it away.
+        partial: whether octets follow them that are no complete reply.
     """
 
     def __init__(self) -> None:
         self.replies: deque[RawReply] = deque()
+        self.partial = False
         self._fault: MalformedReply | None = None
         self._open = bytearray()  # a line whose LF is still to come
         self._size = 0  # octets of the unfinished reply's lines
@@ -83,11 +85,12 @@ class ReplyParser:
                 self._read(ended)
             except MalformedReply as fault:
                 self._fault = fault.with_traceback(None)
+        self.partial = bool(self._open or self._lines or self._fault)
 
     @property
     def pending(self) -> bool:
         """Whether octets were fed that belong to no reply that was taken."""
-        return bool(self.replies or self._open or self._lines or self._fault)
+        return self.partial or bool(self.replies)
 
     def next_reply(self) -> RawReply | None:
         """The next complete reply, or None until more is fed.
@@ -126,13 +129,8 @@ class ReplyParser:
             done = RawReply(int(code), tuple(self._lines))
             self.replies.append(done)
             self._lines, self._size = [], 0
-            if len(done.lines) == 1 and len(raw) < _SHORT:
-                self._remember(raw, done)
-
-    def _remember(self, raw: bytes, reply: RawReply) -> None:
-        if len(self._known) == _KNOWN:
-            self._known.clear()
-        self._known[raw] = reply
+            if len(done.lines) == 1 and len(raw) < _SHORT and len(self._known) < _KNOWN:
+                self._known[raw] = done
 
     def _check_size(self, raw: bytes | bytearray) -> None:
         if self._size + len(raw) >= REPLY_LIMIT:
