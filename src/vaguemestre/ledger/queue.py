@@ -92,6 +92,7 @@ _UNSTAGE = """
 UPDATE ledger_delivery AS d SET staged_at = NULL
 FROM given WHERE d.id = given.delivery AND d.attempt = given.attempt AND d.state = 'claimed'
 """
+_ON_DOUBT = {policy.value: policy for policy in OnDoubt}
 _TRIED_NOW = {"delivery": "bigint", "attempt": "uuid"}
 
 
@@ -163,7 +164,9 @@ def claim(lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL)
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
         due = _due(lease, room, now, ranks, whole=left.recipients is None)
-        pieces = [piece for group in _grouped(due) for piece in chunked(group, left.most or len(group))]
+        pieces: Sequence[Sequence[_Due]] = _grouped(due)
+        if left.most is not None:
+            pieces = [piece for group in pieces for piece in chunked(group, left.most)]
         claims = [_claim(piece, metered=left.limited) for piece in pieces[: left.messages]]
         if claims:
             _take(lease, claims, now)
@@ -229,7 +232,7 @@ def hold(lease: Lease, *, marking: bool = False) -> Held:
 def _due(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> list[_Due]:
     """What is due, by rank, and the rest of a message that the limit cuts, where it may travel."""
     keep_index_order()
-    asked = {"connection": lease.connection_id, "now": now}
+    asked = {"connection": lease.connection_id, "now": stored(now)}
     due: list[_Due] = []
     for rank in ranks:
         due += _found(_DUE, asked | {"rank": rank, "limit": room - len(due)})
@@ -269,7 +272,7 @@ def _claim(deliveries: Sequence[_Due], *, metered: bool) -> Claim:
         _route(first.route),
         first.size,
         tuple([_duty(row) for row in deliveries]),
-        OnDoubt(first.on_doubt or first.stream_on_doubt or OnDoubt.RETRY),
+        _ON_DOUBT[first.on_doubt or first.stream_on_doubt or OnDoubt.RETRY],
         metered,
     )
 

@@ -17,6 +17,7 @@ from vaguemestre.ledger.ending import Ending, endings
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.statements import concern, insert
+from vaguemestre.mail.state import TERMINAL
 
 _SETTLE = """
 UPDATE ledger_delivery AS d
@@ -53,7 +54,8 @@ def keep(lease: Lease, reports: Sequence[Report]) -> set[int]:
         for ending in endings(report):
             done.append(_done(ending, attempt, ended_at))
             happened.append(_event(ending, attempt, ended_at))
-        notify |= {duty.id: duty.notify for duty in report.claim.duties}
+        for duty in report.claim.duties:
+            notify[duty.id] = duty.notify
     settled = concern(_SETTLE, _DONE, done, lease.epoch)
     happened = [event for event in happened if event[0] in settled]
     dsn_due.mark((delivery, state, notify[delivery]) for delivery, _, state, _, _ in happened)
@@ -79,7 +81,7 @@ def _done(ending: Ending, attempt: str, ended_at: Any) -> tuple[Any, ...]:
     return (
         ending.delivery,
         attempt,
-        ending.state.value,
+        ending.state._value_,  # `value` is worked out at each asking
         stored(ending.next_attempt_at),
         ending.counted,
         ending.spent,
@@ -88,7 +90,7 @@ def _done(ending: Ending, attempt: str, ended_at: Any) -> tuple[Any, ...]:
         ending.code,
         None if ending.code is None else ending.text,
         None if ending.trouble is None else orjson.dumps(ending.trouble).decode(),
-        ended_at if ending.state.terminal else None,
+        ended_at if ending.state in TERMINAL else None,
     )
 
 
@@ -111,7 +113,7 @@ def _attempt(lease: Lease, report: Report, attempt: str, ended_at: Any) -> tuple
 
 def _event(ending: Ending, attempt: str, ended_at: Any) -> tuple[Any, ...]:
     """A row of `_HAPPENED`."""
-    return ending.delivery, ended_at, ending.state.value, attempt, orjson.dumps(_words(ending)).decode()
+    return ending.delivery, ended_at, ending.state._value_, attempt, orjson.dumps(_words(ending)).decode()
 
 
 def _words(ending: Ending) -> dict[str, Any]:
