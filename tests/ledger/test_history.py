@@ -40,4 +40,11 @@ def test_both_are_copied_as_they_are_and_no_number_is_used_again():
     assert [("JSON_VALID" in text) for (text,) in checks] == [False, False]
     again = Event.objects.create(delivery_id=last.delivery_id, at=NOW, state="accepted", detail={"é": [None]})
     assert again.pk == last.pk + 1
+    again.delete()
+    try:
+        migrate("0025_quick_indexes")
+    finally:
+        migrate("0026_unread_transcripts")
+    again = Event.objects.create(delivery_id=last.delivery_id, at=NOW, state="accepted", detail={"é": [None]})
+    assert again.pk == last.pk + 2
     assert Event.objects.get(detail__é__0=None).pk == again.pk

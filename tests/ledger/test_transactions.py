@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
 
@@ -42,6 +42,7 @@ class Trial:
                 connection.closed_in_transaction,
                 connection.connection is None,
                 connection.errors_occurred,
+                getattr(connection, "_lock", None) is None,
             )
         )
 
@@ -126,6 +127,19 @@ def test_without_autocommit_it_does_what_djangos_does():
     assert found[1] == found[0]
 
 
+@pytest.mark.skipif(on_postgresql(), reason="there a transaction that failed says so itself")
+def test_what_sqlite_undid_by_itself_is_no_commit():
+    hooks = []
+    with pytest.raises(OperationalError, match="undone"), writing():
+        Courier.objects.create(holder="lost", beat_at="2026-11-28T10:00Z")
+        transaction.on_commit(lambda: hooks.append("told"))
+        connection.connection.execute("ROLLBACK")  # as after a full disk, by somebody who says nothing of it
+    assert (hooks, Courier.objects.count(), connection.in_atomic_block, connection._lock) == ([], 0, False, None)
+    with writing():
+        Courier.objects.create(holder="kept", beat_at="2026-11-28T10:00Z")
+    assert Courier.objects.count() == 1
+
+
 def test_a_durable_block_is_refused_within_it():
     with writing(), pytest.raises(RuntimeError, match="durable"), transaction.atomic(durable=True):
         pass
@@ -156,3 +170,7 @@ def test_what_waits_for_no_disk_is_over_with_the_block_however_it_ends():
     assert disk() == 2
     with writing(), provisional():
         assert disk() == 2
+    seen = []
+    with provisional():
+        transaction.on_commit(lambda: seen.append(disk()))
+    assert (seen, disk()) == ([2], 2)

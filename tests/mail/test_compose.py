@@ -150,13 +150,19 @@ def test_date_and_message_id_are_left_to_rendering():
 
 def test_a_boundary_that_occurs_in_a_part_is_not_taken(monkeypatch):
     monkeypatch.setattr("zlib.crc32", lambda *_: 0xFFFF)
-    taken = "=_alternative_0000ffff"
-    message = read(Post(to=TO, text=f"--{taken}--", html=f"{taken} =_alternative_00010000"))
-    assert message.get_boundary() == "=_alternative_00010001"
-    assert [text_of(part) for part in message.iter_parts()] == [
-        f"--{taken}--\r\n",
-        f"{taken} =_alternative_00010000\r\n",
-    ]
+    taken, html = "=-alternative_0000ffff", "=_alternative =-alternative_00010000"
+    message = read(Post(to=TO, text=f"--{taken}--", html=f"{taken} {html}"))
+    assert message.get_boundary() == "=-alternative_00010001"
+    texts = [text_of(part) for part in message.iter_parts()]
+    assert texts == [f"--{taken}--\r\n", f"{taken} {html}\r\n"]
+
+
+def test_no_boundary_begins_as_one_within_its_parts_does():
+    text = "--=_mixed\n\nx\n--=_mixed--\n--=_alternative\n"  # an older mail, quoted
+    message = read(Post(to=TO, text=text, html=text, attachments=(Attachment("a", b"y", "text/plain"),)))
+    for part in message.walk():
+        if (boundary := part.get_boundary()) is not None:
+            assert not boundary.startswith(("=_mixed", "=_alternative"))
 
 
 def test_a_boundary_is_the_usual_one_unless_a_part_has_it():

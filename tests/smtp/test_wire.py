@@ -142,6 +142,14 @@ def test_nothing_is_read_behind_what_is_no_reply():
     assert parser.pending
 
 
+def test_u13_a_flood_of_replies_is_kept_up_to_more_than_any_transaction_has():
+    parser = ReplyParser()
+    parser.feed(b"".join(b"220 %d\r\n" % number for number in range(30_000)))
+    assert [parser.next_reply().lines for _ in range(2_048)] == [(b"%d" % n,) for n in range(2_048)]
+    with pytest.raises(MalformedReply, match="more replies than commands"):
+        parser.next_reply()
+
+
 @pytest.mark.parametrize("data", [b"250-more\r\n", b"250 x" + b"y" * 100, b"250-\r\n"])
 def test_u13_a_reply_without_end_is_cut_at_64_kib(data):
     parser, fed = ReplyParser(), 0

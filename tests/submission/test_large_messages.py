@@ -1,5 +1,6 @@
 """Large contents: they flow to the ledger in pieces, and are judged on their way."""
 
+import gc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -138,6 +139,16 @@ def test_rset_between_chunks_leaves_nothing(door, key):
     assert Chunk.objects.count() > 2
     assert line.ask("RSET")[0] == 250
     assert eventually(nothing_is_left)
+
+
+def test_no_piece_is_held_once_it_is_stored(door, key):
+    line = door.dial(key=key)
+    assert line.ask("MAIL FROM:<app@example.org>")[0] == line.ask("RCPT TO:<to@example.net>")[0] == 250
+    line.write(b"BDAT 300000\r\n" + LINE * 4_166 + b"y" * 48)
+    assert line.reply()[0] == 250
+    assert line.ask("RSET")[0] == 250
+    gc.collect()
+    assert not [kept for kept in gc.get_objects() if isinstance(kept, Piece)]
 
 
 def test_a_revoked_key_leaves_nothing(door, key):

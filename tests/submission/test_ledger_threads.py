@@ -93,6 +93,33 @@ def test_a_call_whose_loop_is_over_when_it_ends_harms_no_other(threads):
     assert asyncio.run(threads.run(lambda: [*done])) == ["first"]
 
 
+def test_a_thread_is_started_only_where_all_others_are_at_work(ledger):
+    threads = LedgerThreads(3)
+
+    async def ask(together):
+        def whose():
+            time.sleep(0.05)
+            return threading.current_thread().name
+
+        return {await one for one in [asyncio.ensure_future(threads.run(whose)) for _ in range(together)]}
+
+    assert [asyncio.run(ask(1)) for _ in range(4)] == [{"ledger_0"}] * 4
+    assert asyncio.run(ask(9)) == {"ledger_0", "ledger_1", "ledger_2"}
+    threads.shutdown()
+
+
+def test_where_a_thread_cannot_start_the_next_call_tries_again(threads, monkeypatch):
+    with monkeypatch.context() as there:
+        there.setattr(threading.Thread, "start", no_more_threads)
+        with pytest.raises(RuntimeError, match="can't start new thread"):
+            asyncio.run(threads.run(len, "no"))
+    assert asyncio.run(asyncio.wait_for(threads.run(len, "yes"), 5)) == 3
+
+
+def no_more_threads(thread):
+    raise RuntimeError("can't start new thread")
+
+
 def test_nothing_is_kept_of_a_call_that_has_ended(threads):
     given = {1, 2}
     gone = weakref.ref(given)

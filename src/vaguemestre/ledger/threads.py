@@ -10,10 +10,11 @@ call. It never waits there for another writer: where one is at work it tries aga
 later, as a commit takes one or two; then the threads wait. Where the disk is slow, on average more than
 `WAIT`, they get all of it.
 
-Promises: a call that is cancelled before its turn never starts; one that has started runs to its end. What
-comes while the threads are at work is theirs, too, and so in order. Connections that Django counts as too old
-or broken are closed before each call, and in the threads after it, so that a database that restarted is
-reached again by the next call. Fails by raising what the called function raised.
+Promises: a call that is cancelled before its turn never starts; one that has started runs to its end, unless
+the process is killed or does not wait for `shutdown`. What comes while the threads are at work is theirs, too,
+and so in order. Connections that Django counts as too old or broken are closed before each call, and in the
+threads after it, so that a database that restarted is reached again by the next call. Fails by raising what
+the called function raised.
 """
 
 from __future__ import annotations
@@ -70,7 +71,7 @@ class LedgerThreads:
         """
         if self._over:
             raise RuntimeError("the ledger's threads have ended")
-        if len(self._threads) < self.workers:
+        if len(self._running) >= len(self._threads) < self.workers:
             self._start_one()
         answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
         call = _Call(partial(function, *args, **kwargs), answer)
@@ -101,8 +102,8 @@ class LedgerThreads:
 
     def _start_one(self) -> None:
         thread = Thread(target=self._serve, name=f"ledger_{len(self._threads)}", daemon=True)
+        thread.start()  # before it counts as one: where it cannot start, the next call tries again
         self._threads.append(thread)
-        thread.start()
 
     def _serve(self) -> None:
         """What each thread does: one call after the other, until there is none any more."""

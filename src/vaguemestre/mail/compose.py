@@ -231,7 +231,8 @@ def _boundary(kind: str, inner: bytes) -> bytes:
     if inner.find(boundary) < 0:
         return boundary
     checksum = zlib.crc32(inner, len(kind))
-    while (boundary := f"=_{kind}_{checksum:08x}".encode()) in inner:
+    # Not one that begins as the short one: readers compare beginnings of lines.
+    while (boundary := f"=-{kind}_{checksum:08x}".encode()) in inner:
         checksum += 1
     return boundary
 

@@ -24,8 +24,8 @@ BLOCK = 262_144  # octets of content that are handed over at once
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r")  # its LF was taken off
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
-_SHORT = 128  # octets of a line that is worth knowing again
-_KNOWN = 64  # of those, the first that came: they are the same for each message
+_SHORT, _KNOWN = 128, 64  # octets of a line that is worth knowing again; how many, the first that came
+REPLIES = 2_048  # that were read and nobody took: a transaction has 1,000 recipients at most
 
 
 class MalformedReply(Exception):
@@ -105,6 +105,8 @@ class ReplyParser:
     def _read(self, ended: list[bytes]) -> None:
         """The lines that were ended, without their LF, and the start of the open one."""
         for raw in ended:
+            if len(self.replies) == REPLIES:
+                raise self._malformed("more replies than commands", raw)
             if not self._lines and (known := self._known.get(raw)) is not None:
                 self.replies.append(known)
             else:
@@ -122,12 +124,10 @@ class ReplyParser:
         code, _, text = found.groups()
         if self._lines and code != self._code:
             raise self._malformed("the code changes within a reply", raw)
-        self._code = code
+        self._code, self._size = code, self._size + len(raw) + 1
         self._lines.append(text or b"")
-        self._size += len(raw) + 1
         if raw[3:4] != b"-":
-            done = RawReply(int(code), tuple(self._lines))
-            self.replies.append(done)
+            self.replies.append(done := RawReply(int(code), tuple(self._lines)))
             self._lines, self._size = [], 0
             if len(done.lines) == 1 and len(raw) < _SHORT and len(self._known) < _KNOWN:
                 self._known[raw] = done

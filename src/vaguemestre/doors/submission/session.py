@@ -208,6 +208,7 @@ class Session(asyncio.Protocol):
         self._house.parcels.add(self._turn_of(piece), self._stored)
 
     def _stored(self, outcome: int | Answer) -> None:
+        self._turn = None  # which holds the piece
         if not self._lost:
             self._go_on(self._dialogue.stored(outcome))
         elif isinstance(outcome, int):

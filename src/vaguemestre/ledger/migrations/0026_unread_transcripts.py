@@ -10,6 +10,12 @@ class Rewritten(migrations.SeparateDatabaseAndState):
         super().__init__(operations, operations)
 
     def database_forwards(self, app_label, schema_editor, from_state, to_state):
+        self._rewrite(app_label, schema_editor, to_state)
+
+    def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        self._rewrite(app_label, schema_editor, to_state)
+
+    def _rewrite(self, app_label, schema_editor, to_state):
         if schema_editor.connection.vendor == "postgresql":
             return  # it keeps them as jsonb either way
         for name in ("Attempt", "Event"):

@@ -11,7 +11,7 @@ is `impatient` waits for neither, and gets `Occupied`.
 
 Hooked into Django 6.1: `Atomic` begins by `_start_transaction_under_autocommit` and ends, whatever happens,
 by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them. `begin`
-and `ended` are what it leaves on the connection (see `transaction`).
+and `ended` do to the connection what it does (see `transaction`), without `_commit`.
 """
 
 from __future__ import annotations
@@ -66,6 +66,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._lock_file = ""  # none of a database in memory
         self._waits = True
         self._hasty: object = None  # the connection that has no busy timeout
+        self._hurries = False  # its commits wait for no disk
         self._changes = 0  # rows that this connection wrote so far
         self.execute_wrappers.append(self._execute)
 
@@ -109,23 +110,40 @@ class DatabaseWrapper(base.DatabaseWrapper):
         broken = self.needs_rollback or self.closed_in_transaction
         return self.in_atomic_block and not self.savepoint_ids and self.commit_on_exit and not broken
 
+    def commit_all(self) -> None:
+        """COMMIT.
+
+        Raises:
+            OperationalError: also where SQLite has undone all of it, when a statement failed, and nobody said so.
+        """
+        with self.wrap_database_errors:
+            if not self.connection.in_transaction:
+                raise sqlite3.OperationalError("the transaction was undone when a statement of it failed")
+            self.connection.commit()
+
     def ended(self) -> None:
         """It is committed: go on as `Atomic` does."""
-        self._note_changes()
-        self._give_back()
         self.atomic_blocks.pop()
         self.autocommit, self.in_atomic_block, self.errors_occurred = True, False, False
+        try:
+            self._note_changes()
+        finally:
+            self._give_back()
         if self.run_on_commit:
+            if self._hurries:
+                self._synchronous("FULL")  # what a hook writes is to be durable
             self.run_and_clear_commit_hooks()
 
     @contextmanager
     def waiting_for_no_disk(self) -> Iterator[None]:
         """For a transaction. SQLite takes this outside of one only; a connection that stays so is closed."""
         self.ensure_connection()
-        self._synchronous("NORMAL")
         try:
+            self._synchronous("NORMAL")
+            self._hurries = True
             yield
         finally:
+            self._hurries = False
             try:
                 if self.connection is not None:  # a new one waits
                     self._synchronous("FULL")

@@ -35,8 +35,7 @@ class Transaction:
             ATOMIC.__exit__(kind, error, trace)
             return
         try:
-            with database.wrap_database_errors:
-                database.connection.commit()
+            database.commit_all()
         except BaseException as failure:
             ATOMIC.__exit__(type(failure), failure, failure.__traceback__)
             raise
