@@ -130,11 +130,17 @@ def test_without_autocommit_it_does_what_djangos_does():
 @pytest.mark.skipif(on_postgresql(), reason="there a transaction that failed says so itself")
 def test_what_sqlite_undid_by_itself_is_no_commit():
     hooks = []
-    with pytest.raises(OperationalError, match="undone"), writing():
-        Courier.objects.create(holder="lost", beat_at="2026-11-28T10:00Z")
-        transaction.on_commit(lambda: hooks.append("told"))
-        connection.connection.execute("ROLLBACK")  # as after a full disk, by somebody who says nothing of it
-    assert (hooks, Courier.objects.count(), connection.in_atomic_block, connection._lock) == ([], 0, False, None)
+
+    def undone():
+        with writing():
+            Courier.objects.create(holder="lost", beat_at="2026-11-28T10:00Z")
+            transaction.on_commit(lambda: hooks.append("told"))
+            connection.connection.execute("ROLLBACK")  # as after a full disk, by somebody who tells nobody
+
+    with pytest.raises(OperationalError, match="undone"):
+        undone()
+    assert (hooks, Courier.objects.count()) == ([], 0)
+    assert (connection.in_atomic_block, connection._lock) == (False, None)
     with writing():
         Courier.objects.create(holder="kept", beat_at="2026-11-28T10:00Z")
     assert Courier.objects.count() == 1

@@ -4,6 +4,7 @@ With `database="postgresql"` on a database of its own too, in a cluster that an 
 """
 
 import contextlib
+import http.client
 import json
 import os
 import shutil
@@ -122,11 +123,11 @@ class Product:
         return self.status("/readyz") == 200
 
     def status(self, path):
-        """The status of an answer to GET; 0 where nobody answers."""
+        """The status of an answer to GET; 0 where nobody answers, or is killed within the answer."""
         asking = Api("127.0.0.1", self.web_port)
         try:
             return asking.ask("GET", path).status
-        except OSError:
+        except (OSError, http.client.HTTPException):
             return 0
         finally:
             asking.close()

@@ -11,10 +11,10 @@ later, as a commit takes one or two; then the threads wait. Where the disk is sl
 `WAIT`, they get all of it.
 
 Promises: a call that is cancelled before its turn never starts; one that has started runs to its end, unless
-the process is killed or does not wait for `shutdown`. What comes while the threads are at work is theirs, too,
-and so in order. Connections that Django counts as too old or broken are closed before each call, and in the
-threads after it, so that a database that restarted is reached again by the next call. Fails by raising what
-the called function raised.
+the process is killed or does not wait for `shutdown`. What comes while the threads are at work is theirs,
+too, and so in order. Connections that Django counts as too old or broken are closed before each call, and in
+the threads after it, so that a database that restarted is reached again by the next call. Fails by raising
+what the called function raised.
 """
 
 from __future__ import annotations

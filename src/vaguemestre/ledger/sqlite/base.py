@@ -114,7 +114,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """COMMIT.
 
         Raises:
-            OperationalError: also where SQLite has undone all of it, when a statement failed, and nobody said so.
+            OperationalError: also where SQLite undid all of it, when a statement failed, and nobody said so.
         """
         with self.wrap_database_errors:
             if not self.connection.in_transaction:
