@@ -199,7 +199,7 @@ async def test_a_message_that_cannot_be_fitted_delays_no_other(office, monkeypat
         async with SinkServer(keywords=keywords) as sink:
             sender = f"s{sink.port}@example.org"
             await office.connect(sink, limits={"max_sessions": 1}, sender_email=sender)
-            texts = ["hello"] * 4 + ["poison"] + ["hello"] * 2
+            texts = ["hello"] * 4 + ["poisoné"] + ["hello"] * 2  # the server announces no 8BITMIME
             posted = [await office.post(text=text, sender=sender) for text in texts]
             async with office.courier():
                 for number, message in enumerate(posted):

@@ -128,6 +128,22 @@ async def test_u33_a_session_carries_no_more_than_its_limit(office, manner):
 
 
 @every_manner
+async def test_u33_the_server_never_sees_more_sessions_than_its_limit_however_slowly_they_leave(
+    office, manner
+):
+    limits = {"limits": {"max_sessions": 2}}
+    async with (
+        in_manner(manner, quit=lambda _: Answer("221 2.0.0 bye", delay=0.3)) as sink,
+        facing(office, sink, None, connect=limits) as fault,
+    ):
+        fault.worker.engine.pool.transaction_limit = 1
+        made = [await fault.post(f"r{number}@example.com") for number in range(6)]
+        for message in made:
+            await fault.accepted(message)
+        assert (sink.sessions, sink.most_open) == (6, 2)
+
+
+@every_manner
 async def test_u33_a_limit_that_only_some_recipients_meet_makes_nobody_get_it_twice(office, manner):
     names = [f"r{number}@example.com" for number in range(4)]
     reply = Answer("452 4.3.0 too many messages in this session")

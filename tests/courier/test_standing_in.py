@@ -78,6 +78,31 @@ async def test_at_the_end_of_a_long_throttle_one_message_probes_and_then_all_go_
     assert sink.contents("last@example.com")
 
 
+async def test_a_probe_is_one_delivery_and_the_rest_of_its_message_waits_for_what_becomes_of_it(office, sink):
+    answered = asyncio.Event()
+    sink.hooks = {"content": lambda moment: Answer("250 2.0.0 taken", after=answered)}
+    first = await office.connect(sink, name="Office", is_default=True)
+    await office.ask(lambda: out_of_order(first, office.clock, 4, timedelta(seconds=-1)))
+    names = [f"{number}@example.com" for number in range(4)]
+    message = await office.post(*names)
+    behind = await office.post("behind@example.com")
+    async with office.courier():
+        while not [said for _, said in sink.commands if said.startswith(("DATA", "BDAT"))]:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.3)
+        states = [found.state for found in (await office.deliveries(message)).values()]
+        assert sorted(states) == ["claimed", "queued", "queued", "queued"]
+        assert (await office.delivery(behind)).state == "queued"
+        assert (sink.sessions, len([said for _, said in sink.commands if said.startswith("RCPT")])) == (1, 1)
+        answered.set()
+        for one in (message, behind):
+            await office.until(one, "accepted")
+    assert sorted(taken for one in sink.accepted for taken in one.recipients) == [
+        *names,
+        "behind@example.com",
+    ]
+
+
 async def test_a_throttled_connection_keeps_its_mail_for_five_minutes(office, sink):
     async with SinkServer() as spare:
         first = await pair(office, sink, spare)

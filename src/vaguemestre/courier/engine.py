@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
@@ -24,6 +24,7 @@ from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.health import ORDINARY, Backoff
 from vaguemestre.policy.schedule import RetrySchedule
+from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.pool import Pool
 from vaguemestre.smtp.session import Session
@@ -80,6 +81,7 @@ class Engine:
     outcomes: Outcomes | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     _apart: set[asyncio.Task[None]] = field(default_factory=set)
+    _leaving: dict[tuple[str, int, str], set[asyncio.Task[None]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.recorder = Recorder(self, together=self.together)
@@ -98,7 +100,14 @@ class Engine:
 
     def close_later(self, session: Session) -> None:
         """QUIT on its own time."""
-        self._apart_from_all(session.quit())
+        leaving = self._leaving.setdefault(_account(session.hop), set())
+        task = self._apart_from_all(session.quit())
+        leaving.add(task)
+        task.add_done_callback(leaving.discard)
+
+    def leaving(self, hop: NextHop) -> Collection[asyncio.Task[None]]:
+        """The sessions with that server, under that login, that say QUIT now: they count there still."""
+        return self._leaving.get(_account(hop), ())
 
     def later[**P](self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:
         """Have the ledger do something that nobody waits for, and that may fail."""
@@ -119,7 +128,13 @@ class Engine:
             await asyncio.wait(self._apart, timeout=3)
         await self.alerts.close()
 
-    def _apart_from_all(self, work: Coroutine[object, object, None]) -> None:
+    def _apart_from_all(self, work: Coroutine[object, object, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._apart.add(task)
         task.add_done_callback(self._apart.discard)
+        return task
+
+
+def _account(hop: NextHop) -> tuple[str, int, str]:
+    """By what a server counts sessions."""
+    return hop.host, hop.port, hop.login

@@ -235,9 +235,8 @@ class Lane:
         return None
 
     async def _open(self) -> Session:
+        await self._have_room()
         engine, hop = self.engine, self.hop
-        # What is idle counts with the server, too.
-        self._close(engine.pool.surplus(hop, (self.facts.max_sessions or SESSIONS) - len(self._carrying)))
         session = await open_signed_in(
             self.facts.connection_id, hop, engine.tokens, engine.network, engine.timeouts
         )
@@ -246,6 +245,13 @@ class Lane:
             self.hop = session.hop  # with the token that was taken, where it signs in with one
         self._notice_certificate(session)
         return session
+
+    async def _have_room(self) -> None:
+        """Have the server see no more sessions than it allows: what is idle or leaves counts there, too."""
+        most = self.facts.max_sessions or SESSIONS
+        self._close(self.engine.pool.surplus(self.hop, most - len(self._carrying)))
+        while (leaving := self.engine.leaving(self.hop)) and len(self._carrying) + len(leaving) > most:
+            await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
 
     def _notice_certificate(self, session: Session) -> None:
         validity = session.validity

@@ -150,7 +150,9 @@ class Supply:
         lane = self._lane
         try:
             ranks = order(self._claims, lane.facts.late)
-            return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks)
+            # A probe is one delivery, not one message.
+            whole = not probing(lane.facts.health, now)
+            return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks, whole=whole)
         except Stale:
             lane.stale = True
         except AWAY as error:
@@ -196,12 +198,12 @@ class _Claimed:
     exhausted: bool = False
 
 
-def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int]) -> _Claimed:
+def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> _Claimed:
     """Claims with as much of their contents as may be read ahead, in one call of the ledger.
 
     What comes behind the claim's transaction raises nothing: what was claimed is in somebody's hands.
     """
-    claims = queue.claim(lease, room, now, ranks)
+    claims = queue.claim(lease, room, now, ranks, whole=whole)
     if not claims:
         return _Claimed((), allowance.allowance(lease.connection_id, now).exhausted)
     read = _read_ahead(claims)

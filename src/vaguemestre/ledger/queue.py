@@ -145,14 +145,17 @@ class Entry:
     reports: Sequence[Report]
 
 
-def claim(lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL) -> list[Claim]:
+def claim(
+    lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL, *, whole: bool = True
+) -> list[Claim]:
     """Take what is due on a lane, by message: about `limit` deliveries, and what the connection leaves.
 
     Args:
         lease: of the lane.
-        limit: deliveries, and the rest of the message that it cuts.
+        limit: deliveries.
         now: what is due by then.
         ranks: in the order of their turns.
+        whole: whether the rest of the message that the limit cuts comes with it.
 
     Raises:
         Stale: the lease is somebody else's.
@@ -163,7 +166,7 @@ def claim(lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL)
         if left.exhausted:
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
-        due = _due(lease, room, now, ranks, whole=left.recipients is None)
+        due = _due(lease, room, now, ranks, whole=whole and left.recipients is None)
         pieces: Sequence[Sequence[_Due]] = _grouped(due)
         if left.most is not None:
             pieces = [piece for group in pieces for piece in chunked(group, left.most)]
