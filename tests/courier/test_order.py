@@ -18,8 +18,8 @@ def claims(monkeypatch):
     """Every claim of the courier: the keys of its messages, as often as each was claimed."""
     made, claim_as_ever = [], queue.claim
 
-    def noted(*args):
-        found = claim_as_ever(*args)
+    def noted(*args, **whole):
+        found = claim_as_ever(*args, **whole)
         made.append([claim.message_id for claim in found])
         return found
 

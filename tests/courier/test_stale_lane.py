@@ -29,8 +29,8 @@ async def test_l08_a_record_that_was_committed_unseen_is_kept_once(office, sink)
         lost, run = [], worker.engine.threads.run
         connection = await office.connect(sink)
 
-        async def unseen(function, *arguments):
-            answer = await run(function, *arguments)
+        async def unseen(function, *arguments, **named):
+            answer = await run(function, *arguments, **named)
             if function is queue.record_all and arguments[0][0].reports and not lost:
                 lost.append(arguments[0][0].reports[0].claim)
                 raise OperationalError("the connection was lost after COMMIT")
@@ -83,8 +83,8 @@ async def test_l08_what_a_dead_courier_left_is_found_though_the_database_goes_as
     async with office.courier() as worker:
         run = worker.engine.threads.run
 
-        async def ask(function, *arguments):
-            answer = None if seen and function in left else await run(function, *arguments)
+        async def ask(function, *arguments, **named):
+            answer = None if seen and function in left else await run(function, *arguments, **named)
             if function in left:
                 left.remove(function)
                 raise OperationalError("the server closed the connection unexpectedly")
