@@ -1,9 +1,6 @@
 """`writing` does to the connection what Django's `atomic` does, whatever happens within it."""
 
-import asyncio
-
 import pytest
-from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError, connection, transaction
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
@@ -149,18 +146,6 @@ def test_what_sqlite_undid_by_itself_is_no_commit():
 def test_a_durable_block_is_refused_within_it():
     with writing(), pytest.raises(RuntimeError, match="durable"), transaction.atomic(durable=True):
         pass
-
-
-def test_it_is_refused_where_a_loop_runs(monkeypatch):
-    monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)  # as tests with a browser set it
-
-    async def enter():
-        with writing():
-            pass
-
-    with pytest.raises(SynchronousOnlyOperation):
-        asyncio.run(enter())
-    assert (connection.in_atomic_block, connection.atomic_blocks) == (False, [])
 
 
 @pytest.mark.skipif(on_postgresql(), reason="asked otherwise there")
