@@ -1,6 +1,9 @@
 """`writing` does to the connection what Django's `atomic` does, whatever happens within it."""
 
+import asyncio
+
 import pytest
+from django.core.exceptions import SynchronousOnlyOperation
 from django.db import OperationalError, connection, transaction
 from hypothesis import example, given, settings
 from hypothesis import strategies as some
@@ -146,6 +149,25 @@ def test_what_sqlite_undid_by_itself_is_no_commit():
 def test_a_durable_block_is_refused_within_it():
     with writing(), pytest.raises(RuntimeError, match="durable"), transaction.atomic(durable=True):
         pass
+
+
+@pytest.mark.parametrize("opened", [False, True])
+def test_it_is_refused_where_a_loop_runs(monkeypatch, opened):
+    async def enter():
+        if opened:  # in the loop's own context, as a library may that says it knows what it does
+            with monkeypatch.context() as there:
+                there.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+                connection.ensure_connection()
+        monkeypatch.delenv("DJANGO_ALLOW_ASYNC_UNSAFE", raising=False)
+        try:
+            with pytest.raises(SynchronousOnlyOperation), writing():
+                pass
+            return connection.in_atomic_block, connection.atomic_blocks
+        finally:
+            monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")
+            connection.close()
+
+    assert asyncio.run(enter()) == (False, [])
 
 
 @pytest.mark.skipif(on_postgresql(), reason="asked otherwise there")

@@ -26,6 +26,7 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.sqlite3 import base
 from django.db.transaction import Atomic
+from django.utils.asyncio import async_unsafe
 
 from vaguemestre.ledger.sqlite.copying import LIMIT, copier
 
@@ -90,11 +91,15 @@ class DatabaseWrapper(base.DatabaseWrapper):
         if copier.at_work:
             self.connection.execute(f"PRAGMA wal_autocheckpoint = {LIMIT}")
 
+    @async_unsafe
     def begin(self) -> bool:
         """Begin an outermost transaction as `Atomic` does, on a connection that is open and as usual.
 
         Returns:
             Whether it was that; nothing was done where it was not.
+
+        Raises:
+            SynchronousOnlyOperation: a loop runs on this thread.
         """
         if self.connection is None or self.in_atomic_block or not self.autocommit:
             return False
