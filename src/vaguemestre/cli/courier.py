@@ -7,7 +7,9 @@ import argparse
 from django.conf import settings
 
 from vaguemestre.cli import process
+from vaguemestre.cli.failure import Failed
 from vaguemestre.courier import main as courier
+from vaguemestre.courier.guard import Foreign
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -17,5 +19,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def _courier(_arguments: argparse.Namespace) -> int:
     process.tell_ready(process.ready_descriptor())
-    courier.run(settings.ENVIRONMENT)
+    try:
+        courier.run(settings.ENVIRONMENT)
+    except Foreign as foreign:
+        raise Failed(str(foreign)) from None
     return 0

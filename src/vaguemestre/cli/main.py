@@ -51,6 +51,7 @@ FAMILIES: Mapping[str, Family] = {
     "check": Family("check", Needs.DJANGO, "tell every error of configuration, keys and database at once"),
     "alert": Family("alert", Needs.ENVIRONMENT, "the key that alerts are signed with"),
     "admin": Family("admin", Needs.LEDGER, "create an administrator, set a password"),
+    "sending": Family("sending", Needs.LEDGER, "show whether anything is sent, pause and resume all of it"),
     "setting": Family("setting", Needs.LEDGER, "list and set the instance's settings"),
     "key": Family("key", Needs.LEDGER, "API keys"),
     "connection": Family("connection", Needs.LEDGER, "connections: the accounts that mail is sent through"),

@@ -17,6 +17,7 @@ import time
 from contextlib import closing
 from pathlib import Path
 
+from vaguemestre import durable
 from vaguemestre.cli.failure import Failed, unusable
 from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Bind, Environment
 from vaguemestre.variables import PREFIX
@@ -61,7 +62,7 @@ def keys(environment: Environment) -> bool:
         raise Failed(*(_lost(environment.data_dir / name) for name in missing))
     for name in missing:
         key = secrets.token_urlsafe(48) if name == SECRET_KEY_FILE else _vault_key()
-        _write_durably(environment.data_dir / name, key)
+        durable.write(environment.data_dir / name, key)
     return True
 
 
@@ -80,22 +81,6 @@ def _lost(path: Path) -> str:
 
 def _vault_key() -> str:
     return base64.b64encode(secrets.token_bytes(32)).decode()
-
-
-def _write_durably(path: Path, text: str) -> None:
-    """Write a file of mode 0600 that is there whole or not at all, also after a power cut."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(f"{text}\n")
-        file.flush()
-        os.fsync(file.fileno())
-    draft.rename(path)
-    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(directory)
-    finally:
-        os.close(directory)
 
 
 def has_data(environment: Environment) -> bool:

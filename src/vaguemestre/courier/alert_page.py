@@ -13,6 +13,8 @@ def page_of(alert: Alert, named: Named | None) -> str:
         return "/source-addresses/"
     if alert.kind is AlertKind.TEMPLATE_UNUSABLE:
         return f"/templates/{alert.facts['template']}/{alert.facts['language']}/"
+    if alert.kind is AlertKind.SENDING_PAUSED:
+        return "/sending/"
     if alert.message:
         return f"/messages/{alert.message}/"
     return "/messages/?state=held" if named is None else f"/connections/{named.uid}/"

@@ -11,8 +11,9 @@ from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, gettext_noop, override
 
-from vaguemestre.ledger import wording
+from vaguemestre.ledger import sending_wording, wording
 from vaguemestre.policy.alerting import AlertKind
+from vaguemestre.policy.installation import PauseWhy
 from vaguemestre.verification.wording import stored_words
 
 _SAID = gettext_noop("The server said: %(said)s")
@@ -98,7 +99,7 @@ class Alert:
         reason: of a hold, as the delivery keeps it.
         message: the public id of the message it is about.
         backup: the name of the connection that stands in.
-        facts: a certificate's, what is used of a limit, or which template.
+        facts: a certificate's, what is used of a limit, which template, or of an older database (`sending`).
         finding: what a verification found, as the ledger keeps it.
         addresses: that a server saw, and that are not on the list.
     """
@@ -117,6 +118,8 @@ class Alert:
 
 def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
     """What is the matter, and what to do, about the connection of that name."""
+    if alert.kind is AlertKind.SENDING_PAUSED:
+        return _paused(alert, language)
     named = {
         "connection": connection,
         "backup": alert.backup,
@@ -137,6 +140,13 @@ def worded(alert: Alert, connection: str, language: str) -> tuple[str, str]:
             gettext(_SAID) % {"said": alert.said} if alert.said else "",
         ]
         return " ".join(filter(None, sentences)), found["remedy"] or gettext(_REMEDY[alert.kind])
+
+
+def _paused(alert: Alert, language: str) -> tuple[str, str]:
+    why = PauseWhy(alert.why)
+    with override(language):
+        facts = {name: int(value) for name, value in alert.facts.items()}
+        return sending_wording.what(why, facts), sending_wording.remedy(why)
 
 
 def _date(facts: Mapping[str, str]) -> str:

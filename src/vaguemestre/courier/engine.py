@@ -31,6 +31,8 @@ from vaguemestre.smtp.session import Session
 from vaguemestre.smtp.timeouts import Timeouts
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from vaguemestre.courier.outcomes import Outcomes
 
 ANSWER = 20.0  # seconds that a server may take for its answer to an end of data, at a drain
@@ -59,6 +61,7 @@ class Engine:
         gather: seconds that marks wait for more, where many come at once.
         together: whether all lanes share their commits: on SQLite, which has one writer.
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
+        mark: the file that tells this installation from a copy of it (`guard`); None has none.
         recorder: writes down what sessions do.
     """
 
@@ -79,6 +82,7 @@ class Engine:
     gather: float = GATHER
     together: bool = True
     outcomes: Outcomes | None = None
+    mark: Path | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
     _apart: set[asyncio.Task[None]] = field(default_factory=set)
     _leaving: dict[tuple[str, int, str], set[asyncio.Task[None]]] = field(default_factory=dict)

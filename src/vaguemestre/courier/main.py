@@ -23,6 +23,7 @@ from vaguemestre.token_source import TokenSource
 
 log = structlog.get_logger("courier")
 
+MARK_FILE = "installation"  # in the data directory
 _THREADS = 4  # on PostgreSQL; SQLite has one writer
 
 
@@ -42,6 +43,7 @@ async def _run(environment: Environment) -> None:
         alerts=_alerts(environment, threads),
         tokens=TokenSource(http_from(environment), threads, system_now),
         outcomes=_outcomes(environment),
+        mark=environment.data_dir / MARK_FILE,
     )
     try:
         await serve(engine)

@@ -78,6 +78,7 @@ class Recorder:
         self._enough: dict[Lane | None, asyncio.Future[None]] = {}  # they are there, or it waited long enough
         self._crowds: dict[Lane | None, int] = {}  # marks of each writer's last commit
         self.away = False
+        self.commits = 0  # until now
 
     async def stage(self, lane: Lane, marks: Sequence[Mark]) -> Sequence[bool]:
         """Which of the marks are committed.
@@ -187,6 +188,7 @@ class Recorder:
             for lane, pile in piles
         ]
         answers = await self._engine.threads.briefly(queue.record_all, entries, now)
+        self.commits += 1
         for (lane, pile), answer in zip(piles, answers, strict=True):
             if isinstance(answer, queue.Recorded):
                 _grant(pile, answer.staged)

@@ -19,6 +19,7 @@ import structlog
 from django.db import DatabaseError
 
 from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.guard import Foreign, Guard
 from vaguemestre.courier.lane import Lane, open_lane
 from vaguemestre.courier.renewal import Renewal
 from vaguemestre.courier.watch import Watch
@@ -57,6 +58,7 @@ class Worker:
         self._looked_at = self._stirred_at = -math.inf
         self._next_at: datetime | None = None
         self._told: dict[Lease, dict[str, object]] = {}
+        self._guard = Guard(engine)
         self._watch = Watch(engine)
         self._renewal = Renewal(engine)
         self._replayed = False
@@ -87,6 +89,8 @@ class Worker:
             except (DatabaseError, *AWAY) as error:
                 log.warning("database_away", error=str(error).partition("\n")[0])
                 await self._pause(1.0)
+            except Foreign:
+                raise
             except Exception:
                 # A fault of ours in one of its chores; leases and lanes go on.
                 log.exception("turn_failed")
@@ -112,19 +116,25 @@ class Worker:
 
     async def turn(self) -> None:
         """One look at everything: leases, routes, expiry, lanes."""
-        now, often, run = self.engine.now(), self._often(), self.engine.threads.run
+        now = self.engine.now()
         if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
             await self._renew(now)
         await self._work(now)
-        if self._is_due("routes", often):
+        if self._is_due("routes", self._often()):
             await self._reroute(now)
-        if self._is_due("expiry", often):
-            await run(rerouting.expire, now)
+        if not self._guard.paused:
+            # Else nothing ends, and nothing is forgotten, that a person may be about to ask for.
+            await self._look_after(now)
+        for session in self.engine.pool.expired(self.engine.network.monotonic()):
+            self.engine.close_later(session)
+
+    async def _look_after(self, now: datetime) -> None:
+        """What is done besides carrying mail."""
+        if self._is_due("expiry", self._often()):
+            await self.engine.threads.run(rerouting.expire, now)
         await self._watch_over(now)
         if self._is_due("sweep", SWEEP_EVERY):
             await self._sweep(now)
-        for session in self.engine.pool.expired(self.engine.network.monotonic()):
-            self.engine.close_later(session)
 
     async def _sweep(self, now: datetime) -> None:
         """Forget what is due; where something went, there may be more."""
@@ -176,6 +186,7 @@ class Worker:
             self.engine.wake()
 
     async def _renew(self, now: datetime) -> None:
+        await self._guard.look(now)
         if not self._replayed:
             await self._replay(now)
         asked = self.engine.boottime()
@@ -316,6 +327,7 @@ class Worker:
         if not self.engine.recorder.away:
             # A slow disk has what is left of the drain; where the database is away, `outcomes` has them.
             await self._recorded(deadline - self.engine.network.monotonic())
+        await self._try("mark", self._guard.look(self.engine.now()))
         await self.engine.close()
         await self._try("giving_back", self.engine.threads.run(leases.give_back, self.holder))
 

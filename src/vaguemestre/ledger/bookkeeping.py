@@ -1,9 +1,44 @@
-"""Rows about the ledger itself: answers given once, changes of the configuration, who works on it."""
+"""Rows about the ledger itself: the installation, answers given once, changes made, couriers."""
 
 from __future__ import annotations
 
 from django.db import models
-from django.db.models import Index, UniqueConstraint
+from django.db.models import CheckConstraint, Index, Q, UniqueConstraint
+
+from vaguemestre.ledger.conditions import any_of, values_of
+from vaguemestre.policy.installation import PauseWhy
+
+
+class Instance(models.Model):
+    """The one row of facts about this installation."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    routing_epoch = models.BigIntegerField(default=1)
+    default_mode = models.TextField(default="override")
+    renew_verifications = models.BooleanField(default=True)  # once a day, by the courier
+    source_addresses_seeded = models.BooleanField(default=False)
+    canary = models.BinaryField(default=b"")  # encrypted by the vault: tells a wrong key at start
+    operators_told_at = models.DateTimeField(null=True)  # of alerts, by mail
+    setup_digest = models.TextField(default="", blank=True)  # of the first administrator's one-time link
+    identity = models.TextField(default="", blank=True)  # of the installation, as its couriers' marks name it
+    place = models.TextField(default="", blank=True)  # where this database lay when it was last confirmed
+    high_water = models.BigIntegerField(default=0)  # raised while couriers send: tells a copy that is older
+    paused = models.TextField(default="", blank=True)  # why nothing is sent: `policy.installation.PauseWhy`
+    paused_at = models.DateTimeField(null=True)
+    paused_by = models.TextField(default="", blank=True)
+    paused_facts = models.JSONField(default=dict)
+    created_at = models.DateTimeField(auto_now_add=True)
+
+    class Meta:
+        constraints = [
+            CheckConstraint(condition=Q(id=1), name="instance_one_row"),
+            CheckConstraint(
+                condition=Q(paused="", paused_at=None)
+                | (any_of("paused", values_of(PauseWhy)) & Q(paused_at__isnull=False)),
+                name="instance_paused",
+            ),
+            CheckConstraint(condition=Q(default_mode__in=["override", "fallback"]), name="instance_mode"),
+        ]
 
 
 class Idempotency(models.Model):
@@ -23,7 +58,7 @@ class Idempotency(models.Model):
 class Version(models.Model):
     """A change of the configuration: who, when, what. Never a secret."""
 
-    kind = models.TextField()  # connection, stream, setting, key, source_addresses, user
+    kind = models.TextField()  # connection, stream, setting, sending, key, source_addresses, user
     subject = models.TextField()  # its public id
     number = models.IntegerField()
     action = models.TextField()

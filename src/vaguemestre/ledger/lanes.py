@@ -33,14 +33,15 @@ _FIRST = """
        ) AS first_{rank}
 """
 
-# One look at all lanes: active connections, their health, and when the first thing there is due.
+# One look at all lanes: active connections, their health, and when the first thing there is due. None while
+# sending is paused.
 _SURVEY = f"""
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
        c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
        l.manner_version, l.certificate_ends_at, l.certificate_starts_at, c.mechanism, i.routing_epoch,
 {",".join(_FIRST.format(rank=rank) for rank in RANKS.values())}
 FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
-WHERE c.active
+WHERE c.active AND i.paused = ''
 ORDER BY c.id
 """  # noqa: S608  of constants
 
@@ -104,7 +105,7 @@ class LaneFacts:
 
 
 def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
-    """The lanes of all active connections, and what becomes due within `ahead`."""
+    """The lanes of all active connections, and what becomes due within `ahead`; while paused, none."""
     with in_index_order():
         found = tuples(_SURVEY, {"until": now + ahead})
     size = len(_Seen._fields)

@@ -19,6 +19,7 @@ from vaguemestre.ledger.authorization import Authorization as Authorization  # n
 from vaguemestre.ledger.bookkeeping import Courier as Courier  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import DefaultChange as DefaultChange  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.bookkeeping import Instance as Instance  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.conditions import ENDED, any_of, values_of
 from vaguemestre.ledger.history import Attempt as Attempt  # noqa: PLC0414  where Django looks for models
@@ -44,26 +45,6 @@ from vaguemestre.mail.automation import AutoSubmitted
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.priority import USUAL_RANK, Priority
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
-
-
-class Instance(models.Model):
-    """The one row of facts about this installation."""
-
-    id = models.SmallIntegerField(primary_key=True, default=1)
-    routing_epoch = models.BigIntegerField(default=1)
-    default_mode = models.TextField(default="override")
-    renew_verifications = models.BooleanField(default=True)  # once a day, by the courier
-    source_addresses_seeded = models.BooleanField(default=False)
-    canary = models.BinaryField(default=b"")  # encrypted by the vault: tells a wrong key at start
-    operators_told_at = models.DateTimeField(null=True)  # of alerts, by mail
-    setup_digest = models.TextField(default="", blank=True)  # of the first administrator's one-time link
-    created_at = models.DateTimeField(auto_now_add=True)
-
-    class Meta:
-        constraints = [
-            CheckConstraint(condition=Q(id=1), name="instance_one_row"),
-            CheckConstraint(condition=Q(default_mode__in=["override", "fallback"]), name="instance_mode"),
-        ]
 
 
 class Connection(models.Model):

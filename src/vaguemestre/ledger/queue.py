@@ -2,9 +2,10 @@
 
 Every function is one transaction that first makes sure of the lane's lease (its epoch), so that a stale
 courier writes nothing. The mark of a stage is committed before an end of data goes out (L6); it also checks
-the routing epoch and that the connection is active (L3). What was staged and has no recorded outcome is in
-doubt; `recovery` finds it when a lane changes hands. A claim waits for no disk: nothing has left before the
-stage is durable, and that makes its claim so.
+the routing epoch and that the connection is active (L3). While the installation is paused (`sending`),
+nothing is claimed or staged. What was staged and has no recorded outcome is in doubt; `recovery` finds it
+when a lane changes hands. A claim waits for no disk: nothing has left before the stage is durable, and that
+makes its claim so.
 
 The statements are written by hand: a handful for each transaction, however many messages it concerns.
 
@@ -47,7 +48,7 @@ from vaguemestre.policy.turns import USUAL
 # and the instance row, too, so that a change of the routing comes before or after; in this order, which is
 # every such change's, so that they never wait for each other.
 _HOLD = """
-SELECT c.active, i.routing_epoch, c.per_minute, c.per_day, c.max_recipients
+SELECT c.active AND i.paused = '', i.routing_epoch, c.per_minute, c.per_day, c.max_recipients
 FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i
 WHERE l.connection_id = %(connection)s AND l.epoch = %(epoch)s
 """
@@ -97,9 +98,13 @@ _TRIED_NOW = {"delivery": "bigint", "attempt": "uuid"}
 
 
 class Held(NamedTuple):
-    """What a lane is, as far as it stays so until the transaction ends: see `hold`."""
+    """What a lane is, as far as it stays so until the transaction ends: see `hold`.
 
-    active: bool
+    Attributes:
+        open: whether anything may leave: its connection is active, and the installation is not paused.
+    """
+
+    open: bool
     routing_epoch: int
     limits: allowance.Limits
 
@@ -162,6 +167,8 @@ def claim(
     """
     with provisional():
         held = hold(lease)
+        if not held.open:
+            return []
         left = allowance.allowance(lease.connection_id, now, held.limits)
         if left.exhausted:
             return []
@@ -222,10 +229,10 @@ def hold(lease: Lease, *, marking: bool = False) -> Held:
         marking: whether the connection and the routing are to stay as they are, too.
     """
     asked = {"connection": lease.connection_id, "epoch": lease.epoch}
-    for active, routing, *limits in tuples(
+    for opened, routing, *limits in tuples(
         _HOLD + (for_share("l", "c", "i") if marking else for_share("l")), asked
     ):
-        return Held(active, routing, allowance.Limits(*limits))
+        return Held(opened, routing, allowance.Limits(*limits))
     raise Stale("the lane is held by another courier")
 
 
@@ -309,7 +316,7 @@ def _take(lease: Lease, claims: Iterable[Claim], now: datetime) -> None:
 
 
 def _stage(lease: Lease, held: Held, marks: Sequence[Mark], now: datetime) -> tuple[bool, ...]:
-    if not held.active:
+    if not held.open:
         return (False,) * len(marks)
     every = list(chain.from_iterable(marks))
     where = (lease.epoch, held.routing_epoch, lease.connection_id)

@@ -312,6 +312,7 @@ _REFUSALS = {
     "nothing_waits": gettext_noop("Nothing of this message is held or queued."),
     "no_route": gettext_noop("There is still no route for this message."),
     "claimed": gettext_noop("A courier is sending this message at this moment; try again."),
+    "not_paused": gettext_noop("Sending is not paused; there is nothing to resume."),
     "terminal": gettext_noop("All of this message has ended; there is nothing to cancel."),
     "not_in_doubt": gettext_noop("Nothing of this message is in doubt any more."),
     "stale_attempt": gettext_noop("There was another attempt since; look at the message again."),

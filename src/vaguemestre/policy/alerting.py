@@ -32,6 +32,7 @@ class AlertKind(StrEnum):
     QUOTA_NEAR = "quota_near"
     ADDRESS_UNLISTED = "source_address_unlisted"
     TEMPLATE_UNUSABLE = "template_unusable"
+    SENDING_PAUSED = "sending_paused"
 
 
 # Of a connection's health; one that follows another makes it old.

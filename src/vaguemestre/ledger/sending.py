@@ -1,0 +1,145 @@
+"""Whether this installation sends at all: paused by a person, or because it may be a copy (fault D11).
+
+While it is paused everything is accepted and nothing is claimed or staged: `queue.hold` asks. What had been
+staged before may still get its end of data. Resuming takes the database as it is found: the next courier
+makes it this installation's again.
+
+One change is one transaction under the configuration's lock, with a line in the journal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.db.models import Q, QuerySet
+
+from vaguemestre.ledger import journal, wake
+from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.installation import milliseconds
+from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.ledger.models import Delivery, Event, Instance
+from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.installation import PauseWhy, raised
+
+BATCH = 500  # deliveries that are cancelled in one transaction
+
+_WAITING = (DeliveryState.QUEUED.value, DeliveryState.HELD.value)
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why nothing leaves.
+
+    Attributes:
+        at, by: when it began, and who wanted it.
+        facts: of a database that is older than its mark: `reached` and `left_off`, how far it had come and
+            how far this one goes, in milliseconds since the epoch.
+    """
+
+    why: PauseWhy
+    at: datetime
+    by: str
+    facts: Mapping[str, int] = field(default_factory=dict)
+
+
+def paused() -> Pause | None:
+    """Why nothing leaves; None while it does."""
+    row = Instance.objects.only("paused", "paused_at", "paused_by", "paused_facts").get()
+    if row.paused_at is None:
+        return None
+    return Pause(PauseWhy(row.paused), row.paused_at, row.paused_by, row.paused_facts)
+
+
+def pause(
+    actor: str, now: datetime, why: PauseWhy = PauseWhy.BY_HAND, facts: Mapping[str, int] | None = None
+) -> Pause | None:
+    """Let nothing leave from now on. The answer is None, and nothing changed, where it is paused already."""
+    begun = Pause(why, now, actor, dict(facts or {}))
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        if paused() is not None:
+            return None
+        Instance.objects.update(
+            paused=why.value, paused_at=now, paused_by=actor, paused_facts=dict(begun.facts)
+        )
+        journal.record("sending", "instance", "paused", actor, now, {"why": [None, why.value]})
+        wake.ring()
+    return begun
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """What ended, and how many deliveries were cancelled before it did."""
+
+    pause: Pause
+    cancelled: int
+
+
+def resume(actor: str, now: datetime, *, cancel_waiting: bool = False) -> Resumed:
+    """Let all that waits leave, and take this database for this installation's.
+
+    Args:
+        actor: for the journal and the time lines.
+        now: when.
+        cancel_waiting: whether what was there when the pause began is cancelled first, since it may have left
+            before the copy was made. Some at a time, so that whoever hands over mail meanwhile does not wait;
+            broken off, it stays paused and may be repeated.
+
+    Raises:
+        Conflict: it is not paused.
+    """
+    ended = _paused()
+    cancelled = 0
+    while cancel_waiting and (some := _cancel_some(ended, actor, now)):
+        cancelled += some
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        ended = _paused()
+        mark = raised(Instance.objects.values_list("high_water", flat=True).get(), milliseconds(now))
+        Instance.objects.update(
+            paused="", paused_at=None, paused_by="", paused_facts={}, place="", high_water=mark
+        )
+        changes = {"why": [ended.why.value, None], "cancelled": [None, cancelled]}
+        journal.record("sending", "instance", "resumed", actor, now, changes)
+        wake.ring()
+    return Resumed(ended, cancelled)
+
+
+def waiting(ended: Pause) -> int:
+    """Deliveries that were there when the pause began, and leave when it ends."""
+    return _before(ended).count()
+
+
+def _paused() -> Pause:
+    found = paused()
+    if found is None:
+        raise Conflict("not_paused", "Sending is not paused; there is nothing to resume.")
+    return found
+
+
+def _cancel_some(ended: Pause, actor: str, now: datetime) -> int:
+    with writing():
+        chosen = list(_before(ended).select_for_update(of=("self",)).order_by("pk")[:BATCH])
+        Delivery.objects.filter(pk__in=[one.pk for one in chosen]).update(
+            state=DeliveryState.CANCELLED.value, settled_at=now, next_attempt_at=None
+        )
+        Event.objects.bulk_create(_cancelled(one, actor, now) for one in chosen)
+    return len(chosen)
+
+
+def _cancelled(delivery: Delivery, actor: str, now: datetime) -> Event:
+    return Event(
+        delivery=delivery,
+        at=now,
+        state=DeliveryState.CANCELLED.value,
+        attempt=delivery.attempt,
+        detail={"code": "cancelled", "actor": actor},
+    )
+
+
+def _before(ended: Pause) -> QuerySet[Delivery]:
+    waits = Q(state__in=_WAITING) | Q(state=DeliveryState.IN_DOUBT.value, next_attempt_at__isnull=False)
+    return Delivery.objects.filter(waits, message__accepted_at__lt=ended.at)
