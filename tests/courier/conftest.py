@@ -110,7 +110,7 @@ class Office:
         try:
             yield worker
         finally:
-            if not task.done():
+            if not (task.done() or worker._stopping.is_set()):  # a second stop breaks off
                 worker.stop()
             await task
             threads.shutdown()

@@ -77,13 +77,12 @@ async def set_once_it_drains(event, worker):
     event.set()
 
 
-async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office, sink, monkeypatch):
+async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office, sink):
     """The content is written when the drain has less time left than a server may take: no dot follows."""
-    monkeypatch.setattr(workers, "DRAIN", 2.0)
     await office.connect(sink)
     draining = asyncio.Event()
     sink.hooks = {"rcpt": lambda moment: Answer("250 2.1.5 ok", after=draining)}
-    async with office.courier() as worker:
+    async with office.courier(drain=2.0) as worker:
         message = await office.post()
         async with asyncio.timeout(8):
             while not any(line.startswith("RCPT") for _, line in sink.commands):

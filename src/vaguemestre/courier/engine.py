@@ -24,6 +24,7 @@ from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.policy.health import ORDINARY, Backoff
 from vaguemestre.policy.schedule import RetrySchedule
+from vaguemestre.smtp.flow import Limits
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.pool import Pool
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
     from vaguemestre.courier.outcomes import Outcomes
 
-ANSWER = 20.0  # seconds that a server may take for its answer to an end of data, at a drain
+DRAIN = 24.0  # seconds for what runs, after SIGTERM
+ANSWER = 20.0  # seconds of them that a server may take for its answer to an end of data
 LEASE_MARGIN = 12.0  # seconds after a renewal in which an end of data may still go out; leases live for 15
 
 log = structlog.get_logger("courier")
@@ -54,6 +56,9 @@ class Engine:
         boottime: seconds on a clock that counts suspension, for leases.
         jitter: draws from [0, 1).
         renewed: `boottime` when the leases were last asked to be renewed.
+        limits: of what is in flight on a session.
+        drain: seconds for what runs, once it is told to end.
+        answer: the last of them, in which no end of data goes out: a server may take so long for its answer.
         ends_at: when what runs is broken off, on the network's monotonic clock; None while it works.
         alerts: tells the operator, without mail.
         tokens: where access tokens of OAuth 2.0 come from.
@@ -75,6 +80,9 @@ class Engine:
     boottime: Callable[[], float] = system_boottime
     jitter: Callable[[], float] = random.random
     renewed: float = 0.0
+    limits: Limits = field(default_factory=Limits)
+    drain: float = DRAIN
+    answer: float = ANSWER
     ends_at: float | None = None
     alerts: Alerts = field(default_factory=Alerts)
     tokens: Tokens = field(default_factory=NoTokens)
@@ -96,7 +104,7 @@ class Engine:
 
     def ends_too_soon(self) -> bool:
         """Whether an end of data that went out now might not be answered before the end."""
-        return self.ends_at is not None and self.ends_at - self.network.monotonic() < ANSWER
+        return self.ends_at is not None and self.ends_at - self.network.monotonic() < self.answer
 
     def wake(self) -> None:
         """Have the worker look again at once."""

@@ -33,7 +33,6 @@ from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import locked, probing, serves
 from vaguemestre.policy.manner import Sign, learned
-from vaguemestre.smtp.flow import Limits
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.window import convey
@@ -206,7 +205,7 @@ class Lane:
         if task := asyncio.current_task():
             self._carrying[task] = session
         try:
-            await convey(session, carriage, self.ladder.manner, Limits())
+            await convey(session, carriage, self.ladder.manner, self.engine.limits)
         except (Stale, *AWAY):
             raise
         except Exception:

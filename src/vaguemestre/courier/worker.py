@@ -2,8 +2,8 @@
 
 One loop, no lane waits for another. It looks for work when the bell rings (`ledger.wake`), when something
 becomes due, and once a second in case a ring was lost. On SIGTERM it claims nothing more, lets what runs end
-within `DRAIN` seconds, returns the rest, and gives its lanes back; a second signal breaks off. What it breaks
-off after a stage is in doubt, and found so by the next holder of the lane.
+within `Engine.drain` seconds, returns the rest, and gives its lanes back; a second signal breaks off. What it
+breaks off after a stage is in doubt, and found so by the next holder of the lane.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
 SWEEP_AGAIN = 5.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
-DRAIN = 24.0  # seconds for what runs, after SIGTERM
 RECORDING = 3.0  # seconds at least for what is still to be recorded then
 
 log = structlog.get_logger("courier")
@@ -313,9 +312,9 @@ class Worker:
         log.info("draining", lanes=len(self._lanes))
         await self._renewal.close()
         working = [asyncio.create_task(lane.drain()) for lane in self._lanes.values()]
-        deadline = self.engine.ends_at = self.engine.network.monotonic() + DRAIN
-        while working and self.engine.network.monotonic() < deadline:
-            _, pending = await asyncio.wait(working, timeout=leases.RENEWED_EVERY.total_seconds())
+        deadline = self.engine.ends_at = self.engine.network.monotonic() + self.engine.drain
+        while working and (left := deadline - self.engine.network.monotonic()) > 0:
+            _, pending = await asyncio.wait(working, timeout=min(left, leases.RENEWED_EVERY.total_seconds()))
             working = list(pending)
             if working:
                 # A lease that ran out would keep what is about to end from being recorded.

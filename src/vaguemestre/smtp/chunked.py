@@ -1,8 +1,8 @@
 """Windows of transactions with BDAT (RFC 3030): several in one write, then all their replies.
 
-A window grows with proven success and falls to one at the first reply that is not 2yz. All of it is staged in
-one commit before its one write, so whatever breaks the dialogue behind that leaves in doubt what was not
-answered (design L6).
+A window grows with proven success, shrinks to what is answered in time, and falls to one at the first
+reply that is not 2yz. All of it is staged in one commit before its one write, so whatever breaks the dialogue
+behind that leaves in doubt what was not answered (design L6).
 
 A window ends with EHLO, in the same write (RFC 2920 §3.1 allows it there, RFC 5321 §4.1.4 at any time). Its
 reply can be no other command's. A server that answers one command twice shifts all that follows by one, and a
@@ -11,8 +11,9 @@ read. Where the server leaves instead, the last message that was answered counts
 answer is worded as this server's to a content. A server whose answer to that EHLO is none gets no windows.
 
 A transaction goes the careful way, MAIL and RCPT answered before its content leaves, where that is worth a
-round trip: a session's first, one after a long rest (the server may be gone, which is no doubt then), content
-beyond one block, more recipients than one group takes, and one that is offered again.
+round trip: a session's first, one after a long rest (the server may be gone, which is no doubt then), one
+behind a transaction that took too long, content beyond one block, more recipients than one group takes, and
+one that is offered again.
 """
 
 from __future__ import annotations
@@ -244,14 +245,20 @@ def _out_of_step(work: Conveyance, offers: Sequence[Offer]) -> None:
 
 
 def _learn(work: Conveyance, window: Sequence[Offer], started: float) -> None:
-    """The window that was proven; one where anything was not 2yz. What takes long does not grow."""
-    session, took = work.session, work.session.network.monotonic() - started
+    """The window that was proven; one where anything was not 2yz.
+
+    What takes long does not grow, and what takes too long shrinks to as many as would have been answered in
+    time. Where that is not even one, the next waits for MAIL and RCPT before its content: then only the
+    answer to that one content is outstanding, whenever a courier has to end.
+    """
+    session, took, patience = work.session, work.session.network.monotonic() - started, work.limits.patience
+    if took > patience:
+        fit = int(len(window) * patience / took)
+        session.window, session.proven = max(1, fit), session.proven and fit > 0
+    elif 2 * took <= patience:
+        session.window = min(work.limits.window, max(session.window, 2 * len(window)))
     if not all(offer.flawless for offer in window):
         session.window = 1
-    elif took > work.limits.patience:
-        session.window = max(1, len(window) // 2)
-    elif 2 * took <= work.limits.patience:
-        session.window = min(work.limits.window, max(session.window, 2 * len(window)))
 
 
 async def _offer_again(work: Conveyance, offer: Offer, trouble: Trouble) -> None:

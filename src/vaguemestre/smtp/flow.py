@@ -42,7 +42,7 @@ class Limits:
         window: transactions (BDAT).
         commands: commands in one write: their replies fit in what a session buffers unread.
         octets: of content in one window.
-        patience: seconds in which a whole window is to be answered: it grows no further than that.
+        patience: seconds in which a whole window is to be answered: it grows no further, and else shrinks.
         rest: seconds of silence after which a session proves itself before content is put on it.
     """
 

@@ -83,7 +83,7 @@ class Session:
         unfinished: whether the server may hold a transaction open, and RSET must come first.
         window: how many transactions may be in flight, as far as was proven (BDAT).
         in_flight: how many are.
-        proven: whether a transaction with BDAT went through.
+        proven: whether a transaction with BDAT went through, and the last one in good time.
         taken_by: the words by which the server then said so; None where it says the same to other commands.
         windows: whether it may have windows: False once an EHLO behind a message was not answered as one.
         heard_at: when the last reply came, on `network.monotonic`.

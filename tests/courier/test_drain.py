@@ -1,0 +1,83 @@
+"""L03: a courier that is told to end while a server that was quick has become slow. Nothing is left in doubt.
+
+A second of the product is a sixtieth of one here: the courier waits 24 of them, 20 for one answer.
+"""
+
+from collections import Counter
+
+import pytest
+from upstream_fault import KEYWORDS, everybody
+
+from scripted.sink import Answer, SinkServer
+from vaguemestre.ledger.models import Delivery
+from vaguemestre.smtp.flow import Limits
+
+pytestmark = pytest.mark.any_database
+
+SECOND = 1 / 60
+SCALED = {"drain": 24 * SECOND, "answer": 20 * SECOND, "limits": Limits(patience=5 * SECOND)}
+
+
+async def drained(office, sink, messages, stops):
+    """Let a courier carry so many messages until a hook stops it; the states, and how many sessions it had.
+
+    Args:
+        office: of the test.
+        sink: the server.
+        messages: how many wait.
+        stops: called with what ends the courier, before it begins.
+    """
+    await office.connect(sink, limits={"max_sessions": 1})
+    for number in range(messages):
+        await office.post(f"r{number}@example.com")
+    async with office.courier(**SCALED) as worker:
+        stops(worker.stop)
+        await office.until_true(worker._stopping.is_set)
+    return await office.ask(lambda: list(Delivery.objects.values_list("recipient", "state", "doubts")))
+
+
+def settled(found, sink):
+    """Nothing is in doubt, and what the server took is accepted."""
+    states = Counter(state for _, state, _ in found)
+    assert set(states) <= {"accepted", "queued"}, states
+    assert sum(doubts for _, _, doubts in found) == 0
+    assert everybody(sink) == sorted(recipient for recipient, state, _ in found if state == "accepted")
+
+
+async def test_l03_a_server_that_slowed_down_to_four_seconds_an_answer_leaves_nothing_in_doubt(office):
+    """Up to sixteen were in flight when it did. Those behind them are few enough for the drain."""
+    ends, windows = [], []  # how many came together since it is slow
+
+    def content(moment):
+        if not windows:
+            return None
+        windows[-1] += 1
+        if len(windows) == 2 and ends:
+            ends.pop()()
+        return Answer("250 2.0.0 taken", delay=4 * SECOND)
+
+    def ehlo(moment):
+        """It stands behind each window."""
+        if moment.transaction >= 20:
+            windows.append(0)
+
+    async with SinkServer(keywords=KEYWORDS["bdat"], hooks={"content": content, "ehlo": ehlo}) as sink:
+        settled(await drained(office, sink, 80, ends.append), sink)
+    slow, then, *_ = windows
+    assert slow >= 8
+    assert 1 <= then <= 2
+
+
+async def test_l03_a_server_that_takes_seven_seconds_for_every_answer_leaves_nothing_in_doubt(office):
+    """With content behind RSET, MAIL and RCPT in one write it would take 28 until that is answered."""
+    ends = []
+
+    def slowly(moment):
+        if moment.phase == "rset" and moment.transaction == 3 and ends:
+            ends.pop()()
+        return Answer("354 go on" if moment.phase == "data" else "250 ok", delay=7 * SECOND)
+
+    hooks = dict.fromkeys(("mail", "rcpt", "content", "rset"), slowly)
+    async with SinkServer(keywords=KEYWORDS["bdat"], hooks=hooks) as sink:
+        settled(await drained(office, sink, 5, ends.append), sink)
+        assert len(sink.accepted) == 3
