@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from django.apps import AppConfig
+from django.db import connection
+
+from vaguemestre.ledger.sqlite.allocations import count_none
 
 
 class LedgerConfig(AppConfig):
@@ -10,3 +13,8 @@ class LedgerConfig(AppConfig):
 
     name = "vaguemestre.ledger"
     label = "ledger"
+
+    def ready(self) -> None:
+        """Before anything is asked of a database."""
+        if connection.vendor == "sqlite":
+            count_none()
