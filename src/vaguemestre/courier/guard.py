@@ -21,7 +21,7 @@ import structlog
 from vaguemestre import durable
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import installation, sending
+from vaguemestre.ledger import installation, instance, sending
 from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.ledger.sending import Pause
 from vaguemestre.policy.alerting import AlertKind
@@ -83,14 +83,20 @@ class Guard:
 
 def _pause_a_copy(path: Path, raised: Mark | None, now: datetime) -> Pause | None:
     """Pause what may be a copy; the answer is the pause that begins, None where nothing is new."""
-    kept = installation.kept()
     mark = raised or _read(path)
-    why = discord(kept, installation.place(), mark, embedded=not on_postgresql())
-    if why is None:
+    if _discord(mark) is None:
         return None
-    if why is PauseWhy.FOREIGN and on_postgresql():
-        raise Foreign(path)
-    return sending.pause(ACTOR, now, why, _facts(why, kept, mark))
+    with instance.alone():
+        # Asked again: a person may have confirmed it meanwhile.
+        kept = installation.kept()
+        why = _discord(mark)
+        if why is PauseWhy.FOREIGN and on_postgresql():
+            raise Foreign(path)
+        return None if why is None else sending.pause(ACTOR, now, why, _facts(why, kept, mark))
+
+
+def _discord(mark: Mark | None) -> PauseWhy | None:
+    return discord(installation.kept(), installation.place(), mark, embedded=not on_postgresql())
 
 
 def _facts(why: PauseWhy, kept: Kept, mark: Mark | None) -> dict[str, int]:

@@ -17,8 +17,8 @@ from uuid import uuid4
 
 from django.db import connection
 
-from vaguemestre.ledger.database import lock, on_postgresql, rows, writing
-from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.ledger.database import on_postgresql, rows
+from vaguemestre.ledger.instance import alone
 from vaguemestre.ledger.models import Instance
 from vaguemestre.policy.installation import Kept, Mark, raised
 
@@ -44,8 +44,7 @@ def place() -> str:
 
 def raise_mark(now: datetime) -> Mark:
     """One further: what a courier keeps beside it. What has not been confirmed yet is, as it is found."""
-    with writing():
-        lock(CONFIGURATION_LOCK)
+    with alone():
         mine = Instance.objects.get()
         mine.identity = mine.identity or uuid4().hex
         mine.place = mine.place or place()

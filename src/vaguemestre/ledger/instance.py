@@ -9,7 +9,8 @@ from __future__ import annotations
 import hashlib
 import hmac
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -40,6 +41,14 @@ def bump() -> None:
     """Make every earlier route stale. Runs inside the transaction of what changed; couriers route anew."""
     Instance.objects.update(routing_epoch=F("routing_epoch") + 1)
     wake.ring()
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """One transaction, during which nobody else changes the configuration."""
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        yield
 
 
 def configuration() -> Configuration:

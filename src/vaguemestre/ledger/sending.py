@@ -16,9 +16,9 @@ from datetime import datetime
 from django.db.models import Q, QuerySet
 
 from vaguemestre.ledger import journal, wake
-from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.installation import milliseconds
-from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.ledger.instance import alone
 from vaguemestre.ledger.models import Delivery, Event, Instance
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.state import DeliveryState
@@ -58,8 +58,7 @@ def pause(
 ) -> Pause | None:
     """Let nothing leave from now on. The answer is None, and nothing changed, where it is paused already."""
     begun = Pause(why, now, actor, dict(facts or {}))
-    with writing():
-        lock(CONFIGURATION_LOCK)
+    with alone():
         if paused() is not None:
             return None
         Instance.objects.update(
@@ -95,8 +94,7 @@ def resume(actor: str, now: datetime, *, cancel_waiting: bool = False) -> Resume
     cancelled = 0
     while cancel_waiting and (some := _cancel_some(ended, actor, now)):
         cancelled += some
-    with writing():
-        lock(CONFIGURATION_LOCK)
+    with alone():
         ended = _paused()
         mark = raised(Instance.objects.values_list("high_water", flat=True).get(), milliseconds(now))
         Instance.objects.update(

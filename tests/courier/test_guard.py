@@ -1,0 +1,205 @@
+"""D11, L13: a courier that finds another database than it left sends nothing until a person says so."""
+
+import json
+import re
+import shutil
+from datetime import timedelta
+
+import pytest
+from django.db import connection as database
+
+from vaguemestre.courier.guard import Foreign
+from vaguemestre.courier.main import MARK_FILE
+from vaguemestre.ledger import installation, leases, sending
+from vaguemestre.ledger.models import Instance
+from vaguemestre.policy.installation import PauseWhy
+
+
+@pytest.fixture
+def mark(tmp_path):
+    return tmp_path / MARK_FILE
+
+
+def read(mark):
+    return json.loads(mark.read_text())
+
+
+async def row(office):
+    return await office.ask(Instance.objects.values("identity", "place", "high_water").get)
+
+
+async def paused(office):
+    return await office.ask(sending.paused)
+
+
+async def sends(office, mark, *, waited=None):
+    """A courier's life, in which what is posted leaves."""
+    async with office.courier(mark=mark):
+        message = await office.post()
+        await office.until(message, "accepted")
+        if waited is not None:
+            await office.until(waited, "accepted")
+
+
+async def stays(office, mark, message):
+    """A courier's life, in which it does not; the pause that it found or made."""
+    async with office.courier(mark=mark) as worker:
+        await office.until_true(lambda: sending.paused() is not None)
+        for _ in range(3):
+            await worker.turn()
+        assert (await office.delivery(message)).state == "queued"
+        return await paused(office)
+
+
+async def resume(office):
+    return await office.ask(sending.resume, "test", office.clock())
+
+
+async def test_a_new_database_is_the_courier_s_own_and_its_mark_rises_while_it_sends(office, sink, mark):
+    await office.connect(sink)
+    await sends(office, mark)
+    first = read(mark)
+    kept = await row(office)
+    assert re.fullmatch("[0-9a-f]{32}", first["identity"])
+    assert first == {"identity": kept["identity"], "high_water": kept["high_water"]}
+    assert kept["place"] == await office.ask(installation.place)
+    assert (mark.stat().st_mode & 0o777, list(mark.parent.glob(f".{MARK_FILE}*"))) == (0o600, [])
+    await sends(office, mark)
+    assert read(mark)["high_water"] > first["high_water"]
+    assert len(sink.accepted) == 2
+
+
+async def test_the_mark_stays_while_nothing_is_sent(office, sink, mark, monkeypatch):
+    monkeypatch.setattr(leases, "RENEWED_EVERY", timedelta(seconds=0.05))
+    await office.connect(sink)
+    async with office.courier(mark=mark) as worker:
+        await office.until_true(mark.exists)
+        before = read(mark)
+        for _ in range(5):
+            worker._due_at.clear()
+            await worker.turn()
+        assert read(mark) == before
+
+
+async def test_d11_an_older_state_put_back_sends_nothing_and_says_since_when(office, sink, mark):
+    await office.connect(sink)
+    await sends(office, mark)
+    backup = await row(office)
+    office.clock.advance(hours=5)
+    await sends(office, mark)
+    reached = read(mark)["high_water"]
+    await office.ask(Instance.objects.update, **backup)
+    message = await office.post("again@example.com")
+    pause = await stays(office, mark, message)
+    assert (pause.why, pause.by) == (PauseWhy.OLDER, "courier")
+    assert pause.facts == {"reached": reached, "left_off": backup["high_water"]}
+    assert reached - backup["high_water"] >= 5 * 3600 * 1000
+    assert (await stays(office, mark, message)) == pause  # however often it is started
+    assert len(sink.accepted) == 2
+    await resume(office)
+    await sends(office, mark, waited=message)
+    assert read(mark)["high_water"] > reached
+    assert await paused(office) is None
+
+
+async def test_l13_a_database_that_lies_elsewhere_sends_nothing_until_it_is_confirmed(office, sink, mark):
+    await office.connect(sink)
+    await sends(office, mark)
+    await office.ask(Instance.objects.update, place="where it lay")
+    message = await office.post("again@example.com")
+    assert (await stays(office, mark, message)).why is PauseWhy.ELSEWHERE
+    async with office.courier(mark=mark):
+        # A courier that waits goes on by itself.
+        await resume(office)
+        await office.until(message, "accepted")
+    assert (await row(office))["place"] == await office.ask(installation.place)
+    await sends(office, mark)
+    assert len(sink.accepted) == 3
+
+
+@pytest.mark.skipif(
+    database.vendor == "postgresql", reason="its couriers come and go, with nothing that stays"
+)
+@pytest.mark.parametrize(
+    ("written", "why"),
+    [
+        (None, PauseWhy.UNMARKED),
+        ("torn {", PauseWhy.UNMARKED),
+        ("[]", PauseWhy.UNMARKED),
+        ('{"identity": "another", "high_water": 1}', PauseWhy.FOREIGN),
+    ],
+)
+async def test_d11_an_embedded_database_without_its_mark_sends_nothing(office, sink, mark, written, why):
+    await office.connect(sink)
+    await sends(office, mark)
+    mark.unlink()
+    if written is not None:
+        mark.write_text(written)
+    message = await office.post("again@example.com")
+    assert (await stays(office, mark, message)).why is why
+    await resume(office)
+    await sends(office, mark, waited=message)
+    assert read(mark)["identity"] == (await row(office))["identity"]
+
+
+@pytest.mark.skipif(database.vendor != "postgresql", reason="an embedded database has one courier")
+async def test_d11_a_server_s_couriers_need_no_mark_and_one_of_another_installation_does_not_start(
+    office, sink, mark, tmp_path
+):
+    await office.connect(sink)
+    await sends(office, mark)
+    await sends(office, tmp_path / "of-another-machine")
+    foreign = tmp_path / "foreign"
+    foreign.write_text('{"identity": "another", "high_water": 1}')
+    with pytest.raises(
+        Foreign, match="is that of another installation"
+    ):
+        async with office.courier(mark=foreign) as worker:
+            await worker.run()
+    assert (await paused(office), foreign.read_text()) == (None, '{"identity": "another", "high_water": 1}')
+    await sends(office, mark)
+
+
+@pytest.mark.skipif(database.vendor != "postgresql", reason="of clusters and their databases")
+async def test_the_place_of_a_server_s_database_is_its_cluster_and_number(office):
+    assert re.fullmatch(r"cluster [1-9][0-9]+ database [1-9][0-9]+", await office.ask(installation.place))
+
+
+@pytest.mark.skipif(database.vendor == "postgresql", reason="of files")
+async def test_the_place_of_an_embedded_database_is_its_file_and_a_copy_has_another(office, tmp_path):
+    file = database.settings_dict["NAME"]
+    copy = shutil.copy2(file, tmp_path / "copy")
+    inode = (await office.ask(installation.place)).removeprefix("file ")
+    assert (int(inode), copy.stat().st_ino != int(inode)) == (__import__("os").stat(file).st_ino, True)
+
+
+async def test_while_it_is_paused_nothing_expires_and_what_was_claimed_returns(office, sink, mark):
+    await office.connect(sink)
+    async with office.courier(mark=mark) as worker:
+        await office.ask(sending.pause, "test", office.clock())
+        late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
+        office.clock.advance(hours=1)
+        worker._due_at.clear()
+        await worker.turn()
+        assert (await office.delivery(late)).state == "queued"
+        await resume(office)
+        await office.until(late, "expired")
+    assert sink.accepted == []
+
+
+async def test_a_database_replaced_below_a_running_courier_stops_it(office, sink, mark):
+    await office.connect(sink)
+    async with office.courier(mark=mark) as worker:
+        await office.until(await office.post(), "accepted")
+        worker._due_at.clear()
+        await worker.turn()
+        await office.ask(Instance.objects.update, high_water=1)
+        worker._due_at.clear()
+        await worker.turn()
+        assert (await paused(office)).why is PauseWhy.OLDER
+
+
+async def test_a_mark_that_cannot_be_written_is_logged_and_mail_goes_on(office, sink, tmp_path, caplog):
+    await office.connect(sink)
+    await sends(office, tmp_path / "gone" / MARK_FILE)
+    assert len(sink.accepted) == 1

@@ -1,0 +1,133 @@
+"""While sending is paused nothing is claimed or staged; what a person resumes leaves, or was cancelled first."""
+
+import pytest
+from django.db import IntegrityError, transaction
+
+from ledger.kit import (
+    ACTOR,
+    NOW,
+    at_once,
+    claimed,
+    codes,
+    connect,
+    later,
+    lease_of,
+    only,
+    post,
+    report,
+    settle,
+    staged,
+    states,
+)
+from vaguemestre.ledger import lanes, queue, sending
+from vaguemestre.ledger.models import Instance, Version
+from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.installation import PauseWhy
+
+pytestmark = pytest.mark.django_db
+
+
+def test_what_is_handed_over_meanwhile_is_accepted_and_nothing_is_claimed():
+    office = connect()
+    lease = lease_of(office)
+    assert [facts.connection_id for facts in lanes.survey(NOW)] == [office.pk]
+    begun = sending.pause(ACTOR, NOW)
+    assert (begun.why, begun.by, sending.paused()) == (PauseWhy.BY_HAND, ACTOR, begun)
+    message = post()
+    assert (only(message).state, queue.claim(lease, 10, NOW), lanes.survey(NOW)) == ("queued", [], [])
+    sending.resume(ACTOR, later(hours=1))
+    assert sending.paused() is None
+    assert len(queue.claim(lease, 10, later(hours=1))) == 1
+
+
+def test_what_was_claimed_is_not_staged_and_what_was_staged_may_end():
+    first, second = connect("First"), connect("Second")
+    post(connection="First")
+    post(connection="Second")
+    lease, claim = claimed(first)
+    other, gone = staged(second)
+    sending.pause(ACTOR, NOW)
+    assert queue.record(lease, [claim.mark()], [], NOW).staged == (False,)
+    assert settle(other, report(gone, DeliveryState.ACCEPTED, NOW, Reply(250, "2.0.0 Ok")), NOW)
+    assert states() == ["accepted", "claimed"]
+
+
+def test_what_is_paused_already_keeps_its_reason_and_what_is_not_cannot_be_resumed():
+    first = sending.pause("courier", NOW, PauseWhy.OLDER, {"reached": 7, "left_off": 3})
+    assert sending.pause(ACTOR, later(hours=1)) is None
+    assert sending.paused() == first
+    assert sending.resume(ACTOR, later(hours=2)).pause == first
+    with pytest.raises(Conflict) as refusal:
+        sending.resume(ACTOR, later(hours=3))
+    assert refusal.value.code == "not_paused"
+    noted = Version.objects.filter(kind="sending").order_by("pk").values_list("action", "actor", "changes")
+    assert list(noted) == [
+        ("paused", "courier", {"why": [None, "older"]}),
+        ("resumed", ACTOR, {"why": ["older", None], "cancelled": [None, 0]}),
+    ]
+
+
+def test_what_waited_when_it_began_is_cancelled_and_what_came_since_leaves(monkeypatch):
+    monkeypatch.setattr(sending, "BATCH", 2)
+    office = connect()
+    before = [post(f"r{number}@example.com") for number in range(5)]
+    held = post(from_="else@example.net", connection=connect("Closed", active=False).name)
+    begun = sending.pause(ACTOR, later(minutes=1))
+    since = post("since@example.com", now=later(minutes=2))
+    assert sending.waiting(begun) == 6
+    resumed = sending.resume(ACTOR, later(minutes=3), cancel_waiting=True)
+    assert (resumed.cancelled, resumed.pause) == (6, begun)
+    assert {only(message).state for message in [*before, held]} == {"cancelled"}
+    assert codes(only(held))[-1] == "cancelled"
+    assert only(since).state == "queued"
+    assert len(queue.claim(lease_of(office, now=later(minutes=3)), 10, later(minutes=3))) == 1
+
+
+@pytest.mark.parametrize(("on_doubt", "state"), [("retry", "cancelled"), ("hold", "in_doubt")])
+def test_a_doubt_that_would_be_sent_again_by_itself_is_cancelled_and_a_person_s_stays(on_doubt, state):
+    office = connect()
+    message = post(on_doubt=on_doubt)
+    lease, claim = staged(office)
+    retry = {"delay_until": later(minutes=10)} if on_doubt == "retry" else {}
+    settle(lease, report(claim, DeliveryState.IN_DOUBT, NOW, doubt="connection_lost", **retry), NOW)
+    assert (only(message).next_attempt_at is not None) == (on_doubt == "retry")
+    sending.pause(ACTOR, later(minutes=1))
+    resumed = sending.resume(ACTOR, later(minutes=2), cancel_waiting=True)
+    assert (resumed.cancelled, only(message).state) == (int(state == "cancelled"), state)
+
+
+def test_what_a_courier_holds_when_it_is_cancelled_for_is_left_to_it():
+    office = connect()
+    message = post()
+    claimed(office)
+    sending.pause(ACTOR, later(minutes=1))
+    assert sending.resume(ACTOR, later(minutes=2), cancel_waiting=True).cancelled == 0
+    assert only(message).state == "claimed"
+
+
+def test_a_resumed_database_is_taken_as_it_is_found_and_is_newer_than_every_mark():
+    Instance.objects.update(identity="ours", place="file 7", high_water=5)
+    sending.pause("courier", NOW, PauseWhy.ELSEWHERE)
+    sending.resume(ACTOR, NOW)
+    row = Instance.objects.get()
+    assert (row.identity, row.place, row.high_water) == ("ours", "", int(NOW.timestamp() * 1000))
+    Instance.objects.update(high_water=int(later(days=30).timestamp() * 1000))
+    sending.pause("courier", NOW, PauseWhy.OLDER)
+    sending.resume(ACTOR, NOW)
+    assert Instance.objects.get().high_water == int(later(days=30).timestamp() * 1000) + 1
+
+
+def test_a_pause_without_its_time_cannot_exist():
+    for values in ({"paused": "by_hand"}, {"paused_at": NOW}, {"paused": "of_late", "paused_at": NOW}):
+        with pytest.raises(IntegrityError), transaction.atomic():
+            Instance.objects.update(**values)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_many_who_pause_and_resume_at_once_each_act_is_done_once():
+    assert len([one for one in at_once([lambda: sending.pause(ACTOR, NOW)] * 8) if one]) == 1
+    answers = at_once([lambda: sending.resume(ACTOR, NOW)] * 8)
+    assert len([one for one in answers if isinstance(one, sending.Resumed)]) == 1
+    assert len([one for one in answers if isinstance(one, Conflict)]) == 7
