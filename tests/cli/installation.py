@@ -42,7 +42,7 @@ class Installation:
         )
 
     def copy_to(self, data):
-        shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("*.lock"))
+        shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("*.lock", "*-wake"))
         return Installation(data)
 
     @contextmanager

@@ -151,9 +151,7 @@ async def test_d11_a_server_s_couriers_need_no_mark_and_one_of_another_installat
     await sends(office, tmp_path / "of-another-machine")
     foreign = tmp_path / "foreign"
     foreign.write_text('{"identity": "another", "high_water": 1}')
-    with pytest.raises(
-        Foreign, match="is that of another installation"
-    ):
+    with pytest.raises(Foreign, match="is that of another installation"):
         async with office.courier(mark=foreign) as worker:
             await worker.run()
     assert (await paused(office), foreign.read_text()) == (None, '{"identity": "another", "high_water": 1}')
