@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -103,29 +102,12 @@ def rules_resource(decision: Decision) -> list[dict[str, Any]]:
 
 def accepted_summary(accepted: Accepted) -> dict[str, Any]:
     """The same as `message_summary` of a message that was accepted just now, without asking the ledger."""
-    return accepted_summaries([accepted])[0]
-
-
-def accepted_summaries(answers: Sequence[Accepted]) -> list[dict[str, Any]]:
-    """Of many: most share a reason, which is then put into words once."""
-    reasons: dict[int, dict[str, str]] = {}
-    return [_accepted(accepted, _shared(accepted.reason, reasons)) for accepted in answers]
-
-
-def _shared(reason: Mapping[str, Any], known: dict[int, dict[str, str]]) -> dict[str, str]:
-    found = known.get(id(reason))
-    if found is None:
-        found = known[id(reason)] = {"code": reason["code"], "text": wording.reason_text(reason)}
-    return found
-
-
-def _accepted(accepted: Accepted, reason: Mapping[str, str]) -> dict[str, Any]:
     states = [(recipient, accepted.state_of(recipient)) for recipient in accepted.recipients]
     return {
         "id": accepted.uid,
         "state": common_state({state for _, state in states}),
         "connection": accepted.connection,
-        "reason": reason,
+        "reason": {"code": accepted.reason["code"], "text": wording.reason_text(accepted.reason)},
         "deliveries": [{"recipient": recipient, "state": state} for recipient, state in states],
     }
 

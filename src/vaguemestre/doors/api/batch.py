@@ -8,17 +8,19 @@ Behind that, too, those go first who waited for it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Any
+from json.encoder import encode_basestring_ascii as quoted
 
 from vaguemestre.doors.api.body import refuse_unstorable
 from vaguemestre.doors.api.company import requests
 from vaguemestre.doors.api.posted_message import submission_of
 from vaguemestre.doors.api.problems import problem_of
+from vaguemestre.doors.api.rendering import render
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.gathering import take_many
 from vaguemestre.ledger.models import ApiKey
-from vaguemestre.ledger.resources import accepted_summaries
+from vaguemestre.ledger.resources import accepted_summary
 from vaguemestre.ledger.submission import Accepted
 
 BATCH_LIMIT = 1_000
@@ -29,14 +31,12 @@ _TURN = 0.01  # seconds for those who waited for the transaction
 
 def accept_batch(
     batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime, *, suspect: bool
-) -> list[dict[str, Any]]:
-    """What became of each message, in order; `suspect` has their texts looked through first."""
+) -> bytes:
+    """What became of each message, in order, as JSON; `suspect` has their texts looked through first."""
     drafts = list(_drafts(batch, key, now, suspect=suspect))
     answers = iter(take_many([one for one in drafts if isinstance(one, Draft)], now))
     requests.give_way(_TURN)
-    became = [next(answers) if isinstance(one, Draft) else one for one in drafts]
-    accepted = iter(accepted_summaries([one for one in became if isinstance(one, Accepted)]))
-    return [next(accepted) if isinstance(one, Accepted) else problem_of(one).body() for one in became]
+    return _rendered([next(answers) if isinstance(one, Draft) else one for one in drafts])
 
 
 def _drafts(
@@ -51,3 +51,30 @@ def _drafts(
             yield draft(submission_of(values, key), now)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error
+
+
+def _rendered(became: Sequence[Accepted | Exception]) -> bytes:
+    """The answer: of most messages all but the id and the recipient is what it was of those before."""
+    frames: dict[tuple[object, ...], Sequence[str]] = {}
+    results = [
+        _result(one, frames) if isinstance(one, Accepted) else render(problem_of(one).body()).decode()
+        for one in became
+    ]
+    return f'{{"results":[{",".join(results)}]}}'.encode()
+
+
+def _result(accepted: Accepted, frames: dict[tuple[object, ...], Sequence[str]]) -> str:
+    """As `accepted_summary` has it."""
+    if len(accepted.recipients) > 1 or accepted.spared:
+        return render(accepted_summary(accepted)).decode()
+    alike = accepted.state, accepted.connection, id(accepted.reason)
+    if (frame := frames.get(alike)) is None:
+        frame = frames[alike] = _frame(accepted)
+    before, between, behind = frame
+    return f'{before}"{accepted.uid}"{between}{quoted(accepted.recipients[0])}{behind}'
+
+
+def _frame(accepted: Accepted) -> Sequence[str]:
+    """What stands before the id, between it and the recipient, and behind."""
+    anybody = replace(accepted, recipients=(accepted.uid,))  # which occurs in nothing else
+    return render(accepted_summary(anybody)).decode().split(f'"{accepted.uid}"')

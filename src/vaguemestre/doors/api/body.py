@@ -1,33 +1,26 @@
 """The body of a request as strict JSON (RFC 8259), or as a message.
 
 Refused with a status of HTTP's own: another content type or an encoding (415), too many bytes (413), what is
-no JSON, is nested too deeply or names a key twice (400). A NUL or a lone surrogate in a string is refused at
-its path (422), since no database or header takes it.
+no JSON (400, `strict_json`). A NUL or a lone surrogate in a string is refused at its path (422), since no
+database or header takes it.
 """
 
 from __future__ import annotations
 
-import json
-import re
 from collections.abc import Iterator, Mapping
 from email.message import EmailMessage
 from functools import lru_cache
-from typing import Any, NoReturn
 
 from django.conf import settings
 from django.http import HttpRequest
 
 from vaguemestre.doors.api.problems import Rejected
+from vaguemestre.doors.api.strict_json import JsonObject, parsed
 from vaguemestre.ledger.database import storable
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 
 SMALL = 1_048_576  # bytes of a body that holds no message
-_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
-DEPTH = 64  # levels of arrays and objects
-_NESTING = (dict, list)
-
-type JsonObject = dict[str, Any]
 
 
 def posted(request: HttpRequest, limit: int = SMALL) -> JsonObject:
@@ -87,71 +80,10 @@ def posted_messages(request: HttpRequest) -> tuple[JsonObject, bool]:
 
 def _object(request: HttpRequest, limit: int) -> tuple[JsonObject, bool]:
     """The object, and whether there may be a text in it that no database can keep."""
-    raw = raw_body(request, "application/json", limit)
-    values = _parsed(raw)
+    values, suspect = parsed(raw_body(request, "application/json", limit))
     if not isinstance(values, dict):
         raise Rejected(400, "A JSON object is needed.")
-    _refuse_deep(values)
-    return values, b"\\u" in raw and _SUSPECT.search(raw) is not None
-
-
-def _parsed(raw: bytes) -> object:
-    try:
-        return json.loads(
-            raw.decode(), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
-        )
-    except (ValueError, RecursionError) as error:
-        raise Rejected(400, f"The body is not JSON as RFC 8259 has it: {_why(error)}") from None
-
-
-def _why(error: Exception) -> str:
-    match error:
-        case json.JSONDecodeError():
-            return f"{error.msg}, line {error.lineno}, column {error.colno}."
-        case UnicodeDecodeError():
-            return "it is not UTF-8."
-        case RecursionError():
-            return "it is nested too deeply."
-        case _Fault():
-            return str(error)
-        case _:
-            return "a number in it is too long."
-
-
-class _Fault(ValueError):
-    """What the parser's own rules miss."""
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
-    values = dict(pairs)
-    if len(values) != len(pairs):
-        raise _Fault("a key is there twice.")
-    return values
-
-
-def _no_number(name: str) -> NoReturn:
-    raise _Fault(f"{name} is no number.")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if number in {float("inf"), float("-inf")}:
-        raise _Fault("a number in it is too large.")
-    return number
-
-
-def _refuse_deep(values: JsonObject) -> None:
-    level: list[JsonObject | list[Any]] = [values]
-    for _ in range(DEPTH):
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, dict) else outer)
-            if isinstance(inner, _NESTING)
-        ]
-        if not level:
-            return
-    raise Rejected(400, f"The body is nested more than {DEPTH} levels deep.")
+    return values, suspect
 
 
 def refuse_unstorable(values: Mapping[str, object]) -> None:

@@ -35,7 +35,7 @@ _KEY = re.compile(r"[ -~]+")
 
 @dataclass(frozen=True)
 class Answer:
-    """What an operation answers: a body of JSON, or none, and the language of its texts."""
+    """What an operation answers: a body for `render`, or none, and the language of its texts."""
 
     body: object = None
     status: int = 200

@@ -90,8 +90,7 @@ def send_messages(request: HttpRequest) -> Answer:
     values, suspect = posted_messages(request)
     known_only(values, "messages")
     batch = objects(values, "messages", BATCH_LIMIT, least=1)
-    results = accept_batch(batch, submitter(request), timezone.now(), suspect=suspect)
-    return Answer({"results": results}, 202)
+    return Answer(accept_batch(batch, submitter(request), timezone.now(), suspect=suspect), 202)
 
 
 @endpoint(

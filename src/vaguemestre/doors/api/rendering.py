@@ -10,5 +10,7 @@ LANGUAGE = "en"  # of every text, unless the request asks for another where it m
 
 
 def render(body: object) -> bytes:
-    """A body as bytes."""
+    """A body as bytes; bytes are one already."""
+    if isinstance(body, bytes):
+        return body
     return json.dumps(body, cls=DjangoJSONEncoder, separators=(",", ":")).encode("ascii")

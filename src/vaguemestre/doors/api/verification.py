@@ -15,11 +15,12 @@ from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from ninja import Router
 
-from vaguemestre.doors.api.body import JsonObject, posted, posted_if_any
+from vaguemestre.doors.api.body import posted, posted_if_any
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import preferred_language
 from vaguemestre.doors.api.problems import Rejected, problem_of
 from vaguemestre.doors.api.rendering import render
+from vaguemestre.doors.api.strict_json import JsonObject
 from vaguemestre.doors.api.typed import known_only, text
 from vaguemestre.ledger import connections, trial_message
 from vaguemestre.ledger.connections import Draft

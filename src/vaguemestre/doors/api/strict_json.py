@@ -1,0 +1,125 @@
+"""JSON as RFC 8259 has it, read strictly (400).
+
+Refused: what is no UTF-8 or no JSON, a key that is there twice, NaN and the infinities, numbers that are too
+large, what is nested more than `DEPTH` levels deep. `parsed` is quick where nothing can be wrong, as nearly
+always; whatever may be is read once more, rule by rule, and the answer says what it is.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from itertools import chain
+from typing import Any, NoReturn
+
+import orjson
+
+from vaguemestre.doors.api.problems import Rejected
+
+DEPTH = 64  # levels of arrays and objects
+_NUMBERS = frozenset({int, float})
+_COLON = re.compile(rb"\\u003[aA]")
+_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+
+type JsonObject = dict[str, Any]
+
+
+class _Fault(ValueError):
+    """What the parser's own rules miss."""
+
+
+def parsed(raw: bytes) -> tuple[object, bool]:
+    """What the text stands for, and whether there may be a NUL or half a character in a string of it.
+
+    Raises:
+        Rejected: see the module.
+    """
+    found = _quickly(raw)
+    return (_strictly(raw), _SUSPECT.search(raw) is not None) if found is None else found
+
+
+def _quickly(raw: bytes) -> tuple[object, bool] | None:
+    """The same by a quicker parser; None where that might say something else.
+
+    Of a key that is there twice it takes the last: so the colons are counted, of which each key has one and
+    all others stand in strings. It rounds large numbers: whatever holds one is left to the other.
+    """
+    if raw.find(b"\\u003") >= 0 and _COLON.search(raw):
+        return None
+    try:
+        values: object = orjson.loads(raw)
+    except orjson.JSONDecodeError:
+        return None
+    level, colons, suspect = [values], _colons(raw), False
+    for _ in range(DEPTH + 1):
+        if not level:
+            return None if colons else (values, suspect)
+        nested = [one for one in level if type(one) is not str]
+        if not _NUMBERS.isdisjoint(map(type, nested)):
+            return None
+        objects = [one for one in nested if type(one) is dict]
+        strings = chain(*objects, [one for one in level if type(one) is str])
+        text = "".join(strings).encode()
+        colons -= sum(map(len, objects)) + _colons(text)
+        suspect = suspect or text.find(b"\0") >= 0
+        arrays = [one for one in nested if type(one) is list]
+        level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
+    return None
+
+
+def _colons(text: bytes) -> int:
+    """How many there are; `count` looks at each octet by itself."""
+    return len(text) - len(text.replace(b":", b""))
+
+
+def _strictly(raw: bytes) -> object:
+    try:
+        values: object = json.loads(
+            raw.decode(), object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite
+        )
+    except (ValueError, RecursionError) as error:
+        raise Rejected(400, f"The body is not JSON as RFC 8259 has it: {_why(error)}") from None
+    _refuse_deep(values)
+    return values
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case json.JSONDecodeError():
+            return f"{error.msg}, line {error.lineno}, column {error.colno}."
+        case UnicodeDecodeError():
+            return "it is not UTF-8."
+        case RecursionError():
+            return "it is nested too deeply."
+        case _Fault():
+            return str(error)
+        case _:
+            return "a number in it is too long."
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> JsonObject:
+    values = dict(pairs)
+    if len(values) != len(pairs):
+        raise _Fault("a key is there twice.")
+    return values
+
+
+def _no_number(name: str) -> NoReturn:
+    raise _Fault(f"{name} is no number.")
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if number in {float("inf"), float("-inf")}:
+        raise _Fault("a number in it is too large.")
+    return number
+
+
+def _refuse_deep(values: object) -> None:
+    level = [values]
+    for _ in range(DEPTH + 1):
+        nested = [one for one in level if isinstance(one, (dict, list))]
+        if not nested:
+            return
+        level = [inner for one in nested for inner in (one.values() if isinstance(one, dict) else one)]
+    raise Rejected(400, f"The body is nested more than {DEPTH} levels deep.")
