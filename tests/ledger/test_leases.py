@@ -32,7 +32,7 @@ from ledger.kit import (
     stage,
     staged,
 )  # fmt: skip
-from vaguemestre.ledger import connections, lanes, leases, queue, recovery
+from vaguemestre.ledger import allowance, connections, lanes, leases, queue, recovery
 from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.instance import bump
@@ -372,6 +372,24 @@ def test_a_limit_a_minute_counts_messages():
     lease = lease_of(office)
     counts = [recipients_taken(lease, 10, later(seconds=seconds)) for seconds in (0, 30, 60, 119, 120)]
     assert counts == [4, 0, 4, 0, 2]
+
+
+def test_of_what_a_dead_courier_had_claimed_only_what_may_have_left_counts_against_the_limits():
+    """It claims ahead of its sessions: a day's tokens would else be gone with it."""
+    office = connect(limits={"per_minute": 10, "per_day": 10})
+    for number in range(5):
+        post(f"a{number}@example.com", f"b{number}@example.com")
+    lease = lease_of(office)
+    claims = queue.claim(lease, 10, NOW)
+    stage(lease, claims[0], NOW)
+    stage(lease, claims[1], NOW, ["b1@example.com"])
+    lose_lease(office)
+    again = lease_of(office, "two")
+    assert recovery.recover(again, NOW) == 10
+    left = allowance.allowance(office.pk, NOW)
+    assert (left.messages, left.recipients) == (8, 6)
+    later_left = allowance.allowance(office.pk, later(days=1))
+    assert (later_left.messages, later_left.recipients) == (10, 10)
 
 
 def test_in_doubt_is_due_like_any_other():
