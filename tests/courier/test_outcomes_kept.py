@@ -3,10 +3,15 @@
 import asyncio
 
 from django.db import OperationalError
+from structlog.testing import capture_logs
 
+from scripted.sink import SinkServer
 from vaguemestre.courier.outcomes import Outcomes
-from vaguemestre.ledger import queue
-from vaguemestre.ledger.models import Event
+from vaguemestre.ledger import leases, queue
+from vaguemestre.ledger.claims import Report, Settlement
+from vaguemestre.ledger.models import Delivery, Event
+from vaguemestre.mail.reply import Reply
+from vaguemestre.mail.state import DeliveryState
 
 
 class Away:
@@ -84,3 +89,51 @@ async def test_d6_nothing_more_is_sent_while_results_cannot_be_recorded(office, 
         await office.until(first, "accepted")
         await office.until(second, "accepted")
     assert len(sink.accepted) == 2
+
+
+DEAD = " ".join([*leases.new_holder().split()[:2], "4194304", "1", "dead"])  # no process has that number
+
+
+def died_knowing(folder, now):
+    """What a courier leaves that claimed, marked, heard 250, kept it on its disk, and was killed then."""
+    taken = leases.take(DEAD, now)
+    reports = []
+    for lease in taken:
+        claims = queue.claim(lease, 1, now)
+        queue.record(lease, [claim.mark(None) for claim in claims], [], now)
+        for claim in claims:
+            settled = [
+                Settlement(duty.id, DeliveryState.ACCEPTED, Reply(250, "2.0.0 ok")) for duty in claim.duties
+            ]
+            reports.append(
+                Report(claim, now, now, now, 1, "127.0.0.1", "", [], tuple(settled), None, offered=True)
+            )
+    outcomes = Outcomes(folder)
+    outcomes.keep(reports)
+    outcomes.close()
+    return {duty.recipient for one in reports for duty in one.claim.duties}
+
+
+async def test_d6_what_was_kept_is_settled_before_any_lane_is_worked_and_anything_is_claimed(
+    office, tmp_path
+):
+    async with SinkServer() as one, SinkServer() as two:
+        await office.connect(one, sender_email="one@example.org")
+        await office.connect(two, sender_email="two@example.org")
+        senders = ["one@example.org", "two@example.org"] * 3
+        posted = [await office.post(f"r{n}@example.com", sender=sender) for n, sender in enumerate(senders)]
+        known = await office.ask(died_knowing, tmp_path, office.clock())
+        assert known == {"r0@example.com", "r1@example.com"}
+        with capture_logs() as logged:
+            async with office.courier(outcomes=Outcomes(tmp_path)):
+                for message in posted:
+                    await office.until(message, "accepted")
+        carried = {path for sink in (one, two) for taken in sink.accepted for path in taken.recipients}
+    # No server got again what it had; and nobody doubted it for a moment.
+    assert carried == {f"r{number}@example.com" for number in range(2, 6)}
+    assert await office.ask(lambda: list(Delivery.objects.values_list("doubts", flat=True).distinct())) == [0]
+    told = [line["event"] for line in logged]
+    assert told.index("outcomes_replayed") < told.index("lane_taken") < told.index("attempt_finished")
+    codes = [event.detail["code"] for event in await office.ask(lambda: list(Event.objects.order_by("pk")))]
+    assert codes == ["accepted_here"] * 6 + ["evidence"] * 2 + ["attempt"] * 4
+    assert not kept(tmp_path)
