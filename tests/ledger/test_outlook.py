@@ -23,7 +23,7 @@ from ledger.kit import (
     sql,
     staged,
 )
-from vaguemestre.ledger import connections, lanes, messages, outlook, rerouting
+from vaguemestre.ledger import connections, lanes, messages, outlook, rerouting, sending
 from vaguemestre.ledger.models import Connection, Delivery, Lane
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.reply import Reply
@@ -227,6 +227,15 @@ def test_a_route_of_an_older_epoch_is_being_worked_out_anew(office):
     connections.edit(str(office.uid), {"sender_name": "The office"}, ACTOR, NOW)
     assert only(message).code is OutlookCode.REROUTING
     rerouting.reroute(NOW)
+    assert only(message).code is OutlookCode.LEAVES_NOW
+
+
+def test_while_sending_is_paused_every_message_and_lane_says_so(office):
+    message = post()
+    sending.pause(ACTOR, NOW)
+    assert (only(message).code, lane_of(office).outlook.code) == (OutlookCode.SENDING_PAUSED,) * 2
+    assert only(message).facts["by"] == ACTOR
+    sending.resume(ACTOR, NOW)
     assert only(message).code is OutlookCode.LEAVES_NOW
 
 

@@ -75,6 +75,19 @@ DELIVERIES = [
      "once the password is typed anew or a verification succeeds."),
      ("Il attend « Bureau ». Le serveur a refusé le login ou le mot de passe. La connexion est bloquée. "
      "Elle enverra de nouveau dès que le mot de passe aura été ressaisi ou qu’une vérification aura réussi.")),
+    (OutlookCode.SENDING_PAUSED, None, {"connection": "Bureau", "paused": "by_hand", "by": "cli:ada", "since": AT},
+     "All of sending is paused: nothing leaves. Paused by ada (command line), on 2026-11-24 at 14:20:05 UTC.",
+     ("Tout l’envoi est en pause : rien ne part. Mis en pause par ada (ligne de commande), le 2026-11-24 à 14:20:05 "
+     "UTC.")),
+    (OutlookCode.SENDING_PAUSED, None, {"connection": "Bureau", "paused": "older", "by": "courier", "since": AT,
+     "locked": True, "why": "sign_in_refused"},
+     ("All of sending is paused: nothing leaves. This database may be a copy: a person decides whether it sends. "
+     "Besides, “Bureau” is locked. The server refused the login or the password. The connection is locked. It sends "
+     "again once the password is typed anew or a verification succeeds."),
+     ("Tout l’envoi est en pause : rien ne part. Cette base de données est peut-être une copie : une personne décide "
+     "si elle envoie. Par ailleurs, « Bureau » est bloquée. Le serveur a refusé le login ou le mot de passe. La connexion "
+     "est bloquée. Elle enverra de nouveau dès que le mot de passe aura été ressaisi ou qu’une vérification aura "
+     "réussi.")),
     (OutlookCode.PAUSED, None, {"connection": "Bureau", "by": "user:ada@exemple.fr"},
      "It waits for “Bureau”, which is paused. It was paused by ada@exemple.fr.",
      "Il attend « Bureau », qui est en pause. Mise en pause par ada@exemple.fr."),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import HealthState
+from vaguemestre.policy.installation import Pause, PauseWhy
 from vaguemestre.policy.lane_outlook import Activity, LaneCode, Work, of_lane, recent
 from vaguemestre.policy.outlook import Count, Lane, Limit, LimitKind, Outlook
 
@@ -89,8 +90,26 @@ def test_what_a_lane_is_doing(case):
     assert of_lane(its_lane, work, NOW) == Outlook(code, at, facts | {"connection": "Office"})
 
 
+def test_while_all_of_sending_is_paused_that_comes_first_and_nobody_stands_in():
+    pause = Pause(PauseWhy.ELSEWHERE, BEFORE, "courier")
+    facts = {"connection": "Office", "paused": "elsewhere", "by": "courier", "since": BEFORE}
+    told = Outlook(LaneCode.SENDING_PAUSED, None, facts)
+    for its_lane in (
+        lane(),
+        lane(courier=False),
+        lane(served=False, health=PAUSED, limit=LIMIT, backup="Farm"),
+    ):
+        assert of_lane(its_lane, DUE, NOW, pause) == told
+    locked = {"why": "access_denied", "said": "550 5.7.1 relay denied", "locked": True}
+    assert of_lane(lane(health=LOCKED, backup="Farm"), Work(), NOW, pause) == replace(
+        told, facts=facts | locked
+    )
+    assert of_lane(lane(active=False), DUE, NOW, pause).code is LaneCode.INACTIVE
+
+
 def test_every_code_has_a_case():
-    assert {code for _, _, code, _, _ in CASES.values()} == {*LaneCode}
+    covered = {code for _, _, code, _, _ in CASES.values()}
+    assert covered | {LaneCode.SENDING_PAUSED} == {*LaneCode}
 
 
 def test_who_stands_in_is_told_whatever_the_lane_does():

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import TERMINAL, DeliveryState, Health, OnDoubt
 from vaguemestre.policy.health import HealthState
+from vaguemestre.policy.installation import Pause, PauseWhy
 from vaguemestre.policy.outlook import (
     Count,
     DeliveryFacts,
@@ -264,8 +265,53 @@ def test_what_decides_when_a_delivery_leaves(case):
     assert of_delivery(delivery, its_lane, NOW) == Outlook(code, at, facts)
 
 
+BY_HAND = Pause(PauseWhy.BY_HAND, NOW, "user:ada@example.org")
+PAUSED_FACTS = {"connection": "Office", "paused": "by_hand", "by": "user:ada@example.org", "since": NOW}
+WHILE_PAUSED = {
+    "it is due": (queued(), lane(), PAUSED_FACTS),
+    "it is to leave later": (queued(due_at=later(hours=3)), lane(), PAUSED_FACTS | {"not_before": later(hours=3)}),
+    "no courier is running either": (queued(), lane(courier=False), PAUSED_FACTS),
+    "its connection is locked besides": (
+        queued(), lane(health=LOCKED),
+        PAUSED_FACTS | {"locked": True, "why": "sign_in_refused", "said": "535 5.7.8 no"},
+    ),
+    "its connection is paused besides": (queued(), lane(health=PAUSED), PAUSED_FACTS),
+    "no backup takes it": (
+        queued(), lane(health=LOCKED, backup="Farm"),
+        PAUSED_FACTS | {"locked": True, "why": "sign_in_refused", "said": "535 5.7.8 no"},
+    ),
+    "its end has come, and nothing is given up meanwhile": (
+        queued(expires_at=NOW), lane(), PAUSED_FACTS | {"expires_at": NOW},
+    ),
+    "it is in doubt, and would be sent again by itself": (
+        doubtful(), lane(), PAUSED_FACTS | {"doubt": "timeout", "not_before": later(minutes=10)},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", WHILE_PAUSED)
+def test_while_all_of_sending_is_paused_that_is_what_keeps_it(case):
+    delivery, its_lane, facts = WHILE_PAUSED[case]
+    assert of_delivery(delivery, its_lane, NOW, BY_HAND) == Outlook(OutlookCode.SENDING_PAUSED, None, facts)
+
+
+@pytest.mark.parametrize(
+    ("delivery", "code"),
+    [
+        (DeliveryFacts(CLAIMED, claimed_at=NOW), OutlookCode.HANDING_OVER),
+        (DeliveryFacts(HELD, expires_at=NOW, reason={"code": "ambiguous"}), OutlookCode.HELD),
+        (doubtful(due_at=None, doubts=2), OutlookCode.DOUBT_DECIDE),
+        (DeliveryFacts(DeliveryState.CANCELLED, settled_at=NOW), OutlookCode.CANCELLED),
+    ],
+)
+def test_what_is_in_hands_or_waits_for_another_decision_says_so_while_paused_too(delivery, code):
+    its_lane = None if delivery.state is HELD else lane()
+    assert of_delivery(delivery, its_lane, NOW, BY_HAND).code is code
+
+
 def test_every_code_has_a_case():
-    assert {code for _, _, code, _, _ in CASES.values()} == {*OutlookCode}
+    covered = {code for _, _, code, _, _ in CASES.values()}
+    assert covered | {OutlookCode.SENDING_PAUSED} == {*OutlookCode}
 
 
 # What leads deep into the decisions is more frequent than what ends them early.

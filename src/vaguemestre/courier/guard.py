@@ -23,9 +23,8 @@ from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
 from vaguemestre.ledger import installation, instance, sending
 from vaguemestre.ledger.database import on_postgresql
-from vaguemestre.ledger.sending import Pause
 from vaguemestre.policy.alerting import AlertKind
-from vaguemestre.policy.installation import Kept, Mark, PauseWhy, discord
+from vaguemestre.policy.installation import Kept, Mark, Pause, PauseWhy, discord
 
 ACTOR = "courier"
 

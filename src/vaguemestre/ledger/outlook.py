@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from vaguemestre.ledger import allowance, leases
+from vaguemestre.ledger import allowance, leases, sending
 from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.database import lease_time, moment, rows
 from vaguemestre.ledger.doubts import on_doubt
@@ -102,6 +102,7 @@ def of_deliveries(message: Message, deliveries: Sequence[Delivery], now: datetim
     """The outlook of each of a message's deliveries, in their order."""
     moving = [one for one in deliveries if one.state in _IN_A_LANE and one.connection is not None]
     current = epoch() if moving else 0
+    pause = sending.paused() if any(not DeliveryState(one.state).terminal for one in deliveries) else None
     ahead = _ahead(moving, now)
     lanes = _lanes({one.connection for one in moving if one.connection is not None}, ahead, now)
     return [
@@ -109,6 +110,7 @@ def of_deliveries(message: Message, deliveries: Sequence[Delivery], now: datetim
             _facts(one, message, current, ahead.get(one.connection_id or 0, ZERO)),
             lanes.get(one.connection_id or 0),
             now,
+            pause,
         )
         for one in deliveries
     ]
@@ -119,7 +121,7 @@ def of_connection(connection: Connection, now: datetime) -> LaneNow:
     lane = _lanes({connection}, {}, now)[connection.pk]
     row = LaneRow.objects.filter(connection=connection).first()
     work = _work(connection, row, now)
-    found = lane_outlook.of_lane(lane, work, now)
+    found = lane_outlook.of_lane(lane, work, now, sending.paused())
     return LaneNow(found, work, _ladder(connection, row, now))
 
 

@@ -17,6 +17,7 @@ from django.utils.translation import gettext, gettext_noop, ngettext
 
 from vaguemestre.ledger.wording import doubt_text, health_text, reason_text, trouble_text
 from vaguemestre.mail.manner import Manner
+from vaguemestre.policy.installation import PauseWhy
 from vaguemestre.policy.lane_outlook import LaneCode
 from vaguemestre.policy.manner import REMEMBERED, Ladder, MannerWhy
 from vaguemestre.policy.outlook import Count, Outlook, OutlookCode
@@ -36,6 +37,7 @@ _DELIVERIES = {
         " little later. The next attempt is %(at)s."
     ),
     OutlookCode.REROUTING: gettext_noop("Its route is being worked out anew."),
+    OutlookCode.SENDING_PAUSED: gettext_noop("All of sending is paused: nothing leaves."),
     OutlookCode.NO_COURIER: gettext_noop(
         "No courier is running, so nothing leaves. Whoever runs this installation has to start it."
     ),
@@ -65,6 +67,7 @@ _DELIVERIES = {
     OutlookCode.CANCELLED: gettext_noop("It was cancelled %(at)s."),
 }
 _LANES = {
+    LaneCode.SENDING_PAUSED: _DELIVERIES[OutlookCode.SENDING_PAUSED],
     LaneCode.NO_COURIER: _DELIVERIES[OutlookCode.NO_COURIER],
     LaneCode.UNSERVED: gettext_noop("No courier has it in its hands yet; one takes it over within seconds."),
     LaneCode.LOCKED: gettext_noop("It is locked, and sends nothing."),
@@ -196,7 +199,7 @@ def lane_sentences(outlook: Outlook, *, quoting: bool = True) -> list[Sentence]:
         found = _locked(facts) or found
     elif code is LaneCode.NO_COURIER:
         found += _locked_besides(facts)
-    elif code is not LaneCode.PROBING:
+    elif code not in {LaneCode.PROBING, LaneCode.SENDING_PAUSED}:
         found += _why(facts)
     found += _details(OutlookCode(code), facts) if code in _SHARED else []
     found += [*_held_for(facts), *_kept_open(code, facts)]
@@ -226,7 +229,7 @@ def manner_why_text(ladder: Ladder) -> str:
     return _joined(manner_why(ladder))
 
 
-_SHARED = {LaneCode.PAUSED, LaneCode.LIMIT_REACHED}
+_SHARED = {LaneCode.SENDING_PAUSED, LaneCode.PAUSED, LaneCode.LIMIT_REACHED}
 
 
 def _joined(sentences: list[Sentence]) -> str:
@@ -295,6 +298,8 @@ def _details(code: OutlookCode, facts: Mapping[str, Any]) -> list[Sentence]:
     match code:
         case OutlookCode.LOCKED:
             found = _locked(facts)
+        case OutlookCode.SENDING_PAUSED:
+            found = [_paused(facts), *_locked_besides(facts)]
         case OutlookCode.NO_COURIER:
             found = _locked_besides(facts)
         case OutlookCode.THROTTLED | OutlookCode.EXPIRES:
@@ -302,12 +307,18 @@ def _details(code: OutlookCode, facts: Mapping[str, Any]) -> list[Sentence]:
         case OutlookCode.REFUSED | OutlookCode.EXPIRED:
             found = _ended_why(facts)
         case OutlookCode.PAUSED if facts.get("by"):
-            found = [Sentence(gettext("It was paused by %(by)s."), {"by": _person(str(facts["by"]))})]
+            found = [Sentence(gettext("It was paused by %(by)s."), {"by": person(str(facts["by"]))})]
         case OutlookCode.LIMIT_REACHED if facts.get("limit") in _LIMITS:
             found = [Sentence(gettext(_LIMITS[str(facts["limit"])]), facts)]
         case OutlookCode.RETRY | OutlookCode.GREYLISTED if facts.get("last_try"):
             found = [Sentence(gettext("It is the last one."))]
     return found
+
+
+def _paused(facts: Mapping[str, Any]) -> Sentence:
+    if facts.get("paused", PauseWhy.BY_HAND) != PauseWhy.BY_HAND:
+        return Sentence(gettext("This database may be a copy: a person decides whether it sends."))
+    return Sentence(gettext("Paused by %(by)s, %(since)s."), {**facts, "by": person(str(facts.get("by")))})
 
 
 def _why(facts: Mapping[str, Any]) -> list[Sentence]:
@@ -369,7 +380,7 @@ def _kept_open(code: LaneCode, facts: Mapping[str, Any]) -> list[Sentence]:
     return [Sentence(gettext("A session is kept open for the next one."))]
 
 
-def _person(actor: str) -> str:
+def person(actor: str) -> str:
     """Who did it, as the journal names them."""
     kind, _, name = actor.partition(":")
     if kind == "cli":

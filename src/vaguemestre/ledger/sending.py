@@ -10,7 +10,7 @@ One change is one transaction under the configuration's lock, with a line in the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
@@ -22,27 +22,11 @@ from vaguemestre.ledger.instance import alone
 from vaguemestre.ledger.models import Delivery, Event, Instance
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.state import DeliveryState
-from vaguemestre.policy.installation import PauseWhy, raised
+from vaguemestre.policy.installation import Pause, PauseWhy, raised
 
 BATCH = 500  # deliveries that are cancelled in one transaction
 
 _WAITING = (DeliveryState.QUEUED.value, DeliveryState.HELD.value)
-
-
-@dataclass(frozen=True)
-class Pause:
-    """Why nothing leaves.
-
-    Attributes:
-        at, by: when it began, and who wanted it.
-        facts: of a database that is older than its mark: `reached` and `left_off`, how far it had come and
-            how far this one goes, in milliseconds since the epoch.
-    """
-
-    why: PauseWhy
-    at: datetime
-    by: str
-    facts: Mapping[str, int] = field(default_factory=dict)
 
 
 def paused() -> Pause | None:
@@ -69,6 +53,18 @@ def pause(
     return begun
 
 
+def pause_by_hand(actor: str, now: datetime) -> Pause:
+    """The same, as a person wants it.
+
+    Raises:
+        Conflict: it is paused already.
+    """
+    begun = pause(actor, now)
+    if begun is None:
+        raise Conflict("already_paused", "Sending is paused already.")
+    return begun
+
+
 @dataclass(frozen=True)
 class Resumed:
     """What ended, and how many deliveries were cancelled before it did."""
@@ -77,7 +73,7 @@ class Resumed:
     cancelled: int
 
 
-def resume(actor: str, now: datetime, *, cancel_waiting: bool = False) -> Resumed:
+def resume(actor: str, now: datetime, *, cancel_waiting: bool = False, seen: str = "") -> Resumed:
     """Let all that waits leave, and take this database for this installation's.
 
     Args:
@@ -86,16 +82,17 @@ def resume(actor: str, now: datetime, *, cancel_waiting: bool = False) -> Resume
         cancel_waiting: whether what was there when the pause began is cancelled first, since it may have left
             before the copy was made. Some at a time, so that whoever hands over mail meanwhile does not wait;
             broken off, it stays paused and may be repeated.
+        seen: when the pause began that the person saw, in ISO 8601; "" ends any.
 
     Raises:
-        Conflict: it is not paused.
+        Conflict: it is not paused, or was paused anew since.
     """
-    ended = _paused()
+    ended = _paused(seen)
     cancelled = 0
     while cancel_waiting and (some := _cancel_some(ended, actor, now)):
         cancelled += some
     with alone():
-        ended = _paused()
+        ended = _paused(seen)
         mark = raised(Instance.objects.values_list("high_water", flat=True).get(), milliseconds(now))
         Instance.objects.update(
             paused="", paused_at=None, paused_by="", paused_facts={}, place="", high_water=mark
@@ -111,10 +108,12 @@ def waiting(ended: Pause) -> int:
     return _before(ended).count()
 
 
-def _paused() -> Pause:
+def _paused(seen: str) -> Pause:
     found = paused()
     if found is None:
         raise Conflict("not_paused", "Sending is not paused; there is nothing to resume.")
+    if seen not in {"", found.at.isoformat()}:
+        raise Conflict("paused_anew", "Sending was paused anew since; look again.")
     return found
 
 

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from django.utils.formats import date_format
-from django.utils.timezone import localtime
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.policy.installation import PauseWhy
@@ -54,4 +53,5 @@ def remedy(why: PauseWhy) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    return date_format(localtime(datetime.fromtimestamp(milliseconds / 1000, UTC)), "DATETIME_FORMAT")
+    at = date_format(datetime.fromtimestamp(milliseconds / 1000, UTC), "SHORT_DATETIME_FORMAT")
+    return f"{at} UTC"

@@ -312,6 +312,8 @@ _REFUSALS = {
     "nothing_waits": gettext_noop("Nothing of this message is held or queued."),
     "no_route": gettext_noop("There is still no route for this message."),
     "claimed": gettext_noop("A courier is sending this message at this moment; try again."),
+    "already_paused": gettext_noop("Sending is paused already."),
+    "paused_anew": gettext_noop("Sending was paused anew since; look again."),
     "not_paused": gettext_noop("Sending is not paused; there is nothing to resume."),
     "terminal": gettext_noop("All of this message has ended; there is nothing to cancel."),
     "not_in_doubt": gettext_noop("Nothing of this message is in doubt any more."),

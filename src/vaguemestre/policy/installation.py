@@ -8,7 +8,9 @@ far it had come. `discord` compares them before a courier takes any work. Pure; 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -20,6 +22,22 @@ class PauseWhy(StrEnum):
     OLDER = "older"  # it is older than the mark: what has left since would leave again
     UNMARKED = "unmarked"  # an embedded database without the mark that lay beside it
     FOREIGN = "foreign"  # the mark is that of another installation
+
+
+@dataclass(frozen=True)
+class Pause:
+    """Why nothing leaves.
+
+    Attributes:
+        at, by: when it began, and who wanted it.
+        facts: of a database that is older than its mark: `reached` and `left_off`, how far it had come and
+            how far this one goes, in milliseconds since the epoch.
+    """
+
+    why: PauseWhy
+    at: datetime
+    by: str
+    facts: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

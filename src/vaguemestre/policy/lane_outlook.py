@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
+from vaguemestre.policy.installation import Pause
 from vaguemestre.policy.outlook import (
     ZERO,
     Count,
@@ -29,6 +30,7 @@ ACTIVITY_COUNTS = timedelta(seconds=15)  # what a courier wrote longer ago is no
 class LaneCode(StrEnum):
     """What a lane is doing, or what keeps it. The first ones are those of a delivery that it keeps."""
 
+    SENDING_PAUSED = "sending_paused"
     NO_COURIER = "no_courier"
     UNSERVED = "unserved"
     LOCKED = "locked"
@@ -90,10 +92,12 @@ class Work:
         return any(counts) or (self.activity is not None and self.activity.sessions > 0)
 
 
-def of_lane(lane: Lane, work: Work, now: datetime) -> Outlook:
-    """What the lane is doing, and why not."""
-    found = _outlook(lane, work, now)
-    more: dict[str, Any] = {"connection": lane.name} | ({"backup": lane.backup} if lane.backup else {})
+def of_lane(lane: Lane, work: Work, now: datetime, pause: Pause | None = None) -> Outlook:
+    """What the lane is doing, and why not; `pause` is that of all sending, while there is one."""
+    found = _outlook(lane, work, now, pause)
+    more: dict[str, Any] = {"connection": lane.name} | (
+        {"backup": lane.backup} if lane.backup and pause is None else {}
+    )
     return Outlook(found.code, found.at, {**found.facts, **more})
 
 
@@ -104,10 +108,10 @@ def recent(activity: Activity | None, now: datetime) -> Activity | None:
     return activity
 
 
-def _outlook(lane: Lane, work: Work, now: datetime) -> Outlook:
+def _outlook(lane: Lane, work: Work, now: datetime, pause: Pause | None) -> Outlook:
     if not lane.active:
         return Outlook(LaneCode.INACTIVE, None, {"held": work.held} if work.held else {})
-    stopped = lane_stopped(lane)
+    stopped = lane_stopped(lane, pause)
     if stopped is not None:
         return stopped
     waits = decisive(_waits(lane, work, now))

@@ -19,6 +19,7 @@ from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, Health, OnDoubt
 from vaguemestre.policy import wording
 from vaguemestre.policy.health import READY, HealthState, probing
+from vaguemestre.policy.installation import Pause
 
 
 class OutlookCode(StrEnum):
@@ -32,6 +33,7 @@ class OutlookCode(StrEnum):
     RETRY = "retry"
     GREYLISTED = "greylisted"
     REROUTING = "rerouting"
+    SENDING_PAUSED = "sending_paused"  # all of it, whatever the connection
     NO_COURIER = "no_courier"
     UNSERVED = "unserved"  # couriers run, and none has taken this lane yet
     LOCKED = "locked"
@@ -167,11 +169,20 @@ class Outlook:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
 
-def of_delivery(delivery: DeliveryFacts, lane: Lane | None, now: datetime) -> Outlook:
-    """When it leaves and what keeps it, or how it ended; `lane` is that of its connection, if it has one."""
+def of_delivery(
+    delivery: DeliveryFacts, lane: Lane | None, now: datetime, pause: Pause | None = None
+) -> Outlook:
+    """When it leaves and what keeps it, or how it ended.
+
+    Args:
+        delivery: the delivery.
+        lane: that of its connection, if it has one.
+        now: when it is asked.
+        pause: of all sending, while there is one; nothing is given up meanwhile.
+    """
     if delivery.state.terminal:
         return _ended(delivery)
-    if _over(delivery, now) and (lane is None or lane.courier):
+    if pause is None and _over(delivery, now) and (lane is None or lane.courier):
         return Outlook(OutlookCode.EXPIRES, delivery.expires_at)
     if delivery.state is DeliveryState.HELD or lane is None:
         return _unrouted(delivery, now)
@@ -179,17 +190,21 @@ def of_delivery(delivery: DeliveryFacts, lane: Lane | None, now: datetime) -> Ou
         return _in_hands(delivery, lane)
     if delivery.state is DeliveryState.IN_DOUBT and (delivery.due_at is None or not lane.active):
         return _undecided(delivery, lane)
-    return _waiting(delivery, lane, now)
+    return _waiting(delivery, lane, now, pause)
 
 
-def lane_stopped(lane: Lane) -> Outlook | None:
+def lane_stopped(lane: Lane, pause: Pause | None) -> Outlook | None:
     """What only a person can end: nothing of the lane leaves until then."""
     facts: dict[str, Any] = {"connection": lane.name}
     locked = lane.health.state is Health.LOCKED
     health = facts | _health_words(lane.health)
+    # Mostly somebody else's to mend, and there is still something to do about a lock meanwhile.
+    besides = health | {"locked": True} if locked else facts
+    if pause is not None:
+        paused = {"paused": pause.why.value, "by": pause.by, "since": pause.at}
+        return Outlook(OutlookCode.SENDING_PAUSED, None, besides | paused)
     if not lane.courier:
-        # Somebody else's to mend, and there is still something to do about a lock meanwhile.
-        return Outlook(OutlookCode.NO_COURIER, None, health | {"locked": True} if locked else facts)
+        return Outlook(OutlookCode.NO_COURIER, None, besides)
     if locked:
         return Outlook(OutlookCode.LOCKED, None, health)
     if lane.health.state is Health.PAUSED:
@@ -233,11 +248,12 @@ def _unrouted(delivery: DeliveryFacts, now: datetime) -> Outlook:
     return _until_a_person(Outlook(OutlookCode.HELD, None, {"reason": delivery.reason}), delivery, now)
 
 
-def _waiting(delivery: DeliveryFacts, lane: Lane, now: datetime) -> Outlook:
+def _waiting(delivery: DeliveryFacts, lane: Lane, now: datetime, pause: Pause | None) -> Outlook:
+    works = lane.courier and pause is None
     # Nothing that may have arrived moves to a backup.
-    if lane.backup and lane.courier and delivery.state is DeliveryState.QUEUED and delivery.current:
+    if lane.backup and works and delivery.state is DeliveryState.QUEUED and delivery.current:
         return _by_backup(delivery, lane, now)
-    stopped = lane_stopped(lane)
+    stopped = lane_stopped(lane, pause)
     if stopped is not None:
         return _until_a_person(stopped, delivery, now)
     if not delivery.current or not lane.active:
