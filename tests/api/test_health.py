@@ -9,6 +9,7 @@ from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.client import connection, key_with
+from vaguemestre.ledger import sending
 from vaguemestre.ledger.models import Courier
 
 pytestmark = pytest.mark.django_db
@@ -28,6 +29,17 @@ def test_readyz_says_what_is_missing(client):
     beat.beat_at = timezone.now() - timedelta(seconds=16)
     beat.save()
     assert client.get("/readyz").json()["missing"] == ["courier"]
+
+
+def test_where_sending_is_paused_it_is_ready_and_says_so(client):
+    Courier.objects.create(holder="x", beat_at=timezone.now())
+    assert client.get("/readyz").json()["sending_paused"] is False
+    assert gauges()[1]["vaguemestre_sending_paused",] == 0
+    sending.pause("cli:ada", timezone.now())
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["status"]) == (200, "ready")
+    assert response.json()["sending_paused"] is True
+    assert gauges()[1]["vaguemestre_sending_paused",] == 1
 
 
 def test_readyz_is_cheap(client, django_assert_max_num_queries):

@@ -157,6 +157,15 @@ def test_check_is_content_with_a_sound_installation(installation):
     assert (done.returncode, done.stdout) == (0, "Everything is in order.\n")
 
 
+def test_check_says_that_nothing_is_sent_while_that_is_paused(installation):
+    assert installation.run("sending", "pause").returncode == 0
+    says(
+        installation.run("check"),
+        "Sending is paused: whatever is handed over waits. Resume it when you are ready: what waits leaves then."
+        " The command is `vaguemestre sending resume [--cancel-waiting]`.",
+    )
+
+
 def test_a_command_before_the_first_start_makes_no_database(tmp_path):
     installation = Installation(tmp_path / "data")
     done = installation.run("connection", "list")

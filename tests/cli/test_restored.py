@@ -42,7 +42,7 @@ def test_l13_a_copied_data_directory_accepts_and_sends_nothing_until_a_person_sa
     waits = send(installation, "of the original")
     copied = installation.copy_to(tmp_path / "copy")
     copied.environment |= dialling
-    assert told(installation, "sending", "show") == {"state": "running"}
+    assert told(installation, "sending", "show")["state"] == "running"
     with copied.up() as running:
         wait_for(lambda: told(copied, "sending", "show")["state"] == "paused")
         shown = told(copied, "sending", "show")
@@ -51,7 +51,7 @@ def test_l13_a_copied_data_directory_accepts_and_sends_nothing_until_a_person_sa
         assert "paused already" in told(copied, "sending", "pause", status=1)
         assert send(copied, "new here")["state"] == "queued"
         resumed = told(copied, "sending", "resume", "--cancel-waiting")
-        assert resumed == {"state": "running", "cancelled": 1}
+        assert (resumed["state"], resumed["cancelled"]) == ("running", 1)
         wait_for(lambda: len(sink.accepted) == 2)
         assert told(copied, "message", "show", waits["id"])["state"] == "cancelled"
         running.stop()

@@ -1,4 +1,4 @@
-"""`vaguemestre check`: configuration, keys, database, migrations, durability: every error at once."""
+"""`vaguemestre check`: configuration, keys, database, migrations, durability, a pause: all at once."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from vaguemestre.cli.arguments import json_option
 from vaguemestre.cli.failure import Failed, of_the_database, reasons
 from vaguemestre.cli.output import show
 from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Environment
-from vaguemestre.ledger import vault
+from vaguemestre.ledger import sending, sending_wording, vault
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.models import Connection
+
+_RESUME = " The command is `vaguemestre sending resume [--cancel-waiting]`."
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -76,8 +78,11 @@ def _ledger_problems(environment: Environment) -> Iterator[str]:
     yield from durability_problems()
     if missing:
         yield f"{len(missing)} migrations are not applied: run `vaguemestre migrate`."
-    elif environment.vault_keys:
+        return
+    if environment.vault_keys:
         yield from _failure(vault.check_canary) or map(_unreadable, vault.unreadable())
+    if (pause := sending.paused()) is not None:
+        yield f"{sending_wording.what(pause.why, pause.facts)} {sending_wording.remedy(pause.why)}{_RESUME}"
 
 
 def _unreadable(connection: Connection) -> str:

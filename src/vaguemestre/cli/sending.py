@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import action, actions, actor
-from vaguemestre.cli.failure import Failed
 from vaguemestre.cli.output import show
-from vaguemestre.ledger import sending, sending_wording
-from vaguemestre.ledger.sending import Pause
+from vaguemestre.ledger import sending
+from vaguemestre.ledger.resources import sending_resource
+from vaguemestre.policy.installation import Pause
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -32,10 +31,7 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _pause(arguments: argparse.Namespace) -> None:
-    begun = sending.pause(actor(), timezone.now())
-    if begun is None:
-        raise Failed("Sending is paused already: `vaguemestre sending show` says why.")
-    _tell(arguments, begun)
+    _tell(arguments, sending.pause_by_hand(actor(), timezone.now()))
 
 
 def _resume(arguments: argparse.Namespace) -> None:
@@ -43,25 +39,14 @@ def _resume(arguments: argparse.Namespace) -> None:
     text = "Sending goes on."
     if arguments.cancel_waiting:
         text += f" {resumed.cancelled} deliveries that waited are cancelled."
-    show(arguments, {"state": "running", "cancelled": resumed.cancelled}, text)
+    show(arguments, sending_resource(None) | {"cancelled": resumed.cancelled}, text)
 
 
 def _tell(arguments: argparse.Namespace, pause: Pause | None) -> None:
+    told = sending_resource(pause)
     if pause is None:
-        show(arguments, {"state": "running"}, "Mail is sent.")
+        show(arguments, told, "Mail is sent.")
         return
-    waiting = sending.waiting(pause)
-    what, remedy = sending_wording.what(pause.why, pause.facts), sending_wording.remedy(pause.why)
-    at = pause.at.isoformat(timespec="seconds")
-    since = f"Since {at}, by {pause.by}; {waiting} deliveries were waiting then, and still are."
-    show(arguments, _facts(pause, waiting, what, remedy), f"{what}\n{since}\n{remedy}")
-
-
-def _facts(pause: Pause, waiting: int, what: str, remedy: str) -> dict[str, Any]:
-    return {
-        "state": "paused",
-        "why": {"code": pause.why.value, "text": what, "remedy": remedy},
-        "since": pause.at,
-        "by": pause.by,
-        "waiting": waiting,
-    }
+    at, why = pause.at.isoformat(timespec="seconds"), told["why"]
+    since = f"Since {at}, by {pause.by}; {told['waiting']} deliveries were waiting then, and still are."
+    show(arguments, told, f"{why['text']}\n{since}\n{why['remedy']}")

@@ -13,6 +13,8 @@ from vaguemestre.ledger import (
     oauth2,
     outlook,
     outlook_wording,
+    sending,
+    sending_wording,
     verifications,
     wording,
 )
@@ -25,6 +27,7 @@ from vaguemestre.mail.envelope import UNNAMED
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import common_state
 from vaguemestre.policy.decision import Decision
+from vaguemestre.policy.installation import Pause
 from vaguemestre.policy.outlook import Outlook
 
 
@@ -67,6 +70,19 @@ def connection_resource(connection: Connection) -> dict[str, Any]:
         "created_at": connection.created_at,
         "updated_at": connection.updated_at,
     }
+
+
+def sending_resource(pause: Pause | None) -> dict[str, Any]:
+    """Whether anything is sent, and if not, why; `waiting` are those from before the pause."""
+    if pause is None:
+        return {"state": "running", "why": None, "since": None, "by": None, "waiting": 0}
+    why = {
+        "code": pause.why.value,
+        "text": sending_wording.what(pause.why, pause.facts),
+        "remedy": sending_wording.remedy(pause.why),
+    }
+    waiting = sending.waiting(pause)
+    return {"state": "paused", "why": why, "since": pause.at, "by": pause.by, "waiting": waiting}
 
 
 def stream_resource(stream: Stream) -> dict[str, Any]:

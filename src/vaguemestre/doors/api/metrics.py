@@ -13,7 +13,7 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from vaguemestre.ledger import messages
+from vaguemestre.ledger import messages, sending
 from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.state import DeliveryState, Health
 
@@ -28,6 +28,7 @@ class LedgerGauges(Collector):
         yield _depths()
         yield _ages()
         yield _connections()
+        yield _paused()
 
 
 def _depths() -> GaugeMetricFamily:
@@ -58,6 +59,14 @@ def _connections() -> GaugeMetricFamily:
     for health in Health:
         gauge.add_metric([health.value], found.get(health.value, 0))
     return gauge
+
+
+def _paused() -> GaugeMetricFamily:
+    return GaugeMetricFamily(
+        "vaguemestre_sending_paused",
+        "1 while all of sending is paused, else 0.",
+        value=int(sending.paused() is not None),
+    )
 
 
 REGISTRY = CollectorRegistry(auto_describe=False)

@@ -30,6 +30,7 @@ from vaguemestre.doors.api.shapes import page as _page
 from vaguemestre.doors.api.shapes import ref as _ref
 from vaguemestre.mail.manner import Manner
 from vaguemestre.policy.export import Form
+from vaguemestre.policy.installation import PauseWhy
 from vaguemestre.policy.lane_outlook import LaneCode
 from vaguemestre.policy.outlook import OutlookCode
 from vaguemestre.policy.whitelist import Standing
@@ -247,6 +248,14 @@ _SETTINGS: dict[str, JsonSchema] = {
     "default_mode": _one_of("override", "fallback"),
     "renew_verifications": FLAG,
 }
+_PAUSE_WHY = _object({"code": _one_of(*PauseWhy), "text": TEXT, "remedy": TEXT})
+_SENDING: dict[str, JsonSchema] = {
+    "state": _one_of("running", "paused"),
+    "why": {"anyOf": [_PAUSE_WHY, {"type": "null"}]},
+    "since": MAYBE_TIME,
+    "by": MAYBE_TEXT,
+    "waiting": COUNT | {"description": "Deliveries that waited when the pause began, and still do."},
+}
 
 SCHEMAS: dict[str, JsonSchema] = {
     "Problem": _PROBLEM,
@@ -271,6 +280,9 @@ SCHEMAS: dict[str, JsonSchema] = {
             "presented": {"type": ["object", "null"]},
         }
     ),
+    "Sending": _object(_SENDING),
+    "SendingResumed": _object(_SENDING | {"cancelled": COUNT}),
+    "Resumption": _input({"cancel_waiting": FLAG}, "cancel_waiting"),
     "Settings": _object(_SETTINGS),
     "SettingsChanges": _input(_SETTINGS),
     "SourceAddresses": _object(
