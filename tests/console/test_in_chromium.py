@@ -18,7 +18,7 @@ from scripted.certificates import Authority, Certificate
 from scripted.dns import DnsServer
 from scripted.sink import SinkServer
 from system.chromium import chromium
-from vaguemestre.ledger import instance, keys, leases, report_schedule
+from vaguemestre.ledger import instance, keys, leases, report_schedule, sending
 from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Event, Message, User, Verification
 
 PAGES = (
@@ -26,7 +26,7 @@ PAGES = (
     "/source-addresses/edit/", "/communications/", "/communications/new/", "/communications/marketing/",
     "/communications/explain/?stream=support", "/keys/", "/keys/new/", "/templates/", "/templates/new/", "/templates/invoice/fr/",
     "/messages/invoices/", "/forms/", "/forms/new/", "/people/", "/settings/", "/settings/weekly-report/",
-    "/accounts/password/change/",
+    "/sending/", "/accounts/password/change/",
 )  # fmt: skip
 pytestmark = [
     pytest.mark.needs("chromium"),
@@ -479,8 +479,10 @@ def test_axe_finds_nothing_in_either_scheme(signed_in, axe):
     Connection.objects.filter(pk=office.pk).update(
         health="locked", health_why="sign_in_refused", health_text="535"
     )
+    sending.pause("user:claire@exemple.fr", timezone.now())
     for address in (
         *PAGES, f"/messages/{message.uid}/", f"/connections/{office.uid}/", f"/connections/{office.uid}/delete/",
+        "/sending/cancel/",
         "/findings/", "/findings/refused/", f"/connections/{office.uid}/oauth2/",
         f"/connections/{office.uid}/oauth2/microsoft-app/", f"/connections/{office.uid}/oauth2/google-service-account/",
         f"/f/{form.key}", f"/f/{form.key}/thanks", f"/forms/{form.key}/markup/", f"/forms/{form.key}/submissions/",

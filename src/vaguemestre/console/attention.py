@@ -7,7 +7,8 @@ from dataclasses import dataclass, fields
 from django.http import HttpRequest
 from django.utils import timezone
 
-from vaguemestre.ledger import backups, messages, quotas, renewals, sightings
+from vaguemestre.console.sending.words import told
+from vaguemestre.ledger import backups, messages, quotas, renewals, sending, sightings
 from vaguemestre.ledger.backups import Pair
 from vaguemestre.ledger.models import Connection, Sighting
 from vaguemestre.ledger.quotas import Quota
@@ -43,7 +44,7 @@ class Attention:
 
 
 def attention(request: HttpRequest) -> dict[str, object]:
-    """For the templates of signed-in pages; parts of pages do without."""
+    """For the templates of signed-in pages; parts of pages do without. A pause of all sending comes first."""
     person = getattr(request, "user", None)  # none where a middleware before the session's refused already
     if person is None or not person.is_authenticated or request.headers.get("HX-Request"):
         return {}
@@ -51,6 +52,7 @@ def attention(request: HttpRequest) -> dict[str, object]:
     locked = tuple(Connection.objects.filter(active=True, health="locked").order_by("name_key"))
     now = timezone.now()
     return {
+        "pause": told(sending.paused()),
         "attention": Attention(
             held=waiting["held"],
             in_doubt=waiting["in_doubt"],
@@ -60,5 +62,5 @@ def attention(request: HttpRequest) -> dict[str, object]:
             backups=tuple(backups.in_use(now)),
             near=tuple(quotas.near(now)),
             unlisted=tuple(sightings.unlisted(now)),
-        )
+        ),
     }

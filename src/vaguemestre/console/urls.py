@@ -23,5 +23,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("people/", include("vaguemestre.console.people.member_urls")),
     path("keys/", include("vaguemestre.console.keys.urls")),
     path("u/", include("vaguemestre.console.unsubscribing.urls")),
+    path("sending/", include("vaguemestre.console.sending.urls")),
     path("settings/", include("vaguemestre.console.settings.urls")),
 ]

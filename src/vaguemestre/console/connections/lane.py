@@ -16,7 +16,7 @@ from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.outlook_wording import Sentence, lane_sentences, manner_text, manner_why
 from vaguemestre.policy.lane_outlook import LaneCode, Work
 
-STOPPED = {LaneCode.LOCKED, LaneCode.THROTTLED}
+STOPPED = {LaneCode.SENDING_PAUSED, LaneCode.LOCKED, LaneCode.THROTTLED}
 
 
 @dataclass(frozen=True)

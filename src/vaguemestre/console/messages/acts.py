@@ -20,7 +20,7 @@ from django.views.decorators.http import require_POST
 
 from vaguemestre.console.messages.views import detail_page
 from vaguemestre.console.pages import actor, or_404
-from vaguemestre.ledger import idempotency, messages
+from vaguemestre.ledger import idempotency, messages, sending
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.wording import describe
@@ -31,7 +31,8 @@ PAGE_KEY = 64  # characters
 @require_POST
 def release(request: HttpRequest, uid: object) -> HttpResponse:
     """Route what waits, now."""
-    words = _("The message goes out now.")
+    paused = sending.paused() is not None
+    words = _("It leaves as soon as sending goes on.") if paused else _("The message goes out now.")
     return _act(request, uid, lambda key: messages.release(key, actor(request), timezone.now()), words)
 
 

@@ -43,6 +43,7 @@ HEALTH_TONES = {
 }
 # Of outlooks, of deliveries and of lanes alike; what is not here is as it should be.
 OUTLOOK_TONES = {
+    "sending_paused": ("bad", "pause"),
     "no_courier": ("bad", "stop"),
     "locked": ("bad", "lock"),
     "paused": ("wary", "pause"),
