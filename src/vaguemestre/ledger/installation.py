@@ -1,8 +1,8 @@
 """What the database keeps to be told from a copy of itself (fault D11): `policy.installation` compares it.
 
-The place of an embedded database is the number of its file, which a copy does not have; that of a server's is
-the cluster's identifier and the database's number, which neither a dump that is loaded nor another cluster
-has. A snapshot of the whole disk has all of it: nothing in it can tell.
+The place of an embedded database is the number and birth of its file, which a copy does not have; that of a
+server's is the cluster's identifier and the database's number, which neither a dump that is loaded nor
+another cluster has. A snapshot of the whole disk has all of it: nothing in it can tell.
 
 `raise_mark` is called by a courier before and while it sends. The answer goes beside it after the commit: so
 the mark is never ahead of the database, unless the database is older than it was.
@@ -17,6 +17,7 @@ from uuid import uuid4
 
 from django.db import connection
 
+from vaguemestre import inode
 from vaguemestre.ledger.database import on_postgresql, rows
 from vaguemestre.ledger.instance import alone
 from vaguemestre.ledger.models import Instance
@@ -38,7 +39,7 @@ def place() -> str:
     if on_postgresql():
         return _of_server()
     with suppress(OSError):
-        return f"file {Path(connection.settings_dict['NAME']).stat().st_ino}"
+        return f"file {inode.named(Path(connection.settings_dict['NAME']))}"
     return ""
 
 
