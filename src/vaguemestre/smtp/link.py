@@ -17,6 +17,7 @@ from vaguemestre.smtp import wire
 
 _READING = 0.001  # seconds that a loop has for what came, before a wait is over
 RECEIVE_LIMIT = 65_536  # octets that wait unread; beyond them reading pauses
+PIECE = 16_384  # octets that are handed out at once: a flood of short lines is many times as large once split
 
 
 class LinkLost(Exception):
@@ -117,10 +118,10 @@ class Link(asyncio.Protocol):
         return bool(self.received)
 
     def take(self) -> bytes:
-        """What was received until now, perhaps nothing; waits for nothing."""
-        data = bytes(self.received)
-        self.received.clear()
-        if self._reading_paused and not self.over:
+        """What was received first, at most `PIECE` of it, perhaps nothing; waits for nothing."""
+        data = bytes(self.received[:PIECE])
+        del self.received[:PIECE]
+        if self._reading_paused and not self.received and not self.over:
             self._reading_paused = False
             self._transport.resume_reading()
         return data

@@ -16,6 +16,7 @@ import asyncio
 import contextlib
 import errno
 import ipaddress
+import socket
 import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -30,6 +31,7 @@ from vaguemestre.smtp.race import first_link
 
 _SHUTDOWN = 1.0  # seconds to wait for the other side's close_notify
 _HANDSHAKE = 3600.0  # asyncio's own limit, out of the way of the session's
+_RECEIVED = 32_768  # octets that the system keeps of what a server sends: replies are short
 
 # X509_V_ERR_*, openssl/x509_vfy.h
 _VERIFY_CAUSES = {
@@ -204,6 +206,7 @@ async def _connect(address: IPAddress, port: int, source: str, end: float) -> Li
         if source and error.errno == errno.EADDRNOTAVAIL:
             raise _SourceUnusable from None
         raise
+    link.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
     return link
 
 

@@ -25,7 +25,7 @@ BLOCK = 262_144  # octets of content that are handed over at once
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r")  # its LF was taken off
 _REPLY_START = re.compile(rb"[2-5](?:\d(?:\d(?:[ -]|\r|$)|$)|$)")
 _SHORT, _KNOWN = 128, 64  # octets of a line that is worth knowing again; how many, the first that came
-REPLIES = 2_048  # that were read and nobody took: a transaction has 1,000 recipients at most
+REPLIES = 2_048  # that nobody took, and lines of one: a transaction has 1,000 recipients at most
 
 
 class MalformedReply(Exception):
@@ -133,7 +133,7 @@ class ReplyParser:
                 self._known[raw] = done
 
     def _check_size(self, raw: bytes | bytearray) -> None:
-        if self._size + len(raw) >= REPLY_LIMIT:
+        if self._size + len(raw) >= REPLY_LIMIT or len(self._lines) == REPLIES:
             raise self._malformed("a reply without end", raw)
 
     def _malformed(self, reason: str, start: bytes | bytearray) -> MalformedReply:
