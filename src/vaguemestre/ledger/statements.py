@@ -63,6 +63,8 @@ def insert_alike(  # noqa: PLR0913, PLR0917  what a statement consists of
     shared: list[tuple[Any, ...]],
     values: list[Any],
     new: Mapping[str, str] | None = None,
+    *,
+    known: str = "",
 ) -> None:
     """The same where most rows have some values in common.
 
@@ -76,6 +78,7 @@ def insert_alike(  # noqa: PLR0913, PLR0917  what a statement consists of
         shared: row by row the values of `common`.
         values: those of `columns`, one row behind the other.
         new: as for `insert`.
+        known: likewise.
     """
     names, literals, width, start = (*common, *columns), tuple((new or {}).items()), len(columns), 0
     with Binding() as (cursor, mark):
@@ -83,7 +86,9 @@ def insert_alike(  # noqa: PLR0913, PLR0917  what a statement consists of
             rows = shared[start : start + len(piece) // width]
             start += len(rows)
             alike = len(rows) == 1 or (mark == "?" and rows.count(rows[0]) == len(rows))
-            statement = _inserting(table, names, literals, len(rows), "", mark, len(common) if alike else 0)
+            statement = _inserting(
+                table, names, literals, len(rows), known, mark, len(common) if alike else 0
+            )
             cursor.execute(statement, (*rows[0], *piece) if alike else _whole(rows, piece))
 
 
