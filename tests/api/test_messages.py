@@ -3,6 +3,7 @@
 import base64
 import email
 import hashlib
+import json
 import random
 from datetime import UTC, datetime, timedelta
 from email import policy
@@ -229,6 +230,17 @@ def test_what_no_database_keeps_is_a_fault_of_its_own_message_in_a_batch(api, of
     assert [result.get("status", 202) for result in results] == [202, 422, 202]
     assert [fault["field"] for fault in results[1]["errors"]] == ["subject"]
     assert Message.objects.count() == 2
+
+
+@pytest.mark.parametrize("octet", ["\x01", "\b", "\x0b", "\x1f", "\x7f"], ids=ascii)
+@pytest.mark.parametrize("write", [json.dumps, lambda body: json.dumps(body, ensure_ascii=False)])
+def test_a_control_character_is_a_fault_of_its_own_message_in_a_batch(api, office, octet, write):
+    batch = {
+        "messages": [TO, TO | {"text": f"a{octet}"}, TO | {"html": f"{octet}é"}, TO | {"text": "\f\t\r\n"}]
+    }
+    results = api.post("/messages/batch", raw=write(batch).encode()).json()["results"]
+    assert [result.get("status", 202) for result in results] == [202, 422, 422, 202]
+    assert [result["errors"][0]["field"] for result in results[1:3]] == ["text", "html"]
 
 
 def test_a_batch_of_1000_is_taken_and_1001_refused(api, office):

@@ -235,6 +235,14 @@ def test_any_text_comes_back_with_crlf(text):
         assert found == (normal if normal.endswith("\r\n") else normal + "\r\n")
 
 
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]) | st.sampled_from("\r\n\t\f =_.é"), max_size=400)
+)
+def test_what_was_looked_through_already_makes_the_same_bytes(text):
+    post = Post(to=TO, text=text, html=f"<p>{text}</p>")
+    assert compose(post, checked=True) == compose(post)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=300))
 def test_any_subject_comes_back(subject):
     post = Post(to=TO, text="x", subject=subject)

@@ -108,6 +108,7 @@ class Rows:
     """What is written of some messages, but for the numbers that only the transaction knows.
 
     Attributes:
+        at: the time of acceptance.
         messages, chunks, deliveries: of each table the values of all rows, one row behind the other, without
             those that most rows have in common.
         message_alike, delivery_alike, event_alike: of each row these.
@@ -116,6 +117,7 @@ class Rows:
         why: of each delivery the explanation.
     """
 
+    at: object
     messages: list[object] = field(default_factory=list)
     message_alike: list[tuple[object, ...]] = field(default_factory=list)
     chunks: list[object] = field(default_factory=list)
@@ -130,12 +132,11 @@ class Rows:
 
 def rows_of(placed: Sequence[Placed], epoch: int, now: datetime) -> Rows:
     """The rows of messages that were placed under a routing epoch; needs neither lock nor database."""
-    rows = Rows()
-    at, received_by = stored(now), ehlo_name()
+    rows, received_by = Rows(stored(now)), ehlo_name()
     for position, one in enumerate(placed):
         parcel = one.draft.submission.parcel
         rows.parcels.append(None if parcel is None else parcel.id)
-        _add_message(rows, one, received_by, at)
+        _add_message(rows, one, received_by)
         if parcel is None:
             _add_chunks(rows, position, one.draft.submission.content.raw)
         _add_deliveries(rows, position, one, epoch, now)
@@ -170,7 +171,7 @@ def _report_refused(rows: Rows, numbers: Sequence[int]) -> None:
     dsn_due.mark([(number, str(alike[_STATE]), str(alike[_NOTIFY])) for number, alike in ended])
 
 
-def _add_message(rows: Rows, one: Placed, received_by: str, at: object) -> None:
+def _add_message(rows: Rows, one: Placed, received_by: str) -> None:
     draft, submission = one.draft, one.draft.submission
     reverse_path = submission.envelope.reverse_path
     rows.messages += (
@@ -195,7 +196,7 @@ def _add_message(rows: Rows, one: Placed, received_by: str, at: object) -> None:
         submission.on_doubt,
         json.dumps(submission.tags) if submission.tags else "[]",
         json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
-        at,
+        rows.at,
         None if submission.resent_from is None else submission.resent_from.id,
     )
     rows.message_alike.append(alike)
@@ -213,7 +214,7 @@ def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
 
 def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: datetime) -> None:
     """Each delivery, and its first event."""
-    submission, at = one.draft.submission, stored(now)
+    submission, at = one.draft.submission, rows.at
     due = at if submission.send_at is None else stored(max(submission.send_at, now))
     expires = None if submission.expires_at is None else stored(submission.expires_at)
     for recipient in submission.envelope.recipients:

@@ -111,8 +111,9 @@ _short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once
 
 def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -> None:
     faults = _size_faults(submission)
-    if submission.submitter is not None:
-        faults = _stream_faults(submission) + faults + _sender_faults(submission.submitter, from_)
+    key = submission.submitter
+    if key is not None and (key.streams or key.senders):
+        faults = _stream_faults(key, submission.stream) + faults + _sender_faults(key, from_)
     if submission.send_at is not None or submission.expires_at is not None:
         faults += _time_faults(submission, now)
     if submission.tags:
@@ -125,9 +126,8 @@ def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -
         raise Refusal(*faults)
 
 
-def _stream_faults(submission: Submission) -> list[Invalid]:
-    key = submission.submitter
-    if key is None or not key.streams or submission.stream in key.streams:
+def _stream_faults(key: ApiKey, stream: str | None) -> list[Invalid]:
+    if not key.streams or stream in key.streams:
         return []
     message = f"This key may only use the streams {', '.join(key.streams)}."
     return [Invalid("stream", "stream_not_allowed", message)]
@@ -160,8 +160,8 @@ def _size_faults(submission: Submission) -> list[Invalid]:
     return [Invalid("content", "message_size", message, {"size": size, "limit": limit})]
 
 
-def _sender_faults(key: ApiKey | None, from_: NamedMailbox | None) -> list[Invalid]:
-    if key is None or not key.senders:
+def _sender_faults(key: ApiKey, from_: NamedMailbox | None) -> list[Invalid]:
+    if not key.senders:
         return []
     if from_ is None:
         # It would leave as whatever connection carries it: a way around the key's limit.

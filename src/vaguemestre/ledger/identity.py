@@ -6,26 +6,27 @@ import os
 import time
 from uuid import UUID
 
-_RANDOM = 0x0FFF_3FFF_FFFF_FFFF_FFFF  # bits of the last 80
-_MARKS = 0x7000_8000_0000_0000_0000  # version and variant
+_VARIANT = {digit: "89ab"[int(digit, 16) & 3] for digit in "0123456789abcdef"}
 
 
 def new_id() -> UUID:
     """A fresh identifier; its first 48 bits are the time in milliseconds."""
-    return UUID(int=_new())
+    return UUID(new_digits())
 
 
 def new_digits() -> str:
     """The digits of a fresh one: text that both databases take for an identifier."""
-    return _new().to_bytes(16).hex()
+    digits = _drawn()
+    return f"{digits[:12]}7{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:]}"
 
 
 def new_name() -> str:
     """A fresh one as text, as people and programs get it."""
-    digits = new_digits()
-    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
+    digits = _drawn()
+    last = f"{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
+    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{last}"
 
 
-def _new() -> int:
-    stamp = time.time_ns() // 1_000_000
-    return stamp << 80 | int.from_bytes(os.urandom(10)) & _RANDOM | _MARKS
+def _drawn() -> str:
+    """Time and chance, yet without version and variant."""
+    return ((time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(10)).hex()

@@ -91,19 +91,16 @@ class Post:
     headers: Mapping[str, str] = _NONE
 
 
-@value
-class _Part:
-    """A MIME entity: its fields, and its body, without a final line break."""
-
-    fields: tuple[Field, ...]
-    body: bytes
-
-    def __bytes__(self) -> bytes:
-        return b"".join([*[raw for _, raw in self.fields], b"\r\n", self.body])
+type _Head = tuple[Sequence[Field], bytes]  # fields, and the same with the empty line behind them
+type _Part = tuple[_Head, bytes]  # a MIME entity: its head, and its body without a final line break
 
 
-def compose(post: Post) -> tuple[Envelope, Content]:
+def compose(post: Post, *, checked: bool = False) -> tuple[Envelope, Content]:
     """The envelope and the content of a posted message.
+
+    Args:
+        post: the message.
+        checked: no text of it holds half a character, or a control character but tabs and line breaks.
 
     Raises:
         Invalid: see the module.
@@ -111,15 +108,15 @@ def compose(post: Post) -> tuple[Envelope, Content]:
     sender = UNNAMED if post.from_ is None else post.from_.mailbox
     recipients = [named.mailbox for named in (*post.to, *post.cc, *post.bcc)]
     envelope = Envelope.to_each(sender, recipients)
-    part = _body(post)
+    (described, _), body = _body(post, checked=checked)
     fields = _address_fields(post)
     if post.subject:
         fields.append((b"subject", _subject(post.subject)))
     if post.headers:
         fields += _further(post.headers)
     fields.append(_VERSION)
-    fields += part.fields
-    return envelope, Content.of(fields, part.body)
+    fields += described
+    return envelope, Content.of(fields, body)
 
 
 def _address_fields(post: Post) -> list[Field]:
@@ -178,14 +175,14 @@ def _well_formed(name: str, value: str, path: str) -> None:
             raise Invalid(path, "date", "A Date looks like Mon, 5 Jan 2026 10:00:00 +0100.") from None
 
 
-def _body(post: Post) -> _Part:
+def _body(post: Post, *, checked: bool) -> _Part:
     inline, attached = _attachments(post) if post.attachments else ([], [])
     alternatives = []
     # An empty text beside HTML is none: readers that prefer text would show nothing.
     if post.text is not None and (post.text.strip() or post.html is None):
-        alternatives.append(_text("text", "plain", post.text))
+        alternatives.append(_text("text", "plain", post.text, checked=checked))
     if post.html is not None:
-        html = _text("html", "html", post.html)
+        html = _text("html", "html", post.html, checked=checked)
         alternatives.append(_multipart("related", [html, *inline]) if inline else html)
     parts = [_multipart("alternative", alternatives)] if len(alternatives) > 1 else alternatives
     if not parts and not attached:
@@ -213,22 +210,27 @@ def _attachments(post: Post) -> tuple[list[_Part], list[_Part]]:
 
 def _multipart(kind: str, parts: Sequence[_Part]) -> _Part:
     """Parts between boundaries (RFC 2046 §5.1)."""
-    pieces = [bytes(part) for part in parts]
-    described, first, between, last = _lines(kind, _boundary(kind, b"".join(pieces)))
-    return _Part(((_TYPE, described),), b"".join((first, between.join(pieces), last)))
+    pieces = [block + body for (_, block), body in parts]
+    head, first, between, last = _framed(kind, _boundary(kind, b"".join(pieces)))
+    return head, b"".join((first, between.join(pieces), last))
 
 
 @lru_cache(maxsize=8)
-def _lines(kind: str, boundary: bytes) -> tuple[bytes, bytes, bytes, bytes]:
-    """The field that names a boundary, and its lines: before, between and behind the parts."""
+def _framed(kind: str, boundary: bytes) -> tuple[_Head, bytes, bytes, bytes]:
+    """The head that names a boundary, and its lines: before, between and behind the parts."""
     described = b'Content-Type: multipart/%b;\r\n boundary="%b"\r\n' % (kind.encode(), boundary)
-    return described, b"--%b\r\n" % boundary, b"\r\n--%b\r\n" % boundary, b"\r\n--%b--\r\n" % boundary
+    head = _head((_TYPE, described))
+    return head, b"--%b\r\n" % boundary, b"\r\n--%b\r\n" % boundary, b"\r\n--%b--\r\n" % boundary
+
+
+def _head(*fields: Field) -> _Head:
+    return fields, b"".join([*[raw for _, raw in fields], b"\r\n"])
 
 
 def _boundary(kind: str, inner: bytes) -> bytes:
     """One that occurs in none of the parts, and is the same for the same ones."""
     boundary = b"=_" + kind.encode()
-    if inner.find(boundary) < 0:
+    if inner.find(b"_") < 0 or inner.find(boundary) < 0:  # one octet is found much quicker not to be there
         return boundary
     checksum = zlib.crc32(inner, len(kind))
     # Not one that begins as the short one: readers compare beginnings of lines.
@@ -237,14 +239,15 @@ def _boundary(kind: str, inner: bytes) -> bytes:
     return boundary
 
 
-def _text(path: str, subtype: str, text: str) -> _Part:
-    encoding, body = _carried(_in_lines(_octets(path, text)))
-    return _Part(_text_fields(subtype, encoding), body)
+def _text(path: str, subtype: str, text: str, *, checked: bool) -> _Part:
+    encoding, body = _carried(_in_lines(text.encode() if checked else _octets(path, text)))
+    return _text_head(subtype, encoding), body
 
 
 @lru_cache(maxsize=8)
-def _text_fields(subtype: str, encoding: str) -> tuple[Field, ...]:
-    return (_TYPE, f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode()), _encoded_as(encoding)
+def _text_head(subtype: str, encoding: str) -> _Head:
+    described = f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode()
+    return _head((_TYPE, described), _encoded_as(encoding))
 
 
 def _encoded_as(encoding: str) -> Field:
@@ -303,7 +306,7 @@ def _attachment(attachment: Attachment, path: str, disposition: str) -> _Part:
     if attachment.content_id:
         identified = f"Content-ID: <{_content_id(attachment.content_id, path)}>\r\n".encode()
         fields.append((b"content-id", identified))
-    return _Part(tuple(fields), body)
+    return _head(*fields), body
 
 
 def _embedded(raw: bytes, path: str) -> bytes:

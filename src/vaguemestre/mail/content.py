@@ -11,8 +11,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import field
 
 from vaguemestre.mail.address_list import parse_addresses
 from vaguemestre.mail.errors import Invalid
@@ -33,7 +32,7 @@ _REMOVED = frozenset({b"reply-to", b"bcc", b"return-path"})
 _REPLACED = _REMOVED | {b"from", b"sender"}  # where another From leaves
 
 
-@dataclass(frozen=True)
+@value
 class Content:
     """A header section and a body, lines ended by CRLF.
 
@@ -57,9 +56,8 @@ class Content:
         Only their size is looked at: what its writer has put together need not be taken apart for that.
         """
         content, block = cls.__new__(cls), b"".join([raw for _, raw in fields])
-        raw = b"".join((block, b"\r\n", body))
-        vars(content).update(raw=raw, header_block=block, fields=tuple(fields))
         _refuse_large(block)
+        _fill(content, b"".join((block, b"\r\n", body)), block, tuple(fields))
         return content
 
     def __post_init__(self) -> None:
@@ -79,7 +77,7 @@ class Content:
             if sum([len(raw) for _, raw in fields]) != len(block):
                 message = "A line of the header section is not a header field."
                 raise Invalid("content", "header_syntax", message)
-        vars(self).update(header_block=block, fields=fields)
+        _fill(self, self.raw, block, fields)
 
     @property
     def sha256(self) -> str:
@@ -91,14 +89,9 @@ class Content:
         """What follows the empty line."""
         return self.raw[len(self.header_block) + 2 :]
 
-    @cached_property
-    def _first(self) -> dict[bytes, bytes]:
-        """The first field of each name."""
-        return dict(reversed(self.fields))
-
     def has(self, name: str) -> bool:
         """Whether a field of that name is there."""
-        return name.lower().encode() in self._first
+        return self._first(name) is not None
 
     def text(self, name: str) -> str | None:
         """The first field of that name, unfolded and decoded for people; None if there is none."""
@@ -107,8 +100,12 @@ class Content:
 
     def value(self, name: str) -> str | None:
         """The first field of that name, unfolded, its encoded words as they are; None if there is none."""
-        found = self._first.get(name.lower().encode())
+        found = self._first(name)
         return None if found is None else raw_value(found)
+
+    def _first(self, name: str) -> bytes | None:
+        wanted = name.lower().encode()
+        return next((raw for known, raw in self.fields if known == wanted), None)
 
     def mailboxes(self, name: str, limit: int) -> tuple[NamedMailbox, ...]:
         """The addresses in all fields of that name.
@@ -124,6 +121,11 @@ class Content:
     def eight_bit(self) -> bool:
         """Whether a byte beyond ASCII is in it (RFC 6152)."""
         return not self.raw.isascii()
+
+
+def _fill(content: Content, raw: bytes, block: bytes, fields: tuple[Field, ...]) -> None:
+    """While it is made, and never again."""
+    content.raw, content.header_block, content.fields = raw, block, fields  # type: ignore[misc]
 
 
 def header_end(raw: bytes | bytearray) -> int | None:

@@ -27,12 +27,13 @@ class Envelope:
     recipients: tuple[Mailbox, ...]
 
     def __post_init__(self) -> None:
-        if not self.recipients:
+        if (count := len(self.recipients)) == 1:
+            return
+        if not count:
             raise Invalid("to", "recipient_missing", "At least one recipient is needed.")
-        if len(self.recipients) > RECIPIENT_LIMIT:
+        if count > RECIPIENT_LIMIT:
             raise Invalid("to", "recipients_many", f"A message has at most {RECIPIENT_LIMIT} recipients.")
-        count = len(self.recipients)
-        if count > 1 and len({mailbox.wire for mailbox in self.recipients}) != count:
+        if len({mailbox.wire for mailbox in self.recipients}) != count:
             raise Invalid("to", "recipient_twice", "The same recipient is named twice.")
 
     @classmethod

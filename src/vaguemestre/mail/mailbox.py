@@ -8,7 +8,7 @@ Nothing is repaired: what is not an address raises `Invalid` with the code `addr
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import lru_cache
 
 from email_validator import SPECIAL_USE_DOMAIN_NAMES, EmailNotValidError, validate_email
@@ -154,7 +154,7 @@ def quoted_phrase(name: str) -> str:
     return f'"{escaped}"'
 
 
-@dataclass(frozen=True, slots=True)
+@value
 class NamedMailbox:
     """A mailbox with its display name, as a header shows it (RFC 5322 §3.4)."""
 

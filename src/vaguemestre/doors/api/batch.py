@@ -48,7 +48,7 @@ def _drafts(
         try:
             if suspect:
                 refuse_unstorable(values)
-            yield draft(submission_of(values, key), now)
+            yield draft(submission_of(values, key, checked=not suspect), now)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import Any
 
 from vaguemestre.doors.api.reading import (
@@ -26,7 +27,7 @@ from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.compose import Post, compose
 from vaguemestre.mail.errors import Invalid
 
-_POST: Mapping[str, Parse] = {
+_POST: Mapping[str, Parse] = {  # in the order of `Post`
     "to": mailboxes,
     "cc": mailboxes,
     "bcc": mailboxes,
@@ -38,6 +39,7 @@ _POST: Mapping[str, Parse] = {
     "attachments": attachments,
     "headers": text_map,
 }
+_ABSENT = [one.default for one in fields(Post)]
 _SUBMISSION: Mapping[str, Parse] = {
     "stream": key,
     "connection": key,
@@ -56,8 +58,13 @@ FIELDS = {**_POST, **_SUBMISSION, **_TEMPLATE}
 _WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 
 
-def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission:
+def submission_of(values: Mapping[str, object], submitter: ApiKey, *, checked: bool = False) -> Submission:
     """What to hand to the ledger.
+
+    Args:
+        values: the message.
+        submitter: whose key it came with.
+        checked: as for `compose`.
 
     Raises:
         Refusal: every fault of the fields; then what `compose` finds.
@@ -68,10 +75,11 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey) -> Submission
     if faults:
         raise Refusal(*faults)
     try:
-        envelope, content = compose(_written(found))
+        # What a template writes nobody has looked through.
+        envelope, content = compose(_written(found), checked=checked and "template" not in found)
     except Invalid as fault:
         raise Refusal(fault) from None
-    given = {name: value for name, value in found.items() if name in _SUBMISSION}
+    given = {name: found[name] for name in found.keys() & _SUBMISSION.keys()}
     return Submission(envelope, content, Via.API, submitter, **given)
 
 
@@ -84,10 +92,7 @@ def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
 
 def _written(found: Mapping[str, Any]) -> Post:
     """The post, with what a template writes if one is named."""
-    given = {name: value for name, value in found.items() if name in _POST}
-    if "from" in given:
-        given["from_"] = given.pop("from")
-    post, get = Post(**given), found.get
+    post, get = Post(*map(found.get, _POST, _ABSENT)), found.get
     template = get("template", "")
     if not template:
         return post

@@ -18,8 +18,8 @@ from vaguemestre.doors.api.problems import Rejected
 
 DEPTH = 64  # levels of arrays and objects
 _NUMBERS = frozenset({int, float})
-_COLON = re.compile(rb"\\u003[aA]")
-_SUSPECT = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_DOUBTFUL = re.compile(rb"\\u00(?:3[aA]|[01]|7[fF])")  # a colon, or a control character
+_SUSPECT = re.compile(rb"\\(?:u00[01]|u007[fF]|u[dD][89a-fA-F]|b)|\x7f")
 
 type JsonObject = dict[str, Any]
 
@@ -29,7 +29,9 @@ class _Fault(ValueError):
 
 
 def parsed(raw: bytes) -> tuple[object, bool]:
-    """What the text stands for, and whether there may be a NUL or half a character in a string of it.
+    """What the text stands for, and whether a string of it may hold half a character or a control character.
+
+    Tabs, line breaks and form feeds do not count.
 
     Raises:
         Rejected: see the module.
@@ -44,7 +46,7 @@ def _quickly(raw: bytes) -> tuple[object, bool] | None:
     Of a key that is there twice it takes the last: so the colons are counted, of which each key has one and
     all others stand in strings. It rounds large numbers: whatever holds one is left to the other.
     """
-    if raw.find(b"\\u003") >= 0 and _COLON.search(raw):
+    if raw.find(b"\\u00") >= 0 and _DOUBTFUL.search(raw):
         return None
     try:
         values: object = orjson.loads(raw)
@@ -61,7 +63,7 @@ def _quickly(raw: bytes) -> tuple[object, bool] | None:
         strings = chain(*objects, [one for one in level if type(one) is str])
         text = "".join(strings).encode()
         colons -= sum(map(len, objects)) + _colons(text)
-        suspect = suspect or text.find(b"\0") >= 0
+        suspect = suspect or text.find(b"\b") >= 0 or text.find(b"\x7f") >= 0
         arrays = [one for one in nested if type(one) is list]
         level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
     return None
