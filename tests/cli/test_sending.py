@@ -15,12 +15,12 @@ def test_it_says_why_and_how_many_wait_and_what_was_cancelled(command):
     assert command("send", "--to", "zoe@example.test", "--subject", "Hello", "--text", "x").status == 0
     what, since, remedy = command("sending", "pause").lines
     assert what == "Sending is paused: whatever is handed over waits."
-    assert since.endswith("; 1 deliveries were waiting then, and still are.")
+    assert since.endswith(". Deliveries waiting since before: 1.")
     assert remedy == "Resume it when you are ready: what waits leaves then."
     assert command("sending", "pause").refusals == ["Sending is paused already."]
     shown = command("sending", "show", "--json").json
     assert (shown["state"], shown["why"]["code"], shown["waiting"]) == ("paused", "by_hand", 1)
     resumed = command("sending", "resume", "--cancel-waiting")
-    assert resumed.output == "Sending goes on. 1 deliveries that waited are cancelled.\n"
+    assert resumed.output == "Sending goes on. Deliveries cancelled before: 1.\n"
     assert command("sending", "resume").refusals == ["Sending is not paused; there is nothing to resume."]
     assert (sending.paused(), Delivery.objects.get().state) == (None, "cancelled")

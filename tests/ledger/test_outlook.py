@@ -339,7 +339,7 @@ def test_fifty_recipients_cost_as_little_as_one(office, django_assert_max_num_qu
     message = post(*(f"{number}@example.com" for number in range(50)))
     found = messages.find(str(message.uid))
     all_of_it = messages.deliveries_of(found)
-    with django_assert_max_num_queries(6):
+    with django_assert_max_num_queries(7):
         assert len(outlook.of_deliveries(found, all_of_it, NOW)) == 50
     with django_assert_max_num_queries(7):
         outlook.of_connection(office, NOW)

@@ -38,7 +38,7 @@ def _resume(arguments: argparse.Namespace) -> None:
     resumed = sending.resume(actor(), timezone.now(), cancel_waiting=arguments.cancel_waiting)
     text = "Sending goes on."
     if arguments.cancel_waiting:
-        text += f" {resumed.cancelled} deliveries that waited are cancelled."
+        text += f" Deliveries cancelled before: {resumed.cancelled}."
     show(arguments, sending_resource(None) | {"cancelled": resumed.cancelled}, text)
 
 
@@ -48,5 +48,5 @@ def _tell(arguments: argparse.Namespace, pause: Pause | None) -> None:
         show(arguments, told, "Mail is sent.")
         return
     at, why = pause.at.isoformat(timespec="seconds"), told["why"]
-    since = f"Since {at}, by {pause.by}; {told['waiting']} deliveries were waiting then, and still are."
+    since = f"Since {at}, by {pause.by}. Deliveries waiting since before: {told['waiting']}."
     show(arguments, told, f"{why['text']}\n{since}\n{why['remedy']}")
