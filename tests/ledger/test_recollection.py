@@ -1,15 +1,18 @@
 """Digests of a quarter of an hour in little memory; and another process's, or those of before a start."""
 
+import contextlib
 import hashlib
 from datetime import timedelta
 
 import pytest
 
 from vaguemestre.ledger import handovers
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Handover
 from vaguemestre.ledger.recollection import Recollection
+from vaguemestre.ledger.statements import tuples
 
-from .kit import NOW, later
+from .kit import NOW, connect, later, on_postgresql
 from .test_groups import handed, take
 
 KEPT = timedelta(minutes=15)
@@ -47,6 +50,40 @@ def test_after_a_start_the_same_bytes_are_known_and_so_are_those_that_another_pr
     other = first.uid
     Handover.objects.create(digest=handed("elsewhere").handover, message_uid=other, at=NOW)
     assert take(handed("elsewhere"))[0].uid == other
+
+
+@pytest.mark.skipif(on_postgresql(), reason="found by an index there")
+@pytest.mark.django_db(transaction=True)
+def test_what_a_process_committed_it_knows_without_asking_and_what_was_undone_it_does_not(monkeypatch):
+    asked = []
+    monkeypatch.setattr(handovers, "tuples", lambda *question: asked.append(question) or tuples(*question))
+    connect()
+    take(handed("before"))
+    first, _ = take(handed("one"), handed("two"))
+    assert handovers._recollected.last == Handover.objects.latest("pk").pk
+    assert take(handed("one"))[0].uid == first.uid
+    with contextlib.suppress(ZeroDivisionError), writing():
+        take(handed("three"))
+        raise ZeroDivisionError
+    assert not take(handed("three"))[0].repeated
+    assert take(handed("three"))[0].repeated
+    assert not asked
+    Handover.objects.create(digest=handed("elsewhere").handover, message_uid=first.uid, at=NOW)
+    assert take(handed("elsewhere"))[0].uid == first.uid
+    assert len(asked) == 1
+
+
+@pytest.mark.skipif(on_postgresql(), reason="found by an index there")
+@pytest.mark.django_db(transaction=True)
+def test_what_was_read_of_a_transaction_that_is_undone_hides_nobody_elses():
+    connect()
+    (first,) = take(handed("before"))
+    with contextlib.suppress(ZeroDivisionError), writing():
+        for number in range(3):  # each asks, since those before it are not committed
+            take(handed(str(number)))
+        raise ZeroDivisionError
+    Handover.objects.create(digest=handed("elsewhere").handover, message_uid=first.uid, at=NOW)
+    assert take(handed("elsewhere"))[0].uid == first.uid
 
 
 @pytest.mark.django_db

@@ -179,7 +179,7 @@ def _ahead(drafts: Sequence[Draft], now: datetime) -> _Arranged | None:
     present = routing.latest()
     if present is None or not all(_foreseeable(one.submission, present) for one in drafts):
         return None
-    return _arranged(drafts, present, (), (), now)
+    return _arranged(drafts, present, None, (), now)
 
 
 def _foreseeable(submission: Submission, present: Routing) -> bool:
@@ -193,7 +193,7 @@ def _kept(drafts: Sequence[Draft], ahead: _Arranged | None, now: datetime) -> _A
     opening = _opening(drafts)
     if ahead is None or ahead.epoch != opening.epoch or opening.revoked:
         present = routing.at(opening.epoch)
-        ahead = _arranged(drafts, present, opening.revoked, _gone(drafts), now)
+        ahead = _arranged(drafts, present, opening, _gone(drafts), now)
     if ahead.rows.parcels:
         store(ahead.rows, opening)
         wake.ring()
@@ -203,13 +203,14 @@ def _kept(drafts: Sequence[Draft], ahead: _Arranged | None, now: datetime) -> _A
 def _arranged(
     drafts: Sequence[Draft],
     present: Routing,
-    revoked: Collection[int],
+    opening: Opening | None,
     gone: Collection[int],
     now: datetime,
 ) -> _Arranged:
+    revoked = () if opening is None else opening.revoked
     found = [_placed(one, present, revoked, gone) for one in drafts]
     placed = [one for one in found if isinstance(one, Placed)]
-    before = _before(placed, now)
+    before = {} if opening is None else _before(placed, opening, now)
     fresh = [one for one in placed if one.draft.uid not in before] if before else placed
     return _Arranged(present.epoch, found, before, rows_of(fresh, present.epoch, now))
 
@@ -296,14 +297,14 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
     )
 
 
-def _before(placed: Sequence[Placed], now: datetime) -> Mapping[str, str]:
+def _before(placed: Sequence[Placed], opening: Opening, now: datetime) -> Mapping[str, str]:
     """What was handed over before: by its draft's id, the message that it is."""
     drafts = [one.draft for one in placed]
     digests = [(digest, one.uid) for one in drafts if (digest := one.submission.handover) is not None]
     if not digests:
         return {}
     # Of the same in one group, the first.
-    first = handovers.keep(dict(reversed(digests)), now)
+    first = handovers.keep(dict(reversed(digests)), opening.handover, now)
     return {uid: first[digest] for digest, uid in digests if first[digest] != uid}
 
 

@@ -16,15 +16,9 @@ from typing import Any, cast
 from uuid import UUID
 
 import orjson
-from django.db import (
-    DEFAULT_DB_ALIAS,
-    InterfaceError,
-    OperationalError,
-    connection,
-    connections,
-    transaction,
-)
+from django.db import InterfaceError, OperationalError, connection, transaction
 
+from vaguemestre.ledger.binding import own
 from vaguemestre.ledger.sqlite.base import DatabaseWrapper
 from vaguemestre.ledger.sqlite.transaction import Transaction
 
@@ -57,7 +51,8 @@ def provisional() -> Iterator[None]:
     Both databases write commits in order, so the next `writing` makes it durable too. If the machine fails
     before that, it never was. Inside another transaction it is a part of that one.
     """
-    if connection.in_atomic_block:
+    database = own()
+    if database.in_atomic_block:
         with writing():
             yield
     elif on_postgresql():
@@ -65,7 +60,7 @@ def provisional() -> Iterator[None]:
             rows(_WAITS_FOR_NO_DISK, {})
             yield
     else:
-        with cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS]).waiting_for_no_disk(), Transaction():
+        with cast("DatabaseWrapper", database).waiting_for_no_disk(), Transaction():
             yield
 
 

@@ -6,18 +6,21 @@ one is kept, and the other waits for its commit. A message that was refused or e
 over: the same bytes are then another one.
 
 PostgreSQL finds a digest by a unique index, over which transactions wait for each other. On SQLite, where
-they take turns anyway, each process recollects them: such an index costs a page for each message.
+they take turns anyway, each process recollects them: such an index costs a page for each message. What a
+process committed itself it knows; it asks for others' where the last number is not its own.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 
 from django.db import connection
 
+from vaguemestre.ledger.binding import own
 from vaguemestre.ledger.database import (
     chunked,
     execute,
@@ -52,9 +55,15 @@ DELETE FROM ledger_handover WHERE id IN (
 _recollected = Recollection(KEPT)
 
 
-def keep(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
-    """The message that each digest stands for: the one given with it, or the one that had it before."""
-    return _kept_by_index(given, now) if on_postgresql() else _kept_by_recollection(given, now)
+def keep(given: Mapping[bytes, str], latest: int, now: datetime) -> dict[bytes, str]:
+    """The message that each digest stands for: the one given with it, or the one that had it before.
+
+    Args:
+        given: the messages by their digests.
+        latest: the number of the last handover, on SQLite (see `opening`).
+        now: when.
+    """
+    return _kept_by_index(given, now) if on_postgresql() else _kept_by_recollection(given, latest, now)
 
 
 def forget_all() -> None:
@@ -65,16 +74,32 @@ def forget_all() -> None:
 # SQLite
 
 
-def _kept_by_recollection(given: Mapping[bytes, str], now: datetime) -> dict[bytes, str]:
-    for at, rows in groupby(tuples(_SINCE, {"last": _recollected.last}), itemgetter(0)):
-        _recollected.add([(number, digest) for _, number, digest in rows], moment(at))
+def _kept_by_recollection(given: Mapping[bytes, str], latest: int, now: datetime) -> dict[bytes, str]:
+    if latest != _recollected.last:
+        _recollect_others(latest)
     known = _known(given, now - KEPT)
     standing = _standing(known.values()) if known else set()
     known = {digest: uid for digest, uid in known.items() if uid in standing}
-    at = stored(now)
-    fresh = [(digest, uid.replace("-", ""), at) for digest, uid in given.items() if digest not in known]
-    insert("ledger_handover", ("digest", "message_uid", "at"), fresh)
+    fresh = {digest: uid for digest, uid in given.items() if digest not in known}
+    if fresh:
+        _add(fresh, latest, now)
     return {**given, **known}
+
+
+def _recollect_others(latest: int) -> None:
+    """What other processes added; and this one, where a transaction does not end as it was begun here."""
+    if latest < _recollected.last:
+        _recollected.forget()  # it was undone
+    for at, rows in groupby(tuples(_SINCE, {"last": _recollected.last}), itemgetter(0)):
+        _recollected.add([(number, digest) for _, number, digest in rows], moment(at))
+
+
+def _add(fresh: Mapping[bytes, str], latest: int, now: datetime) -> None:
+    at = stored(now)
+    rows = [(digest, uid.replace("-", ""), at) for digest, uid in fresh.items()]
+    insert("ledger_handover", ("digest", "message_uid", "at"), rows)
+    # AUTOINCREMENT numbers them from there on.
+    own().on_commit(partial(_recollected.add, [*enumerate(fresh, latest + 1)], now), robust=True)
 
 
 def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, str]:

@@ -17,7 +17,8 @@ SELECT (SELECT routing_epoch FROM ledger_instance) AS epoch,
        (SELECT group_concat(id) FROM ledger_apikey
         WHERE id IN ({keys}) AND revoked_at IS NOT NULL) AS revoked,
        COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_message'), 0) AS message,
-       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_delivery'), 0) AS delivery
+       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_delivery'), 0) AS delivery,
+       COALESCE((SELECT seq FROM sqlite_sequence WHERE name = 'ledger_handover'), 0) AS handover
 """
 _POSTGRESQL = """
 SELECT (SELECT routing_epoch FROM ledger_instance) AS epoch,
@@ -36,12 +37,14 @@ class Opening:
         epoch: of the routing.
         revoked: those of the keys asked about that are.
         messages, deliveries: primary keys to use, rising.
+        handover: the last one that a handover had, on SQLite.
     """
 
     epoch: int
     revoked: Collection[int]
     messages: Sequence[int]
     deliveries: Sequence[int]
+    handover: int = 0
 
 
 def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
@@ -55,7 +58,7 @@ def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
         return Opening(
             found["epoch"], found["revoked"], sorted(found["messages"]), sorted(found["deliveries"])
         )
-    ((epoch, revoked, message, delivery),) = tuples(
+    ((epoch, revoked, message, delivery, handover),) = tuples(
         _about(len(keys)), {f"key{place}": key for place, key in enumerate(keys)}
     )
     return Opening(
@@ -63,6 +66,7 @@ def ask(keys: Collection[int], messages: int, deliveries: int) -> Opening:
         [*map(int, revoked.split(","))] if revoked else (),
         range(message + 1, message + 1 + messages),
         range(delivery + 1, delivery + 1 + deliveries),
+        handover,
     )
 
 

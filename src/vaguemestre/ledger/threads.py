@@ -28,8 +28,9 @@ from queue import SimpleQueue
 from threading import Thread
 from typing import Any, cast
 
-from django.db import DEFAULT_DB_ALIAS, close_old_connections, connections
+from django.db import connections
 
+from vaguemestre.ledger.binding import own
 from vaguemestre.ledger.sqlite.base import DatabaseWrapper, Occupied
 from vaguemestre.mail.value import entity
 
@@ -123,16 +124,16 @@ class LedgerThreads:
 
     def _outcome[R](self, work: Callable[[], R]) -> tuple[R, None] | tuple[None, BaseException]:
         try:
-            close_old_connections()
+            own().close_if_unusable_or_obsolete()
             try:
                 return self._timed(work), None
             finally:
-                close_old_connections()
+                own().close_if_unusable_or_obsolete()
         except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
             return None, error
 
     def _at_once[R](self, call: Callable[[], R]) -> R:
-        database = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
+        database = cast("DatabaseWrapper", own())
         database.close_if_unusable_or_obsolete()  # before: a new one would be patient
         with database.impatient():
             return self._timed(call)

@@ -21,8 +21,9 @@ from contextlib import ExitStack, contextmanager, suppress
 from threading import Lock
 
 import structlog
-from django.db import Error, connection, transaction
+from django.db import Error
 
+from vaguemestre.ledger.binding import own
 from vaguemestre.ledger.database import on_postgresql, rows
 
 SOCKET_SUFFIX = "-wake"
@@ -35,7 +36,7 @@ log = structlog.get_logger("ledger")
 
 def ring() -> None:
     """Have the couriers look for work: at once, or as soon as the transaction at hand is committed."""
-    transaction.on_commit(_ring, robust=True)
+    own().on_commit(_ring, robust=True)
 
 
 async def listen(heard: Callable[[], None]) -> None:
@@ -70,7 +71,7 @@ def _notify() -> None:
 
 
 def _database() -> str:
-    return str(connection.settings_dict["NAME"])
+    return str(own().settings_dict["NAME"])
 
 
 class _Rope:

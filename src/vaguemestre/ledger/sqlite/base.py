@@ -16,6 +16,7 @@ and `ended` do to the connection what it does (see `transaction`), without `_com
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
 import sqlite3
@@ -26,7 +27,6 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.sqlite3 import base
 from django.db.transaction import Atomic
-from django.utils.asyncio import async_unsafe
 
 from vaguemestre.ledger.sqlite.copying import LIMIT, copier
 
@@ -64,6 +64,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._lock: tuple[int, int] | None = None
+        self.usual_cursor: sqlite3.Cursor  # of statements whose rows are all read at once
         self._lock_file = ""  # none of a database in memory
         self._waits = True
         self._hasty: object = None  # the connection that has no busy timeout
@@ -87,21 +88,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
         """Leave the log to the copier where one is at work."""
         super().init_connection_state()
         self._changes = 0
+        self.usual_cursor = self.connection.cursor()
         self._lock_file = "" if self.is_in_memory_db() else f"{self.settings_dict['NAME']}{LOCK_SUFFIX}"
         if copier.at_work:
             self.connection.execute(f"PRAGMA wal_autocheckpoint = {LIMIT}")
 
-    @async_unsafe
     def begin(self) -> bool:
         """Begin an outermost transaction as `Atomic` does, on a connection that is open and as usual.
 
         Returns:
-            Whether it was that; nothing was done where it was not.
-
-        Raises:
-            SynchronousOnlyOperation: a loop runs on this thread.
+            Whether it was that; nothing was done where it was not, or a loop runs on this thread.
         """
-        if self.connection is None or self.in_atomic_block or not self.autocommit:
+        loop = asyncio._get_running_loop()  # noqa: SLF001  without the exception of `get_running_loop`
+        if loop is not None or self.connection is None or self.in_atomic_block or not self.autocommit:
             return False
         self.commit_on_exit, self.needs_rollback = True, False
         self._start_transaction_under_autocommit()

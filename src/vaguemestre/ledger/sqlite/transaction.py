@@ -10,8 +10,7 @@ from __future__ import annotations
 from types import TracebackType
 from typing import cast
 
-from django.db import DEFAULT_DB_ALIAS, connections
-
+from vaguemestre.ledger.binding import own
 from vaguemestre.ledger.sqlite.base import ATOMIC, DatabaseWrapper
 
 
@@ -21,7 +20,7 @@ class Transaction:
     __slots__ = ("_database",)
 
     def __init__(self) -> None:
-        self._database = cast("DatabaseWrapper", connections[DEFAULT_DB_ALIAS])
+        self._database = cast("DatabaseWrapper", own())
 
     def __enter__(self) -> None:
         if not self._database.begin():
