@@ -1,9 +1,12 @@
 """One strict grammar for addresses."""
 
+import re
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from vaguemestre.mail import mailbox
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox, display_name
 
@@ -104,3 +107,13 @@ def test_a_named_mailbox_as_header_text(name, expected):
 
 def test_a_named_mailbox_with_a_local_part_beyond_ascii_has_header_text():
     assert NamedMailbox(Mailbox.parse("é@café.example"), "É").header() == "É <é@xn--caf-dma.example>"
+
+
+WHOLE = re.compile(rf"{mailbox._LOCAL.pattern}@{mailbox._DOMAIN.pattern}")
+
+
+@given(st.text("aZ0.@-_é²'xn=?", max_size=12) | st.from_regex(WHOLE, fullmatch=True))
+def test_an_address_is_plain_as_its_pattern_says(text):
+    local, _, domain = text.partition("@")
+    plain = mailbox._plain_domain(domain) is not None and mailbox._is_plain(local)
+    assert plain == (WHOLE.fullmatch(text) is not None)

@@ -183,7 +183,7 @@ def _add_message(rows: Rows, one: Placed, received_by: str) -> None:
         submission.size,
     )
     alike = (
-        submission.via.value,
+        submission.via._value_,  # without a frame of Python
         None if submission.submitter is None else submission.submitter.id,
         one.stream_id,
         one.explicit_id,

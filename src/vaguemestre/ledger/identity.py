@@ -16,15 +16,14 @@ def new_id() -> UUID:
 
 def new_digits() -> str:
     """The digits of a fresh one: text that both databases take for an identifier."""
-    digits = _drawn()
-    return f"{digits[:12]}7{digits[13:16]}{_VARIANT[digits[16]]}{digits[17:]}"
+    d = _drawn()
+    return f"{d[:12]}7{d[13:16]}{_VARIANT[d[16]]}{d[17:]}"
 
 
 def new_name() -> str:
     """A fresh one as text, as people and programs get it."""
-    digits = _drawn()
-    last = f"{_VARIANT[digits[16]]}{digits[17:20]}-{digits[20:]}"
-    return f"{digits[:8]}-{digits[8:12]}-7{digits[13:16]}-{last}"
+    d = _drawn()
+    return f"{d[:8]}-{d[8:12]}-7{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:]}"
 
 
 def _drawn() -> str:

@@ -25,7 +25,8 @@ NAME_LIMIT = 200  # characters of a display name; ours
 
 _ATEXT = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
 _LABEL = r"[A-Za-z0-9](?:[A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
-_PLAIN = re.compile(rf"({_ATEXT}(?:\.{_ATEXT})*)@({_LABEL}(?:\.{_LABEL})*)")
+_LOCAL = re.compile(rf"{_ATEXT}(?:\.{_ATEXT})*")
+_DOMAIN = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _ENCODED_WORD = re.compile(r"=\?[^?]+\?[bBqQ]\?[^?]*\?=")
 _SPECIAL = re.compile(r'[()<>\[\]:;@\\,."]')
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -48,7 +49,7 @@ class Mailbox:
     wire: str = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "wire", f"{self.local}@{self.domain_ascii}")
+        self.wire = f"{self.local}@{self.domain_ascii}"  # type: ignore[misc]  # while it is made
 
     @classmethod
     def parse(cls, text: str, field: str = "address") -> Mailbox:
@@ -88,10 +89,10 @@ class Mailbox:
 
 @lru_cache(maxsize=1_024)
 def _parse(text: str) -> Mailbox:
-    plain = _PLAIN.fullmatch(text)
-    if plain is not None and not _encoded(text):
-        domain = plain[2].lower()
-        mailbox = Mailbox(plain[1], domain, domain)
+    local, _, given = text.partition("@")
+    domain = _plain_domain(given)
+    if domain is not None and _is_plain(local) and not _encoded(text):
+        mailbox = Mailbox(local, domain, domain)
         return mailbox if len(text) <= LOCAL_LIMIT else _measured(mailbox)
     if _UNSAFE.search(text) or _ENCODED_WORD.search(text):
         raise _refusal()
@@ -109,6 +110,16 @@ def _parse(text: str) -> Mailbox:
     if found.local_part is None or ascii_domain is None:
         raise _refusal()
     return _measured(Mailbox(found.local_part, found.domain, ascii_domain.lower()))
+
+
+@lru_cache(maxsize=1_024)
+def _plain_domain(text: str) -> str | None:
+    """In small letters, where it is of ASCII; few domains have many addresses."""
+    return text.lower() if _DOMAIN.fullmatch(text) else None
+
+
+def _is_plain(local: str) -> bool:
+    return (local.isalnum() and local.isascii()) or _LOCAL.fullmatch(local) is not None
 
 
 def _encoded(text: str) -> bool:

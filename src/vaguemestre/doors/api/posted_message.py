@@ -79,7 +79,7 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey, *, checked: b
         envelope, content = compose(_written(found), checked=checked and "template" not in found)
     except Invalid as fault:
         raise Refusal(fault) from None
-    given = {name: found[name] for name in found.keys() & _SUBMISSION.keys()}
+    given = {name: found[name] for name in _SUBMISSION if name in found}
     return Submission(envelope, content, Via.API, submitter, **given)
 
 
