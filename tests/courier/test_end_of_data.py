@@ -244,3 +244,34 @@ async def test_u32_a_valid_250_is_accepted_once_whatever_follows(office, manner)
         await fault.unharmed()
     everyone = [f"{kind}{number}@example.com" for kind in ("taken", "next") for number in range(len(TAKEN))]
     assert everybody(sink) == sorted(everyone)
+
+
+AMID = [
+    (Answer("250 2.0.0 taken as nul\0 latin\udce9 escape\x1b[31m"), [ACCEPTED, ACCEPTED]),
+    (Answer("250 2.0.0 taken as " + "x" * 8192), [ACCEPTED, ACCEPTED]),
+    (Answer("250 2.0.0 taken as 5", delay=0.3), [ACCEPTED, ACCEPTED]),
+    # Of a window the sixth was on the wire, too, and nobody answered it.
+    (Answer("250 2.0.0 taken as 5", then="rst"), [ACCEPTED, doubtful(BROKEN)]),
+    (Answer("250 2.0.0 taken as 5", then="drop"), [ACCEPTED, doubtful(BROKEN)]),
+    # Of a window one reply too many may be any command's: none of it can be trusted.
+    (Answer("250 2.0.0 taken as 5\r\n550 5.0.0 no"), [doubtful(UNREADABLE), doubtful(UNREADABLE)]),
+]
+
+
+@every_manner
+@pytest.mark.parametrize(("answer", "in_window"), AMID)
+async def test_u32_a_250_amid_a_window_is_accepted_once_whatever_follows(office, manner, answer, in_window):
+    async with (
+        in_manner(manner, content=at_fifth(answer)) as sink,
+        facing(office, sink, queued=6) as fault,
+    ):
+        ends = await fault.all_ends()
+        assert ends[FIFTH:] == (in_window if manner == "bdat" else [ACCEPTED, ACCEPTED])
+        assert ends[: FIFTH - 1] == [ACCEPTED] * (FIFTH - 1)
+        assert await fault.health(fault.queued[FIFTH]) == READY
+        await fault.later(minutes=11)
+        for message in fault.queued:
+            await fault.accepted(message)
+    doubted = [number for number, end in zip((FIFTH, 5), ends[FIFTH:], strict=True) if end.doubts]
+    twice = names(*range(3, 6)) if doubted == [FIFTH, 5] else []  # it took all three, and said one thing more
+    assert everybody(sink) == sorted(names(*range(6)) + twice)
