@@ -12,6 +12,7 @@ from ledger.kit import (
     connect,
     later,
     lease_of,
+    on_postgresql,
     only,
     post,
     report,
@@ -131,3 +132,13 @@ def test_of_many_who_pause_and_resume_at_once_each_act_is_done_once():
     answers = at_once([lambda: sending.resume(ACTOR, NOW)] * 8)
     assert len([one for one in answers if isinstance(one, sending.Resumed)]) == 1
     assert len([one for one in answers if isinstance(one, Conflict)]) == 7
+
+
+@pytest.mark.skipif(on_postgresql(), reason="a small table is read whole")
+def test_what_waited_before_is_found_by_its_index_and_not_among_all_that_was_ever_sent():
+    begun = sending.pause(ACTOR, NOW)
+    found = sending._before(begun)
+    for asked in (found, found.order_by("route_epoch", "pk")[:500]):
+        plan = asked.explain()
+        assert "SCAN ledger_delivery USING INDEX delivery_routes" in plan, plan
+        assert "TEMP B-TREE" not in plan, plan

@@ -1,4 +1,4 @@
-"""What CHECK constraints say of columns that hold one of a few words."""
+"""What constraints, indexes and statements say of columns that hold one of a few words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ from enum import StrEnum
 from functools import reduce
 from operator import or_
 
-from django.db.models import Q
+from django.db.models import BooleanField, Q
+from django.db.models.expressions import RawSQL
 
 ENDED = ("accepted", "refused", "expired", "cancelled")  # `mail.state.TERMINAL`, in one order
 
@@ -25,3 +26,17 @@ def any_of(column: str, values: Iterable[str]) -> Q:
     this order, or by one of the values alone.
     """
     return reduce(or_, (Q((column, value)) for value in values))
+
+
+_WAITING = (
+    "ledger_delivery.state = 'queued' OR ledger_delivery.state = 'held' OR ledger_delivery.state = 'in_doubt'"
+)
+
+
+def waiting() -> RawSQL:
+    """Whether a delivery has not ended and nobody is at it.
+
+    The states are literals: SQLite takes the partial index `delivery_routes` only where it can read them, and
+    else reads all that was ever sent.
+    """
+    return RawSQL(_WAITING, [], output_field=BooleanField())  # noqa: S611  nobody's words but ours

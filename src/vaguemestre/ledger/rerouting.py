@@ -12,11 +12,9 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from django.db.models import BooleanField
-from django.db.models.expressions import RawSQL
-
 from vaguemestre.ledger import dsn_due, explanations
 from vaguemestre.ledger.accept import decide, decision_columns, named, rank_of, routing_detail
+from vaguemestre.ledger.conditions import waiting
 from vaguemestre.ledger.database import on_postgresql, writing
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Delivery, Event
@@ -25,11 +23,6 @@ from vaguemestre.policy.backup import stand_in
 from vaguemestre.policy.routing import Configuration, Decision, Route
 
 BATCH = 500  # deliveries of one transaction
-
-# The states as literals: SQLite takes the partial index `delivery_routes` only where it can read them.
-_WAITING = (
-    "ledger_delivery.state = 'queued' OR ledger_delivery.state = 'held' OR ledger_delivery.state = 'in_doubt'"
-)
 
 
 def reroute(now: datetime, limit: int = BATCH) -> int:
@@ -74,8 +67,7 @@ def expire(now: datetime, limit: int = BATCH) -> int:
 
 
 def _stale(current: int) -> Any:
-    waiting = RawSQL(_WAITING, [], output_field=BooleanField())  # noqa: S611  nobody's words but ours
-    return Delivery.objects.filter(waiting, route_epoch__lt=current)
+    return Delivery.objects.filter(waiting(), route_epoch__lt=current)
 
 
 def _columns(delivery: Delivery, configured: Configuration) -> dict[str, Any]:
