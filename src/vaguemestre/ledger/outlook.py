@@ -74,15 +74,24 @@ JOIN ledger_message m ON m.id = d.message_id
 LEFT JOIN ledger_stream s ON s.id = m.stream_id
 """
 
-# How many a courier claims before that one, in its order.
-_AHEAD = f"""
+
+def _claimed_before(rank: int) -> str:
+    """How many a courier claims before one of that rank, in its order.
+
+    The ranks that come sooner are named: SQLite would read all that is due for a rank below a parameter.
+    """
+    sooner = ", ".join(str(one) for one in _RANKS if one < rank) or "NULL"
+    return f"""
 SELECT (SELECT COUNT(*) FROM (
-  SELECT 1 {_OF_LANE} AND rank < %(rank)s AND rank IN {_RANKS} AND next_attempt_at <= %(now)s LIMIT %(limit)s
+  SELECT 1 {_OF_LANE} AND rank IN ({sooner}) AND next_attempt_at <= %(now)s LIMIT %(limit)s
 ) AS sooner) + (SELECT COUNT(*) FROM (
-  SELECT 1 {_OF_LANE} AND rank = %(rank)s AND next_attempt_at <= %(due)s
+  SELECT 1 {_OF_LANE} AND rank = {rank} AND next_attempt_at <= %(due)s
     AND (next_attempt_at, id) < (%(due)s, %(delivery)s) LIMIT %(limit)s
 ) AS before) AS ahead
 """  # noqa: S608  of constants
+
+
+_AHEAD = {rank: _claimed_before(rank) for rank in _RANKS}
 
 
 @dataclass(frozen=True)
@@ -179,8 +188,8 @@ def _ahead(deliveries: Iterable[Delivery], now: datetime) -> dict[int, Count]:
 
 def _before(connection: int, place: tuple[int, datetime, int], now: datetime) -> Count:
     rank, due, delivery = place
-    asked = {"connection": connection, "rank": rank, "due": due, "delivery": delivery}
-    return _count(rows(_AHEAD, asked | {"now": now, "limit": MOST + 1})[0]["ahead"])
+    asked = {"connection": connection, "due": due, "delivery": delivery}
+    return _count(rows(_AHEAD[rank], asked | {"now": now, "limit": MOST + 1})[0]["ahead"])
 
 
 def _facts(delivery: Delivery, message: Message, current: int, ahead: Count) -> DeliveryFacts:
