@@ -7,8 +7,9 @@ import pytest
 from django.utils import timezone
 
 from scripted.sink import SinkServer
-from vaguemestre.ledger import leases
+from vaguemestre.ledger import delays, leases
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Lane, Message
+from vaguemestre.policy.schedule import RetrySchedule
 
 pytestmark = pytest.mark.django_db
 
@@ -103,6 +104,18 @@ def test_message_show_tells_until_when_a_throttle_or_its_own_time_keeps_it(comma
     assert outlook(command, sent) == told
     Delivery.objects.update(next_attempt_at=until + timedelta(hours=1), attempt=uuid4())
     assert outlook(command, sent) == f"The next attempt is {at(until + timedelta(hours=1))}."
+
+
+def test_message_show_tells_that_it_is_late(command, courier):
+    add(command, "Office")
+    sent = command(*SENT).json["id"]
+    courier()
+    now = timezone.now()
+    assert "Late" not in command("message", "show", sent).output
+    assert delays.look(now, RetrySchedule(delay_notice=1e-6)).told == 1
+    assert f"  Late: told {now.isoformat(timespec='seconds')}" in command("message", "show", sent).lines
+    (told,) = command("message", "show", sent, "--json").json["deliveries"]
+    assert told["delayed_at"].startswith(f"{now:%Y-%m-%dT%H:%M:%S}")
 
 
 def test_message_show_says_once_why_it_is_held_and_what_the_server_said(command):

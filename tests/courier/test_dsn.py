@@ -8,12 +8,13 @@ import re
 import pytest
 
 from scripted.sink import Answer, SinkServer
-from vaguemestre.ledger import keys
+from vaguemestre.ledger import keys, messages
 from vaguemestre.ledger.accept import Submission, Via, accept
 from vaguemestre.ledger.models import Delivery, Message
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.policy.schedule import HOUR, RetrySchedule
 
 RAW = b"From: app@example.net\r\nSubject: Facture 17\r\n\r\nGood day\r\n"
 NO = "550 5.1.1 No such user"
@@ -97,6 +98,37 @@ async def test_notify_success_tells_that_the_next_server_took_it(office):
     assert [(one["Action"], one["Final-Recipient"]) for one in told(taken)] == [
         ("relayed", "rfc822; ann@example.com")
     ]
+
+
+async def test_what_is_late_is_told_once_and_comes_back_as_delayed_to_who_asked(office):
+    """By the courier that runs then: an earlier one tried it, a later one tells nothing again."""
+    office.schedule = RetrySchedule(delays=(5 * HOUR,), jitter=0.0)
+    async with refusing() as sink:
+        await office.connect(sink)
+        message = await hand_over(office, "busy@example.com", notify="FAILURE,DELAY")
+        async with office.courier():
+            await office.until_true(lambda: Delivery.objects.filter(counted=1, state="queued").exists())
+        office.clock.advance(hours=4, minutes=1)
+        async with office.courier():
+            taken = await the_report(office, sink)
+        office.clock.advance(hours=1)
+        async with office.courier():
+            await office.until_true(lambda: Delivery.objects.filter(counted=2, state="queued").exists())
+        events = await office.ask(
+            lambda: [event.detail["code"] for event in messages.events_of(message_of(message))]
+        )
+    (late,) = told(taken)
+    assert (late["Action"], late["Status"], late["Final-Recipient"]) == (
+        "delayed",
+        "4.2.1",
+        "rfc822; busy@example.com",
+    )
+    assert (taken.mail, taken.recipients) == ("", ("app@example.net",))
+    assert (events.count("delayed"), events.count("reported"), sink.faults) == (1, 1, [])
+
+
+def message_of(accepted):
+    return messages.find(str(accepted.uid))
 
 
 def reported():

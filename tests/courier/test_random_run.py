@@ -189,7 +189,7 @@ class Run:
             .order_by("?")[:3]
         )
         for message in waiting:
-            told = outlook.of_deliveries(message, messages.deliveries_of(message), now)
+            told = outlook.of_deliveries(messages.deliveries_of(message), now)
             with translation.override("en"):
                 texts = [outlook_wording.delivery_text(one) for one in told]
             self.unexplained += [one for one, text in zip(told, texts, strict=True) if len(text) < 10]

@@ -187,7 +187,7 @@ class Fault:
 
 def _ends(message, ended, now):
     deliveries = messages.deliveries_of(messages.find(str(message.uid)))
-    answers = outlook.of_deliveries(message, deliveries, now)
+    answers = outlook.of_deliveries(deliveries, now)
     with translation.override("en"):
         pairs = zip(deliveries, answers, strict=True)
         return {one.recipient: _end(one, answer, ended.get(one.attempt)) for one, answer in pairs}

@@ -42,7 +42,7 @@ BROKEN = {"phase": "data", "cause": "lost", "row": 12, "why": "dialogue_broken",
 def of(message, now=NOW):
     """The outlook of each of its deliveries."""
     found = messages.find(str(message.uid))
-    return outlook.of_deliveries(found, messages.deliveries_of(found), now)
+    return outlook.of_deliveries(messages.deliveries_of(found), now)
 
 
 def only(message, now=NOW):
@@ -340,7 +340,7 @@ def test_fifty_recipients_cost_as_little_as_one(office, django_assert_max_num_qu
     found = messages.find(str(message.uid))
     all_of_it = messages.deliveries_of(found)
     with django_assert_max_num_queries(7):
-        assert len(outlook.of_deliveries(found, all_of_it, NOW)) == 50
+        assert len(outlook.of_deliveries(all_of_it, NOW)) == 50
     with django_assert_max_num_queries(7):
         outlook.of_connection(office, NOW)
 
@@ -351,7 +351,7 @@ def test_what_has_ended_costs_nothing(office, django_assert_num_queries):
     found = messages.find(str(message.uid))
     all_of_it = messages.deliveries_of(found)
     with django_assert_num_queries(0):
-        (told,) = outlook.of_deliveries(found, all_of_it, NOW)
+        (told,) = outlook.of_deliveries(all_of_it, NOW)
     assert (told.code, told.facts["said"]) == (OutlookCode.ACCEPTED, "250 2.0.0 Ok")
 
 

@@ -1,8 +1,9 @@
 """Notifications, read back by an independent parser: the standard library's."""
 
+import dataclasses
 import email
 import re
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.header import decode_header, make_header
 from email.utils import parsedate_to_datetime
 
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vaguemestre.mail.content import LINE_LIMIT, Content
-from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of
+from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of, status_of_delay
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.reply import Reply, printable
 from vaguemestre.mail.state import DeliveryState
@@ -230,6 +231,7 @@ endings = st.builds(
     reply=replies,
     remote=st.sampled_from(["", "smtp.example.com"]),
     attempted_at=st.one_of(st.none(), st.just(AT)),
+    retry_until=st.one_of(st.none(), st.just(AT)),
 )
 originals = st.one_of(
     st.just(b""),
@@ -290,3 +292,28 @@ def _read_back(fields, one):
     if one.attempted_at is not None:
         assert parsedate_to_datetime(fields["Last-Attempt-Date"]) == one.attempted_at
     assert all(value.isascii() for value in fields.values())
+
+
+@pytest.mark.parametrize(
+    ("reply", "admitted", "expected"),
+    [
+        (Reply(451, "4.7.1 Greylisted"), True, "4.7.1"),
+        (Reply(451, "4.7.1 Greylisted"), False, "4.7.1"),
+        (Reply(535, "5.7.8 Wrong"), False, "4.7.8"),
+        (Reply(450, "busy"), True, "4.0.0"),
+        (None, True, "4.4.5"),
+        (None, False, "4.4.1"),
+    ],
+)
+def test_the_status_of_a_delay_is_of_the_fourth_class(reply, admitted, expected):
+    assert status_of_delay(reply, admitted=admitted) == expected
+
+
+@pytest.mark.parametrize(
+    ("action", "expected"),
+    [(Action.DELAYED, "Sat, 28 Nov 2026 08:30:00 +0000"), (Action.FAILED, None), (Action.RELAYED, None)],
+)
+def test_only_what_is_delayed_says_until_when_it_is_tried(action, expected):
+    late = dataclasses.replace(ANN, action=action, retry_until=AT + timedelta(days=1))
+    told = groups(read(dsn(ended=(late,))))[1]
+    assert (told["Action"], told.get("Will-Retry-Until")) == (action.value, expected)

@@ -1,7 +1,7 @@
 """What the worker looks after besides its lanes: backups, what waits for people, addresses, certificates,
-quotas, notifications, forgotten passwords and the weekly report.
+quotas, delays, notifications, forgotten passwords and the weekly report.
 
-All but the last three end in alerts that do not depend on mail. The ledger keeps what was told: one courier
+All but the last four end in alerts that do not depend on mail. The ledger keeps what was told: one courier
 tells it, and no restart tells it again.
 """
 
@@ -17,6 +17,7 @@ from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
 from vaguemestre.ledger import (
     backups,
+    delays,
     dsn,
     figures,
     quotas,
@@ -95,8 +96,15 @@ class Watch:
             facts = {"used": str(one.used), "limit": str(one.limit)}
             self._engine.alerts.tell(Alert(AlertKind.QUOTA_NEAR, one.connection.pk, facts=facts))
 
+    async def delays(self, now: datetime) -> bool:
+        """Tell of what is late on its time line; the answer is whether there may be more."""
+        found = await self._engine.threads.run(delays.look, now, self._engine.schedule)
+        if found.told:
+            log.info("deliveries_late", deliveries=found.told)
+        return found.more
+
     async def notifications(self, now: datetime) -> None:
-        """Report the ends of deliveries to whoever their messages came from."""
+        """Report the ends and delays of deliveries to whoever their messages came from."""
         reported = 0
         for _ in range(ROUNDS):
             reported += (done := await self._engine.threads.run(dsn.send, now))

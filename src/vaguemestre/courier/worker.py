@@ -33,6 +33,7 @@ CALM = 5  # looks that nobody rang for, after which chores are done that many ti
 BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
 CERTIFICATES_EVERY = 60.0
+DELAYS_EVERY = 15.0
 RENEWALS_EVERY = 5.0
 REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
@@ -145,6 +146,8 @@ class Worker:
         often = self._often()
         if self._is_due("backups", often):
             await self._watch.backups(now)
+        if self._is_due("delays", DELAYS_EVERY) and await self._watch.delays(now):
+            self._soon("delays")  # some at each look: a million must not keep leases from renewal
         if self._is_due("notifications", often):
             await self._watch.notifications(now)
             await self._watch.passwords(now)

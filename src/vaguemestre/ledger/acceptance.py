@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import dsn_due, explanations
+from vaguemestre.ledger import dsn_due, explanations, waits
 from vaguemestre.ledger.database import stored
 from vaguemestre.ledger.draft import Draft
 from vaguemestre.ledger.explanations import Explained
@@ -115,6 +115,7 @@ class Rows:
         parcels: of each message the parcel that has its content.
         chunk_of, delivery_of: of each of them the position of its message.
         why: of each delivery the explanation.
+        later: of deliveries that are to leave later their positions, and when.
     """
 
     at: object
@@ -128,6 +129,7 @@ class Rows:
     chunk_of: list[int] = field(default_factory=list)
     delivery_of: list[int] = field(default_factory=list)
     why: list[Explained] = field(default_factory=list)
+    later: list[tuple[int, datetime]] = field(default_factory=list)
 
 
 def rows_of(placed: Sequence[Placed], epoch: int, now: datetime) -> Rows:
@@ -161,6 +163,8 @@ def store(rows: Rows, opening: Opening) -> None:
     insert_alike("ledger_event", _EVENT_ALIKE, _EVENT, rows.event_alike, [*numbers])
     if REFUSED.explained.digest in found:
         _report_refused(rows, numbers)
+    if rows.later:
+        waits.begin((numbers[position], at) for position, at in rows.later)
     arrived = [parcel for parcel in rows.parcels if parcel is not None]
     if arrived:
         Parcel.objects.filter(pk__in=arrived).delete()
@@ -232,5 +236,7 @@ def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: dat
             answer.connection_id, epoch, one.rank, answer.route, *times,
         ))  # fmt: skip
         rows.event_alike.append((at, answer.state, answer.event))
+        if submission.send_at is not None and submission.send_at > now:
+            rows.later.append((len(rows.delivery_of), submission.send_at))
         rows.delivery_of.append(position)
         rows.why.append(answer.explained)

@@ -1,8 +1,10 @@
-"""Notifications of how deliveries ended, for who handed their message over by SMTP (RFC 3461, RFC 3464).
+"""Notifications that deliveries ended, and how, or are late (RFC 3461, RFC 3464).
 
-A delivery is marked in the transaction that ends it (`dsn_due`). The mark is taken off in the transaction
-that accepts the notification, by the one way in: one for each message and moment, and none twice, whatever
-is killed in between.
+They are for whoever handed a message over by SMTP.
+
+A delivery is marked in the transaction that ends it, or tells that it is late (`dsn_due`). The mark is taken
+off in the transaction that accepts the notification, by the one way in: one for each message and moment, and
+none twice, whatever is killed in between. A delay that is over before it was reported is not reported.
 
 Fails where the database is away; then every mark is where it was. A notification that cannot be made is told
 in the log and on the message's page, and given up.
@@ -10,9 +12,9 @@ in the log and on the message's page, and given up.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import groupby
 from uuid import UUID
 
@@ -28,14 +30,15 @@ from vaguemestre.ledger.contents import ContentGone, piece
 from vaguemestre.ledger.database import AWAY, on_postgresql, writing
 from vaguemestre.ledger.dsn_wording import Told
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
+from vaguemestre.ledger.outlook import of_deliveries, said
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.unsubscribing import CODE as UNSUBSCRIBED
 from vaguemestre.mail.content import Content, header_end
-from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of
+from vaguemestre.mail.dsn import Action, Dsn, Ended, action_of, compose, status_of, status_of_delay
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.reply import Reply
-from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.state import DeliveryState, Health
 
 STREAM = "notifications"
 ABOUT = "reports_on"  # in a notification's metadata: the message it is about
@@ -55,7 +58,7 @@ log = structlog.get_logger("ledger")
 def send(now: datetime, limit: int = BATCH) -> int:
     """Report what is due of up to `limit` messages, one notification each; the answer is how many."""
     # Composed before the transaction begins: a write lock is dear.
-    made = [_made(deliveries) for deliveries in _waiting(limit)]
+    made = [_made(deliveries, now) for deliveries in _waiting(limit)]
     return _kept(made, now) if made else 0
 
 
@@ -84,36 +87,54 @@ def _waiting(limit: int) -> list[list[Delivery]]:
     messages = list(_due().order_by("message_id").values_list("message_id", flat=True).distinct()[:limit])
     if not messages:
         return []
-    found = _due().filter(message__in=messages).select_related("message__stream", "connection")
+    found = _due().filter(message__in=messages).select_related("message__stream", "connection", "explanation")
     by_message = groupby(found.order_by("message_id", "pk"), key=lambda delivery: delivery.message_id)
     return [list(deliveries) for _, deliveries in by_message]
 
 
 @dataclass(frozen=True)
 class _Made:
-    """A notification of these deliveries; None where it could not be made."""
+    """A notification of these deliveries; None where it could not be made.
 
-    deliveries: Sequence[Delivery]
+    Attributes:
+        marked: the deliveries whose marks it takes off.
+        told: those of which it tells; none where all of it is over.
+    """
+
+    marked: Sequence[Delivery]
+    told: Sequence[Delivery]
     submission: Submission | None
 
+    def as_it_stood(self, states: Mapping[int, str]) -> bool:
+        """Whether all of it is still due, as it was told; what has ended since is told as that."""
+        return all(states.get(delivery.pk) == delivery.state for delivery in self.marked)
 
-def _made(deliveries: Sequence[Delivery]) -> _Made:
+
+def _made(marked: Sequence[Delivery], now: datetime) -> _Made:
+    told = [delivery for delivery in marked if _action(delivery) is not None]
     try:
-        return _Made(deliveries, _submission(deliveries))
+        return _Made(marked, told, _submission(told, now) if told else None)
     except AWAY:
         raise
     except Exception:
         # Whatever it is, it must not keep all other notifications from being made.
-        log.exception("dsn_not_made", message=str(deliveries[0].message.uid))
-        return _Made(deliveries, None)
+        log.exception("dsn_not_made", message=str(marked[0].message.uid))
+        return _Made(marked, told, None)
 
 
-def _submission(deliveries: Sequence[Delivery]) -> Submission:
+def _action(delivery: Delivery) -> Action | None:
+    """What is to be reported of it by now; None where its delay is over, or has a notice of another kind."""
+    if DeliveryState(delivery.state).terminal:
+        return action_of(delivery.state, delivery.notify)
+    return Action.DELAYED if delivery.state in {DeliveryState.QUEUED, DeliveryState.CLAIMED} else None
+
+
+def _submission(deliveries: Sequence[Delivery], now: datetime) -> Submission:
     message = deliveries[0].message
     to = Mailbox.parse(message.reverse_path)
     return Submission(
         envelope=Envelope(None, (to,)),
-        content=_content(message, to, deliveries),
+        content=_content(message, to, deliveries, now),
         via=Via.REPORT,
         stream=STREAM,
         metadata={ABOUT: str(message.uid)},
@@ -122,19 +143,19 @@ def _submission(deliveries: Sequence[Delivery]) -> Submission:
 
 def _kept(made: Sequence[_Made], now: datetime) -> int:
     """Accept the notifications and take the marks off; what another courier was faster with is left out."""
-    wanted = {delivery.pk for one in made for delivery in one.deliveries}
+    wanted = {delivery.pk for one in made for delivery in one.marked}
     with writing():
         locked = _due().filter(pk__in=wanted).order_by("pk").select_for_update()
-        due = set(locked.values_list("pk", flat=True))
-        still = [one for one in made if due.issuperset(delivery.pk for delivery in one.deliveries)]
+        due = dict(locked.values_list("pk", "state"))
+        still = [one for one in made if one.as_it_stood(due)]
         answers = iter(accept_all([one.submission for one in still if one.submission is not None], now))
         details = [_told(one, next(answers) if one.submission is not None else None) for one in still]
         Event.objects.bulk_create(
             Event(delivery=delivery, at=now, state=delivery.state, detail=detail)
             for one, detail in zip(still, details, strict=True)
-            for delivery in one.deliveries
+            for delivery in one.told
         )
-        done = [delivery.pk for one in still for delivery in one.deliveries]
+        done = [delivery.pk for one in still for delivery in one.marked]
         Delivery.objects.filter(pk__in=done).update(dsn_due=False)
     return len(still)
 
@@ -144,13 +165,16 @@ def _told(made: _Made, answer: Accepted | Refusal | None) -> dict[str, str]:
     if isinstance(answer, Accepted):
         return {"code": "reported", "message": answer.uid}
     if isinstance(answer, Refusal):
-        log.error("dsn_refused", message=str(made.deliveries[0].message.uid), why=str(answer))
+        log.error("dsn_refused", message=str(made.marked[0].message.uid), why=str(answer))
     return {"code": "unreported"}
 
 
-def _content(message: Message, to: Mailbox, deliveries: Sequence[Delivery]) -> Content:
+def _content(message: Message, to: Mailbox, deliveries: Sequence[Delivery], now: datetime) -> Content:
     attempts = _ends_of_attempts(deliveries)
-    told = [Told(_ended(delivery, attempts.get(delivery.attempt)), delivery) for delivery in deliveries]
+    told = [
+        Told(_reported(delivery, attempts.get(delivery.attempt)), delivery, expected)
+        for delivery, expected in zip(deliveries, of_deliveries(deliveries, now), strict=True)
+    ]
     original = _original(message)
     with override(settings.LANGUAGE_CODE):
         subject, text = dsn_wording.subject(told, message.subject), dsn_wording.text(told)
@@ -174,6 +198,35 @@ def _content(message: Message, to: Mailbox, deliveries: Sequence[Delivery]) -> C
 def _ends_of_attempts(deliveries: Sequence[Delivery]) -> dict[UUID | None, datetime]:
     found = Attempt.objects.filter(uid__in={delivery.attempt for delivery in deliveries})
     return {attempt.uid: attempt.ended_at for attempt in found.only("uid", "ended_at")}
+
+
+def _reported(delivery: Delivery, attempted_at: datetime | None) -> Ended:
+    action = _action(delivery)
+    return _delayed(delivery, attempted_at) if action is Action.DELAYED else _ended(delivery, attempted_at)
+
+
+def _delayed(delivery: Delivery, attempted_at: datetime | None) -> Ended:
+    reply, connection = said(delivery), delivery.connection
+    admitted = connection is not None and connection.health == Health.READY
+    return Ended(
+        recipient=Mailbox.parse(delivery.recipient),
+        action=Action.DELAYED,
+        status=status_of_delay(reply, admitted=admitted),
+        orcpt=delivery.orcpt,
+        reply=reply,
+        remote="" if connection is None else connection.host,
+        attempted_at=attempted_at,
+        retry_until=_retry_until(delivery, admitted=admitted),
+    )
+
+
+def _retry_until(delivery: Delivery, *, admitted: bool) -> datetime | None:
+    """Its own end, or that of its retries; while its connection does not work, these cost nothing (L7)."""
+    ends = [] if delivery.expires_at is None else [delivery.expires_at]
+    if admitted and delivery.next_attempt_at is not None:
+        left = max(0.0, delivery.retry_age - delivery.spent)
+        ends.append(delivery.next_attempt_at + timedelta(seconds=left))
+    return min(ends, default=None)
 
 
 def _ended(delivery: Delivery, attempted_at: datetime | None) -> Ended:

@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.ledger.models import Delivery
-from vaguemestre.ledger.outlook_wording import at_words
+from vaguemestre.ledger.outlook_wording import at_words, delivery_sentences, plain
 from vaguemestre.ledger.wording import trouble_text
 from vaguemestre.mail.dsn import Action, Ended
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.outlook import Outlook
 
 _REMEDIES = {
     "recipient_refused": gettext_noop("Check the address, or reach the recipient another way."),
@@ -32,16 +33,24 @@ _REMEDY = gettext_noop("Send it again later, or ask whoever runs this installati
 
 @dataclass(frozen=True)
 class Told:
-    """One recipient's end, and the delivery that tells of it."""
+    """One recipient's end or delay, and the delivery that tells of it.
+
+    Attributes:
+        outlook: what it waits for, where it is delayed.
+    """
 
     ended: Ended
     delivery: Delivery
+    outlook: Outlook
 
 
 def subject(told: Iterable[Told], about: str) -> str:
     """The subject, with that of the message it is about."""
-    if any(one.ended.action is Action.FAILED for one in told):
+    actions = {one.ended.action for one in told}
+    if Action.FAILED in actions:
         return gettext("Your message did not get through: %(subject)s") % {"subject": about}
+    if Action.DELAYED in actions:
+        return gettext("Your message is late: %(subject)s") % {"subject": about}
     return gettext("Your message was accepted: %(subject)s") % {"subject": about}
 
 
@@ -50,13 +59,19 @@ def text(told: Iterable[Told]) -> str:
     told = list(told)
     message = told[0].delivery.message
     facts = {"subject": message.subject, "at": at_words(message.accepted_at)}
-    failed = [one for one in told if one.ended.action is Action.FAILED]
-    relayed = [one for one in told if one.ended.action is Action.RELAYED]
+    failed, delayed, relayed = (
+        [one for one in told if one.ended.action is action]
+        for action in (Action.FAILED, Action.DELAYED, Action.RELAYED)
+    )
     paragraphs = []
     if failed:
         head = gettext("Your message “%(subject)s”, handed over %(at)s, could not be passed on to:")
         paragraphs += [head % facts, *map(_failure, failed)]
         paragraphs.append(gettext("Nothing more is tried for them."))
+    if delayed:
+        head = gettext("Your message “%(subject)s”, handed over %(at)s, could not be passed on yet to:")
+        paragraphs += [head % facts, *map(_delay, delayed)]
+        paragraphs.append(gettext("It goes on by itself: there is no need to send the message again."))
     if relayed:
         head = gettext("Your message “%(subject)s”, handed over %(at)s, was accepted by the next server for:")
         paragraphs += [head % facts, "\n".join(f"    {one.ended.recipient}" for one in relayed)]
@@ -66,7 +81,15 @@ def text(told: Iterable[Told]) -> str:
 
 
 def _failure(told: Told) -> str:
-    return "\n".join(f"    {line}" for line in (str(told.ended.recipient), *_why(told)))
+    return _indented(told, _why(told))
+
+
+def _delay(told: Told) -> str:
+    return _indented(told, (sentence.told(plain) for sentence in delivery_sentences(told.outlook)))
+
+
+def _indented(told: Told, lines: Iterable[str]) -> str:
+    return "\n".join(f"    {line}" for line in (str(told.ended.recipient), *lines))
 
 
 def _why(told: Told) -> list[str]:

@@ -20,7 +20,7 @@ from uuid import UUID
 import structlog
 from django.db import DatabaseError
 
-from vaguemestre.ledger import allowance, dsn_due
+from vaguemestre.ledger import allowance, dsn_due, waits
 from vaguemestre.ledger.claims import Report
 from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.ending import Ending, endings
@@ -111,6 +111,7 @@ def _replay(entry: Entry, now: datetime) -> int:
         waiting = _waiting(entry)
         settled = [delivery for delivery, ending in waiting if _settle(delivery, ending, entry, now)]
         dsn_due.mark((delivery.pk, delivery.state, delivery.notify) for delivery in settled)
+        waits.begin((delivery.pk, now) for delivery in settled if delivery.state == DeliveryState.QUEUED)
         if settled:
             _keep_attempt(entry, settled[0])
             if entry.offered:

@@ -38,6 +38,17 @@ class Attempt(models.Model):
     steps = Written()
 
 
+class WaitStart(models.Model):
+    """Since when a delivery waits, where that is not since its message was accepted (`waits`).
+
+    Gone once it was looked at for a delay notice (`delays`).
+    """
+
+    # Without a constraint: who notes it must not wait for who has the delivery locked.
+    delivery = models.OneToOneField("ledger.Delivery", models.CASCADE, primary_key=True, db_constraint=False)
+    since = models.DateTimeField(db_index=True)
+
+
 class Event(models.Model):
     """How a delivery got to a state: appended with every transition."""
 

@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Count, Min, Q, QuerySet, prefetch_related_objects
 
-from vaguemestre.ledger import explanations, wake
+from vaguemestre.ledger import explanations, waits, wake
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.database import rows, storable, writing
@@ -384,6 +384,7 @@ def _queue(delivery: Delivery, columns: dict[str, Any], current: int, now: datet
     delivery.explanation_id = columns["explanation_id"]
     delivery.route_epoch, delivery.next_attempt_at, delivery.backup_for = current, now, None
     delivery.save()
+    waits.begin([(delivery.pk, now)])
 
 
 def _end(delivery: Delivery, state: DeliveryState, now: datetime) -> None:

@@ -25,6 +25,7 @@ from vaguemestre.ledger.conditions import ENDED, any_of, values_of
 from vaguemestre.ledger.history import Attempt as Attempt  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.history import Event as Event  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.history import Explanation as Explanation  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.history import WaitStart as WaitStart  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.optouts import OptOut as OptOut  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
@@ -284,7 +285,8 @@ class Delivery(models.Model):
     last_text = models.TextField(default="", blank=True)
     trouble = models.JSONField(null=True)  # the last one: {"phase", "cause", "row", "facts"}
     settled_at = models.DateTimeField(null=True)
-    dsn_due = models.BooleanField(default=False)  # its end is to be reported to the reverse-path
+    dsn_due = models.BooleanField(default=False)  # it is to be reported to the reverse-path
+    delayed_at = models.DateTimeField(null=True)  # when people were told that it is late
 
     class Meta:
         constraints = [

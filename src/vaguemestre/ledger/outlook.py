@@ -11,7 +11,6 @@ import contextlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from vaguemestre.ledger import allowance, leases, sending
 from vaguemestre.ledger.backups import Pair
@@ -19,7 +18,7 @@ from vaguemestre.ledger.database import lease_time, moment, rows
 from vaguemestre.ledger.doubts import on_doubt
 from vaguemestre.ledger.health import health_of
 from vaguemestre.ledger.instance import epoch
-from vaguemestre.ledger.models import Connection, Delivery, Message
+from vaguemestre.ledger.models import Connection, Delivery
 from vaguemestre.ledger.models import Lane as LaneRow
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.priority import RANKS
@@ -107,8 +106,8 @@ class LaneNow:
     ladder: Ladder
 
 
-def of_deliveries(message: Message, deliveries: Sequence[Delivery], now: datetime) -> list[Outlook]:
-    """The outlook of each of a message's deliveries, in their order."""
+def of_deliveries(deliveries: Sequence[Delivery], now: datetime) -> list[Outlook]:
+    """The outlook of each delivery, in their order; of those of a connection as of the first that leaves."""
     moving = [one for one in deliveries if one.state in _IN_A_LANE and one.connection is not None]
     current = epoch() if moving else 0
     pause = sending.paused() if any(not DeliveryState(one.state).terminal for one in deliveries) else None
@@ -116,7 +115,7 @@ def of_deliveries(message: Message, deliveries: Sequence[Delivery], now: datetim
     lanes = _lanes({one.connection for one in moving if one.connection is not None}, ahead, now)
     return [
         outlook.of_delivery(
-            _facts(one, message, current, ahead.get(one.connection_id or 0, ZERO)),
+            _facts(one, current, ahead.get(one.connection_id or 0, ZERO)),
             lanes.get(one.connection_id or 0),
             now,
             pause,
@@ -192,7 +191,7 @@ def _before(connection: int, place: tuple[int, datetime, int], now: datetime) ->
     return _count(rows(_AHEAD[rank], asked | {"now": now, "limit": MOST + 1})[0]["ahead"])
 
 
-def _facts(delivery: Delivery, message: Message, current: int, ahead: Count) -> DeliveryFacts:
+def _facts(delivery: Delivery, current: int, ahead: Count) -> DeliveryFacts:
     trouble = delivery.trouble or {}
     return DeliveryFacts(
         state=DeliveryState(delivery.state),
@@ -201,7 +200,7 @@ def _facts(delivery: Delivery, message: Message, current: int, ahead: Count) -> 
         tried=delivery.attempt is not None,
         why=str(trouble.get("why", "")),
         why_facts=trouble.get("facts") or {},
-        said=_said(delivery, trouble),
+        said=said(delivery),
         last_try=delivery.spent >= delivery.retry_age,
         expires_at=delivery.expires_at,
         claimed_at=delivery.claimed_at,
@@ -209,16 +208,16 @@ def _facts(delivery: Delivery, message: Message, current: int, ahead: Count) -> 
         settled_at=delivery.settled_at,
         doubts=delivery.doubts,
         doubt_reason=delivery.doubt_reason,
-        on_doubt=on_doubt(message),
+        on_doubt=on_doubt(delivery.message),
         reason=delivery.reason,
         backup_for=delivery.backup_for.name if delivery.backup_for else "",
         ahead=ahead,
     )
 
 
-def _said(delivery: Delivery, trouble: dict[str, Any]) -> Reply | None:
+def said(delivery: Delivery) -> Reply | None:
     """The server's words, unless the last trouble was another than they."""
-    if delivery.last_code is None or trouble.get("cause", "reply") != "reply":
+    if delivery.last_code is None or (delivery.trouble or {}).get("cause", "reply") != "reply":
         return None
     return Reply(delivery.last_code, delivery.last_text)
 

@@ -9,10 +9,11 @@ the backup still serves is asked anew (`backups`).
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import dsn_due, explanations
+from vaguemestre.ledger import dsn_due, explanations, waits
 from vaguemestre.ledger.accept import decide, decision_columns, named, rank_of, routing_detail
 from vaguemestre.ledger.conditions import waiting
 from vaguemestre.ledger.database import on_postgresql, writing
@@ -39,12 +40,14 @@ def reroute(now: datetime, limit: int = BATCH) -> int:
         deliveries = list(stale.order_by("id")[:limit])
         answers = [_columns(delivery, configured) for delivery in deliveries]
         kept = explanations.keep(map(explanations.of, answers), current)
+        held = [delivery for delivery in deliveries if delivery.state == DeliveryState.HELD]
         for delivery, columns in zip(deliveries, answers, strict=True):
             delivery.route_epoch = current
             if delivery.state == DeliveryState.IN_DOUBT:
                 _keep_in_doubt(delivery, columns, now)
             else:
                 _move(delivery, columns, kept[explanations.of(columns)], now)
+        waits.begin(_set_free(held, now))
         return len(deliveries)
 
 
@@ -93,6 +96,13 @@ def _move(delivery: Delivery, columns: dict[str, Any], explanation: int, now: da
     delivery.save()
     if before != (delivery.state, delivery.connection_id, delivery.route, columns["reason"]["code"]):
         _event(delivery, now, routing_detail("routed", columns))
+
+
+def _set_free(held: Iterable[Delivery], now: datetime) -> Iterator[tuple[int, datetime]]:
+    """Of what was held, what is not any more, and since when it waits."""
+    for delivery in held:
+        if delivery.state == DeliveryState.QUEUED and delivery.next_attempt_at is not None:
+            yield delivery.pk, max(now, delivery.next_attempt_at)
 
 
 def _as_it_left(delivery: Delivery, decision: Decision, configured: Configuration) -> Decision:

@@ -157,7 +157,7 @@ def message_row(message: Message) -> dict[str, Any]:
 def message_resource(message: Message, now: datetime) -> dict[str, Any]:
     """A message with its deliveries, when each leaves, and its attempts."""
     deliveries = messages.deliveries_of(message)
-    outlooks, reports = outlook.of_deliveries(message, deliveries, now), dsn.reports_of(message)
+    outlooks, reports = outlook.of_deliveries(deliveries, now), dsn.reports_of(message)
     return message_row(message) | {
         "message_id": contents.message_id(message, deliveries[0].route),
         "reply_to": message.header_reply_to or None,
@@ -223,6 +223,7 @@ def _delivery(delivery: Delivery, expected: Outlook) -> dict[str, Any]:
             "text": outlook_wording.delivery_text(expected),
             "at": expected.at,
         },
+        "delayed_at": delivery.delayed_at,
         "settled_at": delivery.settled_at,
     }
 

@@ -1,4 +1,4 @@
-"""What the operator was told, so that no restart and no other courier tells it again."""
+"""What people were told, so that no restart and no other courier tells it again."""
 
 from __future__ import annotations
 
@@ -30,14 +30,15 @@ class ConnectionNotice(models.Model):
 
 
 class Waiting(StrEnum):
-    """What waits for a person."""
+    """What waits for a person, and what waits for long."""
 
     HELD = "held"
     IN_DOUBT = "in_doubt"
+    LATE = "late"
 
 
 class WaitingNotice(models.Model):
-    """The latest delivery that waits for a person, of those that the operator was told of."""
+    """The latest delivery that was looked at, and told of where it waits so."""
 
     kind = models.TextField(primary_key=True)
     delivery = models.BigIntegerField(default=0)

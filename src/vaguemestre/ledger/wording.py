@@ -203,6 +203,7 @@ _EVENTS = {
     "expired": gettext_noop("Expired"),
     "unsubscribed": gettext_noop("Not sent: the recipient had unsubscribed"),
     "reported": gettext_noop("Reported to the sender by mail"),
+    "delayed": gettext_noop("Late: it has not left yet"),
     "unreported": gettext_noop("No report could be made for the sender; the log tells why"),
 }
 _DOUBTS = {

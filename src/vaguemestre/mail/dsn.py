@@ -40,6 +40,7 @@ class Action(StrEnum):
     """What became of a recipient (RFC 3464 §2.3.3)."""
 
     FAILED = "failed"
+    DELAYED = "delayed"  # still tried
     RELAYED = "relayed"  # taken by a server to which our parameters of DSN were not passed on
 
 
@@ -73,6 +74,20 @@ def status_of(state: str, reply: Reply | None, ours: str = "") -> str:
     return ours or ("5.4.7" if state == DeliveryState.EXPIRED else "5.0.0")
 
 
+def status_of_delay(reply: Reply | None, *, admitted: bool) -> str:
+    """The status of a recipient that still waits (RFC 3463): the server's own, as of the fourth class.
+
+    Args:
+        reply: the last one, if that is what it waits for.
+        admitted: whether its connection works: then it waits for its turn (§3.5, congestion), else for the
+            server (no answer from host).
+    """
+    if reply is not None:
+        said = reply.enhanced
+        return "4.0.0" if said is None else f"4.{said.subject}.{said.detail}"
+    return "4.4.5" if admitted else "4.4.1"
+
+
 @dataclass(frozen=True)
 class Ended:
     """What became of one recipient.
@@ -83,6 +98,7 @@ class Ended:
         reply: the server's last words.
         remote: the server that said them.
         attempted_at: the end of the last attempt.
+        retry_until: of what is delayed, until when it is tried; None where that is not known.
     """
 
     recipient: Mailbox
@@ -92,6 +108,7 @@ class Ended:
     reply: Reply | None = None
     remote: str = ""
     attempted_at: datetime | None = None
+    retry_until: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -213,6 +230,8 @@ def _of_recipient(ended: Ended) -> Iterator[bytes]:
         yield _folded("Diagnostic-Code", f"smtp; {ended.reply}")
     if ended.attempted_at is not None:
         yield _line("Last-Attempt-Date", format_datetime(ended.attempted_at.replace(microsecond=0)))
+    if ended.retry_until is not None and ended.action is Action.DELAYED:  # RFC 3464 §2.3.9
+        yield _line("Will-Retry-Until", format_datetime(ended.retry_until.replace(microsecond=0)))
 
 
 def _typed(mailbox: Mailbox) -> str:

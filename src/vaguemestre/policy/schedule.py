@@ -1,4 +1,4 @@
-"""When a deferred delivery is tried again, and when it is given up (RFC 5321 §4.5.4.1).
+"""When a deferred delivery is tried again, when it is late, and when it is given up (RFC 5321 §4.5.4.1).
 
 All in seconds. A schedule is a value, so that a test can run days in milliseconds and an operator can
 choose. Expiry counts the delays of *counted* attempts, not the time since acceptance: what waits for a
@@ -24,6 +24,7 @@ class RetrySchedule:
         jitter: the share by which a delay is made shorter or longer, so that retries spread out.
         retry_age: the sum of delays at which a delivery expires; a stream may have its own.
         doubt_delay: the least time until a delivery in doubt is sent again (L6).
+        delay_notice: for how long a delivery may wait before people are told that it is late (`lateness`).
     """
 
     delays: tuple[float, ...] = (60.0, 300.0, 900.0, 1800.0, HOUR, 2 * HOUR)
@@ -31,9 +32,10 @@ class RetrySchedule:
     jitter: float = 0.2
     retry_age: float = 5 * DAY
     doubt_delay: float = 600.0
+    delay_notice: float = 4 * HOUR
 
     def __post_init__(self) -> None:
-        seconds = (*self.delays, self.then, self.retry_age, self.doubt_delay)
+        seconds = (*self.delays, self.then, self.retry_age, self.doubt_delay, self.delay_notice)
         if not all(math.isfinite(value) and value > 0 for value in seconds):
             raise ValueError("the delays of a schedule are positive and finite")
         if not 0 <= self.jitter < 1:

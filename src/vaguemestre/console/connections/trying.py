@@ -79,4 +79,4 @@ def _followed(request: HttpRequest, connection: Connection, message: Message) ->
 def _trial(message: Message) -> Trial:
     found = messages.deliveries_of(message)
     over = all(DeliveryState(one.state).terminal or one.state == DeliveryState.IN_DOUBT for one in found)
-    return Trial(message, messages.state_of(message), deliveries_told(message, found, timezone.now()), over)
+    return Trial(message, messages.state_of(message), deliveries_told(found, timezone.now()), over)

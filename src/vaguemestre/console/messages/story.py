@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import journal, outlook, wording
+from vaguemestre.ledger import delays, journal, outlook, wording
 from vaguemestre.ledger.messages import attempts_of, events_of
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message, Version
 from vaguemestre.ledger.outlook_wording import Sentence, delivery_sentences
@@ -34,6 +34,7 @@ class EventTold:
 
     Attributes:
         report: the public id of the message that told the sender of it.
+        sentences: what it waited for, where it was told late.
     """
 
     event: Event
@@ -41,6 +42,7 @@ class EventTold:
     reason: str
     recipients: tuple[str, ...]
     report: str
+    sentences: list[Sentence]
 
 
 @dataclass(frozen=True)
@@ -67,9 +69,9 @@ class AttemptTold:
     settings: Version | None
 
 
-def deliveries_told(message: Message, deliveries: list[Delivery], now: datetime) -> list[DeliveryTold]:
+def deliveries_told(deliveries: list[Delivery], now: datetime) -> list[DeliveryTold]:
     """Each recipient with its state in words, and when it leaves."""
-    outlooks = outlook.of_deliveries(message, deliveries, now)
+    outlooks = outlook.of_deliveries(deliveries, now)
     return [
         DeliveryTold(
             delivery, expected, delivery_sentences(expected, quoting=False), _said(delivery, expected)
@@ -119,7 +121,9 @@ def _told(events: list[Event], *, to_all: bool) -> EventTold:
     held = first.state == DeliveryState.HELD and "code" in first.detail
     words = wording.event_text(first.detail)
     report = str(first.detail["message"]) if first.detail.get("code") == "reported" else ""
-    return EventTold(first, words, _reason(first) if held else "", recipients, report)
+    late = first.detail.get("code") == delays.CODE
+    waited_for = delivery_sentences(delays.outlook_of(first.detail)) if late else []
+    return EventTold(first, words, _reason(first) if held else "", recipients, report, waited_for)
 
 
 def _reason(event: Event) -> str:

@@ -80,7 +80,7 @@ def detail(request: HttpRequest, uid: object) -> HttpResponse:
 def detail_page(request: HttpRequest, message: Message, status: int = 200, **more: Any) -> HttpResponse:
     """The page of a message."""
     deliveries, now = deliveries_of(message), timezone.now()
-    told = deliveries_told(message, deliveries, now)
+    told = deliveries_told(deliveries, now)
     states = {delivery.state for delivery in deliveries}
     context = {
         "message": message,

@@ -204,9 +204,10 @@ _DELIVERY = _object(
         "trouble": MAYBE_TEXT,
         "doubt": MAYBE_TEXT,
         "outlook": _object({"code": _one_of(*OutlookCode), "text": TEXT, "at": MAYBE_TIME}),
+        "delayed_at": MAYBE_TIME | {"description": "When it was told late: it had waited for 4 hours."},
         "settled_at": MAYBE_TIME,
         "report": MAYBE_ID
-        | {"description": "The message by which its end was reported to the reverse-path."},
+        | {"description": "The latest message by which its delay or end was reported to the reverse-path."},
     }
 )
 _MESSAGE = _ROW | {
