@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection as database
+from structlog.testing import capture_logs
 
 from vaguemestre import inode
 from vaguemestre.courier.guard import Foreign
@@ -200,3 +201,19 @@ async def test_a_mark_that_cannot_be_written_is_logged_and_mail_goes_on(office, 
     await office.connect(sink)
     await sends(office, tmp_path / "gone" / MARK_FILE)
     assert len(sink.accepted) == 1
+
+
+async def test_a_courier_logs_each_pause_once_the_one_that_it_finds_at_its_start_too(office, mark):
+    await office.ask(sending.pause, "cli:ada", office.clock())
+    with capture_logs() as logged:
+        async with office.courier(mark=mark) as worker:
+            for act in (None, None, resume):
+                if act is not None:
+                    await act(office)
+                worker._due_at.clear()
+                await worker.turn()
+    told = [entry for entry in logged if entry["event"].startswith("sending_")]
+    assert told == [
+        {"event": "sending_paused", "why": "by_hand", "by": "cli:ada", "log_level": "warning"},
+        {"event": "sending_resumed", "log_level": "info"},
+    ]

@@ -66,7 +66,7 @@ class Guard:
             begun = await run(_pause_a_copy, path, self._mark, now)
             if begun is not None:
                 self._tell(begun)
-        self.paused = await run(sending.paused) is not None
+        self._note(await run(sending.paused))
         if self.paused:
             self._commits = None
         elif path is not None and self._commits != (commits := self._engine.recorder.commits):
@@ -74,8 +74,15 @@ class Guard:
             self._commits = commits
             await run(_write, path, self._mark)
 
+    def _note(self, pause: Pause | None) -> None:
+        """Keep it, and log where it begins, was there at the start, or ended."""
+        before, self.paused = self.paused, pause is not None
+        if pause is not None and not before:
+            log.warning("sending_paused", why=pause.why.value, by=pause.by)
+        elif before and pause is None:
+            log.info("sending_resumed")
+
     def _tell(self, begun: Pause) -> None:
-        log.error("sending_paused", why=begun.why.value)
         facts = {name: str(value) for name, value in begun.facts.items()}
         self._engine.alerts.tell(Alert(AlertKind.SENDING_PAUSED, why=begun.why.value, facts=facts))
 
