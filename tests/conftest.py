@@ -8,7 +8,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
+# Two cores run other tests beside: an example that takes long is no fault. What must be quick says so itself.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
 FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
 ALTERNATIVES = {"chromium": ("chromium-headless-shell", "chromium")}
