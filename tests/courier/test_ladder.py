@@ -109,6 +109,23 @@ async def test_a_server_that_refuses_bdat_gets_data_from_this_courier_and_from_t
     assert await server.health(connection) == "ready"
 
 
+async def test_a_courier_that_lives_on_asks_for_bdat_again_after_a_week(office):
+    server = Stubborn(office, bdat=OUT_OF_ORDER)
+    async with server.sink as sink:
+        await office.connect(sink, sender_email=OFFICE)
+        async with office.courier() as worker:
+            for number, days in enumerate([0, 6, 2]):
+                office.clock.advance(days=days)
+                worker.engine.wake()
+                # Two, the second on what the first taught, where it taught something.
+                for name in ("a", "b"):
+                    message = await office.post(f"r{number}{name}@example.com", sender=OFFICE)
+                    await office.until(message, "accepted")
+                server.bdat = None
+    assert [taken.manner for taken in sink.accepted] == ["DATA"] * 4 + ["BDAT"] * 2
+    assert verbs(sink).count("BDAT") == 3
+
+
 async def test_a_server_whose_sessions_end_at_bdat_gets_data_from_the_second_on(office):
     """Each of the two that broke had content on the wire: in doubt, and tried again ten minutes later."""
     server = Stubborn(office, bdat=DROP)

@@ -32,7 +32,7 @@ from vaguemestre.ledger.leases import Lease
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.state import Health
 from vaguemestre.policy.health import locked, probing, serves
-from vaguemestre.policy.manner import Sign, learned
+from vaguemestre.policy.manner import Sign, learned, still
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.session import Session, SessionFailed
 from vaguemestre.smtp.window import convey
@@ -114,6 +114,7 @@ class Lane:
             self.domains_refused.clear()
             self.ladder = facts.ladder
             self._close(self.engine.pool.surplus(self.hop, 0))
+        self.ladder = still(self.ladder, self.engine.now())
         self.stale = self.stale or hop is None
         self.hop = hop or self.hop
         if facts.max_sessions != self.facts.max_sessions:

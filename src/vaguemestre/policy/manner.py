@@ -137,8 +137,12 @@ def learned(
 
 def remembered(ladder: Ladder, version_learned: int, version_now: int, now: datetime) -> Ladder:
     """The place to start from: the top again for other settings, or after a week."""
-    recent = ladder.at is not None and now - ladder.at < REMEMBERED
-    return ladder if recent and version_learned == version_now else Ladder()
+    return still(ladder, now) if ladder.at is not None and version_learned == version_now else Ladder()
+
+
+def still(ladder: Ladder, now: datetime) -> Ladder:
+    """The place that somebody is at, until what was learned is a week old."""
+    return Ladder() if ladder.at is not None and now - ladder.at >= REMEMBERED else ladder
 
 
 def _broken(ladder: Ladder, manner: Manner, now: datetime, opened: datetime | None) -> Ladder:
