@@ -40,7 +40,7 @@ def test_a_person_pauses_all_of_it_and_resumes_it_on_one_page(page, office):
     assert URL in page.get("/settings/").content.decode()
     paused = page.post(f"{URL}pause/", follow=True)
     words = text(paused)
-    assert "L’envoi est en pause : tout ce qui est remis attend. Depuis le " in words
+    assert "L’envoi est en pause : tout ce qui est remis attend. En pause depuis le " in words
     assert ", par claire@exemple.fr." in words
     assert "1 message attend depuis avant la pause." in words
     assert "Reprendre : 1 part" in words
@@ -99,7 +99,7 @@ def test_what_may_be_a_copy_says_why_on_every_page_and_names_nobody(page, claire
     for address in ("/connections/", "/messages/", "/settings/", URL):
         words = text(page.get(address))
         assert words.count(older) == 1, address
-        assert "Depuis le " in words
+        assert "En pause depuis le " in words
         assert ", par courier" not in words
         assert ("Voir et décider" in words) == (address != URL)
     assert "Ce qui attend ici est peut-être déjà parti : annulez-le" in text(page.get(URL))
