@@ -12,6 +12,7 @@ from ledger.kit import (
     connect,
     later,
     lease_of,
+    lose_lease,
     on_postgresql,
     only,
     post,
@@ -20,7 +21,7 @@ from ledger.kit import (
     staged,
     states,
 )
-from vaguemestre.ledger import lanes, queue, sending
+from vaguemestre.ledger import lanes, queue, recovery, sending
 from vaguemestre.ledger.models import Instance, Version
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.reply import Reply
@@ -99,13 +100,21 @@ def test_a_doubt_that_would_be_sent_again_by_itself_is_cancelled_and_a_person_s_
     assert (resumed.cancelled, only(message).state) == (int(state == "cancelled"), state)
 
 
-def test_what_a_courier_holds_when_it_is_cancelled_for_is_left_to_it():
+@pytest.mark.parametrize(("hold", "state"), [(claimed, "queued"), (staged, "in_doubt")])
+def test_d11_what_a_courier_had_when_the_copy_was_made_is_cancelled_once_the_next_one_found_it(hold, state):
     office = connect()
-    message = post()
-    claimed(office)
-    sending.pause(ACTOR, later(minutes=1))
-    assert sending.resume(ACTOR, later(minutes=2), cancel_waiting=True).cancelled == 0
-    assert only(message).state == "claimed"
+    message, waits = post(), post("other@example.com", now=later(minutes=1))
+    hold(office)
+    sending.pause(ACTOR, later(minutes=2))
+    with pytest.raises(Conflict) as refusal:
+        sending.resume(ACTOR, later(minutes=3), cancel_waiting=True)
+    assert (refusal.value.code, only(message).state) == ("in_hands", "claimed")
+    assert (only(waits).state, sending.paused() is None) == ("queued", False)
+    lose_lease(office)
+    recovery.recover(lease_of(office, "the next courier", later(minutes=4)), later(minutes=4))
+    assert only(message).state == state
+    assert sending.resume(ACTOR, later(minutes=5), cancel_waiting=True).cancelled == 2
+    assert states() == ["cancelled", "cancelled"]
 
 
 def test_a_resumed_database_is_taken_as_it_is_found_and_is_newer_than_every_mark():

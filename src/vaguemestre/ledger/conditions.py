@@ -28,15 +28,23 @@ def any_of(column: str, values: Iterable[str]) -> Q:
     return reduce(or_, (Q((column, value)) for value in values))
 
 
+# Of states, for questions. They are literals: SQLite takes a partial index only where it can read them, and
+# else reads all that was ever sent.
 _WAITING = (
     "ledger_delivery.state = 'queued' OR ledger_delivery.state = 'held' OR ledger_delivery.state = 'in_doubt'"
 )
+_CLAIMED = "ledger_delivery.state = 'claimed'"
 
 
 def waiting() -> RawSQL:
-    """Whether a delivery has not ended and nobody is at it.
+    """Whether a delivery has not ended and nobody is at it: the index `delivery_routes`."""
+    return _literally(_WAITING)
 
-    The states are literals: SQLite takes the partial index `delivery_routes` only where it can read them, and
-    else reads all that was ever sent.
-    """
-    return RawSQL(_WAITING, [], output_field=BooleanField())  # noqa: S611  nobody's words but ours
+
+def claimed() -> RawSQL:
+    """Whether a courier has it in its hands, or had: the index `delivery_claims`."""
+    return _literally(_CLAIMED)
+
+
+def _literally(condition: str) -> RawSQL:
+    return RawSQL(condition, [], output_field=BooleanField())  # noqa: S611  nobody's words but ours

@@ -24,6 +24,10 @@ from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.installation import Pause, PauseWhy, raised
 
+_IN_HANDS = (
+    "A courier still has some of what is to be cancelled in its hands. It gives it back within seconds; try"
+    " again then. If no courier runs, start one: nothing is sent meanwhile."
+)
 BATCH = 500  # deliveries that are cancelled in one transaction
 
 
@@ -79,13 +83,19 @@ def resume(actor: str, now: datetime, *, cancel_waiting: bool = False, seen: str
         now: when.
         cancel_waiting: whether what was there when the pause began is cancelled first, since it may have left
             before the copy was made. Some at a time, so that whoever hands over mail meanwhile does not wait;
-            broken off, it stays paused and may be repeated.
+            broken off, it stays paused and may be repeated. Nothing of it may be in a courier's hands.
         seen: when the pause began that the person saw, in ISO 8601; "" ends any.
 
     Raises:
-        Conflict: it is not paused, or was paused anew since.
+        Conflict: it is not paused, was paused anew since, or what is to be cancelled is claimed: by a courier
+            that returns it at this moment, or by one that died, whose claims the next courier finds.
     """
     ended = _paused(seen)
+    if (
+        cancel_waiting
+        and Delivery.objects.filter(conditions.claimed(), message__accepted_at__lt=ended.at).exists()
+    ):
+        raise Conflict("in_hands", _IN_HANDS)
     cancelled = 0
     while cancel_waiting and (some := _cancel_some(ended, actor, now)):
         cancelled += some

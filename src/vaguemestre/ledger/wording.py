@@ -315,6 +315,10 @@ _REFUSALS = {
     "claimed": gettext_noop("A courier is sending this message at this moment; try again."),
     "already_paused": gettext_noop("Sending is paused already."),
     "paused_anew": gettext_noop("Sending was paused anew since; look again."),
+    "in_hands": gettext_noop(
+        "A courier still has some of what is to be cancelled in its hands. It gives it back within seconds;"
+        " try again then. If no courier runs, start one: nothing is sent meanwhile."
+    ),
     "not_paused": gettext_noop("Sending is not paused; there is nothing to resume."),
     "terminal": gettext_noop("All of this message has ended; there is nothing to cancel."),
     "not_in_doubt": gettext_noop("Nothing of this message is in doubt any more."),
