@@ -17,14 +17,16 @@ from ledger.kit import (
     in_doubt,
     later,
     lease_of,
+    lose_lease,
     on_postgresql,
     only,
     post,
     report,
     settle,
     sql,
+    staged,
 )
-from vaguemestre.ledger import connections, delays, messages, recovery, rerouting, waits
+from vaguemestre.ledger import connections, delays, evidence, messages, recovery, rerouting, waits
 from vaguemestre.ledger.delays import Looked
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.models import Delivery, Event, WaitingNotice, WaitStart
@@ -118,6 +120,22 @@ def test_what_waits_for_a_throttled_connection_is_late_too(office):
     assert (expected(message).code, expected(message).at) == ("throttled", until)
 
 
+def test_what_waits_for_a_paused_connection_is_late_too(office):
+    message = post()
+    connections.pause(str(office.uid), ACTOR, NOW)
+    assert look() == 1
+    assert (expected(message).code, expected(message).facts["by"]) == ("paused", ACTOR)
+
+
+def test_what_waits_for_a_limit_is_late_too():
+    office = connect(limits={"per_day": 1})
+    message = post("one@example.com", "two@example.com")
+    lease, claim = claimed(office, LATE)
+    settle(lease, report(claim, DeliveryState.ACCEPTED, LATE, Reply(250, "2.0.0 Ok")), LATE)
+    assert look() == 1
+    assert (expected(message).code, expected(message).at) == ("limit_reached", later(hours=28))
+
+
 def test_what_waits_for_its_turn_is_told_how_many_are_ahead(office):
     first = post()
     look()
@@ -173,6 +191,21 @@ def test_what_is_in_doubt_is_not_late(office):
     assert look(later(hours=5)) == 0
     messages.resolve(str(message.uid), "send_again", ACTOR, later(hours=6))
     assert [look(later(hours=hours)) for hours in (6, 9.999, 10, 20)] == [0, 0, 1, 0]
+
+
+def test_a_doubt_that_an_answer_ended_waits_since_that_was_found():
+    """The server had put it off; its courier could not record that, and died."""
+    office = connect()
+    message = post()
+    _, claim = staged(office)
+    lose_lease(office)
+    recovery.recover(lease_of(office, "another-courier", later(minutes=1)), later(minutes=1))
+    assert look(later(hours=5)) == 0
+    put_off = report(claim, DeliveryState.QUEUED, NOW, BUSY, trouble=TROUBLE)
+    assert evidence.replay([evidence.entry_of(put_off)], later(hours=6)) == 1
+    rerouting.reroute(later(hours=6))
+    assert [look(later(hours=hours)) for hours in (6, 9.999, 10, 20)] == [0, 0, 1, 0]
+    assert notices(message) == [1]
 
 
 @pytest.mark.parametrize("hours", [1, 30], ids=["within the 4 hours", "after them"])
