@@ -21,13 +21,13 @@ _MASK, _BIRTH = 0, 80  # where they stand in it
 
 
 def named(path: Path) -> str:
-    """The file's number and birth.
+    """The file's number and birth, as `file=` and `born=`.
 
     Raises:
         OSError: there is none.
     """
     number, birth = path.stat().st_ino, _birth(path)
-    return f"{number} born {birth}" if birth else str(number)
+    return f"file={number} born={birth}" if birth else f"file={number}"
 
 
 def _birth(path: Path) -> str:

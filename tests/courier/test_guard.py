@@ -9,11 +9,14 @@ import pytest
 from django.db import connection as database
 from structlog.testing import capture_logs
 
+from scripted.client import loopback_network
 from vaguemestre import inode
+from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.guard import Foreign
 from vaguemestre.courier.main import MARK_FILE
+from vaguemestre.courier.worker import Worker
 from vaguemestre.ledger import installation, leases, sending
-from vaguemestre.ledger.models import Instance
+from vaguemestre.ledger.models import Installation
 from vaguemestre.policy.installation import PauseWhy
 
 
@@ -27,7 +30,7 @@ def read(mark):
 
 
 async def row(office):
-    return await office.ask(Instance.objects.values("identity", "place", "high_water").get)
+    return await office.ask(Installation.objects.values("identity", "place", "high_water").get)
 
 
 async def paused(office):
@@ -90,7 +93,7 @@ async def test_d11_an_older_state_put_back_sends_nothing_and_says_since_when(off
     office.clock.advance(hours=5)
     await sends(office, mark)
     reached = read(mark)["high_water"]
-    await office.ask(Instance.objects.update, **backup)
+    await office.ask(Installation.objects.update, **backup)
     message = await office.post("again@example.com")
     pause = await stays(office, mark, message)
     assert (pause.why, pause.by) == (PauseWhy.OLDER, "courier")
@@ -107,7 +110,7 @@ async def test_d11_an_older_state_put_back_sends_nothing_and_says_since_when(off
 async def test_l13_a_database_that_lies_elsewhere_sends_nothing_until_it_is_confirmed(office, sink, mark):
     await office.connect(sink)
     await sends(office, mark)
-    await office.ask(Instance.objects.update, place="where it lay")
+    await office.ask(Installation.objects.update, place="file=7 born=1 database=8")
     message = await office.post("again@example.com")
     assert (await stays(office, mark, message)).why is PauseWhy.ELSEWHERE
     async with office.courier(mark=mark):
@@ -162,13 +165,13 @@ async def test_d11_a_server_s_couriers_need_no_mark_and_one_of_another_installat
 
 @pytest.mark.skipif(database.vendor != "postgresql", reason="of clusters and their databases")
 async def test_the_place_of_a_server_s_database_is_its_cluster_and_number(office):
-    assert re.fullmatch(r"cluster [1-9][0-9]+ database [1-9][0-9]+", await office.ask(installation.place))
+    assert re.fullmatch(r"cluster=[1-9][0-9]+ database=[1-9][0-9]+", await office.ask(installation.place))
 
 
 @pytest.mark.skipif(database.vendor == "postgresql", reason="of files")
 async def test_the_place_of_an_embedded_database_is_its_file(office):
     file = Path(database.settings_dict["NAME"])
-    assert await office.ask(installation.place) == f"file {inode.named(file)}"
+    assert await office.ask(installation.place) == inode.named(file)
 
 
 async def test_while_it_is_paused_nothing_expires_and_what_was_claimed_returns(office, sink, mark):
@@ -191,7 +194,7 @@ async def test_a_database_replaced_below_a_running_courier_stops_it(office, sink
         await office.until(await office.post(), "accepted")
         worker._due_at.clear()
         await worker.turn()
-        await office.ask(Instance.objects.update, high_water=1)
+        await office.ask(Installation.objects.update, high_water=1)
         worker._due_at.clear()
         await worker.turn()
         assert (await paused(office)).why is PauseWhy.OLDER
@@ -217,3 +220,49 @@ async def test_a_courier_logs_each_pause_once_the_one_that_it_finds_at_its_start
         {"event": "sending_paused", "why": "by_hand", "by": "cli:ada", "log_level": "warning"},
         {"event": "sending_resumed", "log_level": "info"},
     ]
+
+
+async def test_a_pause_by_hand_hides_no_copy(office, sink, mark):
+    await office.connect(sink)
+    await sends(office, mark)
+    await office.ask(sending.pause_by_hand, "user:ada", office.clock())
+    await office.ask(Installation.objects.update, place="file=7 born=1 database=8")
+    message = await office.post("again@example.com")
+    async with office.courier(mark=mark) as worker:
+        await office.until_true(lambda: sending.paused().why is PauseWhy.ELSEWHERE)
+        worker._due_at.clear()
+        await worker.turn()
+        assert (await office.delivery(message)).state == "queued"
+    assert len(sink.accepted) == 1
+
+
+async def test_d11_a_backup_of_a_version_before_marks_beside_a_mark_sends_nothing(office, sink, mark):
+    await office.connect(sink)
+    await sends(office, mark)
+    await office.ask(Installation.objects.all().delete)
+    message = await office.post("again@example.com")
+    assert (await stays(office, mark, message)).why is PauseWhy.ELSEWHERE
+    await resume(office)
+    await sends(office, mark, waited=message)
+
+
+async def test_a_courier_killed_before_its_first_mark_was_written_is_no_copy(office, sink, mark):
+    await office.connect(sink)
+    await office.ask(installation.raise_mark, office.clock())
+    await sends(office, mark)
+    assert read(mark)["identity"] == (await row(office))["identity"]
+
+
+async def test_no_chore_is_done_before_the_guard_has_looked(office, sink, mark):
+    """Its first look failed, say, since the database was away."""
+    await office.connect(sink)
+    late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
+    office.clock.advance(hours=1)
+    worker = Worker(Engine(loopback_network(), office.threads, now=office.clock, mark=mark))
+    worker._due_at["leases"] = float("inf")
+    await worker.turn()
+    assert (await office.delivery(late)).state == "queued"
+    worker._due_at.clear()
+    await worker.turn()
+    assert (await office.delivery(late)).state == "expired"
+    await office.ask(leases.give_back, worker.holder)

@@ -22,7 +22,7 @@ def file(tmp_path):
 
 def test_a_file_stays_the_same_whatever_is_written_and_wherever_it_is_renamed_to(file, tmp_path):
     before = inode.named(file)
-    assert re.fullmatch(rf"{file.stat().st_ino} born [0-9]+\.[0-9]{{9}}", before)
+    assert re.fullmatch(rf"file={file.stat().st_ino} born=[0-9]+\.[0-9]{{9}}", before)
     file.write_text("something else")
     file.parent.rename(tmp_path / "elsewhere")
     assert inode.named(tmp_path / "elsewhere" / "file") == before
@@ -39,7 +39,7 @@ def test_d11_a_directory_that_is_deleted_and_copied_back_has_another_file(file, 
 
 def test_without_a_birth_the_number_is_all(file, monkeypatch):
     monkeypatch.setattr(ctypes, "CDLL", lambda _name: object())
-    assert inode.named(file) == str(file.stat().st_ino)
+    assert inode.named(file) == f"file={file.stat().st_ino}"
 
 
 def test_a_file_that_is_not_there_has_no_name(tmp_path):

@@ -7,6 +7,7 @@ import argparse
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import action, actions, actor
+from vaguemestre.cli.failure import Failed
 from vaguemestre.cli.output import show
 from vaguemestre.ledger import sending
 from vaguemestre.ledger.resources import sending_resource
@@ -19,10 +20,16 @@ def declare(parser: argparse.ArgumentParser) -> None:
     action(among, "show", "say whether mail is sent, and if not, why", _show)
     action(among, "pause", "accept everything and send nothing", _pause)
     resume = action(among, "resume", "send again", _resume)
-    resume.add_argument(
+    waiting = resume.add_mutually_exclusive_group()
+    waiting.add_argument(
         "--cancel-waiting",
         action="store_true",
         help="cancel what already waited when the pause began, instead of sending it",
+    )
+    waiting.add_argument(
+        "--send-waiting",
+        action="store_true",
+        help="send it, though this may be a copy of an installation that did",
     )
 
 
@@ -35,6 +42,12 @@ def _pause(arguments: argparse.Namespace) -> None:
 
 
 def _resume(arguments: argparse.Namespace) -> None:
+    pause = sending.paused()
+    if pause is not None and pause.copy and not arguments.cancel_waiting and not arguments.send_waiting:
+        # A script that pauses for a backup, and resumes, may find itself restored.
+        raise Failed(
+            "This may be a copy. Say what is to become of what waits: --send-waiting or --cancel-waiting."
+        )
     resumed = sending.resume(actor(), timezone.now(), cancel_waiting=arguments.cancel_waiting)
     text = "Sending goes on."
     if arguments.cancel_waiting:

@@ -5,12 +5,13 @@ while something does. Where mark and database disagree, the installation is paus
 the console, the API, an alert and the log say so. A server's database that belongs to another installation
 is not paused, since that one's couriers rightly work there: this courier does not start.
 
-Fails with `Foreign` then, and with DatabaseError where the database is away. A mark that cannot be written
-is logged, and mail goes on.
+Fails with `Foreign` then, and with DatabaseError where the database is away. A mark that cannot be read or
+written is logged, and mail goes on.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import asdict
 from datetime import datetime
@@ -46,14 +47,16 @@ class Guard:
     """See the module. Used by the worker alone.
 
     Attributes:
-        paused: whether nothing may leave, as it was when it last looked.
+        paused: whether nothing may leave, as it was when it last looked; None before that.
     """
 
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._mark: Mark | None = None  # as it was raised last
         self._commits: int | None = None  # of attempts, when it was
-        self.paused = False
+        self._pause: Pause | None = None
+        self._trouble = ""  # with the mark's file, as it was logged last
+        self.paused: bool | None = None
 
     async def look(self, now: datetime) -> None:
         """Compare, pause where they disagree, and raise the mark if attempts were recorded since.
@@ -61,44 +64,59 @@ class Guard:
         Raises:
             Foreign: nothing may be done here.
         """
-        run, path = self._engine.threads.run, self._engine.mark
-        if path is not None:
-            begun = await run(_pause_a_copy, path, self._mark, now)
-            if begun is not None:
-                self._tell(begun)
-        self._note(await run(sending.paused))
+        pause = await self._engine.threads.run(_pause_of, self._engine.mark, self._mark, now)
+        self._note(pause)
+        commits = self._engine.recorder.commits
         if self.paused:
             self._commits = None
-        elif path is not None and self._commits != (commits := self._engine.recorder.commits):
-            self._mark = await run(installation.raise_mark, now)
+        elif self._engine.mark is not None and self._commits != commits:
+            await self._raise(self._engine.mark, now)
             self._commits = commits
-            await run(_write, path, self._mark)
+
+    async def _raise(self, path: Path, now: datetime) -> None:
+        self._mark = await self._engine.threads.run(installation.raise_mark, now)
+        trouble = await asyncio.to_thread(_write, path, self._mark)
+        if trouble and trouble != self._trouble:
+            log.error("mark_not_kept", error=trouble)
+        self._trouble = trouble
+        if self._commits is None and not trouble:
+            await self._engine.threads.run(installation.confirm)
 
     def _note(self, pause: Pause | None) -> None:
-        """Keep it, and log where it begins, was there at the start, or ended."""
-        before, self.paused = self.paused, pause is not None
-        if pause is not None and not before:
+        """Keep it; log where it begins, was there at the start, or ended; and tell of what may be a copy."""
+        before, self._pause, self.paused = self._pause, pause, pause is not None
+        if pause is None:
+            if before is not None:
+                log.info("sending_resumed")
+        elif before is None or before.why is not pause.why:
             log.warning("sending_paused", why=pause.why.value, by=pause.by)
-        elif before and pause is None:
-            log.info("sending_resumed")
-
-    def _tell(self, begun: Pause) -> None:
-        facts = {name: str(value) for name, value in begun.facts.items()}
-        self._engine.alerts.tell(Alert(AlertKind.SENDING_PAUSED, why=begun.why.value, facts=facts))
+            if pause.copy:
+                facts = {name: str(value) for name, value in pause.facts.items()}
+                self._engine.alerts.tell(Alert(AlertKind.SENDING_PAUSED, why=pause.why.value, facts=facts))
 
 
-def _pause_a_copy(path: Path, raised: Mark | None, now: datetime) -> Pause | None:
-    """Pause what may be a copy; the answer is the pause that begins, None where nothing is new."""
-    mark = raised or _read(path)
+def _pause_of(path: Path | None, raised: Mark | None, now: datetime) -> Pause | None:
+    """The pause that there is, or that has to be."""
+    pause = sending.paused()
+    if path is None or (pause is not None and pause.copy):
+        return pause
+    kept = installation.kept()
+    mark = raised or _read(path, kept)
     if _discord(mark) is None:
-        return None
+        return pause
+    return _pause_a_copy(path, mark, now)
+
+
+def _pause_a_copy(path: Path, mark: Mark | None, now: datetime) -> Pause | None:
+    """Asked once more, since a person may have confirmed it meanwhile."""
     with instance.alone():
-        # Asked again: a person may have confirmed it meanwhile.
         kept = installation.kept()
         why = _discord(mark)
         if why is PauseWhy.FOREIGN and on_postgresql():
             raise Foreign(path)
-        return None if why is None else sending.pause(ACTOR, now, why, _facts(why, kept, mark))
+        if why is not None:
+            sending.pause(ACTOR, now, why, _facts(why, kept, mark))
+        return sending.paused()
 
 
 def _discord(mark: Mark | None) -> PauseWhy | None:
@@ -111,17 +129,22 @@ def _facts(why: PauseWhy, kept: Kept, mark: Mark | None) -> dict[str, int]:
     return {"reached": mark.high_water, "left_off": kept.high_water}
 
 
-def _read(path: Path) -> Mark | None:
-    """The mark; None where there is none that can be read."""
+def _read(path: Path, kept: Kept) -> Mark | None:
+    """The mark; None where there is none. One that may not be read says nothing against the database."""
     try:
         found = json.loads(path.read_text())
         return Mark(str(found["identity"]), int(found["high_water"]))
-    except (OSError, ValueError, TypeError, KeyError):
+    except (FileNotFoundError, ValueError, TypeError, KeyError):
         return None
+    except OSError as error:
+        log.error("mark_unreadable", error=str(error))  # noqa: TRY400  the reason is the whole story
+        return Mark(kept.identity, kept.high_water)
 
 
-def _write(path: Path, mark: Mark) -> None:
+def _write(path: Path, mark: Mark) -> str:
+    """Why it could not be kept; "" where it is."""
     try:
         durable.write(path, json.dumps(asdict(mark)))
     except OSError as error:
-        log.error("mark_not_kept", error=str(error))  # noqa: TRY400  the reason is the whole story
+        return str(error)
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Sequence
+from pathlib import Path
 
 import structlog
 import uvloop
@@ -23,7 +24,7 @@ from vaguemestre.token_source import TokenSource
 
 log = structlog.get_logger("courier")
 
-MARK_FILE = "installation"  # in the data directory
+MARK_FILE = "installation"
 _THREADS = 4  # on PostgreSQL; SQLite has one writer
 
 
@@ -43,7 +44,7 @@ async def _run(environment: Environment) -> None:
         alerts=_alerts(environment, threads),
         tokens=TokenSource(http_from(environment), threads, system_now),
         outcomes=_outcomes(environment),
-        mark=environment.data_dir / MARK_FILE,
+        mark=_folder(environment) / MARK_FILE,
     )
     try:
         await serve(engine)
@@ -51,6 +52,11 @@ async def _run(environment: Environment) -> None:
         threads.shutdown()
         if engine.outcomes is not None:
             engine.outcomes.close()
+
+
+def _folder(environment: Environment) -> Path:
+    """Where what stays is: beside an embedded database, which may be the only thing that does."""
+    return environment.database_file.parent if environment.on_sqlite else environment.data_dir
 
 
 def _alerts(environment: Environment, threads: LedgerThreads) -> Alerts:

@@ -88,6 +88,7 @@ class Worker:
                 await self.turn()
             except (DatabaseError, *AWAY) as error:
                 log.warning("database_away", error=str(error).partition("\n")[0])
+                self._due_at.pop("leases", None)  # and the guard's look: another one may come back
                 await self._pause(1.0)
             except Foreign:
                 raise
@@ -122,7 +123,7 @@ class Worker:
         await self._work(now)
         if self._is_due("routes", self._often()):
             await self._reroute(now)
-        if not self._guard.paused:
+        if self._guard.paused is False:
             # Else nothing ends, and nothing is forgotten, that a person may be about to ask for.
             await self._look_after(now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):

@@ -20,9 +20,6 @@ class Instance(models.Model):
     canary = models.BinaryField(default=b"")  # encrypted by the vault: tells a wrong key at start
     operators_told_at = models.DateTimeField(null=True)  # of alerts, by mail
     setup_digest = models.TextField(default="", blank=True)  # of the first administrator's one-time link
-    identity = models.TextField(default="", blank=True)  # of the installation, as its couriers' marks name it
-    place = models.TextField(default="", blank=True)  # where this database lay when it was last confirmed
-    high_water = models.BigIntegerField(default=0)  # raised while couriers send: tells a copy that is older
     paused = models.TextField(default="", blank=True)  # why nothing is sent: `policy.installation.PauseWhy`
     paused_at = models.DateTimeField(null=True)
     paused_by = models.TextField(default="", blank=True)
@@ -39,6 +36,18 @@ class Instance(models.Model):
             ),
             CheckConstraint(condition=Q(default_mode__in=["override", "fallback"]), name="instance_mode"),
         ]
+
+
+class Installation(models.Model):
+    """What tells this database from a copy of it (`installation`); no row until a courier has looked."""
+
+    id = models.SmallIntegerField(primary_key=True, default=1)
+    identity = models.TextField()  # as couriers' marks name it
+    place = models.TextField(default="", blank=True)  # where this database lay when it was last confirmed
+    high_water = models.BigIntegerField(default=0)  # raised while couriers send: tells a copy that is older
+
+    class Meta:
+        constraints = [CheckConstraint(condition=Q(id=1), name="installation_one_row")]
 
 
 class Idempotency(models.Model):

@@ -5,7 +5,8 @@ server's is the cluster's identifier and the database's number, which neither a 
 another cluster has. A snapshot of the whole disk has all of it: nothing in it can tell.
 
 `raise_mark` is called by a courier before and while it sends. The answer goes beside it after the commit: so
-the mark is never ahead of the database, unless the database is older than it was.
+the mark is never ahead of the database, unless the database is older than it was. The place is kept once the
+mark lies there (`confirm`). All of it is a row of its own, since every stage holds the instance's.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from uuid import uuid4
 from django.db import connection
 
 from vaguemestre import inode
-from vaguemestre.ledger.database import on_postgresql, rows
-from vaguemestre.ledger.instance import alone
-from vaguemestre.ledger.models import Instance
+from vaguemestre.ledger.database import on_postgresql, rows, writing
+from vaguemestre.ledger.models import Delivery, Installation
 from vaguemestre.policy.installation import Kept, Mark, raised
 
 _MAY_ASK = "SELECT has_function_privilege('pg_control_system()', 'execute') AS granted"
@@ -30,28 +30,41 @@ _DATABASE = "SELECT oid FROM pg_database WHERE datname = current_database()"
 
 def kept() -> Kept:
     """What the database says of itself."""
-    row = Instance.objects.values("identity", "place", "high_water").get()
-    return Kept(row["identity"], row["place"], row["high_water"])
+    row = Installation.objects.first()
+    if row is None:
+        return Kept("", "", 0, Delivery.objects.exists())
+    return Kept(row.identity, row.place, row.high_water)
 
 
 def place() -> str:
-    """Where the database lies; "" if that cannot be told."""
+    """Where the database lies, in parts `name=value`; "" if that cannot be told."""
     if on_postgresql():
         return _of_server()
     with suppress(OSError):
-        return f"file {inode.named(Path(connection.settings_dict['NAME']))}"
+        return inode.named(Path(connection.settings_dict["NAME"]))
     return ""
 
 
-def raise_mark(now: datetime) -> Mark:
-    """One further: what a courier keeps beside it. What has not been confirmed yet is, as it is found."""
-    with alone():
-        mine = Instance.objects.get()
-        mine.identity = mine.identity or uuid4().hex
-        mine.place = mine.place or place()
-        mine.high_water = raised(mine.high_water, milliseconds(now))
-        mine.save(update_fields=["identity", "place", "high_water"])
+def raise_mark(now: datetime, reached: int = 0) -> Mark:
+    """One further than ever, and than what was `reached`: what a courier keeps beside it."""
+    with writing():
+        mine, _ = Installation.objects.select_for_update().get_or_create(
+            id=1, defaults={"identity": uuid4().hex}
+        )
+        mine.high_water = raised(max(mine.high_water, reached), milliseconds(now))
+        mine.save(update_fields=["high_water"])
     return Mark(mine.identity, mine.high_water)
+
+
+def confirm() -> None:
+    """Its place is where it is found, unless it had one: there is a mark beside a courier now."""
+    Installation.objects.filter(place="").update(place=place())
+
+
+def take_as_found(now: datetime, reached: int) -> None:
+    """A person says that it is no copy: the next courier marks it as it is, newer than every mark."""
+    raise_mark(now, reached)
+    Installation.objects.update(place="")
 
 
 def milliseconds(now: datetime) -> int:
@@ -61,5 +74,5 @@ def milliseconds(now: datetime) -> int:
 
 def _of_server() -> str:
     (asked,) = rows(_MAY_ASK, {})
-    cluster = rows(_CLUSTER, {})[0]["system_identifier"] if asked["granted"] else "unknown"
-    return f"cluster {cluster} database {rows(_DATABASE, {})[0]['oid']}"
+    cluster = f"cluster={rows(_CLUSTER, {})[0]['system_identifier']} " if asked["granted"] else ""
+    return f"{cluster}database={rows(_DATABASE, {})[0]['oid']}"

@@ -19,6 +19,7 @@ from vaguemestre.ledger.authorization import Authorization as Authorization  # n
 from vaguemestre.ledger.bookkeeping import Courier as Courier  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import DefaultChange as DefaultChange  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Idempotency as Idempotency  # noqa: PLC0414  where Django looks
+from vaguemestre.ledger.bookkeeping import Installation as Installation  # noqa: PLC0414  where Django
 from vaguemestre.ledger.bookkeeping import Instance as Instance  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.bookkeeping import Version as Version  # noqa: PLC0414  for models
 from vaguemestre.ledger.conditions import ENDED, any_of, values_of

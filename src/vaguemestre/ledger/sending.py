@@ -9,20 +9,19 @@ One change is one transaction under the configuration's lock, with a line in the
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
 from django.db.models import Q, QuerySet
 
-from vaguemestre.ledger import conditions, journal, wake
-from vaguemestre.ledger.database import writing
-from vaguemestre.ledger.installation import milliseconds
+from vaguemestre.ledger import conditions, installation, journal, wake
+from vaguemestre.ledger.database import chunked, writing
 from vaguemestre.ledger.instance import alone
 from vaguemestre.ledger.models import Delivery, Event, Instance
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.state import DeliveryState
-from vaguemestre.policy.installation import Pause, PauseWhy, raised
+from vaguemestre.policy.installation import Pause, PauseWhy
 
 _IN_HANDS = (
     "A courier still has some of what is to be cancelled in its hands. It gives it back within seconds; try"
@@ -42,13 +41,17 @@ def paused() -> Pause | None:
 def pause(
     actor: str, now: datetime, why: PauseWhy = PauseWhy.BY_HAND, facts: Mapping[str, int] | None = None
 ) -> Pause | None:
-    """Let nothing leave from now on. The answer is None, and nothing changed, where it is paused already."""
-    begun = Pause(why, now, actor, dict(facts or {}))
+    """Let nothing leave from now on. The answer is None, and nothing changed, where it is paused already.
+
+    What a person paused and may be a copy is told as one from then on, and not resumed as if it were none.
+    """
     with alone():
-        if paused() is not None:
+        before = paused()
+        if before is not None and (before.copy or why is PauseWhy.BY_HAND):
             return None
+        begun = Pause(why, before.at if before else now, actor, dict(facts or {}))
         Instance.objects.update(
-            paused=why.value, paused_at=now, paused_by=actor, paused_facts=dict(begun.facts)
+            paused=why.value, paused_at=begun.at, paused_by=actor, paused_facts=dict(begun.facts)
         )
         journal.record("sending", "instance", "paused", actor, now, {"why": [None, why.value]})
         wake.ring()
@@ -97,14 +100,15 @@ def resume(actor: str, now: datetime, *, cancel_waiting: bool = False, seen: str
     ):
         raise Conflict("in_hands", _IN_HANDS)
     cancelled = 0
-    while cancel_waiting and (some := _cancel_some(ended, actor, now)):
-        cancelled += some
+    waits = sorted(_before(ended).values_list("pk", flat=True)) if cancel_waiting else []
+    for some in chunked(waits, BATCH):
+        _paused(seen or ended.at.isoformat())  # somebody else may have let them leave meanwhile
+        cancelled += _cancel(some, actor, now)
     with alone():
         ended = _paused(seen)
-        mark = raised(Instance.objects.values_list("high_water", flat=True).get(), milliseconds(now))
-        Instance.objects.update(
-            paused="", paused_at=None, paused_by="", paused_facts={}, place="", high_water=mark
-        )
+        Instance.objects.update(paused="", paused_at=None, paused_by="", paused_facts={})
+        if ended.copy:
+            installation.take_as_found(now, ended.facts.get("reached", 0))
         changes = {"why": [ended.why.value, None], "cancelled": [None, cancelled]}
         journal.record("sending", "instance", "resumed", actor, now, changes)
         wake.ring()
@@ -112,7 +116,7 @@ def resume(actor: str, now: datetime, *, cancel_waiting: bool = False, seen: str
 
 
 def waiting(ended: Pause) -> int:
-    """Deliveries that were there when the pause began, and leave when it ends."""
+    """Deliveries that were there when the pause began, and leave when it ends, or are held."""
     return _before(ended).count()
 
 
@@ -125,11 +129,10 @@ def _paused(seen: str) -> Pause:
     return found
 
 
-def _cancel_some(ended: Pause, actor: str, now: datetime) -> int:
+def _cancel(some: Sequence[int], actor: str, now: datetime) -> int:
     with writing():
-        # In the order of the index of what waits: by number alone it would read all that was ever sent.
-        ordered = _before(ended).order_by("route_epoch", "pk")
-        chosen = list(ordered.select_for_update(of=("self",))[:BATCH])
+        still = Delivery.objects.filter(conditions.waiting(), pk__in=some).order_by("pk")
+        chosen = list(still.select_for_update(of=("self",)))
         Delivery.objects.filter(pk__in=[one.pk for one in chosen]).update(
             state=DeliveryState.CANCELLED.value, settled_at=now, next_attempt_at=None
         )

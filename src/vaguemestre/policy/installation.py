@@ -39,6 +39,11 @@ class Pause:
     by: str
     facts: Mapping[str, int] = field(default_factory=dict)
 
+    @property
+    def copy(self) -> bool:
+        """Whether this may be a copy."""
+        return self.why is not PauseWhy.BY_HAND
+
 
 @dataclass(frozen=True)
 class Mark:
@@ -58,13 +63,15 @@ class Kept:
     """What the database says of itself.
 
     Attributes:
-        place: where it lay when it was last confirmed; "" takes it as it is found: a new one, or one that a
-            person confirmed.
+        identity: "" where no courier has marked it yet: it is new, or of a version that made no marks.
+        place: where it lay when it was last confirmed; "" takes it as it is found, as a person said.
+        used: whether any mail was ever handed over.
     """
 
     identity: str
     place: str
     high_water: int
+    used: bool = True
 
 
 def discord(kept: Kept, place: str, mark: Mark | None, *, embedded: bool) -> PauseWhy | None:
@@ -72,20 +79,29 @@ def discord(kept: Kept, place: str, mark: Mark | None, *, embedded: bool) -> Pau
 
     Args:
         kept: what the database says.
-        place: where it lies; "" where that cannot be told.
+        place: where it lies, in parts `name=value`; a part that cannot be told is left out.
         mark: what lies beside this courier.
         embedded: whether the database lies beside it, too. A server has couriers that come and go, without
             anything of theirs that stays: there a missing mark says nothing.
     """
+    if not kept.identity:
+        return PauseWhy.ELSEWHERE if mark is not None and kept.used else None
     if not kept.place:
         return None
     if mark is not None and mark.identity != kept.identity:
         return PauseWhy.FOREIGN
     if mark is not None and mark.high_water > kept.high_water:
         return PauseWhy.OLDER
-    if place and place != kept.place:
+    if place and _differ(kept.place, place):
         return PauseWhy.ELSEWHERE
     return PauseWhy.UNMARKED if mark is None and embedded else None
+
+
+def _differ(before: str, now: str) -> bool:
+    """Whether two places do, in what is known of both: a kernel or a privilege may tell more than before."""
+    lay, lies = (dict(part.split("=") for part in place.split()) for place in (before, now))
+    known = lay.keys() & lies.keys()
+    return not known or any(lay[name] != lies[name] for name in known)
 
 
 def raised(high_water: int, milliseconds: int) -> int:

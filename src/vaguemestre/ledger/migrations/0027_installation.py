@@ -10,15 +10,17 @@ class Migration(migrations.Migration):
     ]
 
     operations = [
-        migrations.AddField(
-            model_name='instance',
-            name='high_water',
-            field=models.BigIntegerField(default=0),
-        ),
-        migrations.AddField(
-            model_name='instance',
-            name='identity',
-            field=models.TextField(blank=True, default=''),
+        migrations.CreateModel(
+            name='Installation',
+            fields=[
+                ('id', models.SmallIntegerField(default=1, primary_key=True, serialize=False)),
+                ('identity', models.TextField()),
+                ('place', models.TextField(blank=True, default='')),
+                ('high_water', models.BigIntegerField(default=0)),
+            ],
+            options={
+                'constraints': [models.CheckConstraint(condition=models.Q(('id', 1)), name='installation_one_row')],
+            },
         ),
         migrations.AddField(
             model_name='instance',
@@ -39,11 +41,6 @@ class Migration(migrations.Migration):
             model_name='instance',
             name='paused_facts',
             field=models.JSONField(default=dict),
-        ),
-        migrations.AddField(
-            model_name='instance',
-            name='place',
-            field=models.TextField(blank=True, default=''),
         ),
         migrations.AddConstraint(
             model_name='instance',
