@@ -18,7 +18,6 @@ from typing import Any
 from uuid import UUID
 
 import structlog
-from django.db import DatabaseError
 
 from vaguemestre.ledger import allowance, dsn_due, waits
 from vaguemestre.ledger.claims import Report
@@ -87,8 +86,8 @@ def entry_of(report: Report) -> Entry:
 def replay(entries: Iterable[Entry], now: datetime) -> int:
     """Settle what still waits for these entries; the answer is how many deliveries that were.
 
-    One that the database refuses for good is told in the log and passed over: its deliveries are in doubt,
-    and no lane waits for it.
+    One that cannot be settled is told in the log and passed over: its deliveries are in doubt, and no lane
+    waits for it.
 
     Raises:
         OperationalError, InterfaceError: the database is away; the same call may succeed later.
@@ -101,7 +100,8 @@ def _replayed(entry: Entry, now: datetime) -> int:
         return _replay(entry, now)
     except AWAY:
         raise
-    except DatabaseError:
+    except Exception:
+        # Refused by the database for good, or a fault of ours.
         log.exception("evidence_not_settled", attempt=str(entry.attempt))
         return 0
 
