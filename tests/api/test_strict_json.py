@@ -2,6 +2,7 @@
 
 import json
 import re
+import time
 
 import orjson
 import pytest
@@ -102,6 +103,15 @@ def test_a_usual_message_is_read_quickly(write):
     raw = written if isinstance(written, bytes) else written.encode()
     assert agreed(raw)
     assert parsed(raw) == ({"messages": [usual] * 3}, False)
+
+
+def test_what_is_large_is_not_copied_and_read_in_no_time():
+    large = b'{"a":"' + b"x" * 30_000_000 + b'\\n"}'
+    assert strict_json._quickly(large) is None
+    started = time.process_time()
+    values, suspect = parsed(large)
+    assert (len(values["a"]), suspect) == (30_000_001, False)
+    assert time.process_time() - started < 1
 
 
 @pytest.mark.parametrize("opening", ["[", '{"a":'])

@@ -19,7 +19,8 @@ from vaguemestre.doors.api.problems import Rejected
 DEPTH = 64  # levels of arrays and objects
 _NUMBERS = frozenset({int, float})
 _DOUBTFUL = re.compile(rb"\\u00(?:3[aA]|[01]|7[fF])")  # a colon, or a control character
-_SUSPECT = re.compile(rb"\\(?:u00[01]|u007[fF]|u[dD][89a-fA-F]|b)|\x7f")
+_SUSPECT = re.compile(rb"\\(?:u00[01]|u007[fF]|u[dD][89a-fA-F]|b)")
+_LARGE = 8_388_608  # octets, of which the quick parser's copies would take too much memory
 
 type JsonObject = dict[str, Any]
 
@@ -37,7 +38,7 @@ def parsed(raw: bytes) -> tuple[object, bool]:
         Rejected: see the module.
     """
     found = _quickly(raw)
-    return (_strictly(raw), _SUSPECT.search(raw) is not None) if found is None else found
+    return (_strictly(raw), _is_suspect(raw)) if found is None else found
 
 
 def _quickly(raw: bytes) -> tuple[object, bool] | None:
@@ -46,7 +47,7 @@ def _quickly(raw: bytes) -> tuple[object, bool] | None:
     Of a key that is there twice it takes the last: so the colons are counted, of which each key has one and
     all others stand in strings. It rounds large numbers: whatever holds one is left to the other.
     """
-    if raw.find(b"\\u00") >= 0 and _DOUBTFUL.search(raw):
+    if len(raw) > _LARGE or (raw.find(b"\\u00") >= 0 and _DOUBTFUL.search(raw)):
         return None
     try:
         values: object = orjson.loads(raw)
@@ -72,6 +73,10 @@ def _quickly(raw: bytes) -> tuple[object, bool] | None:
 def _colons(text: bytes) -> int:
     """How many there are; `count` looks at each octet by itself."""
     return len(text) - len(text.replace(b":", b""))
+
+
+def _is_suspect(raw: bytes) -> bool:
+    return raw.find(b"\x7f") >= 0 or (raw.find(b"\\") >= 0 and _SUSPECT.search(raw) is not None)
 
 
 def _strictly(raw: bytes) -> object:
