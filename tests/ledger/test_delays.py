@@ -380,6 +380,7 @@ def test_all_of_it_follows_indexes(office):
         )
         assert index in plan, plan
         assert "Seq Scan" not in plan, plan
+        assert "Materialize" not in plan, plan
         assert "SCAN d" not in plan, plan
         assert "SCAN ledger_message" not in plan, plan
 
