@@ -20,10 +20,11 @@ from ledger.kit import (
     settle,
 )
 from ledger.test_dsn import fields, notifications, read, words
-from vaguemestre.ledger import delays, dsn, keys
+from vaguemestre.ledger import allowance, delays, dsn, keys
 from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.contents import content_of
 from vaguemestre.ledger.health import keep_health
+from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.resources import message_resource
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, Health
@@ -59,6 +60,12 @@ def sent():
     assert dsn.send(SOON) == 1
     (made,) = notifications()
     return made
+
+
+def said_of(recipient, made):
+    """The lines that people read of a recipient."""
+    _, _, told = words(made).replace("\r\n", "\n").partition(f"    {recipient}\n")
+    return [line.strip() for line in told.partition("\n\n")[0].splitlines()]
 
 
 def test_a_delay_is_reported_to_the_reverse_path_with_the_fields_of_the_rfc():
@@ -184,7 +191,6 @@ def test_of_several_recipients_those_that_asked_are_told():
     [
         (Reply(451, "4.7.1 Greylisted"), "4.7.1"),
         (Reply(451, "later"), "4.0.0"),
-        (Reply(550, "5.7.1 Relaying denied"), "4.7.1"),  # a connection's fault: it is not refused for it
     ],
 )
 def test_the_status_is_the_server_s_as_of_the_fourth_class(reply, status):
@@ -204,23 +210,58 @@ def test_a_refusal_of_long_ago_is_not_what_it_waits_for_now():
     assert delays.look(LATE, RetrySchedule()).told == 1
     assert codes(only(message))[-1] == "delayed"
     told = fields(sent())[1]
-    assert ("Diagnostic-Code" in told, told["Status"]) == (False, "4.4.5")
+    assert ("Diagnostic-Code" in told, told["Status"]) == (False, "4.4.1")
 
 
-def test_what_waits_for_a_locked_connection_has_no_answer_from_its_host_and_no_end():
+ACCOUNT = "Il attend que le compte qui l’envoie soit de nouveau utilisable."
+
+
+@pytest.mark.parametrize(
+    ("health", "status"),
+    [
+        (HealthState(Health.LOCKED, "sign_in_refused", "535 5.7.8 office: wrong", since=NOW), "4.0.0"),
+        (HealthState(Health.PAUSED, "user:claire@example.fr", since=NOW), "4.0.0"),
+        (HealthState(Health.THROTTLED, "limit_reached", "452 office: 10", until=AGAIN, since=NOW), "4.0.0"),
+        (HealthState(Health.THROTTLED, "no_answer", until=AGAIN, since=NOW), "4.4.1"),
+        (HealthState(Health.THROTTLED, "dialogue_broken", until=AGAIN, since=NOW), "4.4.2"),
+    ],
+)
+def test_what_waits_for_its_connection_says_neither_which_nor_who_nor_why_nor_until_when(health, status):
     office = connect()
     handed_over()
     lease_of(office, now=LATE)
-    health = HealthState(Health.LOCKED, "sign_in_refused", "535 5.7.8 Wrong", since=NOW)
     keep_health(office.pk, office.version, health)
     delays.look(LATE, RetrySchedule())
     made = sent()
     assert fields(made)[1] == {
         "Final-Recipient": "rfc822; to@example.com",
         "Action": "delayed",
-        "Status": "4.4.1",
+        "Status": status,
     }
-    assert "Le serveur a dit\xa0: «\xa0535 5.7.8 Wrong\xa0»" in words(made)
+    assert said_of("to@example.com", made) == [ACCOUNT]
+
+
+def test_what_is_behind_a_limit_or_others_waits_for_its_turn_and_says_of_neither():
+    office = connect()
+    handed_over("one@example.com")
+    handed_over("two@example.com")
+    lease_of(office, now=LATE)
+    delays.look(LATE, RetrySchedule())
+    Connection.objects.update(per_day=1)
+    allowance.take(office.pk, {"0" * 32: 1}, LATE)
+    assert dsn.send(SOON) == 2
+    for made, recipient in zip(notifications(), ("one@example.com", "two@example.com"), strict=True):
+        assert said_of(recipient, made) == ["Il attend son tour."]
+        assert fields(made)[1]["Status"] == "4.4.5"
+
+
+def test_an_answer_about_our_account_is_nobody_else_s():
+    trouble = TROUBLE | {"phase": "mail", "row": 11, "why": "sender_refused"}
+    deferred(Reply(553, "5.7.1 office@example.org is not yours"), trouble=trouble)
+    made = sent()
+    told = fields(made)[1]
+    assert ("Diagnostic-Code" in told, told["Status"]) == (False, "4.4.5")
+    assert said_of("to@example.com", made) == ["Prochain essai le 2026-11-24 à 19:51:00 UTC."]
 
 
 def test_an_end_that_its_submitter_set_is_the_end():

@@ -39,6 +39,7 @@ from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState, Health
+from vaguemestre.policy.judgement import Why
 
 STREAM = "notifications"
 ABOUT = "reports_on"  # in a notification's metadata: the message it is about
@@ -50,6 +51,19 @@ _OURS = {
     "bare_line_ending": "5.6.0",
     "smtputf8_missing": "5.6.7",
     UNSUBSCRIBED: "5.7.1",
+}
+# Answers about the message or the recipient; others are about our account, and no submitter's business (L4).
+_ABOUT_THE_MAIL = frozenset({Why.GREYLISTED, Why.RECIPIENT_DEFERRED, Why.MESSAGE_DEFERRED})
+# What it waits for without an answer: RFC 3463 §3.1, §3.5.
+_TURN, _OTHER = "4.4.5", "4.0.0"
+_NETWORK: dict[str, str] = {
+    Why.NO_ANSWER: "4.4.1",
+    Why.CONNECTION_REFUSED: "4.4.1",
+    Why.SERVER_UNAVAILABLE: "4.4.1",
+    Why.NO_DIALOGUE: "4.4.2",
+    Why.DIALOGUE_BROKEN: "4.4.2",
+    Why.LOOKUP_FAILED: "4.4.3",
+    Why.HOST_UNKNOWN: "4.4.4",
 }
 
 log = structlog.get_logger("ledger")
@@ -206,12 +220,15 @@ def _reported(delivery: Delivery, attempted_at: datetime | None) -> Ended:
 
 
 def _delayed(delivery: Delivery, attempted_at: datetime | None) -> Ended:
-    reply, connection = said(delivery), delivery.connection
+    connection, why = delivery.connection, str((delivery.trouble or {}).get("why", ""))
     admitted = connection is not None and connection.health == Health.READY
+    if connection is not None and not admitted:
+        why = connection.health_why
+    reply = said(delivery) if admitted and why in _ABOUT_THE_MAIL else None
     return Ended(
         recipient=Mailbox.parse(delivery.recipient),
         action=Action.DELAYED,
-        status=status_of_delay(reply, admitted=admitted),
+        status=status_of_delay(reply, _NETWORK.get(why, _TURN if admitted else _OTHER)),
         orcpt=delivery.orcpt,
         reply=reply,
         remote="" if connection is None else connection.host,

@@ -1,5 +1,8 @@
 """What a notification says to people: what became of whom, whose words, and what to do.
 
+Whoever handed the message over may be anyone: of what it waits for nothing is told that is internal, such as
+the name of a connection, a person, or what a server said to our sign-in (L4).
+
 In the language that is active. The English texts are message ids; nothing fails for a fact that is missing.
 """
 
@@ -11,11 +14,12 @@ from dataclasses import dataclass
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.ledger.models import Delivery
-from vaguemestre.ledger.outlook_wording import at_words, delivery_sentences, plain
+from vaguemestre.ledger.outlook_wording import at_words
 from vaguemestre.ledger.wording import trouble_text
 from vaguemestre.mail.dsn import Action, Ended
+from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
-from vaguemestre.policy.outlook import Outlook
+from vaguemestre.policy.outlook import Outlook, OutlookCode
 
 _REMEDIES = {
     "recipient_refused": gettext_noop("Check the address, or reach the recipient another way."),
@@ -26,6 +30,20 @@ _REMEDIES = {
     "content_gone": gettext_noop("Send the message again."),
     "unsubscribed": gettext_noop("Take the address off the list that you send to."),
 }
+_NEXT = gettext_noop("The next attempt is %(at)s.")
+_ACCOUNT = gettext_noop("It waits until the account that sends it can be used again.")
+# What a delayed one waits for; whatever is not here, for its turn.
+_DELAYS = {
+    OutlookCode.SCHEDULED: _NEXT,
+    OutlookCode.RETRY: _NEXT,
+    OutlookCode.GREYLISTED: _NEXT,
+    OutlookCode.LOCKED: _ACCOUNT,
+    OutlookCode.PAUSED: _ACCOUNT,
+    OutlookCode.THROTTLED: _ACCOUNT,
+    OutlookCode.PROBING: _ACCOUNT,
+    OutlookCode.EXPIRES: gettext_noop("It expires %(at)s, before it could leave."),
+}
+_TURN = gettext_noop("It waits for its turn.")
 # What says itself what to do.
 _TELLING = frozenset({"too_large", "bare_line_ending", "null_reverse_path_refused"})
 _REMEDY = gettext_noop("Send it again later, or ask whoever runs this installation.")
@@ -85,7 +103,11 @@ def _failure(told: Told) -> str:
 
 
 def _delay(told: Told) -> str:
-    return _indented(told, (sentence.told(plain) for sentence in delivery_sentences(told.outlook)))
+    at, waits = told.outlook.at, gettext(_DELAYS.get(OutlookCode(told.outlook.code), _TURN))
+    lines = [waits % {"at": "?" if at is None else at_words(at)}]
+    if told.ended.reply is not None:
+        lines = [trouble_text(told.delivery.trouble or {}), *lines, _said(told.ended.reply)]
+    return _indented(told, lines)
 
 
 def _indented(told: Told, lines: Iterable[str]) -> str:
@@ -100,7 +122,11 @@ def _why(told: Told) -> list[str]:
     if delivery.state == DeliveryState.EXPIRED:
         found.insert(0, gettext("It was given up, for its time was over."))
     if reply is not None:
-        found.append(gettext("The server said: “%(said)s”") % {"said": " ".join(str(reply).split())})
+        found.append(_said(reply))
     if why not in _TELLING:
         found.append(gettext(_REMEDIES.get(why, _REMEDY)))
     return found
+
+
+def _said(reply: Reply) -> str:
+    return gettext("The server said: “%(said)s”") % {"said": " ".join(str(reply).split())}

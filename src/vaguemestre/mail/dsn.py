@@ -74,18 +74,17 @@ def status_of(state: str, reply: Reply | None, ours: str = "") -> str:
     return ours or ("5.4.7" if state == DeliveryState.EXPIRED else "5.0.0")
 
 
-def status_of_delay(reply: Reply | None, *, admitted: bool) -> str:
+def status_of_delay(reply: Reply | None, ours: str) -> str:
     """The status of a recipient that still waits (RFC 3463): the server's own, as of the fourth class.
 
     Args:
         reply: the last one, if that is what it waits for.
-        admitted: whether its connection works: then it waits for its turn (§3.5, congestion), else for the
-            server (no answer from host).
+        ours: where it waits for something else.
     """
-    if reply is not None:
-        said = reply.enhanced
-        return "4.0.0" if said is None else f"4.{said.subject}.{said.detail}"
-    return "4.4.5" if admitted else "4.4.1"
+    if reply is None:
+        return ours
+    said = reply.enhanced
+    return "4.0.0" if said is None else f"4.{said.subject}.{said.detail}"
 
 
 @dataclass(frozen=True)
