@@ -34,7 +34,7 @@ def hidden(answer):
 
 
 def test_a_person_pauses_all_of_it_and_resumes_it_on_one_page(page, office):
-    hand_over()
+    hand_over("lea@exemple.org", "paul@exemple.org")
     shown = page.get(URL)
     assert "Les emails partent." in text(shown)
     assert URL in page.get("/settings/").content.decode()
@@ -42,13 +42,13 @@ def test_a_person_pauses_all_of_it_and_resumes_it_on_one_page(page, office):
     words = text(paused)
     assert "L’envoi est en pause : tout ce qui est remis attend. En pause depuis le " in words
     assert ", par claire@exemple.fr." in words
-    assert "1 message attend depuis avant la pause." in words
-    assert "Reprendre : 1 part" in words
+    assert "2 destinataires attendent depuis avant la pause." in words
+    assert "Reprendre : ce qui attend part" in words
     hand_over()
     resumed = page.post(f"{URL}resume/", hidden(paused), follow=True)
     assert "L’envoi reprend." in text(resumed)
     assert "annulé" not in text(resumed)
-    assert (sending.paused(), states()) == (None, ["queued", "queued"])
+    assert (sending.paused(), states()) == (None, ["queued"] * 3)
 
 
 def test_cancelling_what_waits_is_asked_for_twice_and_spares_what_has_come_since(page, office):
@@ -57,12 +57,26 @@ def test_cancelling_what_waits_is_asked_for_twice_and_spares_what_has_come_since
     hand_over("zoe@exemple.org")
     assert f"{URL}cancel/" in page.get(URL).content.decode()
     asked = page.get(f"{URL}cancel/")
-    assert "Annuler 2 messages, puis reprendre ?" in text(asked)
+    assert "Annuler ce qui attend, puis reprendre ?" in text(asked)
+    assert "est annulé, y compris ce qui est retenu : 2 destinataires." in text(asked)
     assert "on ne peut pas revenir en arrière" in text(asked)
     assert states() == ["queued"] * 3
     done = page.post(f"{URL}cancel/", hidden(asked), follow=True)
-    assert "2 messages sont annulés. L’envoi reprend." in text(done)
+    assert "Envoi annulé pour 2 destinataires. L’envoi reprend." in text(done)
     assert (sending.paused(), states()) == (None, ["cancelled", "cancelled", "queued"])
+
+
+def test_what_is_held_is_cancelled_too_and_no_number_is_said_to_leave(page):
+    hand_over()
+    page.post(f"{URL}pause/")
+    shown = page.get(URL)
+    assert states() == ["held"]
+    assert "1 destinataire attend depuis avant la pause." in text(shown)
+    assert "Reprendre : ce qui attend part" in text(shown)
+    assert "Ce qui est retenu reste retenu." in text(shown)
+    done = page.post(f"{URL}cancel/", hidden(page.get(f"{URL}cancel/")), follow=True)
+    assert "Envoi annulé pour 1 destinataire." in text(done)
+    assert states() == ["cancelled"]
 
 
 def test_where_nothing_waits_there_is_nothing_to_cancel(page, office):

@@ -84,8 +84,8 @@ DELIVERIES = [
      ("All of sending is paused: nothing leaves. This database may be a copy: a person decides whether it sends. "
      "Besides, “Bureau” is locked. The server refused the login or the password. The connection is locked. It sends "
      "again once the password is typed anew or a verification succeeds."),
-     ("Tout l’envoi est en pause : rien ne part. Cette base de données est peut-être une copie : une personne décide "
-     "si elle envoie. Par ailleurs, « Bureau » est bloquée. Le serveur a refusé le login ou le mot de passe. La connexion "
+     ("Tout l’envoi est en pause : rien ne part. Cette base de données est peut-être une copie : à une personne de "
+     "décider si l’envoi reprend. Par ailleurs, « Bureau » est bloquée. Le serveur a refusé le login ou le mot de passe. La connexion "
      "est bloquée. Elle enverra de nouveau dès que le mot de passe aura été ressaisi ou qu’une vérification aura "
      "réussi.")),
     (OutlookCode.PAUSED, None, {"connection": "Bureau", "by": "user:ada@exemple.fr"},

@@ -46,7 +46,7 @@ def resume(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def cancel(request: HttpRequest) -> HttpResponse:
-    """Cancel what waited when the pause began, once that was confirmed; then send again."""
+    """Cancel what waited when the pause began, held or not, once that was confirmed; then send again."""
     if request.method == "POST":
         return _resume(request, cancel_waiting=True)
     paused = sending.paused()
@@ -64,7 +64,7 @@ def _resume(request: HttpRequest, *, cancel_waiting: bool) -> HttpResponse:
         return _page(request, conflict)
     if done.cancelled:
         words = ngettext(
-            "%(count)s message is cancelled.", "%(count)s messages are cancelled.", done.cancelled
+            "Cancelled for %(count)s recipient.", "Cancelled for %(count)s recipients.", done.cancelled
         )
         messages.success(request, words % {"count": done.cancelled})
     messages.success(request, _("Sending goes on."))

@@ -255,7 +255,8 @@ _SENDING: dict[str, JsonSchema] = {
     "why": {"anyOf": [_PAUSE_WHY, {"type": "null"}]},
     "since": MAYBE_TIME,
     "by": MAYBE_TEXT,
-    "waiting": COUNT | {"description": "Deliveries that waited when the pause began, and still do."},
+    "waiting": COUNT
+    | {"description": "Deliveries (one a recipient, held ones too) that have waited since before the pause."},
 }
 
 SCHEMAS: dict[str, JsonSchema] = {
