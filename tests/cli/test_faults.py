@@ -162,7 +162,7 @@ def test_check_says_that_nothing_is_sent_while_that_is_paused(installation):
     says(
         installation.run("check"),
         "Sending is paused: whatever is handed over waits. Resume it when you are ready: what waits leaves then."
-        " The command is `vaguemestre sending resume [--cancel-waiting]`.",
+        " The command is `vaguemestre sending resume [--cancel-waiting|--send-waiting]`.",
     )
 
 

@@ -19,7 +19,7 @@ from vaguemestre.ledger import sending, sending_wording, vault
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.models import Connection
 
-_RESUME = " The command is `vaguemestre sending resume [--cancel-waiting]`."
+_RESUME = " The command is `vaguemestre sending resume [--cancel-waiting|--send-waiting]`."
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
