@@ -1,11 +1,11 @@
 """What a connection's limits leave for now: messages in a minute, recipients in 24 hours, both rolling.
 
-A claim takes its tokens in its own transaction (`take`); they are out while its attempt runs, and come back a
-minute or a day after that ended (`spend`), or at once where nothing was offered to the server (`give_back`).
-Of what a courier that died had out, what was staged ends when its lane is recovered (`spend_all`), and the
-rest is back then: no server has it. So no window of a minute or a day holds more than the limits allow, kill
--9 included: the server saw a message before the end that is written down. A lane has one courier, so the
-count is exact.
+A claim takes its tokens in its own transaction (`take`); they are out while its attempt runs, and come back
+a minute or a day after that ended (`spend`), or at once where nothing was offered to the server
+(`give_back`). Of what a courier that died had out, what was staged ends when its lane is recovered
+(`spend_all`), and the rest is back then: no server has it as a message, though MAIL and RCPT may have gone
+out. So no window of a minute or a day holds more than the limits allow, kill -9 included: the server saw a
+message before the end that is written down. A lane has one courier, so the count is exact.
 
 A clock that is set back gives nothing early, and holds tokens for one term from then at most. One that is set
 ahead gives them back early, as if the time had passed.

@@ -76,18 +76,22 @@ def recover(lease: Lease, now: datetime, schedule: RetrySchedule = ORDINARY) -> 
     """What earlier holders of the lane left claimed: queued again, or in doubt where it was staged."""
     with writing():
         hold(lease)
-        claimed: Any = Delivery.objects.filter(
+        claimed = Delivery.objects.filter(
             connection_id=lease.connection_id, state=DeliveryState.CLAIMED, lane_epoch__lt=lease.epoch
         )
         left = list(claimed.select_related("message__stream"))
-        staged = {one.attempt.hex for one in left if one.staged_at is not None}
+        staged = _attempts(one for one in left if one.staged_at is not None)
         for delivery in left:
             delivery.orphaned += 1
             delivery.trouble = delivery.trouble if delivery.staged_at else _DIED
         _keep(left, [_let_go(one, "worker_died", now, _after_orphaned(one, schedule, now)) for one in left])
-        allowance.give_back({one.attempt.hex for one in left} - staged)
+        allowance.give_back(_attempts(left) - staged)
         allowance.spend_all(lease.connection_id, now)
         return len(left)
+
+
+def _attempts(claimed: Iterable[Delivery]) -> set[str]:
+    return {one.attempt.hex for one in claimed if one.attempt is not None}
 
 
 def _after_orphaned(delivery: Delivery, schedule: RetrySchedule, now: datetime) -> datetime | None:
