@@ -1,5 +1,6 @@
 """D11, L13: a courier that finds another database than it left sends nothing until a person says so."""
 
+import asyncio
 import json
 import re
 from datetime import timedelta
@@ -9,14 +10,17 @@ import pytest
 from django.db import connection as database
 from structlog.testing import capture_logs
 
+from courier.test_alerts import alerts_to
+from scripted.behaviour import Answer
 from scripted.client import loopback_network
+from scripted.web import WebServer
 from vaguemestre import inode
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.guard import Foreign
 from vaguemestre.courier.main import MARK_FILE
 from vaguemestre.courier.worker import Worker
 from vaguemestre.ledger import installation, leases, sending
-from vaguemestre.ledger.models import Installation
+from vaguemestre.ledger.models import Delivery, Installation
 from vaguemestre.policy.installation import PauseWhy
 
 
@@ -27,6 +31,10 @@ def mark(tmp_path):
 
 def read(mark):
     return json.loads(mark.read_text())
+
+
+def states():
+    return sorted(Delivery.objects.values_list("state", flat=True))
 
 
 async def row(office):
@@ -174,7 +182,7 @@ async def test_the_place_of_an_embedded_database_is_its_file(office):
     assert await office.ask(installation.place) == inode.named(file)
 
 
-async def test_while_it_is_paused_nothing_expires_and_what_was_claimed_returns(office, sink, mark):
+async def test_while_it_is_paused_nothing_expires(office, sink, mark):
     await office.connect(sink)
     async with office.courier(mark=mark) as worker:
         await office.ask(sending.pause, "test", office.clock())
@@ -186,6 +194,25 @@ async def test_while_it_is_paused_nothing_expires_and_what_was_claimed_returns(o
         await resume(office)
         await office.until(late, "expired")
     assert sink.accepted == []
+
+
+async def test_what_was_claimed_when_the_pause_began_returns_unsent_and_leaves_once_it_ends(
+    office, sink, mark
+):
+    go = asyncio.Event()
+    sink.hooks = {"rcpt": lambda moment: Answer("250 2.1.5 Ok", after=go)}
+    await office.connect(sink)
+    for _ in range(3):
+        await office.post()
+    async with office.courier(mark=mark):
+        await office.until_true(lambda: states() == ["claimed"] * 3)
+        await office.ask(sending.pause, "test", office.clock())
+        go.set()
+        await office.until_true(lambda: states() == ["queued"] * 3)
+        assert sink.accepted == []
+        await resume(office)
+        await office.until_true(lambda: states() == ["accepted"] * 3)
+    assert len(sink.accepted) == 3
 
 
 async def test_a_database_replaced_below_a_running_courier_stops_it(office, sink, mark):
@@ -200,10 +227,31 @@ async def test_a_database_replaced_below_a_running_courier_stops_it(office, sink
         assert (await paused(office)).why is PauseWhy.OLDER
 
 
-async def test_a_mark_that_cannot_be_written_is_logged_and_mail_goes_on(office, sink, tmp_path, caplog):
+async def test_a_mark_that_cannot_be_written_is_logged_and_mail_goes_on(office, sink, tmp_path):
     await office.connect(sink)
-    await sends(office, tmp_path / "gone" / MARK_FILE)
+    with capture_logs() as logged:
+        await sends(office, tmp_path / "gone" / MARK_FILE)
+    told = [entry for entry in logged if entry["event"] == "mark_not_kept"]
+    assert {entry["log_level"] for entry in told} == {"error"}
+    assert "No such file or directory" in told[0]["error"]
     assert len(sink.accepted) == 1
+
+
+async def test_the_alert_url_is_told_of_what_may_be_a_copy_once_and_of_no_pause_by_hand(office, sink, mark):
+    await office.connect(sink)
+    await sends(office, mark)
+    await office.ask(sending.pause_by_hand, "user:ada", office.clock())
+    async with WebServer() as web, office.courier(mark=mark, alerts=alerts_to(web)) as worker:
+        worker._due_at.clear()
+        await worker.turn()
+        await office.ask(Installation.objects.update, place="file=7 born=1 database=8")
+        for _ in range(3):
+            worker._due_at.clear()
+            await worker.turn()
+        (told,) = await web.arrived(1)
+    assert (told["kind"], told["url"]) == ("sending_paused", "https://mail.example.org/sending/")
+    assert told["what"].startswith("Sending is paused: this database does not lie where it lay")
+    assert len(web.requests) == 1
 
 
 async def test_a_courier_logs_each_pause_once_the_one_that_it_finds_at_its_start_too(office, mark):

@@ -1,7 +1,10 @@
 """While sending is paused nothing is claimed or staged; what a person resumes leaves, or was cancelled first."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 from django.db import IntegrityError, transaction
+from django.db import connections as databases
 
 from ledger.kit import (
     ACTOR,
@@ -18,6 +21,7 @@ from ledger.kit import (
     post,
     report,
     settle,
+    sql,
     staged,
     states,
 )
@@ -169,6 +173,30 @@ def test_a_pause_without_its_time_cannot_exist():
     for values in ({"paused": "by_hand"}, {"paused_at": NOW}, {"paused": "of_late", "paused_at": NOW}):
         with pytest.raises(IntegrityError), transaction.atomic():
             Instance.objects.update(**values)
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(not on_postgresql(), reason="on SQLite writers exclude each other")
+def test_a_stage_waits_for_a_pause_that_is_being_made_and_is_refused():
+    office = connect()
+    post()
+    lease, claim = claimed(office)
+
+    def stage():
+        try:
+            return queue.record(lease, [claim.mark()], [], NOW).staged
+        finally:
+            databases.close_all()
+
+    waiting = "SELECT 1 FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY(pg_blocking_pids(pid))"
+    with ThreadPoolExecutor(1) as executor:
+        with transaction.atomic():
+            sending.pause(ACTOR, NOW)
+            staging = executor.submit(stage)
+            while not (staging.done() or sql(waiting)):
+                pass
+        assert staging.result(10) == (False,)
+    assert states() == ["claimed"]
 
 
 @pytest.mark.django_db(transaction=True)
