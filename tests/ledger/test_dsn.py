@@ -14,6 +14,7 @@ from ledger.kit import (
     NOW,
     at_once,
     child,
+    claimed,
     codes,
     connect,
     content,
@@ -147,6 +148,20 @@ def test_what_was_given_up_has_the_status_of_an_expiry():
     made = sent()
     assert fields(made)[1]["Status"] == "5.4.7"
     assert "L’envoi a été abandonné" in words(made)
+
+
+def test_what_was_given_up_while_our_account_was_kept_out_quotes_no_answer_to_our_sign_in():
+    office = connect()
+    message = post(via=Via.SMTP, expires_at=later(minutes=1))
+    lease, claim = claimed(office)
+    trouble = {"phase": "auth", "cause": "reply", "row": 8, "why": "sign_in_refused", "facts": {}}
+    wrong = Reply(535, "5.7.8 office@example.org: wrong password")
+    settle(lease, report(claim, DeliveryState.QUEUED, NOW, wrong, trouble=trouble, delay_until=NOW), NOW)
+    rerouting.expire(later(minutes=2))
+    made = sent(later(minutes=3))
+    told = fields(made)[1]
+    assert (only(message).last_code, told["Status"], "Diagnostic-Code" in told) == (535, "5.4.7", False)
+    assert "535" not in words(made)
 
 
 def test_what_was_refused_without_asking_has_no_words_of_a_server():

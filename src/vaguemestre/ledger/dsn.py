@@ -248,15 +248,17 @@ def _retry_until(delivery: Delivery, *, admitted: bool) -> datetime | None:
 
 def _ended(delivery: Delivery, attempted_at: datetime | None) -> Ended:
     reply, trouble = None, delivery.trouble or {}
-    ours = _OURS.get(str(trouble.get("why", "")), "")
-    # Refused without asking: the last words are then of an earlier attempt.
-    asked = delivery.state != DeliveryState.REFUSED or trouble.get("cause") == "reply"
-    if delivery.last_code is not None and asked:
+    why = str(trouble.get("why", ""))
+    if delivery.state == DeliveryState.REFUSED:
+        told = trouble.get("cause") == "reply"  # else refused without asking: the words are of an earlier try
+    else:
+        told = delivery.state == DeliveryState.ACCEPTED or why in _ABOUT_THE_MAIL
+    if delivery.last_code is not None and told:
         reply = Reply(delivery.last_code, delivery.last_text)
     return Ended(
         recipient=Mailbox.parse(delivery.recipient),
         action=action_of(delivery.state, delivery.notify) or Action.FAILED,
-        status=status_of(delivery.state, reply, ours),
+        status=status_of(delivery.state, reply, _OURS.get(why, "")),
         orcpt=delivery.orcpt,
         reply=reply,
         remote="" if delivery.connection is None else delivery.connection.host,
