@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaguemestre.mail.compose import Attachment, Post, compose
+from vaguemestre.mail.compose import Attachment, Bodies, Post, compose
 from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
@@ -376,3 +376,21 @@ def test_25_megabytes_and_1000_recipients_take_no_time():
 def test_an_empty_text_beside_html_makes_no_part():
     _, content = compose(Post(to=(named("a@example.org"),), text=" \n", html="<p>hello</p>"))
     assert content.value("content-type").startswith("text/html")
+
+
+TEXTS = st.sampled_from([None, "", " ", "One\nTwo", "Zo\u00e9", "\0"])
+FILES = st.sampled_from([(), (Attachment("a.txt", b"One", content_id="a"),)])
+WRITTEN = st.builds(Post, to=st.just(TO), text=TEXTS, html=TEXTS, attachments=FILES)
+
+
+def composed(post, **among):
+    try:
+        return compose(post, **among)
+    except Invalid as fault:
+        return str(fault)
+
+
+@given(st.lists(WRITTEN, max_size=8))
+def test_a_message_among_others_is_composed_as_if_it_came_alone(posts):
+    bodies = Bodies()
+    assert [composed(post, bodies=bodies) for post in posts] == [composed(post) for post in posts]

@@ -52,8 +52,8 @@ class Draft:
     message_id: str
 
 
-def draft(submission: Submission, now: datetime) -> Draft:
-    """What is kept of a submission.
+def draft(submission: Submission, now: datetime, uid: str = "") -> Draft:
+    """What is kept of a submission, under a fresh id if none is given.
 
     Raises:
         Refusal: the faults, each at its field.
@@ -65,7 +65,7 @@ def draft(submission: Submission, now: datetime) -> Draft:
     reply_to, subject, message_id = map(first.get, (b"reply-to", b"subject", b"message-id"))
     return Draft(
         submission,
-        new_name(),
+        uid or new_name(),
         header_from,
         "" if reply_to is None else printable(readable(raw_value(reply_to))),
         "" if subject is None else printable(readable(raw_value(subject)), 500),

@@ -26,6 +26,17 @@ def new_name() -> str:
     return f"{d[:8]}-{d[8:12]}-7{d[13:16]}-{_VARIANT[d[16]]}{d[17:20]}-{d[20:]}"
 
 
+def new_names(count: int) -> list[str]:
+    """Fresh ones of one moment, in their order: they rise by chance (RFC 9562 §6.2, method 2).
+
+    Chance is made once for all, and what comes in order goes to the end of an index.
+    """
+    before = new_name()[:20]  # up to the variant
+    drawn = os.urandom(8 * count).hex()
+    behind = sorted([drawn[at + 1 : at + 16] for at in range(0, len(drawn), 16)])
+    return [f"{before}{digits[:3]}-{digits[3:]}" for digits in behind]
+
+
 def _drawn() -> str:
     """Time and chance, yet without version and variant."""
     return ((time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(10)).hex()

@@ -95,12 +95,30 @@ type _Head = tuple[Sequence[Field], bytes]  # fields, and the same with the empt
 type _Part = tuple[_Head, bytes]  # a MIME entity: its head, and its body without a final line break
 
 
-def compose(post: Post, *, checked: bool = False) -> tuple[Envelope, Content]:
+@dataclass(slots=True)
+class Bodies:
+    """The bodies of messages that are composed one behind the other: of many it is that of the one before."""
+
+    _texts: tuple[str | None, str | None] = None, None
+    _last: _Part | None = None
+
+    def of(self, post: Post, *, checked: bool) -> _Part:
+        """That of a post."""
+        if post.attachments:
+            return _body(post, checked=checked)
+        texts = post.text, post.html
+        if self._last is None or texts != self._texts:
+            self._last, self._texts = _body(post, checked=checked), texts
+        return self._last
+
+
+def compose(post: Post, *, checked: bool = False, bodies: Bodies | None = None) -> tuple[Envelope, Content]:
     """The envelope and the content of a posted message.
 
     Args:
         post: the message.
         checked: no text of it holds half a character, or a control character but tabs and line breaks.
+        bodies: those of the messages before it.
 
     Raises:
         Invalid: see the module.
@@ -108,7 +126,7 @@ def compose(post: Post, *, checked: bool = False) -> tuple[Envelope, Content]:
     sender = UNNAMED if post.from_ is None else post.from_.mailbox
     recipients = [named.mailbox for named in (*post.to, *post.cc, *post.bcc)]
     envelope = Envelope.to_each(sender, recipients)
-    (described, _), body = _body(post, checked=checked)
+    (described, _), body = (bodies or Bodies()).of(post, checked=checked)
     fields = _address_fields(post)
     if post.subject:
         fields.append((b"subject", _subject(post.subject)))

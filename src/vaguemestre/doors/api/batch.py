@@ -19,9 +19,11 @@ from vaguemestre.doors.api.problems import problem_of
 from vaguemestre.doors.api.rendering import render
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.gathering import take_many
+from vaguemestre.ledger.identity import new_names
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.resources import accepted_summary
 from vaguemestre.ledger.submission import Accepted
+from vaguemestre.mail.compose import Bodies
 
 BATCH_LIMIT = 1_000
 _SLICE = 16  # messages composed at a stretch: a millisecond or two
@@ -42,13 +44,14 @@ def accept_batch(
 def _drafts(
     batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime, *, suspect: bool
 ) -> Iterator[Draft | Exception]:
-    for position, values in enumerate(batch):
+    bodies, names = Bodies(), new_names(len(batch))
+    for position, (values, name) in enumerate(zip(batch, names, strict=True)):
         if position % _SLICE == _SLICE - 1:
             requests.give_way(_PAUSE)
         try:
             if suspect:
                 refuse_unstorable(values)
-            yield draft(submission_of(values, key, checked=not suspect), now)
+            yield draft(submission_of(values, key, checked=not suspect, bodies=bodies), now, name)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error
 

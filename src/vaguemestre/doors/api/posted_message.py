@@ -24,7 +24,7 @@ from vaguemestre.ledger.accept import Submission, Via
 from vaguemestre.ledger.letters import Letter, write
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Refusal
-from vaguemestre.mail.compose import Post, compose
+from vaguemestre.mail.compose import Bodies, Post, compose
 from vaguemestre.mail.errors import Invalid
 
 _POST: Mapping[str, Parse] = {  # in the order of `Post`
@@ -58,13 +58,20 @@ FIELDS = {**_POST, **_SUBMISSION, **_TEMPLATE}
 _WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 
 
-def submission_of(values: Mapping[str, object], submitter: ApiKey, *, checked: bool = False) -> Submission:
+def submission_of(
+    values: Mapping[str, object],
+    submitter: ApiKey,
+    *,
+    checked: bool = False,
+    bodies: Bodies | None = None,
+) -> Submission:
     """What to hand to the ledger.
 
     Args:
         values: the message.
         submitter: whose key it came with.
         checked: as for `compose`.
+        bodies: likewise.
 
     Raises:
         Refusal: every fault of the fields; then what `compose` finds.
@@ -76,7 +83,8 @@ def submission_of(values: Mapping[str, object], submitter: ApiKey, *, checked: b
         raise Refusal(*faults)
     try:
         # What a template writes nobody has looked through.
-        envelope, content = compose(_written(found), checked=checked and "template" not in found)
+        checked = checked and "template" not in found
+        envelope, content = compose(_written(found), checked=checked, bodies=bodies)
     except Invalid as fault:
         raise Refusal(fault) from None
     given = {name: found[name] for name in _SUBMISSION if name in found}
