@@ -146,5 +146,5 @@ def _write(path: Path, mark: Mark) -> str:
     try:
         durable.write(path, json.dumps(asdict(mark)))
     except OSError as error:
-        return str(error)
+        return error.strerror or str(error)  # the draft has another name each time
     return ""
