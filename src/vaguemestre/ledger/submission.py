@@ -38,15 +38,15 @@ class Submission:
         submitter: the key it came with; None for people and trusted networks.
         stream: the stream's key.
         connection: public id or name of a connection asked for by name.
+        send_at: not before.
+        expires_at: not after, whatever the schedule says.
+        on_doubt: "retry", "hold", or "" for the stream's.
         parcel: the content, where it is stored already.
         handover: SHA-256 of submitter, stream, envelope and content; the same again is the same message.
         ret: RFC 3461 §4.3: FULL, HDRS, or "".
         envid: RFC 3461 §4.4, as it was given.
         notify: RFC 3461 §4.1, by the recipient's wire form.
         orcpt: RFC 3461 §4.2, as it was given, by the recipient's wire form.
-        send_at: not before.
-        expires_at: not after, whatever the schedule says.
-        on_doubt: "retry", "hold", or "" for the stream's.
         resent_from: the message that this one repeats.
     """
 
@@ -56,17 +56,17 @@ class Submission:
     submitter: ApiKey | None = None
     stream: str | None = None
     connection: str | None = None
+    send_at: datetime | None = None
+    expires_at: datetime | None = None
+    tags: tuple[str, ...] = ()
+    metadata: Mapping[str, str] = _NONE
+    on_doubt: str = ""
     parcel: Parcel | None = None
     handover: bytes | None = None
     ret: str = ""
     envid: str = ""
     notify: Mapping[str, str] = _NONE
     orcpt: Mapping[str, str] = _NONE
-    tags: tuple[str, ...] = ()
-    metadata: Mapping[str, str] = _NONE
-    send_at: datetime | None = None
-    expires_at: datetime | None = None
-    on_doubt: str = ""
     resent_from: Message | None = None
 
     @property

@@ -59,10 +59,6 @@ class Mailbox:
             Invalid: code `address_syntax`, `address_length`, `address_blank` or `address_empty`, naming
                 `field`.
         """
-        if not text:
-            raise Invalid(field, "address_empty", "An address is needed, such as name@example.org.")
-        if text != text.strip():
-            raise Invalid(field, "address_blank", "There is a blank before or after the address; remove it.")
         try:
             return _parse(text)
         except Invalid as refusal:
@@ -94,6 +90,10 @@ def _parse(text: str) -> Mailbox:
     if domain is not None and _is_plain(local) and not _encoded(text):
         mailbox = Mailbox(local, domain, domain)
         return mailbox if len(text) <= LOCAL_LIMIT else _measured(mailbox)
+    if not text:
+        raise Invalid("address", "address_empty", "An address is needed, such as name@example.org.")
+    if text != text.strip():
+        raise Invalid("address", "address_blank", "There is a blank before or after the address; remove it.")
     if _UNSAFE.search(text) or _ENCODED_WORD.search(text):
         raise _refusal()
     try:

@@ -39,8 +39,7 @@ _POST: Mapping[str, Parse] = {  # in the order of `Post`
     "attachments": attachments,
     "headers": text_map,
 }
-_ABSENT = [one.default for one in fields(Post)]
-_SUBMISSION: Mapping[str, Parse] = {
+_SUBMISSION: Mapping[str, Parse] = {  # in the order of `Submission`, behind whose key it came with
     "stream": key,
     "connection": key,
     "send_at": moment,
@@ -55,6 +54,16 @@ _TEMPLATE: Mapping[str, Parse] = {
     "language": text,
 }
 FIELDS = {**_POST, **_SUBMISSION, **_TEMPLATE}
+_OF_POST, _OF_SUBMISSION = slice(len(_POST)), slice(len(_POST), len(_POST) + len(_SUBMISSION))
+_DEFAULTS = {one.name: one.default for one in fields(Submission)}
+_NOTHING: list[object] = [
+    *[one.default for one in fields(Post)],
+    *map(_DEFAULTS.get, _SUBMISSION),
+    "",
+    {},
+    "",
+]
+_ABSENT = dict(zip(FIELDS, _NOTHING, strict=True))
 _WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 
 
@@ -76,19 +85,18 @@ def submission_of(
     Raises:
         Refusal: every fault of the fields; then what `compose` finds.
     """
-    found, faults = read_all(values, FIELDS, "A message")
+    found, faults = read_all(values, FIELDS, "A message", _ABSENT)
     if not _TEMPLATE.keys().isdisjoint(values):
-        faults += _beside(values, found.get("template", ""))
+        faults += _beside(values, found["template"])
     if faults:
         raise Refusal(*faults)
     try:
         # What a template writes nobody has looked through.
-        checked = checked and "template" not in found
+        checked = checked and not found["template"]
         envelope, content = compose(_written(found), checked=checked, bodies=bodies)
     except Invalid as fault:
         raise Refusal(fault) from None
-    given = {name: found[name] for name in _SUBMISSION if name in found}
-    return Submission(envelope, content, Via.API, submitter, **given)
+    return Submission(envelope, content, Via.API, submitter, *[*found.values()][_OF_SUBMISSION])
 
 
 def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
@@ -100,8 +108,7 @@ def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
 
 def _written(found: Mapping[str, Any]) -> Post:
     """The post, with what a template writes if one is named."""
-    post, get = Post(*map(found.get, _POST, _ABSENT)), found.get
-    template = get("template", "")
-    if not template:
+    post = Post(*[*found.values()][_OF_POST])
+    if not (template := found["template"]):
         return post
-    return write(post, Letter(template, get("data", {}), get("language", ""), get("stream") or ""))
+    return write(post, Letter(template, found["data"], found["language"], found["stream"] or ""))

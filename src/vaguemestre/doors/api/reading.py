@@ -43,16 +43,17 @@ class Reading:
 
 
 def read_all(
-    values: Mapping[str, object], fields: Mapping[str, Parse], owner: str
+    values: Mapping[str, object], fields: Mapping[str, Parse], owner: str, absent: Mapping[str, Any]
 ) -> tuple[dict[str, Any], list[Invalid]]:
-    """What is there of an object's fields, and every fault in the order given; null is as good as absent.
+    """An object's fields in the order of `absent`, and every fault in the order given; null is absent, too.
 
     Args:
         values: the object.
         fields: the parser of each field that it may have.
         owner: whose fields they are, for the refusal of another one.
+        absent: of each field what stands for it where it is absent.
     """
-    found: dict[str, Any] = {}
+    found = {**absent}
     faults: list[Invalid] = []
     for name, value in values.items():
         parse = fields.get(name)

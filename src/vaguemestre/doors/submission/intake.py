@@ -225,15 +225,17 @@ def _submission(handover: Handover) -> accept.Submission:
         handover.submitter.key,
         wishes.stream or handover.submitter.stream,
         wishes.connection,
+        wishes.send_at,
+        None,  # it expires when its stream says
+        wishes.tags,
+        wishes.metadata,
+        "",  # a doubt is its stream's, too
         handover.parcel,
         _fingerprint(handover),
         handover.mail.ret,
         handover.mail.envid,
         {rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
         {rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
-        wishes.tags,
-        wishes.metadata,
-        wishes.send_at,
     )
 
 
