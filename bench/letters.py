@@ -31,9 +31,13 @@ def composed(number, size=SIZE):
 
 
 def posted(number, size=POSTED):
-    """A message as JSON for the API, of so many bytes: text and HTML, as most applications send both."""
+    """A message as JSON for the API, of so many bytes: text and HTML, as most applications send both.
+
+    Each has a text of its own, as what is written to somebody has.
+    """
     subject, recipient = f"Message {number:07}", recipient_of(f"{number:07}")
-    paragraph = f"<p>{LINE.strip()}</p>\n"
-    values = {"to": [recipient], "subject": subject, "text": LINE * 6, "html": paragraph * 10}
+    name, paragraph = f"Dear reader {number:07},\n", f"<p>{LINE.strip()}</p>\n"
+    texts = {"text": name + LINE * 5, "html": f"<p>{name}</p>\n" + paragraph * 9}
+    values = {"to": [recipient], "subject": subject} | texts
     values["text"] += "x" * (size - len(json.dumps(values)))
     return json.dumps(values).encode()

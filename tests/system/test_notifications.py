@@ -72,8 +72,9 @@ def test_each_refusal_comes_back_once_though_the_courier_is_killed(database):
         time.sleep(2.5)  # a second one for any of them would be made by then
         made = product.rows("SELECT uid FROM ledger_message WHERE via = 'report'")
         assert len(made) == COUNT
+        # What two couriers had in their hands when they died waits a minute, more or less.
         until(
-            lambda: {about(one) for one in sink.accepted} == {f"<{n}@example.net>" for n in range(COUNT)}, 60
+            lambda: {about(one) for one in sink.accepted} == {f"<{n}@example.net>" for n in range(COUNT)}, 90
         )
         assert {one.recipients for one in sink.accepted} == {("app@example.net",)}
         assert {one.mail for one in sink.accepted} == {""}
