@@ -86,7 +86,9 @@ class Mailbox:
 @lru_cache(maxsize=1_024)
 def _parse(text: str) -> Mailbox:
     local, _, given = text.partition("@")
-    domain = _plain_domain(given)
+    # What cannot be an address may be of any size: it is not kept.
+    look = _plain_domain if len(given) <= ADDRESS_LIMIT else _plain_domain.__wrapped__
+    domain = look(given)
     if domain is not None and _is_plain(local) and not _encoded(text):
         mailbox = Mailbox(local, domain, domain)
         return mailbox if len(text) <= LOCAL_LIMIT else _measured(mailbox)
