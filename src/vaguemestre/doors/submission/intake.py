@@ -217,7 +217,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
 
 def _submission(handover: Handover) -> accept.Submission:
     wishes = handover.wishes
-    # By place: so many keywords take longer than all that is done here.
+    # The first by place: each keyword costs time.
     return accept.Submission(
         handover.envelope,
         handover.content,
@@ -225,17 +225,15 @@ def _submission(handover: Handover) -> accept.Submission:
         handover.submitter.key,
         wishes.stream or handover.submitter.stream,
         wishes.connection,
-        wishes.send_at,
-        None,  # it expires when its stream says
-        wishes.tags,
-        wishes.metadata,
-        "",  # a doubt is its stream's, too
-        handover.parcel,
-        _fingerprint(handover),
-        handover.mail.ret,
-        handover.mail.envid,
-        {rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
-        {rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
+        send_at=wishes.send_at,
+        tags=wishes.tags,
+        metadata=wishes.metadata,
+        parcel=handover.parcel,
+        handover=_fingerprint(handover),
+        ret=handover.mail.ret,
+        envid=handover.mail.envid,
+        notify={rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
+        orcpt={rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
     )
 
 
