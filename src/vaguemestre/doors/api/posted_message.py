@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from types import MappingProxyType
 from typing import Any
 
 from vaguemestre.doors.api.reading import (
@@ -58,9 +59,9 @@ _OF_POST, _OF_SUBMISSION = slice(len(_POST)), slice(len(_POST), len(_POST) + len
 _DEFAULTS = {one.name: one.default for one in fields(Submission)}
 _NOTHING: list[object] = [
     *[one.default for one in fields(Post)],
-    *map(_DEFAULTS.get, _SUBMISSION),
+    *map(_DEFAULTS.__getitem__, _SUBMISSION),
     "",
-    {},
+    MappingProxyType({}),
     "",
 ]
 _ABSENT = dict(zip(FIELDS, _NOTHING, strict=True))
