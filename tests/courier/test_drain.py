@@ -83,3 +83,18 @@ async def test_l03_a_server_that_takes_seven_seconds_for_every_answer_leaves_not
     async with SinkServer(keywords=KEYWORDS["bdat"], hooks=hooks) as sink:
         settled(await drained(office, sink, 5, ends.append), sink)
         assert len(sink.accepted) == 3
+
+
+async def test_l03_what_was_taken_stays_so_though_the_ehlo_behind_it_is_not_answered_before_the_end(office):
+    """The answer to a message by itself stands, whatever is said behind it (U32)."""
+    ends = []
+
+    def ehlo(moment):
+        if not (moment.transaction and ends):
+            return None
+        ends.pop()()
+        return Answer("250 late", delay=30 * SECOND)
+
+    async with SinkServer(keywords=KEYWORDS["bdat"], hooks={"ehlo": ehlo}) as sink:
+        settled(await drained(office, sink, 2, ends.append), sink)
+        assert len(sink.accepted) == 1

@@ -6,9 +6,10 @@ behind that leaves in doubt what was not answered (design L6).
 
 A window ends with EHLO, in the same write (RFC 2920 §3.1 allows it there, RFC 5321 §4.1.4 at any time). Its
 reply can be no other command's. A server that answers one command twice shifts all that follows by one, and a
-refusal is then read in the next one's place; the reply to EHLO tells, so nothing is settled before it was
-read. Where the server leaves instead, the last message that was answered counts as accepted only if the
-answer is worded as this server's to a content. A server whose answer to that EHLO is none gets no windows.
+refusal is then read in the next one's place; the reply to EHLO tells, so nothing of a window is settled
+before it was read. Where the server leaves instead, the last message that was answered counts as accepted
+only if the answer is worded as this server's to a content. A server whose answer to that EHLO is none gets no
+windows.
 
 A transaction goes the careful way, MAIL and RCPT answered before its content leaves, where that is worth a
 round trip: a session's first, one after a long rest (the server may be gone, which is no doubt then), one
@@ -18,6 +19,7 @@ one that is offered again.
 
 from __future__ import annotations
 
+import contextlib
 from collections import deque
 from collections.abc import Iterable, Sequence
 from enum import StrEnum
@@ -31,7 +33,7 @@ from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.command import Command, bdat, ehlo
 from vaguemestre.smtp.conveyance import Conveyance
 from vaguemestre.smtp.offer import Offer
-from vaguemestre.smtp.session import SessionFailed
+from vaguemestre.smtp.session import SessionFailed, State
 
 _AROUND = 3  # commands of a transaction besides RCPT: RSET, MAIL, BDAT
 _CHUNKS = 16  # unanswered at once
@@ -275,20 +277,23 @@ async def _offer_again(work: Conveyance, offer: Offer, trouble: Trouble) -> None
 
 
 async def _carefully(work: Conveyance, offer: Offer, commands: list[Command]) -> None:
-    """One by itself; nothing of its content leaves before somebody was taken."""
+    """One by itself; nothing of its content leaves before somebody was taken.
+
+    It is settled before the reply to EHLO, which cannot change it: whatever ends that wait loses nothing.
+    """
     started = work.session.network.monotonic()
     try:
         await work.introduce(offer, commands)
         if offer.ready:
             await _write_content(work, offer)
-        if offer.ended:
-            await _prove(work)
     except SessionFailed as failed:
         offer.broke(failed.trouble)
     if offer.accepted:
         work.session.proven, work.session.taken_by = True, _own_wording(offer)
-    _learn(work, [offer], started)
     work.settle(offer)
+    if offer.ended and work.session.state is not State.CLOSED:
+        await _prove(work)
+    _learn(work, [offer], started)
 
 
 def _own_wording(offer: Offer) -> tuple[str, ...] | None:
@@ -307,10 +312,11 @@ async def _prove(work: Conveyance) -> None:
 
     The message's own answer stands either way: nothing was outstanding when its content left (faults U32).
     """
-    step = await _step(work)
-    work.session.windows = step in {Step.IN, Step.LEFT}
-    if step is Step.OUT:
-        work.session.abort()
+    with contextlib.suppress(SessionFailed):  # it is closed by then
+        step = await _step(work)
+        work.session.windows = step in {Step.IN, Step.LEFT}
+        if step is Step.OUT:
+            work.session.abort()
 
 
 async def _write_content(work: Conveyance, offer: Offer) -> None:
