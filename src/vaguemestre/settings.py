@@ -81,7 +81,8 @@ TEMPLATES = [
     }
 ]
 
-_database = dict(dj_database_url.parse(ENVIRONMENT.database_url.reveal()))
+_named = dj_database_url.parse(ENVIRONMENT.database_url.reveal())
+_database = dict(_named)
 if ENVIRONMENT.on_sqlite:
     _database |= {
         "ENGINE": "vaguemestre.ledger.sqlite",
@@ -92,7 +93,15 @@ if ENVIRONMENT.on_sqlite:
         },
     }
 else:
-    _database |= {"CONN_HEALTH_CHECKS": True}
+    # A server that is gone without a word is missed within seconds; the system alone would wait for minutes.
+    _noticing = {
+        "connect_timeout": 10,
+        "tcp_user_timeout": 15_000,
+        "keepalives_idle": 10,
+        "keepalives_interval": 5,
+        "keepalives_count": 3,
+    }
+    _database |= {"CONN_HEALTH_CHECKS": True, "OPTIONS": _noticing | _named.get("OPTIONS", {})}
 # Kept open: opening one costs more than a transaction on it. `close_old_connections` drops broken ones.
 _database["CONN_MAX_AGE"] = None
 DATABASES = {"default": _database}
