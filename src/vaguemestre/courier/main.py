@@ -98,5 +98,5 @@ def schedule(environment: Environment) -> RetrySchedule:
     """The ordinary schedule, or the operator's delays; the last of them repeats."""
     delays = environment.retry_delays
     if not delays:
-        return RetrySchedule(doubt_delay=environment.doubt_delay)
-    return RetrySchedule(delays, then=delays[-1], doubt_delay=environment.doubt_delay)
+        return RetrySchedule()
+    return RetrySchedule(delays, then=delays[-1])

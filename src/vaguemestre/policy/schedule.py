@@ -23,7 +23,6 @@ class RetrySchedule:
         then: after all later ones.
         jitter: the share by which a delay is made shorter or longer, so that retries spread out.
         retry_age: the sum of delays at which a delivery expires; a stream may have its own.
-        doubt_delay: the least time until a delivery in doubt is sent again (L6).
         delay_notice: for how long a delivery may wait before people are told that it is late (`lateness`).
     """
 
@@ -31,11 +30,10 @@ class RetrySchedule:
     then: float = 4 * HOUR
     jitter: float = 0.2
     retry_age: float = 5 * DAY
-    doubt_delay: float = 600.0
     delay_notice: float = 4 * HOUR
 
     def __post_init__(self) -> None:
-        seconds = (*self.delays, self.then, self.retry_age, self.doubt_delay, self.delay_notice)
+        seconds = (*self.delays, self.then, self.retry_age, self.delay_notice)
         if not all(math.isfinite(value) and value > 0 for value in seconds):
             raise ValueError("the delays of a schedule are positive and finite")
         if not 0 <= self.jitter < 1:
