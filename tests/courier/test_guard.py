@@ -182,10 +182,22 @@ async def test_the_place_of_an_embedded_database_is_its_file(office):
     assert await office.ask(installation.place) == inode.named(file)
 
 
-async def test_while_it_is_paused_nothing_expires(office, sink, mark):
+async def test_while_a_person_paused_it_what_has_an_end_expires(office, sink, mark):
+    await office.connect(sink)
+    async with office.courier(mark=mark):
+        await office.ask(sending.pause, "test", office.clock())
+        late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
+        office.clock.advance(hours=1)
+        await office.until(late, "expired")
+    assert sink.accepted == []
+
+
+async def test_in_what_may_be_a_copy_nothing_expires(office, sink, mark):
     await office.connect(sink)
     async with office.courier(mark=mark) as worker:
-        await office.ask(sending.pause, "test", office.clock())
+        await office.ask(sending.pause, "courier", office.clock(), PauseWhy.ELSEWHERE)
+        worker._due_at.clear()
+        await worker.turn()
         late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
         office.clock.advance(hours=1)
         worker._due_at.clear()

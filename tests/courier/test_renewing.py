@@ -71,7 +71,7 @@ async def test_a_verification_is_renewed_when_its_day_is_over(office, guarded, l
         await office.until_true(lambda: Lane.objects.exclude(holder="").exists())
         assert guarded.sessions == 0
         office.clock.advance(days=2)
-        await office.until_true(lambda: Verification.objects.count() == 2)
+        await office.until_true(lambda: Verification.objects.count() == 2 and renewed(logged))
     after = await office.ask(state_of, connection)
     assert after.state is VerificationKind.VERIFIED
     assert after.at - before.at >= timedelta(days=2)

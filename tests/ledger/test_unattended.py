@@ -61,3 +61,14 @@ def test_a_doubt_is_taken_apart_from_what_is_held():
     assert unattended.take_held().message == str(held.uid)
     assert unattended.take_doubt().message == str(doubtful.uid)
     assert unattended.take_doubt() is None
+
+
+def test_what_comes_to_wait_once_nothing_did_is_told_though_its_number_is_below_what_was():
+    first, second = post(), post()
+    assert unattended.take_held().message == str(second.uid)
+    Delivery.objects.filter(message=second).update(state="cancelled", settled_at=NOW, next_attempt_at=None)
+    Delivery.objects.filter(message=first).update(state="cancelled", settled_at=NOW, next_attempt_at=None)
+    assert unattended.take_held() is None
+    Delivery.objects.filter(message=first).update(state="held", settled_at=None)
+    assert unattended.take_held().message == str(first.uid)
+    assert unattended.take_held() is None

@@ -47,7 +47,7 @@ class Guard:
     """See the module. Used by the worker alone.
 
     Attributes:
-        paused: whether nothing may leave, as it was when it last looked; None before that.
+        trusted: whether this is no copy, as far as is known; False until it has looked.
     """
 
     def __init__(self, engine: Engine) -> None:
@@ -56,7 +56,7 @@ class Guard:
         self._commits: int | None = None  # of attempts, when it was
         self._pause: Pause | None = None
         self._trouble = ""  # with the mark's file, as it was logged last
-        self.paused: bool | None = None
+        self.trusted = False
 
     async def look(self, now: datetime) -> None:
         """Compare, pause where they disagree, and raise the mark if attempts were recorded since.
@@ -67,7 +67,7 @@ class Guard:
         pause = await self._engine.threads.run(_pause_of, self._engine.mark, self._mark, now)
         self._note(pause)
         commits = self._engine.recorder.commits
-        if self.paused:
+        if pause is not None:
             self._commits = None
         elif self._engine.mark is not None and self._commits != commits:
             await self._raise(self._engine.mark, now)
@@ -84,7 +84,7 @@ class Guard:
 
     def _note(self, pause: Pause | None) -> None:
         """Keep it; log where it begins, was there at the start, or ended; and tell of what may be a copy."""
-        before, self._pause, self.paused = self._pause, pause, pause is not None
+        before, self._pause, self.trusted = self._pause, pause, pause is None or not pause.copy
         if pause is None:
             if before is not None:
                 log.info("sending_resumed")

@@ -123,7 +123,7 @@ class Worker:
         await self._work(now)
         if self._is_due("routes", self._often()):
             await self._reroute(now)
-        if self._guard.paused is False:
+        if self._guard.trusted:
             # Else nothing ends, and nothing is forgotten, that a person may be about to ask for.
             await self._look_after(now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):

@@ -86,11 +86,12 @@ def entry_of(report: Report) -> Entry:
 def replay(entries: Iterable[Entry], now: datetime) -> int:
     """Settle what still waits for these entries; the answer is how many deliveries that were.
 
-    One that cannot be settled is told in the log and passed over: its deliveries are in doubt, and no lane
-    waits for it.
+    One that cannot be settled is told in the log, with all that it says, and passed over: no lane waits for
+    it. What of it was staged is in doubt then, and the rest queued.
 
     Raises:
-        OperationalError, InterfaceError: the database is away; the same call may succeed later.
+        OperationalError, InterfaceError, OSError, MemoryError: the database is away, or this machine has no
+            room; the same call may succeed later.
     """
     return sum(_replayed(entry, now) for entry in entries)
 
@@ -98,11 +99,12 @@ def replay(entries: Iterable[Entry], now: datetime) -> int:
 def _replayed(entry: Entry, now: datetime) -> int:
     try:
         return _replay(entry, now)
-    except AWAY:
+    except (*AWAY, OSError, MemoryError):
         raise
     except Exception:
         # Refused by the database for good, or a fault of ours.
-        log.exception("evidence_not_settled", attempt=str(entry.attempt))
+        said = [(ending.delivery, ending.state.value, ending.code) for ending in entry.endings]
+        log.exception("evidence_not_settled", attempt=str(entry.attempt), endings=said)
         return 0
 
 
