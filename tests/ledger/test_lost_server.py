@@ -6,7 +6,6 @@ from django.db import connection
 from ledger.kit import on_postgresql
 
 pytestmark = [
-    pytest.mark.any_database,
     pytest.mark.django_db,
     pytest.mark.skipif(not on_postgresql(), reason="about PostgreSQL's line"),
 ]
