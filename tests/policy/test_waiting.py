@@ -132,6 +132,22 @@ def test_a_limit_implies_how_long_to_wait_at_least(line, seconds):
 
 
 @pytest.mark.parametrize(
+    ("line", "seconds"),
+    [
+        ("421 4.7.0 Try again later, closing connection. (EHLO)", LATER),
+        ("421 4.7.28 Réessayez plus tard", LATER),
+        ("421 4.3.2 Service not available, try again later", NONE),
+        ("421 Service not available, try again later", NONE),
+        ("421 4.7.0 Closing the channel", NONE),
+        ("454 4.7.0 Temporary authentication failure, try again later", NONE),
+    ],
+)
+def test_who_is_turned_away_by_policy_until_later_waits_a_quarter_of_an_hour(line, seconds):
+    assert not wording.limit_reached(reply(line))
+    assert least_pause(reply(line)) == seconds
+
+
+@pytest.mark.parametrize(
     "line",
     [
         "452 4.2.2 The email account is over its daily quota",

@@ -80,9 +80,9 @@ def named_delay(text: str) -> float | None:
 
 
 def least_pause(reply: Reply) -> float:
-    """The seconds that a reply about a limit implies; 0 where it implies nothing."""
+    """The seconds that a reply implies that is about a limit or turns us away; 0 where it implies nothing."""
     if not wording.limit_reached(reply):
-        return 0.0
+        return LATER_PAUSE if _turned_away(reply) else 0.0
     if wording.too_many_logins(reply):
         return LOGINS_PAUSE
     if _of_long_limit(reply):
@@ -102,6 +102,15 @@ def _delays(text: str) -> Iterator[float]:
         if found[1] is None and not _SINGLE.search(before):
             continue  # "in an hour" is a delay; "10 messages an hour" is not
         yield float(found[1] or 1) * _UNITS[found[2][0].lower()]
+
+
+def _turned_away(reply: Reply) -> bool:
+    """Whether a server closes on us by its policy, until later: Google's "421 4.7.0 Try again later".
+
+    One that is about to start again, or has too much to do (4.3.2), says "later" as well, and is back sooner.
+    """
+    about = wording.detail(reply)
+    return reply.code == 421 and about is not None and about[0] == 7 and bool(_LATER.search(reply.text))
 
 
 def _of_long_limit(reply: Reply) -> bool:
