@@ -94,6 +94,16 @@ async def test_the_mark_stays_while_nothing_is_sent(office, sink, mark):
     await office.ask(leases.give_back, worker.holder)
 
 
+async def test_what_left_just_before_a_person_paused_it_is_marked(office, sink, mark):
+    await office.connect(sink)
+    async with office.courier(mark=mark):
+        await office.until(await office.post(), "accepted")
+        before = read(mark)
+        await office.ask(sending.pause, "test", office.clock())
+    assert read(mark)["high_water"] > before["high_water"]
+    assert read(mark)["high_water"] == (await row(office))["high_water"]
+
+
 async def test_d11_an_older_state_put_back_sends_nothing_and_says_since_when(office, sink, mark):
     await office.connect(sink)
     await sends(office, mark)

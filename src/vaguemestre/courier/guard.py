@@ -67,7 +67,7 @@ class Guard:
         pause = await self._engine.threads.run(_pause_of, self._engine.mark, self._mark, now)
         self._note(pause)
         commits = self._engine.recorder.commits
-        if pause is not None:
+        if not self.trusted:
             self._commits = None
         elif self._engine.mark is not None and self._commits != commits:
             await self._raise(self._engine.mark, now)
@@ -102,7 +102,7 @@ def _pause_of(path: Path | None, raised: Mark | None, now: datetime) -> Pause | 
         return pause
     kept = installation.kept()
     mark = raised or _read(path, kept)
-    if _discord(mark) is None:
+    if _discord(kept, mark) is None:
         return pause
     return _pause_a_copy(path, mark, now)
 
@@ -111,7 +111,7 @@ def _pause_a_copy(path: Path, mark: Mark | None, now: datetime) -> Pause | None:
     """Asked once more, since a person may have confirmed it meanwhile."""
     with instance.alone():
         kept = installation.kept()
-        why = _discord(mark)
+        why = _discord(kept, mark)
         if why is PauseWhy.FOREIGN and on_postgresql():
             raise Foreign(path)
         if why is not None:
@@ -119,8 +119,8 @@ def _pause_a_copy(path: Path, mark: Mark | None, now: datetime) -> Pause | None:
         return sending.paused()
 
 
-def _discord(mark: Mark | None) -> PauseWhy | None:
-    return discord(installation.kept(), installation.place(), mark, embedded=not on_postgresql())
+def _discord(kept: Kept, mark: Mark | None) -> PauseWhy | None:
+    return discord(kept, installation.place(), mark, embedded=not on_postgresql())
 
 
 def _facts(why: PauseWhy, kept: Kept, mark: Mark | None) -> dict[str, int]:

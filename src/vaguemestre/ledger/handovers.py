@@ -87,7 +87,10 @@ def _kept_by_recollection(given: Mapping[bytes, str], latest: int, now: datetime
 
 
 def _recollect_others(latest: int) -> None:
-    """What other processes added; and this one, where a transaction does not end as it was begun here."""
+    """What other processes added; and this one, where a transaction does not end as it was begun here.
+
+    A transaction asks once: what it added itself is recollected when it is committed.
+    """
     if latest < _recollected.last:
         _recollected.forget()  # it was undone
     for at, rows in groupby(tuples(_SINCE, {"last": _recollected.last}), itemgetter(0)):

@@ -94,16 +94,7 @@ def resume(actor: str, now: datetime, *, cancel_waiting: bool = False, seen: str
             that returns it at this moment, or by one that died, whose claims the next courier finds.
     """
     ended = _paused(seen)
-    if (
-        cancel_waiting
-        and Delivery.objects.filter(conditions.claimed(), message__accepted_at__lt=ended.at).exists()
-    ):
-        raise Conflict("in_hands", _IN_HANDS)
-    cancelled = 0
-    waits = sorted(_before(ended).values_list("pk", flat=True)) if cancel_waiting else []
-    for some in chunked(waits, BATCH):
-        _paused(seen or ended.at.isoformat())  # somebody else may have let them leave meanwhile
-        cancelled += _cancel(some, actor, now)
+    cancelled = _cancel_waiting(ended, actor, now) if cancel_waiting else 0
     with alone():
         ended = _paused(seen)
         Instance.objects.update(paused="", paused_at=None, paused_by="", paused_facts={})
@@ -127,6 +118,17 @@ def _paused(seen: str) -> Pause:
     if seen not in {"", found.at.isoformat()}:
         raise Conflict("paused_anew", "Sending was paused anew since; look again.")
     return found
+
+
+def _cancel_waiting(ended: Pause, actor: str, now: datetime) -> int:
+    claimed = Delivery.objects.filter(conditions.claimed(), message__accepted_at__lt=ended.at)
+    if claimed.exists():
+        raise Conflict("in_hands", _IN_HANDS)
+    cancelled = 0
+    for some in chunked(sorted(_before(ended).values_list("pk", flat=True)), BATCH):
+        _paused(ended.at.isoformat())  # somebody else may have let them leave meanwhile
+        cancelled += _cancel(some, actor, now)
+    return cancelled
 
 
 def _cancel(some: Sequence[int], actor: str, now: datetime) -> int:

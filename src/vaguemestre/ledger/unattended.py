@@ -69,7 +69,8 @@ def _taken(kind: Waiting, newest: Unattended | None) -> Unattended | None:
     told = WaitingNotice.objects.filter(kind=kind.value)
     if newest is None:
         # What comes to wait next is news, though its number may be below that of what waited last.
-        told.exclude(delivery=0).update(delivery=0)
+        if told.exclude(delivery=0).exists():
+            told.update(delivery=0)
         return None
     if told.filter(delivery__gte=newest.delivery).exists():
         return None

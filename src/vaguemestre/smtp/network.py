@@ -206,7 +206,11 @@ async def _connect(address: IPAddress, port: int, source: str, end: float) -> Li
         if source and error.errno == errno.EADDRNOTAVAIL:
             raise _SourceUnusable from None
         raise
-    link.transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
+    opened = link.transport.get_extra_info("socket")
+    # None where the server is gone already, which the first read tells.
+    if opened is not None:
+        with contextlib.suppress(OSError):
+            opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVED)
     return link
 
 
