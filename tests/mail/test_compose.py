@@ -243,6 +243,19 @@ def test_what_was_looked_through_already_makes_the_same_bytes(text):
     assert compose(post, checked=True) == compose(post)
 
 
+PIECES = st.lists(
+    st.sampled_from(["", "x", " ", "\t", "\n", "\r", "_", "=_", "=_alternative", "é", "\u2028", "y" * 500]),
+    max_size=6,
+).map("".join)
+
+
+@given(PIECES, PIECES)
+def test_texts_made_into_a_body_at_once_are_what_they_are_made_into_one_by_one(text, html):
+    post = Post(to=TO, text=text, html=html)
+    assert compose(post, checked=True) == compose(post)
+    read(post)
+
+
 @given(st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=300))
 def test_any_subject_comes_back(subject):
     post = Post(to=TO, text="x", subject=subject)

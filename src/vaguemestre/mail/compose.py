@@ -12,16 +12,22 @@ Bad input raises `Invalid` at the field's path (`attachments[0].filename`, `head
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
-import zlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
-from functools import lru_cache
 from types import MappingProxyType
 
+from vaguemestre.mail.bodies import (
+    TYPE,
+    Part,
+    alternative,
+    base64_lines,
+    encoded_as,
+    head_of,
+    multipart,
+    text_part,
+)
 from vaguemestre.mail.content import LINE_LIMIT, Content, Field, has_long_line
 from vaguemestre.mail.envelope import UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
@@ -35,8 +41,6 @@ HEADERS_LIMIT = 100
 ATTACHMENTS_LIMIT = 500
 _VERSION = (b"mime-version", b"MIME-Version: 1.0\r\n")
 _NONE: Mapping[str, str] = MappingProxyType({})
-_TYPE = b"content-type"
-_BASE64_LINE = 76  # characters, RFC 2045 §6.8
 
 _OWN = frozenset(
     "from to cc bcc subject reply-to sender return-path received mime-version".split()  # noqa: SIM905  reads best
@@ -45,8 +49,6 @@ _OWN_PREFIXES = ("dkim-", "content-", "x-vaguemestre-")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HIDING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # bidirectional marks: invoice[RLO]fdp.exe
-_NO_TEXT = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
-_AS_NUL = bytes.maketrans(_NO_TEXT, bytes(len(_NO_TEXT)))
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"  # noqa: S105  RFC 2045's word for it
@@ -91,18 +93,14 @@ class Post:
     headers: Mapping[str, str] = _NONE
 
 
-type _Head = tuple[Sequence[Field], bytes]  # fields, and the same with the empty line behind them
-type _Part = tuple[_Head, bytes]  # a MIME entity: its head, and its body without a final line break
-
-
 @dataclass(slots=True)
 class Bodies:
     """The bodies of messages that are composed one behind the other: of many it is that of the one before."""
 
     _texts: tuple[str | None, str | None] = None, None
-    _last: _Part | None = None
+    _last: Part | None = None
 
-    def of(self, post: Post, *, checked: bool) -> _Part:
+    def of(self, post: Post, *, checked: bool) -> Part:
         """That of a post."""
         if post.attachments:
             return _body(post, checked=checked)
@@ -193,27 +191,34 @@ def _well_formed(name: str, value: str, path: str) -> None:
             raise Invalid(path, "date", "A Date looks like Mon, 5 Jan 2026 10:00:00 +0100.") from None
 
 
-def _body(post: Post, *, checked: bool) -> _Part:
+def _body(post: Post, *, checked: bool) -> Part:
+    if checked and not post.attachments and (usual := _both(post.text, post.html)) is not None:
+        return usual
     inline, attached = _attachments(post) if post.attachments else ([], [])
     alternatives = []
     # An empty text beside HTML is none: readers that prefer text would show nothing.
     if post.text is not None and (post.text.strip() or post.html is None):
-        alternatives.append(_text("text", "plain", post.text, checked=checked))
+        alternatives.append(text_part("text", "plain", post.text, checked=checked))
     if post.html is not None:
-        html = _text("html", "html", post.html, checked=checked)
-        alternatives.append(_multipart("related", [html, *inline]) if inline else html)
-    parts = [_multipart("alternative", alternatives)] if len(alternatives) > 1 else alternatives
+        html = text_part("html", "html", post.html, checked=checked)
+        alternatives.append(multipart("related", [html, *inline]) if inline else html)
+    parts = [multipart("alternative", alternatives)] if len(alternatives) > 1 else alternatives
     if not parts and not attached:
         raise Invalid("text", "body_missing", "A message needs text, html or an attachment.")
-    return _multipart("mixed", [*parts, *attached]) if attached else parts[0]
+    return multipart("mixed", [*parts, *attached]) if attached else parts[0]
 
 
-def _attachments(post: Post) -> tuple[list[_Part], list[_Part]]:
+def _both(text: str | None, html: str | None) -> Part | None:
+    """A body of both texts, where nothing keeps them from going as they are."""
+    return alternative(text, html) if text and html and not text.isspace() else None
+
+
+def _attachments(post: Post) -> tuple[list[Part], list[Part]]:
     """Those that the HTML shows, and the others."""
     if len(post.attachments) > ATTACHMENTS_LIMIT:
         raise Invalid("attachments", "too_many", f"A message has at most {ATTACHMENTS_LIMIT} attachments.")
-    inline: list[_Part] = []
-    attached: list[_Part] = []
+    inline: list[Part] = []
+    attached: list[Part] = []
     identifiers: set[str] = set()
     for position, attachment in enumerate(post.attachments):
         path = f"attachments[{position}]"
@@ -226,91 +231,7 @@ def _attachments(post: Post) -> tuple[list[_Part], list[_Part]]:
     return inline, attached
 
 
-def _multipart(kind: str, parts: Sequence[_Part]) -> _Part:
-    """Parts between boundaries (RFC 2046 §5.1)."""
-    pieces = [block + body for (_, block), body in parts]
-    head, first, between, last = _framed(kind, _boundary(kind, b"".join(pieces)))
-    return head, b"".join((first, between.join(pieces), last))
-
-
-@lru_cache(maxsize=8)
-def _framed(kind: str, boundary: bytes) -> tuple[_Head, bytes, bytes, bytes]:
-    """The head that names a boundary, and its lines: before, between and behind the parts."""
-    described = b'Content-Type: multipart/%b;\r\n boundary="%b"\r\n' % (kind.encode(), boundary)
-    head = _head((_TYPE, described))
-    return head, b"--%b\r\n" % boundary, b"\r\n--%b\r\n" % boundary, b"\r\n--%b--\r\n" % boundary
-
-
-def _head(*fields: Field) -> _Head:
-    return fields, b"".join([*[raw for _, raw in fields], b"\r\n"])
-
-
-def _boundary(kind: str, inner: bytes) -> bytes:
-    """One that occurs in none of the parts, and is the same for the same ones."""
-    boundary = b"=_" + kind.encode()
-    if inner.find(b"_") < 0 or inner.find(boundary) < 0:  # one octet is found much quicker not to be there
-        return boundary
-    checksum = zlib.crc32(inner, len(kind))
-    # Not one that begins as the short one: readers compare beginnings of lines.
-    while (boundary := f"=-{kind}_{checksum:08x}".encode()) in inner:
-        checksum += 1
-    return boundary
-
-
-def _text(path: str, subtype: str, text: str, *, checked: bool) -> _Part:
-    encoding, body = _carried(_in_lines(text.encode() if checked else _octets(path, text)))
-    return _text_head(subtype, encoding), body
-
-
-@lru_cache(maxsize=8)
-def _text_head(subtype: str, encoding: str) -> _Head:
-    described = f"Content-Type: text/{subtype}; charset=utf-8\r\n".encode()
-    return _head((_TYPE, described), _encoded_as(encoding))
-
-
-def _encoded_as(encoding: str) -> Field:
-    return b"content-transfer-encoding", f"Content-Transfer-Encoding: {encoding}\r\n".encode()
-
-
-def _octets(path: str, text: str) -> bytes:
-    """Text in UTF-8. To make all one octet and look for that takes a tenth of a pattern's time."""
-    try:
-        raw = text.encode()
-    except UnicodeEncodeError:  # half of a surrogate pair
-        raw = b"\0"
-    if raw.translate(_AS_NUL).find(b"\0") >= 0:
-        raise Invalid(path, "control_characters", "There is a control character in the text; remove it.")
-    return raw
-
-
-def _in_lines(raw: bytes) -> bytes:
-    """The same with CRLF for each of its line breaks, and behind the last line."""
-    if raw.find(b"\r") >= 0:
-        raw = raw.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
-    raw = raw.replace(b"\n", b"\r\n")
-    return raw if raw.endswith(b"\r\n") else raw + b"\r\n"
-
-
-def _carried(raw: bytes) -> tuple[str, bytes]:
-    """The plainest encoding in which text passes a 7-bit server."""
-    if raw.isascii() and not has_long_line(raw):
-        return "7bit", raw
-    beyond = len(raw) - len(raw.translate(None, _BEYOND_ASCII))
-    if beyond * 6 > max(len(raw), 200):
-        return "base64", _base64(raw)
-    return "quoted-printable", binascii.b2a_qp(raw, istext=True)
-
-
-_BEYOND_ASCII = bytes(range(128, 256))
-
-
-def _base64(raw: bytes) -> bytes:
-    encoded = base64.b64encode(raw)
-    starts = range(0, len(encoded), _BASE64_LINE)
-    return b"".join(encoded[start : start + _BASE64_LINE] + b"\r\n" for start in starts)
-
-
-def _attachment(attachment: Attachment, path: str, disposition: str) -> _Part:
+def _attachment(attachment: Attachment, path: str, disposition: str) -> Part:
     kind = attachment.content_type
     found = _CONTENT_TYPE.fullmatch(kind) if len(kind) <= LINE_LIMIT - 20 else None
     if found is None or found[1].lower() == "multipart":
@@ -318,13 +239,13 @@ def _attachment(attachment: Attachment, path: str, disposition: str) -> _Part:
     if found[1].lower() == "message":
         encoding, body = "7bit", _embedded(attachment.content, path)
     else:
-        encoding, body = "base64", _base64(attachment.content)
-    fields = [(_TYPE, f"Content-Type: {kind}\r\n".encode()), _encoded_as(encoding)]
+        encoding, body = "base64", base64_lines(attachment.content)
+    fields = [(TYPE, f"Content-Type: {kind}\r\n".encode()), encoded_as(encoding)]
     fields.append((b"content-disposition", _disposition(disposition, _filename(attachment, path))))
     if attachment.content_id:
         identified = f"Content-ID: <{_content_id(attachment.content_id, path)}>\r\n".encode()
         fields.append((b"content-id", identified))
-    return _head(*fields), body
+    return head_of(*fields), body
 
 
 def _embedded(raw: bytes, path: str) -> bytes:

@@ -56,7 +56,8 @@ class Content:
         Only their size is looked at: what its writer has put together need not be taken apart for that.
         """
         content, block = cls.__new__(cls), b"".join([raw for _, raw in fields])
-        _refuse_large(block)
+        if len(block) > HEADER_LIMIT:
+            raise _too_large()
         _fill(content, b"".join((block, b"\r\n", body)), block, tuple(fields))
         return content
 
@@ -68,7 +69,8 @@ class Content:
                 "The content holds a bare CR or LF; every line must end with CR LF.",
             )
         block = self.raw[: header_end(self.raw)]
-        _refuse_large(block)
+        if len(block) > HEADER_LIMIT:
+            raise _too_large()
         if block.find(b"\0") >= 0:
             raise Invalid("content", "nul", "The header section holds a NUL character.")
         fields = _simple_fields(block)
@@ -147,9 +149,8 @@ def has_long_line(raw: bytes) -> bool:
     return False
 
 
-def _refuse_large(block: bytes) -> None:
-    if len(block) > HEADER_LIMIT:
-        raise Invalid("content", "header_size", f"The header section exceeds {HEADER_LIMIT} bytes.")
+def _too_large() -> Invalid:
+    return Invalid("content", "header_size", f"The header section exceeds {HEADER_LIMIT} bytes.")
 
 
 def _fields(block: bytes) -> tuple[Field, ...]:

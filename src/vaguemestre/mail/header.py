@@ -102,8 +102,8 @@ def _is_simple(value: str) -> bool:
     return (
         value.isascii()
         and value.isprintable()
-        and value[:1] not in {"", " "}
-        and value[-1] != " "
+        and value != ""
+        and value.strip() == value
         and "=?" not in value
     )
 

@@ -89,7 +89,7 @@ def _parse(text: str) -> Mailbox:
     # What cannot be an address may be of any size: it is not kept.
     look = _plain_domain if len(given) <= ADDRESS_LIMIT else _plain_domain.__wrapped__
     domain = look(given)
-    if domain is not None and _is_plain(local) and not _encoded(text):
+    if domain is not None and _is_plain(local):
         mailbox = Mailbox(local, domain, domain)
         return mailbox if len(text) <= LOCAL_LIMIT else _measured(mailbox)
     if not text:
@@ -116,12 +116,14 @@ def _parse(text: str) -> Mailbox:
 
 @lru_cache(maxsize=1_024)
 def _plain_domain(text: str) -> str | None:
-    """In small letters, where it is of ASCII; few domains have many addresses."""
-    return text.lower() if _DOMAIN.fullmatch(text) else None
+    """In small letters, where it is of ASCII and no A-label; few domains have many addresses."""
+    return text.lower() if _DOMAIN.fullmatch(text) and not _encoded(text) else None
 
 
 def _is_plain(local: str) -> bool:
-    return (local.isalnum() and local.isascii()) or _LOCAL.fullmatch(local) is not None
+    return (local.isalnum() and local.isascii()) or (
+        _LOCAL.fullmatch(local) is not None and not _encoded(local)
+    )
 
 
 def _encoded(text: str) -> bool:

@@ -14,7 +14,7 @@ from ninja import Field, Query, Router, Schema
 
 from vaguemestre.doors.api.auth import actor, has_scope, submitter
 from vaguemestre.doors.api.batch import BATCH_LIMIT, accept_batch
-from vaguemestre.doors.api.body import posted, posted_if_any, posted_message, posted_messages, raw_body
+from vaguemestre.doors.api.body import posted, posted_if_any, posted_messages, raw_body, refuse_unstorable
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import MOST, USUAL, position
@@ -72,7 +72,10 @@ class ListQuery(Schema):
 )
 def send_message(request: HttpRequest) -> Answer:
     """Hand a message over; 202 means that it is kept for good."""
-    submission = submission_of(posted_message(request), submitter(request))
+    values, suspect = posted_messages(request)
+    if suspect:
+        refuse_unstorable(values)
+    submission = submission_of(values, submitter(request), checked=not suspect)
     return Answer(accepted_summary(take(submission, timezone.now())), 202)
 
 

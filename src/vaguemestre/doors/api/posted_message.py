@@ -10,7 +10,6 @@ from typing import Any
 from vaguemestre.doors.api.reading import (
     Parse,
     attachments,
-    body,
     key,
     mailbox,
     mailboxes,
@@ -35,8 +34,8 @@ _POST: Mapping[str, Parse] = {  # in the order of `Post`
     "from": mailbox,
     "reply_to": mailboxes,
     "subject": text,
-    "text": body,
-    "html": body,
+    "text": text,
+    "html": text,
     "attachments": attachments,
     "headers": text_map,
 }

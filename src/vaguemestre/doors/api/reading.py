@@ -111,11 +111,6 @@ def key(value: object, name: str) -> str | None:
     return text(value, name) or None
 
 
-def body(value: object, name: str) -> str | None:
-    """A text, which may not be there."""
-    return text(value, name)
-
-
 def texts(value: object, name: str) -> Sequence[str]:
     """A list of texts."""
     if not isinstance(value, list):
