@@ -132,6 +132,24 @@ async def test_rings_without_end_are_answered_200_times_a_second_at_most(office,
         assert threads.calls - before <= 220
 
 
+async def test_while_each_session_has_its_next_message_in_hand_rings_are_answered_40_times_a_second(
+    office, sink
+):
+    answer = asyncio.Event()
+    sink.hooks = {"content": lambda _: Answer("250 2.0.0 taken", after=answer)}
+    await office.connect(sink, limits={"max_sessions": 1})
+    for _ in range(4):
+        await office.post()
+    async with resting(office) as worker:
+        threads, before, until = worker.engine.threads, worker.engine.threads.calls, time.monotonic() + 1
+        while time.monotonic() < until:
+            worker.engine.wake()
+            await asyncio.sleep(0)
+        assert threads.calls - before <= 60
+        answer.set()
+        await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == 4, within=3)
+
+
 async def test_at_a_steady_rate_each_leaves_before_the_next_look(office, sink):
     """A claim that finds nothing, since another took it, is not taken for a limit that is used up."""
     await office.connect(sink, limits={"per_day": 10_000})

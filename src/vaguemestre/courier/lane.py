@@ -89,6 +89,11 @@ class Lane:
         return len(self._carrying)
 
     @property
+    def supplied(self) -> bool:
+        """Whether each of them has its next message in hand."""
+        return len(self._supply) >= self.at_work
+
+    @property
     def activity(self) -> dict[str, object]:
         """What it is doing, for people."""
         sessions = [session for session in self._carrying.values() if session is not None]

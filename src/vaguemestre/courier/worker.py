@@ -29,6 +29,7 @@ from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 
 BREATH = 0.005  # seconds from one look to the next at least: under load, what comes meanwhile is one claim
+DEEP_BREATH = 0.025  # the same while every lane at work has its next messages in hand
 CALM = 5  # looks that nobody rang for, after which chores are done that many times less often
 BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
@@ -307,10 +308,18 @@ class Worker:
             async with asyncio.timeout(seconds):
                 await self.engine.woken.wait()
                 self._stirred_at = self.engine.network.monotonic()
-        breath = self._looked_at + BREATH - self.engine.network.monotonic()
-        if breath > 0:
-            await asyncio.sleep(breath)
+        await self._breathe()
         self.engine.woken.clear()
+
+    async def _breathe(self) -> None:
+        """Let some time pass between two looks; a lane may run out meanwhile."""
+        while True:
+            at_work = [lane for lane in self._lanes.values() if lane.at_work]
+            breath = DEEP_BREATH if at_work and all(lane.supplied for lane in at_work) else BREATH
+            left = self._looked_at + breath - self.engine.network.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(min(left, BREATH))
 
     async def _end(self) -> None:
         log.info("draining", lanes=len(self._lanes))
