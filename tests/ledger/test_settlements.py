@@ -1,5 +1,8 @@
 """The short way of what was accepted: it leaves the rows that the general way leaves."""
 
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
+
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
@@ -7,6 +10,8 @@ from hypothesis import strategies as some
 from ledger.kit import connect, deliveries, events, in_doubt, later, post, report, settle, staged
 from vaguemestre.ledger import settlements
 from vaguemestre.ledger.accept import Via
+from vaguemestre.ledger.claims import Claim
+from vaguemestre.ledger.database import stored
 from vaguemestre.ledger.models import Attempt, Connection
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
@@ -62,3 +67,21 @@ def test_what_was_accepted_is_kept_as_the_general_way_keeps_it(life, recipients,
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(settlements, "_accepted", lambda report: [])
         assert story(office, life, recipients, reply, way) == short
+
+
+ZONES = some.sampled_from([UTC, UTC, UTC, timezone(timedelta(hours=2))])
+MOMENTS = some.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=ZONES)  # noqa: DTZ001  with one of these
+WHOLE = MOMENTS.map(lambda at: at.replace(microsecond=0))
+
+
+@settings(max_examples=50, deadline=None)
+@given(
+    some.lists(
+        some.tuples(MOMENTS | WHOLE, some.none() | MOMENTS | WHOLE, MOMENTS | WHOLE), min_size=1, max_size=4
+    )
+)
+def test_the_times_of_many_reports_are_stored_as_each_by_itself(given_times):
+    none = report(Claim("0" * 32, 1, {}, 1, ()), DeliveryState.ACCEPTED)
+    reports = [replace(none, started_at=a, staged_at=b, ended_at=c) for a, b, c in given_times]
+    times = [stored(at) for one in given_times for at in one]
+    assert settlements._times(reports) == times

@@ -6,6 +6,7 @@ All of it once: a repeated report finds its deliveries settled, and its attempt 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC
 from functools import lru_cache
 from typing import Any
 
@@ -13,7 +14,7 @@ import orjson
 
 from vaguemestre.ledger import allowance, dsn_due
 from vaguemestre.ledger.claims import Report
-from vaguemestre.ledger.database import stored
+from vaguemestre.ledger.database import on_postgresql, stored
 from vaguemestre.ledger.ending import Ending, endings
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.leases import Lease
@@ -61,8 +62,8 @@ def keep(lease: Lease, reports: Sequence[Report]) -> set[int]:
     A part of the transaction that holds the lane.
     """
     taken, done, happened = [], [], []
-    ends = [stored(report.ended_at) for report in reports]
-    for report, ended_at in zip(reports, ends, strict=True):
+    times = _times(reports)
+    for report, ended_at in zip(reports, times[2::3], strict=True):
         attempt, accepted = report.claim.attempt, _accepted(report)
         for delivery, reply in accepted or ():
             taken.append((delivery, attempt, reply.code, reply.text, ended_at))
@@ -73,7 +74,7 @@ def keep(lease: Lease, reports: Sequence[Report]) -> set[int]:
     settled = concern(_ACCEPT, _TAKEN, taken, lease.epoch) | concern(_SETTLE, _DONE, done, lease.epoch)
     happened = [event for event in happened if event[0] in settled]
     _have_told(reports, happened)
-    _keep_attempts(lease, reports, ends)
+    _keep_attempts(lease, reports, times)
     alike = [event[3:] for event in happened]
     own = [value for event in happened for value in event[:3]]
     insert_alike("ledger_event", _HAPPENED_ALIKE, _HAPPENED, alike, own)
@@ -105,17 +106,23 @@ def _have_told(reports: Sequence[Report], happened: Sequence[tuple[Any, ...]]) -
     )
 
 
-def _keep_attempts(lease: Lease, reports: Sequence[Report], ends: Sequence[Any]) -> None:
+def _times(reports: Sequence[Report]) -> list[Any]:
+    """When each began, was staged and ended, as `stored` gives times: on SQLite all of them made at once."""
+    times = [at for report in reports for at in (report.started_at, report.staged_at, report.ended_at)]
+    if on_postgresql() or [at for at in times if at is None or at.tzinfo is not UTC]:
+        return [stored(at) for at in times]
+    return orjson.dumps(times).decode()[2:-8].replace("T", " ").split('+00:00","')
+
+
+def _keep_attempts(lease: Lease, reports: Sequence[Report], times: Sequence[Any]) -> None:
     alike: list[tuple[Any, ...]] = []
     own: list[Any] = []
-    for report, ended_at in zip(reports, ends, strict=True):
+    for number, report in enumerate(reports):
         alike.append((lease.connection_id, report.connection_version, lease.epoch, report.peer, report.tls))
         own += (
             report.claim.attempt,
             report.claim.message_id,
-            stored(report.started_at),
-            stored(report.staged_at),
-            ended_at,
+            *times[3 * number : 3 * number + 3],
             orjson.dumps(report.steps).decode(),
         )
     insert_alike("ledger_attempt", _TRIED_ALIKE, _TRIED, alike, own, known="uid")
