@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
+import orjson
 import pytest
 
 from scripted.client import SHORT, hop_to
@@ -549,3 +550,31 @@ async def test_cancelled_at_any_wait_the_session_is_closed(network, phase):
         with pytest.raises(asyncio.CancelledError):
             await task
         assert not session.reusable
+
+
+# The transcript
+
+
+async def test_a_step_that_was_heard_before_in_the_same_words_is_told_as_any_other(network):
+    again = (*["250 ok"] * 3, "354 go")
+    script = f"{FIRST}{TAKEN}{CONTENT}{SECOND}{said('250 taken', *again)}{CONTENT}"
+    script += f"{RSET}{MAIL}{rcpt('three')}{DATA}{said('250 taken', *again)}{CONTENT}S: 250 taken\n{BYE}"
+    flow, _, _ = await data(script, network, ONE, TWO, message("three@example.org"))
+    _, *others = [result.steps for result in flow.results.values()]
+    for steps in others:
+        assert [step.sent for step in steps[:4]] == [
+            "RSET",
+            "MAIL FROM:<sender@example.org>",
+            steps[2].sent,
+            "DATA",
+        ]
+        told = orjson.loads(orjson.dumps([step.told or step.as_json() for step in steps]))
+        assert told == [step.as_json() for step in steps]
+    assert [before is after for before, after in zip(*others, strict=True)] == [
+        True,
+        True,
+        False,
+        True,
+        False,
+    ]
+    assert [step.told is not None for step in others[1]] == [True, True, False, True, False]

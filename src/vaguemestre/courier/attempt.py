@@ -214,7 +214,7 @@ def _report(  # noqa: PLR0913  everything a report is made of
         attempt.version,
         tried.peer,
         tried.tls,
-        [step.as_json() for step in tried.transcript],
+        [step.told or step.as_json() for step in tried.transcript],
         settlements,
         health,
         offered,

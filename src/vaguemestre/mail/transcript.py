@@ -6,7 +6,10 @@ response. A transcript is data (JSON in the ledger and the API), not a log.
 
 from __future__ import annotations
 
+from dataclasses import field
 from typing import Any
+
+import orjson
 
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
@@ -25,6 +28,7 @@ class Step:
         error: the cause, if it failed.
         elapsed: seconds.
         detail: facts such as the peer's address or the TLS version.
+        told: `as_json`, where that is kept (`keep`).
     """
 
     phase: Phase
@@ -33,6 +37,7 @@ class Step:
     error: Cause | None = None
     elapsed: float = 0.0
     detail: str = ""
+    told: orjson.Fragment | None = field(init=False, repr=False, compare=False, default=None)
 
     def as_json(self) -> dict[str, Any]:
         """The step as the API shows it (`interface.md`: steps)."""
@@ -45,6 +50,11 @@ class Step:
             "elapsed_ms": int(self.elapsed * 10_000 + 0.5) / 10 if self.elapsed else 0.0,
             "detail": self.detail,
         }
+
+    def keep(self) -> None:
+        """Have its JSON made once: many transcripts hold this very step."""
+        if self.told is None:
+            self.told = orjson.Fragment(orjson.dumps(self.as_json()))  # type: ignore[misc]  # once
 
 
 type Transcript = tuple[Step, ...]

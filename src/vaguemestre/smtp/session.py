@@ -94,26 +94,22 @@ class Session:
     def __init__(
         self, hop: NextHop, network: Network, timeouts: Timeouts, observe: Observe = unobserved
     ) -> None:
-        self.hop = hop
-        self.network = network
-        self.timeouts = timeouts
+        self.hop, self.network, self.timeouts = hop, network, timeouts
         self.capabilities = Capabilities()
         self.tls: Tls | None = None
         self.presented: Certificate | None = None
-        self.mechanism = ""
+        self.mechanism = self.peer = ""
         self.addresses: tuple[IPAddress, ...] = ()
         self.transactions = 0
         self.state = State.OPENING
         self._observe = observe
-        self.peer = ""
         self._listen()
-        self._poisoned = False
         self.opening: Transcript = ()
         self.steps: list[Step] = []
-        self.unfinished = self.proven = False
+        self._last: dict[Phase, Step] = {}  # as it was heard
+        self._poisoned = self.unfinished = self.proven = False
         self.taken_by: tuple[str, ...] | None = None
-        self.windows, self.window, self.in_flight = True, 1, 0
-        self.heard_at = 0.0
+        self.windows, self.window, self.in_flight, self.heard_at = True, 1, 0, 0.0
         masks = () if hop.secret is None else traces(hop.login, hop.secret)
         # Servers say the same few over and over.
         self._masked = lru_cache(maxsize=16)(partial(masked, masks, RESPONSE))
@@ -322,7 +318,11 @@ class Session:
             raw = self._unmasked(raw)
         if raw.code == 421:
             self._poisoned = True
-        step = Step(phase, sent, raw.reply, None, elapsed, detail)
+        reply, step = raw.reply, self._last.get(phase)
+        if step and step.reply is reply and step.sent == sent and not (elapsed or step.elapsed or detail):
+            step.keep()  # nobody waited for it, as for most
+        else:
+            step = self._last[phase] = Step(phase, sent, reply, None, elapsed, detail)
         self.steps.append(step)
         if self._observe is not unobserved:
             self._observe(step)
