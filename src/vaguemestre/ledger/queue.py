@@ -259,7 +259,7 @@ def _rest(due: Sequence[_Due], asked: Mapping[str, Any]) -> list[_Due]:
 
 
 def _found(statement: str, asked: Mapping[str, Any]) -> list[_Due]:
-    return [_Due(*row) for row in tuples(statement + for_update("d"), asked)]
+    return [*map(_Due._make, tuples(statement + for_update("d"), asked))]
 
 
 def _grouped(due: Iterable[_Due]) -> list[list[_Due]]:

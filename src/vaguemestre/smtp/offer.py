@@ -65,7 +65,7 @@ class Offer:
         self.staged = self.closes = self.blind = self.odd = False
         self._explain = explain
         self._number = len(message.envelope.recipients)
-        self._impossible: dict[Mailbox, Outcome] = {}  # judged before a byte went out
+        self._impossible: dict[str, Outcome] = {}  # by address: judged before a byte went out
         self._parameters = BARE
         self._begin()
 
@@ -73,7 +73,7 @@ class Offer:
         """Nothing was said yet."""
         self.ended = self.accepted = self.lone_dot = self.again = False
         self._outcomes = {**self._impossible}
-        self._accepted: dict[Mailbox, int] = {}  # at RCPT, with how many were before
+        self._accepted: dict[str, int] = {}  # addresses at RCPT, with how many were before
         self._refused_reset: Trouble | None = None
         self._void: Trouble | None = None  # MAIL was turned down
         self._stray = False  # a recipient was taken into a void transaction
@@ -84,7 +84,7 @@ class Offer:
     def left(self) -> tuple[Mailbox, ...]:
         """The recipients without an outcome."""
         recipients, outcomes = self.message.envelope.recipients, self._outcomes
-        return tuple([one for one in recipients if one not in outcomes]) if outcomes else recipients
+        return tuple([one for one in recipients if one.wire not in outcomes]) if outcomes else recipients
 
     @property
     def over(self) -> bool:
@@ -94,7 +94,8 @@ class Offer:
     @property
     def reach(self) -> tuple[Mailbox, ...]:
         """The recipients that its end of data may reach, as far as is known now: whom the server took."""
-        return tuple(self._accepted) or self.left
+        taken, recipients = self._accepted, self.message.envelope.recipients
+        return tuple([one for one in recipients if one.wire in taken]) or self.left
 
     @property
     def flawless(self) -> bool:
@@ -116,7 +117,7 @@ class Offer:
         """What became of it, once all was read: what MAIL was answered holds for all who are left."""
         if self._void is not None and not self.again:
             self.fail(self._void)
-        outcomes = tuple([self._outcomes[recipient] for recipient in self.message.envelope.recipients])
+        outcomes = tuple([self._outcomes[recipient.wire] for recipient in self.message.envelope.recipients])
         return Result(outcomes, self.staged, tuple(self.steps), self.manner, self.first, self.grouped)
 
     # Before a byte goes out
@@ -222,7 +223,7 @@ class Offer:
             self._stray = self._stray or taken
             self.odd = self.odd or self._stray
         elif taken:
-            self._accepted[recipient] = len(self._accepted)
+            self._accepted[recipient.wire] = len(self._accepted)
         elif reply.code == _OUT_OF_ORDER:
             return self._turned_down(self._explain(Phase.RCPT, Cause.REPLY, reply), reply)
         else:
@@ -278,8 +279,9 @@ class Offer:
             return self._nobody_answered(command, reply)
         if reply.positive:
             self.accepted = True
-            for recipient, before in self._accepted.items():
-                self._outcomes.setdefault(recipient, Outcome(recipient, reply, None, True, before))
+            for one in self.reach:
+                outcome = Outcome(one, reply, None, True, self._accepted[one.wire])
+                self._outcomes.setdefault(one.wire, outcome)
             return None
         if self.manner is Manner.BDAT and reply.code in _BDAT_NOT_TAKEN:
             return self._bdat_refused(reply)
@@ -365,5 +367,6 @@ class Offer:
             self._settle(recipient, trouble, after_dot=after_dot)
 
     def _settle(self, recipient: Mailbox, trouble: Trouble, *, after_dot: bool = False) -> None:
-        before = self._accepted.get(recipient, len(self._accepted))
-        self._outcomes.setdefault(recipient, Outcome(recipient, trouble.reply, trouble, after_dot, before))
+        before = self._accepted.get(recipient.wire, len(self._accepted))
+        outcome = Outcome(recipient, trouble.reply, trouble, after_dot, before)
+        self._outcomes.setdefault(recipient.wire, outcome)

@@ -9,8 +9,6 @@ Either way the content is written first, then the flow's stage is awaited, then 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.smtp import wire
@@ -20,14 +18,8 @@ from vaguemestre.smtp.conveyance import Conveyance
 from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import SessionFailed
 
-
-@dataclass
-class _Begun:
-    """A message in hand; `said` of its commands were written behind another's dot."""
-
-    offer: Offer
-    commands: list[Command]
-    said: int = 0
+# A message in hand, its commands, and how many of them were written behind another's dot.
+type _Begun = tuple[Offer, list[Command], int]
 
 
 async def run(work: Conveyance) -> None:
@@ -41,15 +33,15 @@ async def run(work: Conveyance) -> None:
 
 async def _next(work: Conveyance) -> _Begun | None:
     offer = await work.pull()
-    return None if offer is None else _Begun(offer, work.begin(offer))
+    return None if offer is None else (offer, work.begin(offer), 0)
 
 
 async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
     """Hand one message over; the rider behind its dot, if there is one."""
-    offer, following, rider = begun.offer, None, None
+    (offer, commands, said), following, rider = begun, None, None
     rides = work.manner is Manner.DATA and not offer.message.alone  # the next, behind this one's dot
     try:
-        await work.introduce(offer, begun.commands, said=begun.said)
+        await work.introduce(offer, commands, said=said)
         if offer.ready or offer.lone_dot:
             if not offer.lone_dot:
                 await _write_content(work, offer)
@@ -106,10 +98,8 @@ def _end(work: Conveyance, offer: Offer, following: Offer | None) -> _Begun | No
     # Nothing is awaited between the stage and the dot: who allowed it did so for this moment. The server may
     # have left while the stage was committed: the dot then never went out, for certain.
     session.check_quiet(Phase.CONTENT, offer.shown)
-    rider = None if following is None else _Begun(following, work.begin(following))
-    ridden = [] if rider is None else rider.commands[: work.limits.commands]
+    commands = [] if following is None else work.begin(following)
+    ridden = commands[: work.limits.commands]
     offer.ended = True
     session.link.write(wire.END_OF_DATA + b"".join([command.octets for command in ridden]))
-    if rider is not None:
-        rider.said = len(ridden)
-    return rider
+    return None if following is None else (following, commands, len(ridden))
