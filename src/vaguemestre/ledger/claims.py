@@ -110,7 +110,7 @@ class Report:
     """An attempt, as it is kept.
 
     Attributes:
-        steps: the transcript as JSON.
+        steps: the transcript, as orjson takes it.
         health: the connection's health afterwards; None leaves it.
         offered: whether the server was asked to take it: then it counts against the connection's limits.
 
@@ -125,7 +125,7 @@ class Report:
     connection_version: int
     peer: str
     tls: str
-    steps: Sequence[dict[str, Any]]
+    steps: Sequence[object]
     settlements: tuple[Settlement, ...]
     health: HealthState | None = None
     offered: bool = True
