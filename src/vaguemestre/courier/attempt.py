@@ -182,8 +182,10 @@ def report(
 def accepted(lane: Lane, attempt: Attempt, tried: Tried) -> Report:
     """The same where everybody got it and the connection's health is ordinary, which is nearly always."""
     lane.domains_refused.clear()
-    pairs = zip(attempt.claim.duties, tried.outcomes, strict=True)
-    settlements = [Settlement(duty.id, DeliveryState.ACCEPTED, outcome.reply) for duty, outcome in pairs]
+    settlements = [
+        Settlement(duty.id, DeliveryState.ACCEPTED, tried.outcomes[number].reply)
+        for number, duty in enumerate(attempt.claim.duties)
+    ]
     return _report(attempt, tried, lane.engine.now(), tuple(settlements), None, offered=True)
 
 

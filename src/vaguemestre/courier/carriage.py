@@ -110,8 +110,8 @@ class Carriage:
         granted = await lane.engine.recorder.stage(lane, marks)
         if lane.stale or not lane.engine.leases_hold():
             raise StageRefused("the lease may be lost")
-        for (message, _), marked in zip(taken, granted, strict=True):
-            if marked:
+        for number, (message, _) in enumerate(taken):
+            if granted[number]:
                 self._on_it[message].staged_at = now
         return granted
 

@@ -161,11 +161,11 @@ def _fields(block: bytes) -> tuple[Field, ...]:
 
 def _simple_fields(block: bytes) -> tuple[Field, ...] | None:
     """The same where each line is a field of a simple name, as mostly: no pattern is tried."""
-    lines = block.splitlines(keepends=True)
-    names = [line.partition(b":")[0] for line in lines]
+    fields = tuple([(line.partition(b":")[0].lower(), line) for line in block.splitlines(keepends=True)])
+    names = [name for name, _ in fields]
     if b"" in names or not b"".join(names).replace(b"-", b"").isalnum() or not block.endswith(b"\r\n"):
         return None
-    return tuple(zip(map(bytes.lower, names), lines, strict=True))
+    return fields
 
 
 def _any_fields(block: bytes) -> tuple[Field, ...]:

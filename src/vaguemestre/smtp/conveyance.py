@@ -100,9 +100,9 @@ class Conveyance:
             allowed = await self.flow.stage([(offer.message, offer.reach) for offer in offers])
         except StageRefused:
             allowed = [False] * len(offers)
-        for offer, may in zip(offers, allowed, strict=True):
-            offer.staged = may
-            if not may:
+        for number, offer in enumerate(offers):
+            offer.staged = allowed[number]
+            if not offer.staged:
                 self.session.steps = offer.steps
                 self.session.record(Step(Phase.CONTENT, offer.shown, None, Cause.STALE))
                 offer.fail(self.session.trouble(Phase.CONTENT, Cause.STALE))

@@ -95,6 +95,8 @@ class Offer:
     def reach(self) -> tuple[Mailbox, ...]:
         """The recipients that its end of data may reach, as far as is known now: whom the server took."""
         taken, recipients = self._accepted, self.message.envelope.recipients
+        if len(taken) == len(recipients):
+            return recipients
         return tuple([one for one in recipients if one.wire in taken]) or self.left
 
     @property
