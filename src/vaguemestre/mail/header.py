@@ -64,11 +64,13 @@ def mailboxes_field(name: str, mailboxes: Sequence[NamedMailbox]) -> bytes:
 
 def raw_value(field: bytes) -> str:
     """What stands behind the colon, unfolded and not yet decoded."""
-    value = field.partition(b":")[2].replace(b"\r\n", b"")
+    value = field.partition(b":")[2].strip(b" \t\r\n")
+    if value.find(b"\r") >= 0:
+        value = value.replace(b"\r\n", b"")
     try:
-        return value.decode().strip(" \t")
+        return value.decode()
     except UnicodeDecodeError:
-        return value.decode("latin-1").strip(" \t")
+        return value.decode("latin-1")
 
 
 def readable(value: str) -> str:

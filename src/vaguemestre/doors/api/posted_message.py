@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -54,7 +55,7 @@ _TEMPLATE: Mapping[str, Parse] = {
     "language": text,
 }
 FIELDS = {**_POST, **_SUBMISSION, **_TEMPLATE}
-_OF_POST, _OF_SUBMISSION = slice(len(_POST)), slice(len(_POST), len(_POST) + len(_SUBMISSION))
+_of_post, _of_submission = itemgetter(*_POST), itemgetter(*_SUBMISSION)
 _DEFAULTS = {one.name: one.default for one in fields(Submission)}
 _NOTHING: list[object] = [
     *[one.default for one in fields(Post)],
@@ -96,7 +97,7 @@ def submission_of(
         envelope, content = compose(_written(found), checked=checked, bodies=bodies)
     except Invalid as fault:
         raise Refusal(fault) from None
-    return Submission(envelope, content, Via.API, submitter, *[*found.values()][_OF_SUBMISSION])
+    return Submission(envelope, content, Via.API, submitter, *_of_submission(found))
 
 
 def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
@@ -108,7 +109,7 @@ def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
 
 def _written(found: Mapping[str, Any]) -> Post:
     """The post, with what a template writes if one is named."""
-    post = Post(*[*found.values()][_OF_POST])
+    post = Post(*_of_post(found))
     if not (template := found["template"]):
         return post
     return write(post, Letter(template, found["data"], found["language"], found["stream"] or ""))
