@@ -52,8 +52,14 @@ class Draft:
     message_id: str
 
 
-def draft(submission: Submission, now: datetime, uid: str = "") -> Draft:
+def draft(submission: Submission, now: datetime, uid: str = "", limit: int | None = None) -> Draft:
     """What is kept of a submission, under a fresh id if none is given.
+
+    Args:
+        submission: what was handed over.
+        now: the time.
+        uid: its public id.
+        limit: bytes of a content at most, where the caller asked for that once for many.
 
     Raises:
         Refusal: the faults, each at its field.
@@ -62,7 +68,7 @@ def draft(submission: Submission, now: datetime, uid: str = "") -> Draft:
     # Of each name; `dict()` would take twice the time for pairs.
     first = {name: field for name, field in reversed(content.fields)}  # noqa: C416
     from_, header_from = _sender(content, first)
-    _refuse(submission, from_, now)
+    _refuse(submission, from_, now, message_limit() if limit is None else limit)
     reply_to, subject = first.get(b"reply-to"), first.get(b"subject")
     message_id = first.get(b"message-id")
     return Draft(
@@ -73,6 +79,11 @@ def draft(submission: Submission, now: datetime, uid: str = "") -> Draft:
         "" if subject is None else printable(readable(raw_value(subject)), 500),
         "" if message_id is None else printable(raw_value(message_id), LINE_LIMIT).strip(),
     )
+
+
+def message_limit() -> int:
+    """The bytes of a content at most."""
+    return settings.ENVIRONMENT.max_message_bytes
 
 
 def header_mailbox(content: Content) -> NamedMailbox | None:
@@ -111,8 +122,9 @@ def _parsed(field: bytes) -> tuple[NamedMailbox, str]:
 _short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once
 
 
-def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime) -> None:
-    faults = _size_faults(submission)
+def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime, limit: int) -> None:
+    size = submission.size
+    faults = [] if size <= limit else [_too_large(size, limit)]
     key = submission.submitter
     if key is not None and (key.streams or key.senders):
         faults = _stream_faults(key, submission.stream) + faults + _sender_faults(key, from_)
@@ -154,12 +166,9 @@ def _metadata_faults(metadata: Mapping[str, str]) -> list[Invalid]:
     ]
 
 
-def _size_faults(submission: Submission) -> list[Invalid]:
-    size, limit = submission.size, settings.ENVIRONMENT.max_message_bytes
-    if size <= limit:
-        return []
+def _too_large(size: int, limit: int) -> Invalid:
     message = f"The message has {size} bytes; at most {limit} are taken."
-    return [Invalid("content", "message_size", message, {"size": size, "limit": limit})]
+    return Invalid("content", "message_size", message, {"size": size, "limit": limit})
 
 
 def _sender_faults(key: ApiKey, from_: NamedMailbox | None) -> list[Invalid]:

@@ -122,7 +122,7 @@ def compose(post: Post, *, checked: bool = False, bodies: Bodies | None = None) 
         Invalid: see the module.
     """
     sender = UNNAMED if post.from_ is None else post.from_.mailbox
-    recipients = [named.mailbox for named in (*post.to, *post.cc, *post.bcc)]
+    recipients = [named.mailbox for named in post.to + post.cc + post.bcc]
     envelope = Envelope.to_each(sender, recipients)
     (described, _), body = (bodies or Bodies()).of(post, checked=checked)
     fields = _address_fields(post)

@@ -102,9 +102,9 @@ def _is_name(name: str) -> bool:
 def _is_simple(value: str) -> bool:
     """Whether it is written as it is where it fits into one line: most values, so no pattern is tried."""
     return (
-        value.isascii()
+        value != ""
+        and value.isascii()
         and value.isprintable()
-        and value != ""
         and value.strip() == value
         and "=?" not in value
     )

@@ -17,7 +17,7 @@ from vaguemestre.doors.api.company import requests
 from vaguemestre.doors.api.posted_message import submission_of
 from vaguemestre.doors.api.problems import problem_of
 from vaguemestre.doors.api.rendering import render
-from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.draft import Draft, draft, message_limit
 from vaguemestre.ledger.gathering import take_many
 from vaguemestre.ledger.identity import new_names
 from vaguemestre.ledger.models import ApiKey
@@ -44,14 +44,15 @@ def accept_batch(
 def _drafts(
     batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime, *, suspect: bool
 ) -> Iterator[Draft | Exception]:
-    bodies, names = Bodies(), new_names(len(batch))
+    bodies, names, limit = Bodies(), new_names(len(batch)), message_limit()
     for position, (values, name) in enumerate(zip(batch, names, strict=True)):
         if position % _SLICE == _SLICE - 1:
             requests.give_way(_PAUSE)
         try:
             if suspect:
                 refuse_unstorable(values)
-            yield draft(submission_of(values, key, checked=not suspect, bodies=bodies), now, name)
+            submission = submission_of(values, key, checked=not suspect, bodies=bodies)
+            yield draft(submission, now, name, limit)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error
 

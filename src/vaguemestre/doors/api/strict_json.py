@@ -57,17 +57,22 @@ def _quickly(raw: bytes) -> tuple[object, bool] | None:
     for _ in range(DEPTH + 1):
         if not level:
             return None if colons else (values, suspect)
-        nested = [one for one in level if type(one) is not str]
-        if not _NUMBERS.isdisjoint(map(type, nested)):
+        kinds = frozenset(map(type, level))
+        if not _NUMBERS.isdisjoint(kinds):
             return None
-        objects = [one for one in nested if type(one) is dict]
-        strings = chain(*objects, [one for one in level if type(one) is str])
-        text = "".join(strings).encode()
+        strings, objects, arrays = [_those(kind, level, kinds) for kind in (str, dict, list)]
+        text = "".join(chain(*objects, strings)).encode()
         colons -= sum(map(len, objects)) + _colons(text)
         suspect = suspect or text.find(b"\b") >= 0 or text.find(b"\x7f") >= 0
-        arrays = [one for one in nested if type(one) is list]
         level = [*chain.from_iterable(map(dict.values, objects)), *chain.from_iterable(arrays)]
     return None
+
+
+def _those(kind: type, values: list[Any], kinds: frozenset[type]) -> list[Any]:
+    """Of values of some kinds those of one."""
+    if kind not in kinds:
+        return []
+    return values if len(kinds) == 1 else [one for one in values if type(one) is kind]
 
 
 def _colons(text: bytes) -> int:
