@@ -10,6 +10,7 @@ import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from cluster import commands
 from scripted.ports import free_port
 
 COMMAND = str(Path(sys.executable).with_name("vaguemestre"))
@@ -31,15 +32,7 @@ class Installation:
         }
 
     def run(self, *words, stdin="", **variables):
-        return subprocess.run(
-            [COMMAND, *words],
-            input=stdin,
-            capture_output=True,
-            text=True,
-            env=self.environment | variables,
-            timeout=60,
-            check=False,
-        )
+        return commands.run(words, environment=self.environment | variables, text=stdin)
 
     def copy_to(self, data):
         shutil.copytree(self.data, data, ignore=shutil.ignore_patterns("*.lock", "*-wake"))

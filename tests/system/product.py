@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psycopg
 
-from cluster import migrated
+from cluster import commands, migrated
 from cluster.migrated import COMMAND, EVERYTHING, without_foreign
 from cluster.postgresql import new_database
 from scripted.certificates import the_authority
@@ -170,8 +170,17 @@ class Product:
 
     def run(self, *words, text="", status=0):
         """A command of the product on the same data; its standard output."""
-        done = subprocess.run(
-            [self.command, *map(str, words)],
+        words = [str(word) for word in words]
+        done = self._perform(words, text)
+        assert done.returncode == status, f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout if status == 0 else done.stderr
+
+    def _perform(self, words, text):
+        if self.command == COMMAND:
+            return commands.run(words, environment=self.environment, text=text)
+        return subprocess.run(
+            [self.command, *words],
             env=self.environment,
             input=text,
             capture_output=True,
@@ -179,9 +188,6 @@ class Product:
             timeout=60,
             check=False,
         )
-        assert done.returncode == status, f"{words} ended with {done.returncode}: {done.stdout}{done.stderr}"
-        assert "Traceback" not in done.stderr, done.stderr
-        return done.stdout if status == 0 else done.stderr
 
     def tell(self, *words, **options):
         """The same with --json; the parsed answer."""
