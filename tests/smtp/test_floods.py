@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 import tracemalloc
+from dataclasses import fields, replace
 
 import pytest
 import uvloop
@@ -38,12 +39,14 @@ FLOODS = {
     "what is no reply": b"ab\n",
 }
 MEBIBYTE = 1_048_576
+LONG = 60.0  # seconds; whoever waits for such a limit is seen, however busy the machine is
+PATIENT = replace(SHORT, **{field.name: LONG for field in fields(SHORT) if field.name != "quit"})
 
 
 async def meet(hop, network):
     """Come to a server that floods; the session is of no more use then."""
     try:
-        session = await open_session(hop, network, SHORT)
+        session = await open_session(hop, network, PATIENT)
     except SessionFailed:
         return
     flow = Queue(numbered(1))
@@ -87,9 +90,10 @@ def test_u13_a_flood_costs_a_session_less_than_a_mebibyte(roots, certificate, lo
             for flood in FLOODS:
                 before = tracemalloc.get_traced_memory()[0]
                 tracemalloc.reset_peak()
-                started = time.perf_counter()
+                began, computed = time.perf_counter(), time.process_time()
                 loop.run(meet(hop, network))
-                assert time.perf_counter() - started < 2.0, flood
+                assert time.process_time() - computed < 2.0, flood
+                assert time.perf_counter() - began < LONG / 2, f"{flood}: it waited for a time limit"
                 most[flood] = tracemalloc.get_traced_memory()[1] - before
         finally:
             tracemalloc.stop()

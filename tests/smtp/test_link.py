@@ -72,7 +72,7 @@ def test_a_pinned_authority_is_the_only_one():
 
 async def test_each_wait_has_its_own_deadline_though_one_timer_serves_all(network):
     """U06, U34: later ones are not cut short by an earlier one's, nor earlier ones by a later one's."""
-    async with ScriptedServer("@delay 0.25\nS: 250 late\n@delay 5") as server:
+    async with ScriptedServer("@delay 0.25\nS: 250 late\n@silence") as server:
         link, clock = await dialled(network, server), asyncio.get_running_loop().time
         started = clock()
         with pytest.raises(TimeoutError):
@@ -88,7 +88,7 @@ async def test_each_wait_has_its_own_deadline_though_one_timer_serves_all(networ
 
 
 async def test_a_deadline_that_is_past_is_over_at_once(network):
-    async with ScriptedServer("@delay 5") as server:
+    async with ScriptedServer("@silence") as server:
         link, clock = await dialled(network, server), asyncio.get_running_loop().time
         started = clock()
         with pytest.raises(TimeoutError):
@@ -99,7 +99,7 @@ async def test_a_deadline_that_is_past_is_over_at_once(network):
 
 async def test_what_came_in_time_is_read_though_the_loop_stood_still_meanwhile(network):
     """A commit on the loop's thread may take long: a reply that lay there is no timeout."""
-    async with ScriptedServer("@delay 0.05\nS: 250 in time\n@delay 5") as server:
+    async with ScriptedServer("@delay 0.05\nS: 250 in time\n@silence") as server:
         link = await dialled(network, server)
         reading = asyncio.ensure_future(link.read(asyncio.get_running_loop().time() + 0.1))
         await asyncio.sleep(0.01)
@@ -109,7 +109,7 @@ async def test_what_came_in_time_is_read_though_the_loop_stood_still_meanwhile(n
 
 
 async def test_a_link_that_is_over_leaves_no_timer(network):
-    async with ScriptedServer("@delay 5") as server:
+    async with ScriptedServer("@silence") as server:
         link = await dialled(network, server)
         reading = asyncio.ensure_future(link.read(asyncio.get_running_loop().time() + 600))
         await asyncio.sleep(0.05)
