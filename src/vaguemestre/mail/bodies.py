@@ -28,24 +28,26 @@ type Head = tuple[Sequence[Field], bytes]  # fields, and the same with the empty
 type Part = tuple[Head, bytes]  # a MIME entity: its head, and its body without a final line break
 
 
-def alternative(text: str, html: str) -> Part | None:
+def alternative(text: str | None, html: str | None) -> Part | None:
     """A text and the same as HTML; None where the general way has more to do than this.
 
-    That is where one of them is not of short lines of ASCII, or may hold the boundary. None may hold a
-    control character.
+    That is where one of them is not there, is not of short lines of ASCII, or may hold the boundary. None may
+    hold a control character.
     """
+    if not text or not html or text.isspace():
+        return None
     head, before, between, behind = _alternative()
     line, last = "" if text.endswith("\n") else "\n", "" if html.endswith("\n") else "\n"
     whole = f"{before}{text}{line}{between}{html}{last}{behind}"
-    if not whole.isascii() or "\r" in whole or _may_end(text) or _may_end(html):
+    if not whole.isascii() or "\r" in whole or _may_end(text, html):
         return None
     raw = whole.encode().replace(b"\n", b"\r\n")
     return None if has_long_line(raw) else (head, raw)
 
 
-def _may_end(text: str) -> bool:
-    """Whether a boundary is in it; one character is found much quicker not to be there than all of them."""
-    return "_" in text and "=_alternative" in text
+def _may_end(text: str, html: str) -> bool:
+    """Whether a boundary is in them; one character is found much quicker not to be there than all of it."""
+    return ("_" in text and "=_alternative" in text) or ("_" in html and "=_alternative" in html)
 
 
 @cache

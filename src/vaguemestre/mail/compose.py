@@ -192,7 +192,7 @@ def _well_formed(name: str, value: str, path: str) -> None:
 
 
 def _body(post: Post, *, checked: bool) -> Part:
-    if checked and not post.attachments and (usual := _both(post.text, post.html)) is not None:
+    if checked and not post.attachments and (usual := alternative(post.text, post.html)) is not None:
         return usual
     inline, attached = _attachments(post) if post.attachments else ([], [])
     alternatives = []
@@ -206,11 +206,6 @@ def _body(post: Post, *, checked: bool) -> Part:
     if not parts and not attached:
         raise Invalid("text", "body_missing", "A message needs text, html or an attachment.")
     return multipart("mixed", [*parts, *attached]) if attached else parts[0]
-
-
-def _both(text: str | None, html: str | None) -> Part | None:
-    """A body of both texts, where nothing keeps them from going as they are."""
-    return alternative(text, html) if text and html and not text.isspace() else None
 
 
 def _attachments(post: Post) -> tuple[list[Part], list[Part]]:
