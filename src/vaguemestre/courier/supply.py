@@ -152,7 +152,10 @@ class Supply:
             ranks = order(self._claims, lane.facts.late)
             # A probe is one delivery, not one message.
             whole = not probing(lane.facts.health, now)
-            return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks, whole=whole)
+            version = lane.facts.version
+            return await lane.engine.threads.briefly(
+                _claimed, lane.lease, room, now, ranks, whole=whole, version=version
+            )
         except Stale:
             lane.stale = True
         except AWAY as error:
@@ -198,12 +201,14 @@ class _Claimed:
     exhausted: bool = False
 
 
-def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> _Claimed:
+def _claimed(  # noqa: PLR0913  what `queue.claim` asks
+    lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool, version: int
+) -> _Claimed:
     """Claims with as much of their contents as may be read ahead, in one call of the ledger.
 
     What comes behind the claim's transaction raises nothing: what was claimed is in somebody's hands.
     """
-    claims = queue.claim(lease, room, now, ranks, whole=whole)
+    claims = queue.claim(lease, room, now, ranks, whole=whole, version=version)
     if not claims:
         return _Claimed((), allowance.allowance(lease.connection_id, now).exhausted)
     read = _read_ahead(claims)

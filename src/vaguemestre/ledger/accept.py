@@ -9,7 +9,7 @@ rendered from it later.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -196,8 +196,14 @@ def _kept(drafts: Sequence[Draft], ahead: _Arranged | None, now: datetime) -> _A
         ahead = _arranged(drafts, present, opening, _gone(drafts), now)
     if ahead.rows.parcels:
         store(ahead.rows, opening)
-        wake.ring()
+        wake.ring(() if ahead.rows.later else _lanes(ahead.found))
     return ahead
+
+
+def _lanes(found: Iterable[Placed | Refusal]) -> set[int]:
+    """The connections that carry them."""
+    carried = [one.answer.connection_id for one in found if isinstance(one, Placed)]
+    return {connection for connection in carried if connection is not None}
 
 
 def _arranged(

@@ -1,5 +1,8 @@
 """The bell: whoever commits work rings, and a courier looks at once.
 
+A ring may name the connections that have new mail, where that is all that changed: their lanes then claim
+without a look at all that there is.
+
 On SQLite a ring is a datagram to a Unix socket beside the database, which the courier that started last
 listens to; on PostgreSQL it is a NOTIFY, which every courier hears. NOTIFY holds a lock of the whole database
 until its transaction has ended, so it goes in one of its own that waits for no disk: acceptances never queue
@@ -16,8 +19,9 @@ import asyncio
 import atexit
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from threading import Lock
 
 import structlog
@@ -29,17 +33,26 @@ from vaguemestre.ledger.database import on_postgresql, rows
 SOCKET_SUFFIX = "-wake"
 CHANNEL = "vaguemestre_wake"
 
-_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(channel)s, '')"
+type Heard = Callable[[Collection[int]], None]  # the connections that a ring names; none where it names none
+
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(channel)s, %(named)s)"
+_MOST = 50  # connections that a ring names
+_LONGEST = 1_024  # octets of a ring: so many of nineteen digits
 
 log = structlog.get_logger("ledger")
 
 
-def ring() -> None:
-    """Have the couriers look for work: at once, or as soon as the transaction at hand is committed."""
-    own().on_commit(_ring, robust=True)
+def ring(named: Collection[int] = ()) -> None:
+    """Have the couriers look for work: at once, or as soon as the transaction at hand is committed.
+
+    Args:
+        named: the connections that have new mail, where nothing else changed.
+    """
+    words = " ".join(map(str, named)) if len(named) <= _MOST else ""
+    own().on_commit(partial(_ring, words), robust=True)
 
 
-async def listen(heard: Callable[[], None]) -> None:
+async def listen(heard: Heard) -> None:
     """Call `heard` once it listens, and then for every ring, until cancelled.
 
     Raises:
@@ -48,21 +61,21 @@ async def listen(heard: Callable[[], None]) -> None:
     if on_postgresql():
         from vaguemestre.ledger import channel  # noqa: PLC0415  a start on SQLite is quicker without psycopg
 
-        await channel.listen(CHANNEL, heard)
+        await channel.listen(CHANNEL, partial(_tell, heard))
     else:
         await _listen_beside(_database(), heard)
 
 
-def _ring() -> None:
+def _ring(words: str) -> None:
     if on_postgresql():
-        _notify()
+        _notify(words)
     else:
-        _send(_database())
+        _send(_database(), words.encode())
 
 
-def _notify() -> None:
+def _notify(words: str) -> None:
     try:
-        rows(_NOTIFY, {"channel": CHANNEL})
+        rows(_NOTIFY, {"channel": CHANNEL, "named": words})
     except Error as error:
         log.warning("ring_lost", error=type(error).__name__)
 
@@ -87,8 +100,8 @@ class _Rope:
             self._sender = opened.enter_context(_datagrams())
             self._opened = opened.pop_all()
 
-    def pull(self) -> None:
-        self._sender.sendto(b"\0", self._path)
+    def pull(self, words: bytes) -> None:
+        self._sender.sendto(words, self._path)
 
     def let_go(self) -> None:
         self._opened.close()
@@ -104,13 +117,13 @@ def _let_go() -> None:
         _ropes.popitem()[1].let_go()
 
 
-def _send(database: str) -> None:
+def _send(database: str, words: bytes) -> None:
     # Nobody listens, or has been told as often as the socket holds: either way there is nothing to do. One
     # thread at a time: what another one closes must not be what this one pulls.
     with _one_at_a_time, suppress(OSError):
         rope = _ropes.get(database) or _ropes.setdefault(database, _Rope(database))
         try:
-            rope.pull()
+            rope.pull(words)
         except BlockingIOError:
             return
         except OSError:
@@ -119,7 +132,7 @@ def _send(database: str) -> None:
             rope.let_go()
 
 
-async def _listen_beside(database: str, heard: Callable[[], None]) -> None:
+async def _listen_beside(database: str, heard: Heard) -> None:
     loop = asyncio.get_running_loop()
     with _datagrams() as bell:
         # The mode that the socket's file begins with: there is no moment at which others may write to it.
@@ -131,18 +144,24 @@ async def _listen_beside(database: str, heard: Callable[[], None]) -> None:
             bell.bind(path)
         loop.add_reader(bell.fileno(), _answer, bell, heard)
         try:
-            heard()
+            heard(())
             await loop.create_future()
         finally:
             loop.remove_reader(bell.fileno())
 
 
-def _answer(bell: socket.socket, heard: Callable[[], None]) -> None:
+def _answer(bell: socket.socket, heard: Heard) -> None:
     """However often it rang, one look is enough."""
+    rings = []
     with suppress(BlockingIOError):
         while True:
-            bell.recv(1)
-    heard()
+            rings.append(bell.recv(_LONGEST).decode())
+    _tell(heard, rings)
+
+
+def _tell(heard: Heard, rings: Sequence[str]) -> None:
+    """Those that all rings name together; none where one of them names none."""
+    heard({int(word) for ring in rings for word in ring.split()} if all(rings) else ())
 
 
 def _datagrams() -> socket.socket:
