@@ -74,16 +74,35 @@ def commit(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
         return _committed(drafts, now)
 
 
-def place(drafts: Sequence[Draft], now: datetime) -> list[str | Refusal]:
+def place(drafts: Sequence[Draft], ahead: Arranged | None, now: datetime) -> list[str | Refusal]:
     """The same as a part of the transaction at hand, which is over if this raises; the messages' public ids.
+
+    Args:
+        drafts: what is taken over.
+        ahead: what `arrange` made of the same drafts before the transaction; None where it was not asked.
+        now: when.
 
     Raises:
         IntegrityError: here or at the commit, for the reasons that make `commit` try once more.
     """
     if not drafts:
         return []
-    kept = _kept(drafts, None, now)
-    return [one if isinstance(one, Refusal) else _uid(one, kept.before) for one in kept.found]
+    found, before = _kept(drafts, ahead, now)
+    return [one if isinstance(one, Refusal) else before.get(one.draft.uid, one.draft.uid) for one in found]
+
+
+def arrange(drafts: Sequence[Draft], now: datetime) -> Arranged | None:
+    """What becomes of drafts under the last known configuration: worked out before others wait for it.
+
+    None where the ledger has to be asked.
+    """
+    present = routing.latest()
+    if present is None:
+        return None
+    submissions = [one.submission for one in drafts]
+    if [one for one in submissions if one.parcel is not None or one.stream in present.sparing]:
+        return None
+    return _arranged(drafts, present, (), (), now)
 
 
 def explain(stream: str | None, from_: str | None, connection: str | None) -> Decision:
@@ -152,77 +171,66 @@ def _drafted(submission: Submission, now: datetime) -> Draft | Refusal:
 def _committed(drafts: Sequence[Draft], now: datetime) -> list[Accepted | Refusal]:
     if not drafts:
         return []
-    ahead = _ahead(drafts, now)
+    ahead = arrange(drafts, now)
     with writing():
-        arranged = _kept(drafts, ahead, now)
-    return _answers(arranged)
+        found, before = _kept(drafts, ahead, now)
+    return [one if isinstance(one, Refusal) else _told(one, before) for one in found]
 
 
 @value
-class _Arranged:
+class Arranged:
     """What becomes of some drafts under one configuration.
 
     Attributes:
         found: of each its place, or why it is refused.
-        before: what was handed over before: by its draft's id, the message that it is.
-        rows: of all others.
+        rows: of those that have a place.
     """
 
     epoch: int
     found: Sequence[Placed | Refusal]
-    before: Mapping[str, str]
     rows: Rows
 
 
-def _ahead(drafts: Sequence[Draft], now: datetime) -> _Arranged | None:
-    """The same before the transaction, under the last known configuration; None where it has to be asked."""
-    present = routing.latest()
-    if present is None or not all(_foreseeable(one.submission, present) for one in drafts):
-        return None
-    return _arranged(drafts, present, None, (), now)
+type _Before = Mapping[str, str]  # by its draft's id, the message that was handed over before
 
 
-def _foreseeable(submission: Submission, present: Routing) -> bool:
-    stream = present.streams.get(submission.stream) if submission.stream else None
-    spares = stream is not None and stream.unsubscribe
-    return submission.parcel is None and submission.handover is None and not spares
-
-
-def _kept(drafts: Sequence[Draft], ahead: _Arranged | None, now: datetime) -> _Arranged:
+def _kept(
+    drafts: Sequence[Draft], ahead: Arranged | None, now: datetime
+) -> tuple[Sequence[Placed | Refusal], _Before]:
     """Store the drafts, as they were arranged if that still holds."""
     opening = _opening(drafts)
     if ahead is None or ahead.epoch != opening.epoch or opening.revoked:
         present = routing.at(opening.epoch)
-        ahead = _arranged(drafts, present, opening, _gone(drafts), now)
-    if ahead.rows.parcels:
-        store(ahead.rows, opening)
-        wake.ring(() if ahead.rows.later else _lanes(ahead.found))
-    return ahead
+        ahead = _arranged(drafts, present, opening.revoked, _gone(drafts), now)
+    placed, rows = _places(ahead.found), ahead.rows
+    before = _before(placed, opening, now)
+    if before:
+        rows = rows_of([one for one in placed if one.draft.uid not in before], opening.epoch, now)
+    if rows.parcels:
+        store(rows, opening)
+        wake.ring(() if rows.later else _lanes(placed))
+    return ahead.found, before
 
 
-def _lanes(found: Iterable[Placed | Refusal]) -> set[int]:
+def _lanes(placed: Iterable[Placed]) -> set[int]:
     """The connections that carry them."""
-    carried = [one.answer.connection_id for one in found if isinstance(one, Placed)]
+    carried = [one.answer.connection_id for one in placed]
     return {connection for connection in carried if connection is not None}
 
 
 def _arranged(
     drafts: Sequence[Draft],
     present: Routing,
-    opening: Opening | None,
+    revoked: Collection[int],
     gone: Collection[int],
     now: datetime,
-) -> _Arranged:
-    revoked = () if opening is None else opening.revoked
+) -> Arranged:
     found = [_placed(one, present, revoked, gone) for one in drafts]
-    placed = [one for one in found if isinstance(one, Placed)]
-    before = {} if opening is None else _before(placed, opening, now)
-    fresh = [one for one in placed if one.draft.uid not in before] if before else placed
-    return _Arranged(present.epoch, found, before, rows_of(fresh, present.epoch, now))
+    return Arranged(present.epoch, found, rows_of(_places(found), present.epoch, now))
 
 
-def _answers(arranged: _Arranged) -> list[Accepted | Refusal]:
-    return [one if isinstance(one, Refusal) else _told(one, arranged.before) for one in arranged.found]
+def _places(found: Sequence[Placed | Refusal]) -> list[Placed]:
+    return [one for one in found if isinstance(one, Placed)]
 
 
 def _opening(drafts: Sequence[Draft]) -> Opening:
@@ -303,7 +311,7 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
     )
 
 
-def _before(placed: Sequence[Placed], opening: Opening, now: datetime) -> Mapping[str, str]:
+def _before(placed: Sequence[Placed], opening: Opening, now: datetime) -> _Before:
     """What was handed over before: by its draft's id, the message that it is."""
     drafts = [one.draft for one in placed]
     digests = [(digest, one.uid) for one in drafts if (digest := one.submission.handover) is not None]
@@ -314,12 +322,7 @@ def _before(placed: Sequence[Placed], opening: Opening, now: datetime) -> Mappin
     return {uid: first[digest] for digest, uid in digests if first[digest] != uid}
 
 
-def _uid(one: Placed, before: Mapping[str, str]) -> str:
-    """Of the message that it is."""
-    return before.get(one.draft.uid, one.draft.uid)
-
-
-def _told(one: Placed, before: Mapping[str, str]) -> Accepted:
+def _told(one: Placed, before: _Before) -> Accepted:
     uid, answer = one.draft.uid, one.answer
     if uid in before:
         return _again(before[uid])

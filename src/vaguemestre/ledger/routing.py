@@ -6,7 +6,7 @@ what was routed under this one is then routed anew. A change by another process 
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -41,6 +41,7 @@ class Routing:
 
     Attributes:
         streams: by their keys.
+        sparing: the keys of those that a recipient may unsubscribe from.
         uids: the connections' public ids, by their primary keys.
         keys: their primary keys, by public id and by name.
         answers: what was decided under it, by what was asked.
@@ -49,6 +50,7 @@ class Routing:
     epoch: int
     configuration: Configuration
     streams: Mapping[str, StreamFacts]
+    sparing: Collection[str | None]
     uids: Mapping[int, UUID]
     keys: Mapping[UUID | str, int]
     answers: dict[Hashable, Any] = field(default_factory=dict, compare=False, repr=False)
@@ -95,15 +97,17 @@ def _read(epoch: int) -> Routing:
     configuration = instance.configuration()
     # Behind it, and all: whatever it holds has a public id here. What was deleted is not found by it.
     named = list(Connection.objects.values_list("pk", "uid", "name_key", "deleted_at"))
-    streams = Stream.objects.values_list(
+    columns = Stream.objects.values_list(
         "id", "key", "connection_id", "reply_to", "retry_age", "priority", "auto_submitted", "unsubscribe"
     )
+    streams = {facts.key: facts for facts in [StreamFacts(*values) for values in columns]}
     uids = {key: uid for key, uid, _, _ in named}
     names = {folded: key for key, _, folded, deleted in named if deleted is None}
     return Routing(
         epoch,
         configuration,
-        {facts.key: facts for facts in (StreamFacts(*values) for values in streams)},
+        streams,
+        frozenset([key for key, facts in streams.items() if facts.unsubscribe]),
         uids,
         names | {uid: key for key, uid in uids.items()},
     )

@@ -158,13 +158,14 @@ def _by_itself(one: _Ready, now: datetime) -> Answer:
 
 def _committed(group: Sequence[_Ready], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
-    tried = False
+    tried, ahead = False, accept.arrange([one for _, one in group], now)
     while True:
         try:
             with writing():  # it may wait for other writers, here or at its first row
                 there = _waiting([turn for turn, _ in group])
                 wanted = [one for one, waits in zip(group, there, strict=True) if waits]
-                results = iter(accept.place([one for _, one in wanted], now))
+                foreseen = ahead if len(wanted) == len(group) else None
+                results = iter(accept.place([one for _, one in wanted], foreseen, now))
                 _still_there([turn for turn, _ in wanted])
         except _Withdrawn:
             continue
