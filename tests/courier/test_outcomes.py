@@ -21,6 +21,7 @@ from vaguemestre.ledger.identity import new_digits
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
 
+pytestmark = pytest.mark.any_database  # it is there for the time without one
 NOW = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 
