@@ -37,6 +37,8 @@ from vaguemestre.ledger import (
     routing,
     streams,
 )
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.draft import draft
 from vaguemestre.ledger.models import ApiKey, Chunk, Delivery, Event, Handover, Message, Parcel, Stream
 from vaguemestre.ledger.parcels import Parcel as Arrived
 from vaguemestre.ledger.refusals import Refusal
@@ -429,3 +431,36 @@ def test_a_copy_of_a_submission_is_another_message():
     given = submission()
     first, second = take(given, replace(given))
     assert first.uid != second.uid
+
+
+# what was arranged before the transaction
+
+
+def placed(drafts, ahead):
+    with writing():
+        return accept.place(drafts, ahead, NOW)
+
+
+def test_handovers_arranged_before_the_transaction_are_stored_once():
+    connect()
+    take(handed("first"))
+    drafts = [draft(handed(text), NOW) for text in ("first", "second", "second", "third")]
+    routing._keep(routing._read(epoch()))
+    ahead = accept.arrange(drafts, NOW)
+    assert ahead is not None
+    known, second, same, third = placed(drafts, ahead)
+    assert (second, third) == (same, drafts[3].uid)
+    assert known != drafts[0].uid
+    assert Message.objects.count() == Delivery.objects.count() == 3
+
+
+def test_what_was_arranged_under_an_earlier_epoch_is_routed_again():
+    connect()
+    routing._keep(routing._read(epoch()))
+    drafts = [draft(handed(), NOW)]
+    ahead = accept.arrange(drafts, NOW)
+    assert ahead is not None
+    connect("Other")
+    assert ahead.epoch < epoch()
+    placed(drafts, ahead)
+    assert Delivery.objects.get().route_epoch == epoch()
