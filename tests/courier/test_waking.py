@@ -9,9 +9,8 @@ from pathlib import Path
 from django.db import connection as database
 
 from scripted.sink import Answer, SinkServer
-from vaguemestre.courier.worker import FRESH
-from vaguemestre.ledger import connections, lanes, messages, wake
-from vaguemestre.ledger.models import Connection, Delivery
+from vaguemestre.ledger import connections, messages, wake
+from vaguemestre.ledger.models import Delivery
 from vaguemestre.ledger.threads import LedgerThreads
 
 A_MINUTE = 60.0  # between two looks: whatever happens sooner was not found by looking
@@ -20,12 +19,11 @@ A_MINUTE = 60.0  # between two looks: whatever happens sooner was not found by l
 class Counting(LedgerThreads):
     """Counts the calls."""
 
-    calls = looks = 0
+    calls = 0
 
-    async def run(self, function, *args, **kwargs):
+    async def run(self, *args, **kwargs):
         self.calls += 1
-        self.looks += function is lanes.survey
-        return await super().run(function, *args, **kwargs)
+        return await super().run(*args, **kwargs)
 
 
 @contextlib.asynccontextmanager
@@ -61,49 +59,24 @@ async def test_what_is_accepted_wakes_it(office, sink):
         assert len(sink.accepted) == 1
 
 
-async def test_what_is_accepted_soon_after_a_look_leaves_without_another_one(office, sink):
-    await office.connect(sink)
-    async with resting(office) as worker:
-        await office.ask(wake.ring)
-        await at_rest(worker.engine.threads)
-        looks = worker.engine.threads.looks
-        message = await office.post()
-        await office.until(message, "accepted", within=3)
-        assert (worker.engine.threads.looks, len(sink.accepted)) == (looks, 1)
-
-
-async def test_what_is_accepted_long_after_a_look_has_one_first(office, sink):
-    await office.connect(sink)
-    async with resting(office) as worker:
-        await asyncio.sleep(FRESH)
-        looks = worker.engine.threads.looks
-        message = await office.post()
-        await office.until(message, "accepted", within=3)
-        assert (worker.engine.threads.looks, len(sink.accepted)) == (looks + 1, 1)
-
-
-async def test_what_is_accepted_behind_a_change_of_its_connection_leaves_by_the_new_settings(office, sink):
+async def test_what_is_accepted_behind_a_change_without_a_ring_leaves_by_the_new_settings(office, sink):
     only = await office.connect(sink)
-    async with SinkServer() as other, resting(office) as worker:
+    async with SinkServer() as other, resting(office):
         await office.ask(wake.ring)
-        await at_rest(worker.engine.threads)
-        values = {"port": other.port}
-        await office.ask(connections.edit, str(only.uid), values, "test", office.clock())
+        await office.ask(connections.edit, str(only.uid), {"port": other.port}, "test", office.clock())
         message = await office.post()
         await office.until(message, "accepted", within=3)
         assert (len(sink.accepted), len(other.accepted)) == (0, 1)
 
 
-async def test_settings_that_changed_without_a_ring_are_looked_at_before_mail_leaves_by_them(office, sink):
+async def test_what_is_accepted_behind_a_pause_of_its_connection_stays(office, sink):
     only = await office.connect(sink)
-    async with SinkServer() as other, resting(office) as worker:
+    async with resting(office):
         await office.ask(wake.ring)
-        await at_rest(worker.engine.threads)
-        moved = Connection.objects.filter(pk=only.pk)
-        await office.ask(moved.update, port=other.port, version=only.version + 1)
+        await office.ask(connections.pause, str(only.uid), "test", office.clock())
         message = await office.post()
-        await office.until(message, "accepted", within=3)
-        assert (len(sink.accepted), len(other.accepted)) == (0, 1)
+        await asyncio.sleep(0.5)
+        assert ((await office.delivery(message)).state, sink.accepted) == ("queued", [])
 
 
 async def test_a_ring_that_is_lost_costs_a_look_and_not_more(office, sink):

@@ -30,15 +30,6 @@ def test_claims_of_any_size_follow_the_order_of_acceptance():
     assert found == wanted
 
 
-def test_nothing_is_claimed_for_settings_that_are_the_connections_no_more():
-    office = connect()
-    accepted = post().pk
-    lease = lease_of(office)
-    assert queue.claim(lease, 10, later(seconds=1), version=office.version + 1) == []
-    (claim,) = queue.claim(lease, 10, later(seconds=1), version=office.version)
-    assert claim.message_id == accepted
-
-
 def test_what_was_accepted_in_one_moment_is_claimed_in_the_order_of_that_transaction():
     office = connect()
     accepted = [post(f"a{n}@example.com", f"b{n}@example.com").pk for n in range(10)]

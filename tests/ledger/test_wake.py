@@ -7,7 +7,6 @@ import socket
 import stat
 import threading
 import time
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +14,7 @@ from django.db import connection as database
 from django.db import connections as databases
 from django.db import transaction
 
-from ledger.kit import NOW, connect, on_postgresql, post, sql
+from ledger.kit import on_postgresql, sql
 from vaguemestre.ledger import wake
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -28,12 +27,10 @@ class Listener:
 
     def __init__(self):
         self.heard = 0
-        self.named = []  # at each call
         self._rung = asyncio.Event()
 
-    def __call__(self, named):
+    def __call__(self):
         self.heard += 1
-        self.named.append(set(named))
         self._rung.set()
 
     async def next(self, within=5.0):
@@ -125,55 +122,6 @@ async def test_ten_thousand_rings_that_nobody_answers_never_wait():
         assert took[0] < (30 if on_postgresql() else 5)
 
 
-def ring_twice(first, second):
-    try:
-        wake.ring(first)
-        wake.ring(second)
-    finally:
-        databases.close_all()
-
-
-async def test_rings_name_what_is_all_that_changed():
-    async with listening() as heard:
-        await asyncio.to_thread(ring_twice, {4, 2}, [9_223_372_036_854_775_807])
-        await heard.next()
-        while set().union(*heard.named) != {2, 4, 9_223_372_036_854_775_807}:
-            await heard.next()
-        assert set() not in heard.named[1:]
-
-
-@pytest.mark.parametrize("other", [(), range(1, 52)], ids=["names none", "would name too many"])
-async def test_a_ring_that_names_none_counts_for_all_that_are_heard_with_it(other):
-    async with listening() as heard:
-        await asyncio.to_thread(ring_twice, {2}, other)
-        await heard.next()
-        while heard.named[1:] not in ([set()], [{2}, set()]):
-            await heard.next()
-
-
-async def test_what_is_accepted_names_its_connection_and_what_is_for_later_names_none():
-    def accepted(**values):
-        try:
-            post(**values)
-        finally:
-            databases.close_all()
-
-    office = await asyncio.to_thread(connected)
-    async with listening() as heard:
-        await asyncio.to_thread(accepted)
-        await heard.next()
-        await asyncio.to_thread(accepted, send_at=NOW + timedelta(minutes=1))
-        await heard.next()
-        assert heard.named == [set(), {office}, set()]
-
-
-def connected():
-    try:
-        return connect().pk
-    finally:
-        databases.close_all()
-
-
 @pytest.mark.skipif(not on_postgresql(), reason="on SQLite one courier works")
 async def test_every_courier_hears_a_notification():
     async with listening() as one, listening() as other:
@@ -208,7 +156,7 @@ def test_threads_that_ring_first_at_the_same_moment_leave_one_socket(tmp_path):
 
     def ring(name, together):
         together.wait(5)
-        wake._send(name, b"")
+        wake._send(name)
 
     before = sockets()
     for number in range(30):
@@ -273,7 +221,7 @@ async def test_a_folder_that_is_gone_is_told_to_who_listens_and_not_to_who_rings
     monkeypatch.setattr(wake, "_database", lambda: str(tmp_path / "gone" / "vaguemestre.sqlite3"))
     await asyncio.to_thread(ring)
     with pytest.raises(OSError, match="gone"):
-        await wake.listen(lambda _: None)
+        await wake.listen(lambda: None)
 
 
 def socket_path():

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
 DRAIN = 24.0  # seconds for what runs, after SIGTERM
 ANSWER = 20.0  # seconds of them that a server may take for its answer to an end of data
-EVERY_LANE = 0  # no connection has that number
 LEASE_MARGIN = 12.0  # seconds after a renewal in which an end of data may still go out; leases live for 15
 
 log = structlog.get_logger("courier")
@@ -68,8 +67,6 @@ class Engine:
         together: whether all lanes share their commits: on SQLite, which has one writer.
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
         mark: the file that tells this installation from a copy of it (`guard`); None has none.
-        woken: whether the worker is to look again.
-        rung: the lanes that it was woken for, `EVERY_LANE` among them where it is to look at all.
         recorder: writes down what sessions do.
     """
 
@@ -95,7 +92,6 @@ class Engine:
     outcomes: Outcomes | None = None
     mark: Path | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
-    rung: set[int] = field(default_factory=set)
     _apart: set[asyncio.Task[None]] = field(default_factory=set)
     _leaving: dict[tuple[str, int, str], set[asyncio.Task[None]]] = field(default_factory=dict)
 
@@ -110,9 +106,8 @@ class Engine:
         """Whether an end of data that went out now might not be answered before the end."""
         return self.ends_at is not None and self.ends_at - self.network.monotonic() < self.answer
 
-    def wake(self, lanes: Collection[int] = ()) -> None:
-        """Have the worker look again at once: at these lanes alone, where it is woken for nothing else."""
-        self.rung.update(lanes or (EVERY_LANE,))
+    def wake(self) -> None:
+        """Have the worker look again at once."""
         self.woken.set()
 
     def close_later(self, session: Session) -> None:

@@ -147,10 +147,6 @@ class Lane:
         if [settled for done in reports for settled in done.settlements if settled.delay_until is not None]:
             self.engine.wake()  # it may be due at once, or soon
 
-    def may_claim(self) -> None:
-        """New mail came that the facts do not tell of."""
-        self.facts = replace(self.facts, due=True)
-
     async def fill(self, now: datetime) -> None:
         """Claim what is due, as far as the connection may work, and have it carried; else let go."""
         await self._supply.fill(now)

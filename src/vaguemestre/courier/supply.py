@@ -152,10 +152,7 @@ class Supply:
             ranks = order(self._claims, lane.facts.late)
             # A probe is one delivery, not one message.
             whole = not probing(lane.facts.health, now)
-            version = lane.facts.version
-            return await lane.engine.threads.briefly(
-                _claimed, lane.lease, room, now, ranks, whole=whole, version=version
-            )
+            return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks, whole=whole)
         except Stale:
             lane.stale = True
         except AWAY as error:
@@ -201,14 +198,12 @@ class _Claimed:
     exhausted: bool = False
 
 
-def _claimed(  # noqa: PLR0913  what `queue.claim` asks
-    lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool, version: int
-) -> _Claimed:
+def _claimed(lease: Lease, room: int, now: datetime, ranks: Sequence[int], *, whole: bool) -> _Claimed:
     """Claims with as much of their contents as may be read ahead, in one call of the ledger.
 
     What comes behind the claim's transaction raises nothing: what was claimed is in somebody's hands.
     """
-    claims = queue.claim(lease, room, now, ranks, whole=whole, version=version)
+    claims = queue.claim(lease, room, now, ranks, whole=whole)
     if not claims:
         return _Claimed((), allowance.allowance(lease.connection_id, now).exhausted)
     read = _read_ahead(claims)

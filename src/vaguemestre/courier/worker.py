@@ -1,10 +1,9 @@
 """The courier process: renews its leases, keeps routes current, and lets every lane work.
 
 One loop, no lane waits for another. It looks for work when the bell rings (`ledger.wake`), when something
-becomes due, and once a second in case a ring was lost; lanes that a ring names claim without such a look. On
-SIGTERM it claims nothing more, lets what runs end within `Engine.drain` seconds, returns the rest, and gives
-its lanes back; a second signal breaks off. What it breaks off after a stage is in doubt, and found so by the
-next holder of the lane.
+becomes due, and once a second in case a ring was lost. On SIGTERM it claims nothing more, lets what runs end
+within `Engine.drain` seconds, returns the rest, and gives its lanes back; a second signal breaks off. What it
+breaks off after a stage is in doubt, and found so by the next holder of the lane.
 """
 
 from __future__ import annotations
@@ -13,7 +12,7 @@ import asyncio
 import contextlib
 import math
 import signal
-from collections.abc import Awaitable, Collection, Iterator
+from collections.abc import Awaitable
 from datetime import datetime, timedelta
 
 import structlog
@@ -31,7 +30,6 @@ from vaguemestre.ledger.leases import Lease
 
 BREATH = 0.005  # seconds from one look to the next at least: under load, what comes meanwhile is one claim
 DEEP_BREATH = 0.025  # the same while every lane at work has its next messages in hand
-FRESH = 1.0  # seconds for which a look holds: so long lanes that a ring names claim without another one
 CALM = 5  # looks that nobody rang for, after which chores are done that many times less often
 BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
 PEOPLE_EVERY = 5.0
@@ -58,7 +56,7 @@ class Worker:
         self._due_at: dict[str, float] = {}
         self._seen: set[int] = set()
         self._epochs: set[int] = set()
-        self._looked_at = self._surveyed_at = self._stirred_at = -math.inf
+        self._looked_at = self._stirred_at = -math.inf
         self._next_at: datetime | None = None
         self._told: dict[Lease, dict[str, object]] = {}
         self._guard = Guard(engine)
@@ -119,10 +117,8 @@ class Worker:
         return min(self.engine.look, max(0.0, (self._next_at - self.engine.now()).total_seconds()))
 
     async def turn(self) -> None:
-        """One look at everything: leases, routes, expiry, lanes; or at the lanes that a ring names alone."""
+        """One look at everything: leases, routes, expiry, lanes."""
         now = self.engine.now()
-        if await self._served(self._named(), now):
-            return
         if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
             await self._renew(now)
         await self._work(now)
@@ -133,25 +129,6 @@ class Worker:
             await self._look_after(now)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):
             self.engine.close_later(session)
-
-    def _named(self) -> list[Lane]:
-        """The lanes that it was woken for, where they are all, and known from a look that still holds."""
-        rung, self.engine.rung = self.engine.rung, set()
-        at = self.engine.network.monotonic()
-        lanes = [lane for name in rung if (lane := self._lanes.get(name)) is not None and not lane.stale]
-        rests = any(self._rests.get(name, at) > at for name in rung)
-        if rests or len(lanes) < len(rung) or at - self._surveyed_at >= FRESH or not self._guard.trusted:
-            return []
-        self._looked_at = at
-        return lanes
-
-    async def _served(self, named: Collection[Lane], now: datetime) -> bool:
-        """Whether all of them have something in hand; what keeps one from it, a look will tell."""
-        for lane in named:
-            with self._apart(lane.facts.connection_id):
-                lane.may_claim()
-                await lane.fill(now)
-        return bool(named) and all(lane.busy for lane in named)
 
     async def _look_after(self, now: datetime) -> None:
         """What is done besides carrying mail."""
@@ -265,7 +242,7 @@ class Worker:
         return False
 
     async def _work(self, now: datetime) -> None:
-        asked_at = self._looked_at = self._surveyed_at = self.engine.network.monotonic()
+        asked_at = self._looked_at = self.engine.network.monotonic()
         ahead = timedelta(seconds=self.engine.look)
         surveyed = await self.engine.threads.briefly(lanes.survey, now, ahead)
         self._next_at = min((facts.next_at for facts in surveyed if facts.next_at is not None), default=None)
@@ -290,24 +267,18 @@ class Worker:
         self._epochs = epochs
 
     async def _attend(self, facts: lanes.LaneFacts, asked_at: float, now: datetime) -> None:
-        """Let one lane work."""
-        if self._rests.get(facts.connection_id, asked_at) > asked_at:
+        """Let one lane work; a fault of ours with it stops no other."""
+        if asked_at < self._rests.get(facts.connection_id, asked_at):
             return
-        with self._apart(facts.connection_id):
+        try:
             lane = await self._lane(facts, asked_at)
             if lane is not None:
                 await lane.fill(now)
-
-    @contextlib.contextmanager
-    def _apart(self, connection_id: int) -> Iterator[None]:
-        """A fault of ours with one lane stops no other."""
-        try:
-            yield
         except (DatabaseError, *AWAY):
             raise
         except Exception:
-            log.exception("lane_failed", connection=connection_id)
-            self._rests[connection_id] = self.engine.network.monotonic() + LANE_REST
+            log.exception("lane_failed", connection=facts.connection_id)
+            self._rests[facts.connection_id] = asked_at + LANE_REST
 
     async def _lane(self, facts: lanes.LaneFacts, asked_at: float) -> Lane | None:
         lease, lane = self._leases.get(facts.connection_id), self._lanes.get(facts.connection_id)

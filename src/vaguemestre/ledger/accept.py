@@ -9,7 +9,7 @@ rendered from it later.
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -208,14 +208,8 @@ def _kept(
         rows = rows_of([one for one in placed if one.draft.uid not in before], opening.epoch, now)
     if rows.parcels:
         store(rows, opening)
-        wake.ring(() if rows.later else _lanes(placed))
+        wake.ring()
     return ahead.found, before
-
-
-def _lanes(placed: Iterable[Placed]) -> set[int]:
-    """The connections that carry them."""
-    carried = [one.answer.connection_id for one in placed]
-    return {connection for connection in carried if connection is not None}
 
 
 def _arranged(

@@ -6,15 +6,15 @@ Fails by OSError: the connection could not be made, or broke.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import psycopg
 from django.db import connection
 from psycopg.pq.abc import PGconn
 
 
-async def listen(channel: str, heard: Callable[[Sequence[str]], None]) -> None:
-    """Call `heard` once it listens, and then with the payloads whenever some came, until cancelled.
+async def listen(channel: str, heard: Callable[[], None]) -> None:
+    """Call `heard` once it listens, and then whenever something came, until cancelled.
 
     Raises:
         ConnectionError: it does not, or no more.
@@ -24,28 +24,27 @@ async def listen(channel: str, heard: Callable[[Sequence[str]], None]) -> None:
     try:
         async with await psycopg.AsyncConnection.connect(**parameters, autocommit=True) as line:
             await line.execute(f"LISTEN {channel}")
-            heard([""])
+            heard()
             await _notified(line.pgconn, heard)
     except psycopg.Error as error:
         raise ConnectionError(str(error).partition("\n")[0]) from error
 
 
-async def _notified(line: PGconn, heard: Callable[[Sequence[str]], None]) -> None:
+async def _notified(line: PGconn, heard: Callable[[], None]) -> None:
     """Until the line breaks. By hand, since psycopg's own wait looks up ten times a second."""
     loop, number = asyncio.get_running_loop(), line.socket
     over = loop.create_future()
 
     def read() -> None:
-        payloads = []
         try:
             line.consume_input()
-            while (told := line.notifies()) is not None:
-                payloads.append(told.extra.decode())
+            while line.notifies() is not None:
+                pass
         except psycopg.Error as error:
             loop.remove_reader(number)
             over.set_exception(error)
         else:
-            heard(payloads)
+            heard()
 
     loop.add_reader(number, read)
     try:

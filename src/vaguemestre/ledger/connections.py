@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
-from vaguemestre.ledger import fields, journal, oauth2, referrers, sightings, vault, verifications, wake
+from vaguemestre.ledger import fields, journal, oauth2, referrers, sightings, vault, verifications
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.default_changes import noted
 from vaguemestre.ledger.health import health_of, store_health
@@ -188,7 +188,6 @@ def _save(
         if any(field in changes for field in ROUTING):
             bump()
         if changes:
-            wake.ring()  # a lane that new mail wakes looks at no settings
             action = "created" if existing is None else "changed"
             journal.record("connection", str(connection.uid), action, actor, now, changes)
     return Saved(connection, demoted, unverified=not _verified(connection))

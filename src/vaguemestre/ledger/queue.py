@@ -48,7 +48,7 @@ from vaguemestre.policy.turns import USUAL
 # and the instance row, too, so that a change of the routing comes before or after; in this order, which is
 # every such change's, so that they never wait for each other.
 _HOLD = """
-SELECT c.active AND i.paused = '', c.version, i.routing_epoch, c.per_minute, c.per_day, c.max_recipients
+SELECT c.active AND i.paused = '', i.routing_epoch, c.per_minute, c.per_day, c.max_recipients
 FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i
 WHERE l.connection_id = %(connection)s AND l.epoch = %(epoch)s
 """
@@ -102,11 +102,9 @@ class Held(NamedTuple):
 
     Attributes:
         open: whether anything may leave: its connection is active, and the installation is not paused.
-        version: of its connection's settings.
     """
 
     open: bool
-    version: int
     routing_epoch: int
     limits: allowance.Limits
 
@@ -152,14 +150,8 @@ class Entry:
     reports: Sequence[Report]
 
 
-def claim(  # noqa: PLR0913  what a lane knows of itself
-    lease: Lease,
-    limit: int,
-    now: datetime,
-    ranks: Sequence[int] = USUAL,
-    *,
-    whole: bool = True,
-    version: int | None = None,
+def claim(
+    lease: Lease, limit: int, now: datetime, ranks: Sequence[int] = USUAL, *, whole: bool = True
 ) -> list[Claim]:
     """Take what is due on a lane, by message: about `limit` deliveries, and what the connection leaves.
 
@@ -169,14 +161,13 @@ def claim(  # noqa: PLR0913  what a lane knows of itself
         now: what is due by then.
         ranks: in the order of their turns.
         whole: whether the rest of the message that the limit cuts comes with it.
-        version: of the settings that it is to leave by; nothing is taken under others.
 
     Raises:
         Stale: the lease is somebody else's.
     """
     with provisional():
         held = hold(lease)
-        if not held.open or version not in {None, held.version}:
+        if not held.open:
             return []
         left = allowance.allowance(lease.connection_id, now, held.limits)
         if left.exhausted:
@@ -238,10 +229,10 @@ def hold(lease: Lease, *, marking: bool = False) -> Held:
         marking: whether the connection and the routing are to stay as they are, too.
     """
     asked = {"connection": lease.connection_id, "epoch": lease.epoch}
-    for opened, version, routing, *limits in tuples(
+    for opened, routing, *limits in tuples(
         _HOLD + (for_share("l", "c", "i") if marking else for_share("l")), asked
     ):
-        return Held(opened, version, routing, allowance.Limits(*limits))
+        return Held(opened, routing, allowance.Limits(*limits))
     raise Stale("the lane is held by another courier")
 
 

@@ -1,8 +1,5 @@
 """The bell: whoever commits work rings, and a courier looks at once.
 
-A ring may name the connections that have new mail, where that is all that changed: their lanes then claim
-without a look at all that there is.
-
 On SQLite a ring is a datagram to a Unix socket beside the database, which the courier that started last
 listens to; on PostgreSQL it is a NOTIFY, which every courier hears. NOTIFY holds a lock of the whole database
 until its transaction has ended, so it goes in one of its own that waits for no disk: acceptances never queue
@@ -19,9 +16,8 @@ import asyncio
 import atexit
 import os
 import socket
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from functools import partial
 from threading import Lock
 
 import structlog
@@ -33,26 +29,17 @@ from vaguemestre.ledger.database import on_postgresql, rows
 SOCKET_SUFFIX = "-wake"
 CHANNEL = "vaguemestre_wake"
 
-type Heard = Callable[[Collection[int]], None]  # the connections that a ring names; none where it names none
-
-_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(channel)s, %(named)s)"
-_MOST = 50  # connections that a ring names
-_LONGEST = 1_024  # octets of a ring: so many of nineteen digits
+_NOTIFY = "SELECT set_config('synchronous_commit', 'off', true), pg_notify(%(channel)s, '')"
 
 log = structlog.get_logger("ledger")
 
 
-def ring(named: Collection[int] = ()) -> None:
-    """Have the couriers look for work: at once, or as soon as the transaction at hand is committed.
-
-    Args:
-        named: the connections that have new mail, where nothing else changed.
-    """
-    words = " ".join(map(str, named)) if len(named) <= _MOST else ""
-    own().on_commit(partial(_ring, words), robust=True)
+def ring() -> None:
+    """Have the couriers look for work: at once, or as soon as the transaction at hand is committed."""
+    own().on_commit(_ring, robust=True)
 
 
-async def listen(heard: Heard) -> None:
+async def listen(heard: Callable[[], None]) -> None:
     """Call `heard` once it listens, and then for every ring, until cancelled.
 
     Raises:
@@ -61,21 +48,21 @@ async def listen(heard: Heard) -> None:
     if on_postgresql():
         from vaguemestre.ledger import channel  # noqa: PLC0415  a start on SQLite is quicker without psycopg
 
-        await channel.listen(CHANNEL, partial(_tell, heard))
+        await channel.listen(CHANNEL, heard)
     else:
         await _listen_beside(_database(), heard)
 
 
-def _ring(words: str) -> None:
+def _ring() -> None:
     if on_postgresql():
-        _notify(words)
+        _notify()
     else:
-        _send(_database(), words.encode())
+        _send(_database())
 
 
-def _notify(words: str) -> None:
+def _notify() -> None:
     try:
-        rows(_NOTIFY, {"channel": CHANNEL, "named": words})
+        rows(_NOTIFY, {"channel": CHANNEL})
     except Error as error:
         log.warning("ring_lost", error=type(error).__name__)
 
@@ -100,8 +87,8 @@ class _Rope:
             self._sender = opened.enter_context(_datagrams())
             self._opened = opened.pop_all()
 
-    def pull(self, words: bytes) -> None:
-        self._sender.sendto(words, self._path)
+    def pull(self) -> None:
+        self._sender.sendto(b"\0", self._path)
 
     def let_go(self) -> None:
         self._opened.close()
@@ -117,13 +104,13 @@ def _let_go() -> None:
         _ropes.popitem()[1].let_go()
 
 
-def _send(database: str, words: bytes) -> None:
+def _send(database: str) -> None:
     # Nobody listens, or has been told as often as the socket holds: either way there is nothing to do. One
     # thread at a time: what another one closes must not be what this one pulls.
     with _one_at_a_time, suppress(OSError):
         rope = _ropes.get(database) or _ropes.setdefault(database, _Rope(database))
         try:
-            rope.pull(words)
+            rope.pull()
         except BlockingIOError:
             return
         except OSError:
@@ -132,7 +119,7 @@ def _send(database: str, words: bytes) -> None:
             rope.let_go()
 
 
-async def _listen_beside(database: str, heard: Heard) -> None:
+async def _listen_beside(database: str, heard: Callable[[], None]) -> None:
     loop = asyncio.get_running_loop()
     with _datagrams() as bell:
         # The mode that the socket's file begins with: there is no moment at which others may write to it.
@@ -144,24 +131,18 @@ async def _listen_beside(database: str, heard: Heard) -> None:
             bell.bind(path)
         loop.add_reader(bell.fileno(), _answer, bell, heard)
         try:
-            heard(())
+            heard()
             await loop.create_future()
         finally:
             loop.remove_reader(bell.fileno())
 
 
-def _answer(bell: socket.socket, heard: Heard) -> None:
+def _answer(bell: socket.socket, heard: Callable[[], None]) -> None:
     """However often it rang, one look is enough."""
-    rings = []
     with suppress(BlockingIOError):
         while True:
-            rings.append(bell.recv(_LONGEST).decode())
-    _tell(heard, rings)
-
-
-def _tell(heard: Heard, rings: Sequence[str]) -> None:
-    """Those that all rings name together; none where one of them names none."""
-    heard({int(word) for ring in rings for word in ring.split()} if all(rings) else ())
+            bell.recv(1)
+    heard()
 
 
 def _datagrams() -> socket.socket:
