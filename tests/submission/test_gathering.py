@@ -13,6 +13,7 @@ from submission.test_commit import hold_writers
 from vaguemestre.doors.submission.gatherer import Gatherer
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Message
+from vaguemestre.ledger.threads import LedgerThreads
 
 
 class Threads:
@@ -22,11 +23,19 @@ class Threads:
         self.workers = workers
         self.calls = []
 
-    async def run(self, work, items):
+    def call(self, work, tell):
         gate = asyncio.Event()
-        self.calls.append((items, gate))
+        self.calls.append((*work.args, gate))
+        self.last = asyncio.ensure_future(self._ended(gate, work, tell))
+
+    async def _ended(self, gate, work, tell):
         await gate.wait()
-        return work(items)
+        try:
+            answers = work()
+        except RuntimeError as error:
+            tell(None, error)
+        else:
+            tell(answers, None)
 
 
 async def turn():
@@ -70,6 +79,17 @@ async def test_a_group_that_fails_is_told_so_and_holds_up_no_other():
     await turn()
     assert [items for items, _ in threads.calls] == [[1], [2, 3]]
     assert told == ["the database's thread is gone", 4, 6]
+
+
+async def test_a_group_for_which_there_is_no_thread_is_told_so_and_holds_up_no_other():
+    threads, told = LedgerThreads(1), []
+    gatherer = Gatherer(threads, doubled, str, most=2, patience=0)
+    threads.shutdown()
+    for number in (1, 2, 3):
+        gatherer.add(number, told.append)
+    assert told == []  # who adds is not yet ready to be told
+    await turn()
+    assert told == ["the ledger's threads have ended"] * 3
 
 
 async def test_one_that_cannot_be_told_keeps_no_other_from_its_answer():

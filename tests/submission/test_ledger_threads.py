@@ -46,6 +46,22 @@ def test_what_the_call_raises_is_raised_and_the_thread_goes_on(threads):
     assert asyncio.run(threads.run(lambda: 2)) == 2
 
 
+def test_who_does_not_await_a_call_is_told_on_the_loop_what_came_of_it(threads):
+    async def ask():
+        told = asyncio.Queue()
+        here = threading.current_thread()
+
+        def tell(result, error):
+            told.put_nowait((result, type(error), threading.current_thread() is here))
+
+        threads.call(lambda: Instance.objects.count(), tell)
+        threads.call(lambda: 1 // 0, tell)
+        assert len(asyncio.all_tasks()) == 1
+        return [await told.get() for _ in range(2)]
+
+    assert asyncio.run(ask()) == [(1, type(None), True), (None, ZeroDivisionError, True)]
+
+
 def test_one_thread_keeps_the_order_of_the_calls(threads):
     done = []
 

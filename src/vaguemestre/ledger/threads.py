@@ -1,8 +1,8 @@
 """The threads in which asynchronous rooms call the ledger's plain synchronous functions.
 
 The listener and the courier live on an event loop; the ledger does not. `LedgerThreads.run` is the bridge: it
-queues a call, awaits its result and keeps the loop free. One thread on SQLite, which has one writer anyway,
-so that calls keep their order.
+queues a call, awaits its result and keeps the loop free; `LedgerThreads.call` does so where nothing awaits
+it. One thread on SQLite, which has one writer anyway, so that calls keep their order.
 
 `briefly` is for one transaction that takes a moment and comes often, such as the commit of some messages. On
 SQLite it is made on the loop's own thread, since handing over to another one and back costs more than the
@@ -12,9 +12,9 @@ later, as a commit takes one or two; then the threads wait. Where the disk is sl
 
 Promises: a call that is cancelled before its turn never starts; one that has started runs to its end, unless
 the process is killed or does not wait for `shutdown`. What comes while the threads are at work is theirs,
-too, and so in order. Connections that Django counts as too old or broken are closed before each call, and in
-the threads after it, so that a database that restarted is reached again by the next call. Fails by raising
-what the called function raised.
+too, and so in order. Connections that Django counts as too old or broken are closed before each call, so
+that a database that restarted is reached again by the next one. Fails by raising what the called function
+raised.
 """
 
 from __future__ import annotations
@@ -39,10 +39,22 @@ TRIES, AGAIN = 4, 0.001  # while somebody else writes, and seconds from one to t
 _NEWEST = 0.1  # the share of the last call in that average
 
 
+type Tell = Callable[[Any, BaseException | None], None]
+
+
 @entity
 class _Call:
+    """One that is queued.
+
+    Attributes:
+        tell: takes what it answers, or what it raised, on the loop.
+        answer: by whose cancelling it is given up before its turn.
+    """
+
     work: Callable[[], Any]
-    answer: asyncio.Future[Any]
+    tell: Tell
+    loop: asyncio.AbstractEventLoop
+    answer: asyncio.Future[Any] | None = None
 
 
 class LedgerThreads:
@@ -70,15 +82,30 @@ class LedgerThreads:
         Raises:
             RuntimeError: after `shutdown`.
         """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[R] = loop.create_future()
+        self._queue(_Call(partial(function, *args, **kwargs), partial(_settle, answer), loop, answer))
+        return await answer
+
+    def call(self, work: Callable[[], Any], tell: Tell) -> None:
+        """The same for whom it need not be awaited: no task is made.
+
+        Args:
+            work: called in one of the threads.
+            tell: called on the loop, with what that answered and None, or with None and what it raised.
+
+        Raises:
+            RuntimeError: after `shutdown`, or where no thread can be started; nobody will be told.
+        """
+        self._queue(_Call(work, tell, asyncio.get_running_loop()))
+
+    def _queue(self, call: _Call) -> None:
         if self._over:
             raise RuntimeError("the ledger's threads have ended")
         if len(self._running) >= len(self._threads) < self.workers:
             self._start_one()
-        answer: asyncio.Future[R] = asyncio.get_running_loop().create_future()
-        call = _Call(partial(function, *args, **kwargs), answer)
         self._running.add(call)  # until it has ended, whether or not somebody still waits for it
         self._calls.put(call)
-        return await answer
 
     async def briefly[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """The same for one transaction that takes a moment, made on the loop's own thread where that may be.
@@ -109,7 +136,7 @@ class LedgerThreads:
     def _serve(self) -> None:
         """What each thread does: one call after the other, until there is none any more."""
         while (call := self._calls.get()) is not None:
-            if call.answer.cancelled():
+            if call.answer is not None and call.answer.cancelled():
                 self._running.discard(call)
             else:
                 self._make(call)
@@ -120,15 +147,12 @@ class LedgerThreads:
         result, error = self._outcome(call.work)
         self._running.discard(call)
         with suppress(RuntimeError):  # its loop is over: nobody waits
-            call.answer.get_loop().call_soon_threadsafe(_tell, call.answer, result, error)
+            call.loop.call_soon_threadsafe(call.tell, result, error)
 
     def _outcome[R](self, work: Callable[[], R]) -> tuple[R, None] | tuple[None, BaseException]:
         try:
             own().close_if_unusable_or_obsolete()
-            try:
-                return self._timed(work), None
-            finally:
-                own().close_if_unusable_or_obsolete()
+            return self._timed(work) if self._here else work(), None
         except BaseException as error:  # noqa: BLE001  it is raised where the result is awaited
             return None, error
 
@@ -172,7 +196,7 @@ def _off_the_loop[R](call: Callable[[], R]) -> R:
         asyncio._set_running_loop(loop)  # noqa: SLF001
 
 
-def _tell(answer: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
+def _settle(answer: asyncio.Future[Any], result: object, error: BaseException | None) -> None:
     if answer.done():
         return  # it was cancelled meanwhile
     if error is None:

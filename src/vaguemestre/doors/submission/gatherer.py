@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Sequence
+from functools import partial
 
 from vaguemestre.ledger.threads import LedgerThreads
 
@@ -39,7 +40,7 @@ class Gatherer[Item, Answer]:
         self,
         threads: LedgerThreads,
         work: Callable[[Sequence[Item]], Sequence[Answer]],
-        failed: Callable[[Exception], Answer],
+        failed: Callable[[BaseException], Answer],
         *,
         most: int,
         patience: float = PATIENCE,
@@ -51,7 +52,7 @@ class Gatherer[Item, Answer]:
         self._patience = patience
         self._loop = asyncio.get_running_loop()
         self._waiting: list[_Waiting[Item, Answer]] = []
-        self._flights: set[asyncio.Task[None]] = set()
+        self._flights = 0  # groups under way
         self._timer: asyncio.TimerHandle | None = None
         self._likely = 0  # sessions that will want something in a moment
         self._last_end = 0.0
@@ -70,7 +71,7 @@ class Gatherer[Item, Answer]:
 
     def _consider(self) -> None:
         """Let a group go, if there is one, a thread for it, and nobody to be waited for."""
-        if not self._waiting or len(self._flights) >= self._threads.workers:
+        if not self._waiting or self._flights >= self._threads.workers:
             return
         if len(self._waiting) < min(self._likely, self._most):
             left = self._until - self._loop.time()
@@ -79,8 +80,8 @@ class Gatherer[Item, Answer]:
                 return
         self._stop_timer()
         group, self._waiting = self._waiting[: self._most], self._waiting[self._most :]
-        flight = self._loop.create_task(self._fly(group))
-        self._flights.add(flight)
+        self._flights += 1
+        self._depart(group)
 
     def _stop_waiting(self) -> None:
         self._timer = None
@@ -93,12 +94,26 @@ class Gatherer[Item, Answer]:
             self._timer.cancel()
             self._timer = None
 
-    async def _fly(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
-        answers = await self._answers(group)
+    def _depart(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
+        land = partial(self._land, group)
+        try:
+            self._threads.call(partial(self._work, [item for item, _ in group]), land)
+        except Exception as error:  # noqa: BLE001  there is no thread: each is told, as if it had failed there
+            self._loop.call_soon(land, (), error)
+
+    def _land(
+        self,
+        group: Sequence[_Waiting[Item, Answer]],
+        answers: Sequence[Answer],
+        error: BaseException | None,
+    ) -> None:
+        """Without any answer sessions would wait for ever, and the next group for its thread."""
+        self._flights -= 1
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
         self._until = self._last_end + self._patience
         self._latest = self._last_end + LONGEST * self._patience
-        self._flights.discard(asyncio.current_task())
+        if error is not None:
+            answers = [self._failed(error)] * len(group)
         for (_, tell), answer in zip(group, answers, strict=True):
             self._tell(tell, answer)
         self._consider()
@@ -109,12 +124,5 @@ class Gatherer[Item, Answer]:
         except Exception as error:  # noqa: BLE001  a fault with one is no other's
             self._loop.call_exception_handler({"message": "an answer was not told", "exception": error})
 
-    async def _answers(self, group: Sequence[_Waiting[Item, Answer]]) -> Sequence[Answer]:
-        """Of `work`; without any, sessions would wait for ever and the next group for its thread."""
-        try:
-            return await self._threads.run(self._work, [item for item, _ in group])
-        except Exception as error:  # noqa: BLE001  whatever it is, each is told
-            return [self._failed(error)] * len(group)
-
     def __repr__(self) -> str:
-        return f"<Gatherer {len(self._waiting)} waiting, {len(self._flights)} groups under way>"
+        return f"<Gatherer {len(self._waiting)} waiting, {self._flights} groups under way>"

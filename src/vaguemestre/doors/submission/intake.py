@@ -247,20 +247,20 @@ def _fingerprint(handover: Handover) -> bytes:
     return hashlib.sha256("\n".join(words).encode()).digest()
 
 
-def trouble(error: Exception) -> Answer:
+def trouble(error: BaseException) -> Answer:
     """What to tell a submitter whose message could not be recorded; it still has it."""
     _log_trouble("recording_failed", error)
     return answers.DISK_FULL if _disk_full(error) else answers.NOT_RECORDED
 
 
-def _disk_full(error: Exception) -> bool:
+def _disk_full(error: BaseException) -> bool:
     """SQLite and PostgreSQL say it in words, the file system by number."""
     text = str(error).lower()
     full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     return full or (isinstance(error, DatabaseError) and ("is full" in text or "no space left" in text))
 
 
-def _log_trouble(event: str, error: Exception) -> None:
+def _log_trouble(event: str, error: BaseException) -> None:
     # The place instead of the traceback: a database's words may quote the values of the statement.
     place = traceback.extract_tb(error.__traceback__)[-1]
     log.error(event, error=type(error).__name__, place=f"{place.filename}:{place.lineno}")
