@@ -54,7 +54,7 @@ def test_who_does_not_await_a_call_is_told_on_the_loop_what_came_of_it(threads):
         def tell(result, error):
             told.put_nowait((result, type(error), threading.current_thread() is here))
 
-        threads.call(lambda: Instance.objects.count(), tell)
+        threads.call(Instance.objects.count, tell)
         threads.call(lambda: 1 // 0, tell)
         assert len(asyncio.all_tasks()) == 1
         return [await told.get() for _ in range(2)]

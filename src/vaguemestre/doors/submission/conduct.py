@@ -36,28 +36,33 @@ def is_web(verb: bytes) -> bool:
 
 
 class Conduct:
-    """Counts, of one session, what it is allowed only so often."""
+    """Counts, of one session, what it is allowed only so often.
+
+    Attributes:
+        borne: whether it may go on.
+    """
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
         self._errors = self._failures = self._idle_commands = 0
+        self.borne = True
 
     def idle(self) -> None:
         """A command was read that brings nothing about."""
         self._idle_commands += 1
-        self._errors += self._idle_commands > self._limits.idle_commands
+        if self._idle_commands > self._limits.idle_commands:
+            self.error()
 
     def message(self) -> None:
         """A message was handed over, taken or not."""
         self._idle_commands = 0
 
-    def bears(self, reply: Answer) -> bool:
-        """Whether the session may go on behind that answer to a command."""
-        if reply.code >= 500:
-            self._errors += 1
-        return self._errors < self._limits.errors
+    def error(self) -> None:
+        """A command was answered with a 5yz, or is one too many."""
+        self._errors += 1
+        self.borne = self._errors < self._limits.errors
 
     def bears_sign_in(self, reply: Answer) -> bool:
-        """The same behind a refused sign-in; one that cannot be decided is no failure."""
+        """Whether it may go on behind a refused sign-in; one that cannot be decided is no failure."""
         self._failures += reply.refuses
         return self._failures < self._limits.failures or not reply.refuses

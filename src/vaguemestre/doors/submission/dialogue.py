@@ -82,7 +82,7 @@ class Dialogue:
             self._untouched = False
             return self._command(line)
         if mode is Mode.CONTENT:
-            return self._take_content(data) + self._proceed()
+            return self._proceed(self._take_content(data))
         if mode is Mode.CLOSED:
             return []
         if self._untouched and data:
@@ -90,18 +90,18 @@ class Dialogue:
             if is_handshake(data):
                 return self._close(answers.CLOSED_PROTOCOL)
         self._lines.feed(data)
-        return self._proceed()
+        return self._proceed([])
 
     def signed_in(self, key: ApiKey) -> list[Effect]:
         """The ledger knows the key."""
         self._submitter = Submitter(key, self._stream)
-        return self._answered(self._say(answers.SIGNED_IN)) + self._proceed()
+        return self._proceed(self._answered(self._say(answers.SIGNED_IN)))
 
     def sign_in_refused(self, reply: Answer) -> list[Effect]:
         """The ledger does not take the key, or (4yz) cannot say."""
         if not self._conduct.bears_sign_in(reply):
             return [reply.wire, *self._close(answers.CLOSED_FAILURES)]
-        return self._answered(self._say(reply)) + self._proceed()
+        return self._proceed(self._answered(self._say(reply)))
 
     def stored(self, outcome: int | Answer) -> list[Effect]:
         """The ledger has stored the piece in that parcel, or says why not."""
@@ -109,13 +109,13 @@ class Dialogue:
         effects = self._go_on_with_content()
         if self.mode is Mode.CONTENT:
             effects += self._take_content(self._lines.take_rest())
-        return effects + self._proceed()
+        return self._proceed(effects)
 
     def recorded(self, reply: Answer) -> list[Effect]:
         """The ledger has committed the handover (250), or says why not."""
         self.content = Receiving(self._limits)
         self._conduct.message()
-        return self._answered([reply.wire]) + self._proceed()
+        return self._proceed(self._answered([reply.wire]))
 
     def secured(self) -> list[Effect]:
         """TLS is in use: everything learnt before it is forgotten (RFC 3207 §4.2)."""
@@ -152,9 +152,8 @@ class Dialogue:
         self.mode = Mode.COMMAND
         return effects
 
-    def _proceed(self) -> list[Effect]:
+    def _proceed(self, effects: list[Effect]) -> list[Effect]:
         """Take up complete lines, and counted octets, for as long as they are what is expected."""
-        effects: list[Effect] = []
         while self._lines.buffer:
             if self.mode is Mode.CHUNK:
                 effects += self._take_content(self._lines.take(self.content.left))
@@ -342,7 +341,7 @@ class Dialogue:
         handover = transaction.handover(self.content) if transaction else answers.MAIL_FIRST
         if isinstance(handover, Answer):
             return self._decline(handover)
-        self.content.take_parcel()  # it is the ledger's to use or to drop
+        self.content.parcel = None  # it is the ledger's to use or to drop
         self._transaction = None
         self.mode = Mode.WAITING
         return [handover]
@@ -373,7 +372,9 @@ class Dialogue:
     # Answering
 
     def _say(self, reply: Answer) -> list[Effect]:
-        if self._conduct.bears(reply):
+        if reply.code >= 500:
+            self._conduct.error()
+        if self._conduct.borne:
             return [reply.wire]
         return [reply.wire, *self._close(answers.CLOSED_ERRORS)]
 

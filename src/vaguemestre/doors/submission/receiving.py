@@ -83,17 +83,14 @@ class Receiving:
             return
         if self.size > self.limits.message:
             self.give_up(answers.TOO_LARGE)
-        else:
-            self._keep(block)
-            self.held += len(block)
-
-    def _keep(self, block: bytes) -> None:
+            return
         if not self._buffer:
             self._buffer = block
+        elif type(self._buffer) is bytes:
+            self._buffer = bytearray(self._buffer) + block
         else:
-            if type(self._buffer) is bytes:
-                self._buffer = bytearray(self._buffer)
             self._buffer += block
+        self.held += len(block)
 
     def piece(self) -> Piece | None:
         """What is to be stored before more is taken in, if anything."""

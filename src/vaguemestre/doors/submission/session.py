@@ -140,8 +140,9 @@ class Session(asyncio.Protocol):
     # Effects
 
     def _perform(self, effects: list[Effect]) -> None:
-        if self._dialogue.content.held != self._held:
-            self._account()
+        more = self._dialogue.content.held - self._held
+        if more:
+            self._account(more)
         if self._blocked or self._full or not self._reading:
             self._adjust_reading()
         for effect in effects:
@@ -168,9 +169,8 @@ class Session(asyncio.Protocol):
             case Close():
                 self._part()
 
-    def _account(self) -> None:
-        held = self._dialogue.content.held
-        more, self._held = held - self._held, held
+    def _account(self, more: int) -> None:
+        self._held += more
         if not self._house.hold(more) and self._dialogue.mode in {Mode.CONTENT, Mode.CHUNK}:
             log.warning("content_given_up", peer=self._name, held=self._house.held)
             self._perform(self._dialogue.turn_away(answers.CLOSED_ROOM))
