@@ -27,7 +27,7 @@ def test_a_digest_is_found_by_its_rows_the_latest_first():
     known = Recollection(KEPT)
     for number in range(1, 100):
         known.add([(number, digest(number % 40))], later(seconds=number * 3))
-    assert [known.find(digest(one)) for one in (7, 30, 41)] == [[87, 47, 7], [70, 30], []]
+    assert known.find([digest(one) for one in (7, 30, 41)]) == {digest(7): [87, 47, 7], digest(30): [70, 30]}
     assert known.last == 99
 
 
@@ -36,8 +36,8 @@ def test_what_counts_no_more_is_dropped_and_of_the_rest_sixteen_bytes_are_kept()
     known = Recollection(KEPT)
     for number in range(40 * 60):
         known.add([(number + 1, digest(number))], later(seconds=number))
-    assert not known.find(digest(0))
-    assert known.find(digest(40 * 60 - 15 * 60)) == [40 * 60 - 15 * 60 + 1]
+    kept = digest(40 * 60 - 15 * 60)
+    assert known.find([digest(0), kept]) == {kept: [40 * 60 - 15 * 60 + 1]}
     kept = [starts.itemsize * len(starts) * 2 for _, starts, _ in known._closed]
     assert sum(kept) <= 17 * 61 * 16
 

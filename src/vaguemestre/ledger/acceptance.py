@@ -150,8 +150,7 @@ def store(rows: Rows, opening: Opening) -> None:
     own = iter(opening.messages)
     keys = [next(own) if parcel is None else -parcel for parcel in rows.parcels]
     numbers = opening.deliveries[: len(rows.delivery_of)]
-    kept = explanations.keep({one.digest: one for one in rows.why}.values(), opening.epoch)
-    found = {one.digest: key for one, key in kept.items()}
+    found = explanations.keep(rows.why, opening.epoch)
     rows.messages[0 :: len(_MESSAGE)] = keys
     rows.chunks[0 :: len(_CHUNK)] = [keys[position] for position in rows.chunk_of]
     rows.deliveries[0 :: len(_DELIVERY)] = numbers

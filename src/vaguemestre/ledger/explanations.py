@@ -53,15 +53,17 @@ def of(columns: Mapping[str, Any]) -> Explained:
     return Explained(hashlib.sha256(f"{reason}\n{rules}".encode()).digest(), reason, rules)
 
 
-def keep(given: Iterable[Explained], epoch: int) -> dict[Explained, int]:
-    """The rows' primary keys, made where there are none; part of a transaction that asked for the epoch."""
-    found = {one: _known.get((epoch, one.digest)) for one in given}
-    missing = [one for one, key in found.items() if key is None]
+def keep(given: Iterable[Explained], epoch: int) -> dict[bytes, int]:
+    """The rows' keys by digest, made where there are none; part of a transaction that asked for the epoch."""
+    wanted = {one.digest: one for one in given}
+    found = {digest: key for digest in wanted if (key := _known.get((epoch, digest))) is not None}
+    if len(found) == len(wanted):
+        return found
+    missing = [one for digest, one in wanted.items() if digest not in found]
     made = {digest: key for piece in chunked(missing, _PIECE) for digest, key in _kept(piece, epoch)}
-    if made:
-        # Not before the commit: what is undone takes its rows with it.
-        transaction.on_commit(lambda: _remember(made, epoch))
-    return {one: made[one.digest] if key is None else key for one, key in found.items()}
+    # Not before the commit: what is undone takes its rows with it.
+    transaction.on_commit(lambda: _remember(made, epoch))
+    return found | made
 
 
 def keep_one(columns: Mapping[str, Any], epoch: int) -> int:

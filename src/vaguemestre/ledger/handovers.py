@@ -12,7 +12,7 @@ process committed itself it knows; it asks for others' where the last number is 
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 from functools import partial
 from itertools import groupby
@@ -31,7 +31,7 @@ from vaguemestre.ledger.database import (
 )
 from vaguemestre.ledger.models import Delivery, Handover
 from vaguemestre.ledger.recollection import Recollection
-from vaguemestre.ledger.statements import insert, tuples
+from vaguemestre.ledger.statements import insert_flat, tuples
 from vaguemestre.mail.state import DeliveryState
 
 KEPT = timedelta(minutes=15)
@@ -55,7 +55,7 @@ DELETE FROM ledger_handover WHERE id IN (
 _recollected = Recollection(KEPT)
 
 
-def keep(given: Mapping[bytes, str], latest: int, now: datetime) -> dict[bytes, str]:
+def keep(given: Mapping[bytes, str], latest: int, now: datetime) -> Mapping[bytes, str]:
     """The message that each digest stands for: the one given with it, or the one that had it before.
 
     Args:
@@ -74,16 +74,17 @@ def forget_all() -> None:
 # SQLite
 
 
-def _kept_by_recollection(given: Mapping[bytes, str], latest: int, now: datetime) -> dict[bytes, str]:
+def _kept_by_recollection(given: Mapping[bytes, str], latest: int, now: datetime) -> Mapping[bytes, str]:
     if latest != _recollected.last:
         _recollect_others(latest)
     known = _known(given, now - KEPT)
-    standing = _standing(known.values()) if known else set()
-    known = {digest: uid for digest, uid in known.items() if uid in standing}
-    fresh = {digest: uid for digest, uid in given.items() if digest not in known}
+    if known:
+        standing = _standing(known.values())
+        known = {digest: uid for digest, uid in known.items() if uid in standing}
+    fresh = {digest: uid for digest, uid in given.items() if digest not in known} if known else given
     if fresh:
         _add(fresh, latest, now)
-    return {**given, **known}
+    return {**given, **known} if known else given
 
 
 def _recollect_others(latest: int) -> None:
@@ -99,15 +100,15 @@ def _recollect_others(latest: int) -> None:
 
 def _add(fresh: Mapping[bytes, str], latest: int, now: datetime) -> None:
     at = stored(now)
-    rows = [(digest, uid.replace("-", ""), at) for digest, uid in fresh.items()]
-    insert("ledger_handover", ("digest", "message_uid", "at"), rows)
+    values = [value for digest, uid in fresh.items() for value in (digest, uid.replace("-", ""), at)]
+    insert_flat("ledger_handover", ("digest", "message_uid", "at"), values)
     # AUTOINCREMENT numbers them from there on.
     own().on_commit(partial(_recollected.add, [*enumerate(fresh, latest + 1)], now), robust=True)
 
 
-def _known(given: Iterable[bytes], since: datetime) -> dict[bytes, str]:
+def _known(given: Collection[bytes], since: datetime) -> dict[bytes, str]:
     """What was handed over before, by its latest row."""
-    found = {digest: places for digest in given if (places := _recollected.find(digest))}
+    found = _recollected.find(given)
     if not found:
         return {}
     numbers = [number for places in found.values() for number in places]

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 _OPEN = timedelta(minutes=1)
@@ -51,14 +51,15 @@ class Recollection:
         self.last = rows[-1][0]
         self._latest = max(self._latest, at)
 
-    def find(self, digest: bytes) -> list[int]:
-        """The rows that may have the digest, the latest first."""
-        latest = self._open.get(digest[:_START])
-        found, start = [] if latest is None else [latest], int.from_bytes(digest[:_START])
-        for _, starts, numbers in reversed(self._closed):
-            place = bisect_left(starts, start)
-            if place < len(starts) and starts[place] == start:
-                found.append(numbers[place])
+    def find(self, digests: Collection[bytes]) -> dict[bytes, list[int]]:
+        """The rows that may have a digest, the latest first; of those digests that any may have."""
+        found = {digest: [self._open[digest[:_START]]] for digest in digests if digest[:_START] in self._open}
+        for digest in digests if self._closed else ():
+            start = int.from_bytes(digest[:_START])
+            for _, starts, numbers in reversed(self._closed):
+                place = bisect_left(starts, start)
+                if place < len(starts) and starts[place] == start:
+                    found.setdefault(digest, []).append(numbers[place])
         return found
 
     def _close(self) -> None:

@@ -46,7 +46,7 @@ def reroute(now: datetime, limit: int = BATCH) -> int:
             if delivery.state == DeliveryState.IN_DOUBT:
                 _keep_in_doubt(delivery, columns, now)
             else:
-                _move(delivery, columns, kept[explanations.of(columns)], now)
+                _move(delivery, columns, kept[explanations.of(columns).digest], now)
         waits.begin(_set_free(held, now))
         return len(deliveries)
 

@@ -17,6 +17,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from ipaddress import ip_network
+from itertools import compress
 from typing import Any
 
 import structlog
@@ -29,7 +30,7 @@ from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.terms import Peer
 from vaguemestre.ledger import accept, explanations, keys, parcels
 from vaguemestre.ledger.database import AWAY, writing
-from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.draft import Draft, draft, message_limit
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
@@ -83,7 +84,7 @@ def _from_here(key: ApiKey, peer: Peer) -> bool:
 def store_all(clock: Callable[[], datetime], turns: Sequence[Turn[Piece]]) -> list[int | Answer]:
     """Store pieces of large contents in one transaction: the parcel of each in order, or what to answer."""
     there = _waiting(turns)
-    pieces = [turn.item for turn, waits in zip(turns, there, strict=True) if waits]
+    pieces = [turn.item for turn in compress(turns, there)]
     try:
         stored = iter(parcels.add_all(pieces, clock()) if pieces else ())
     except Exception as error:  # noqa: BLE001  whatever it is, the submitters keep their messages
@@ -107,13 +108,13 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -
     Raises:
         OperationalError, InterfaceError: the database is away.
     """
-    now = clock()
-    drafts = [_drafted(turn.item, now) for turn in turns]
-    together = [(turn, one) for turn, one in zip(turns, drafts, strict=True) if isinstance(one, Draft)]
+    now, limit = clock(), message_limit()
+    drafts = [(turn, _drafted(turn.item, now, limit)) for turn in turns]
+    together = [(turn, one) for turn, one in drafts if isinstance(one, Draft)]
     replies = iter(_together(together, now) if together else ())
     answered = [
         next(replies) if isinstance(one, Draft) else _alone(turn, now) if one is None else one
-        for turn, one in zip(turns, drafts, strict=True)
+        for turn, one in drafts
     ]
     for turn in turns:
         if turn.item.parcel is not None:
@@ -121,7 +122,7 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -
     return answered
 
 
-def _drafted(handover: Handover, now: datetime) -> Draft | Answer | None:
+def _drafted(handover: Handover, now: datetime, limit: int) -> Draft | Answer | None:
     """All of the recording that needs no database, so that no other writer waits for it.
 
     None for one with an idempotency key, whose answer may be there already.
@@ -129,7 +130,7 @@ def _drafted(handover: Handover, now: datetime) -> Draft | Answer | None:
     if handover.wishes.idempotency_key is not None:
         return None
     try:
-        return draft(_submission(handover), now)
+        return draft(_submission(handover), now, "", limit)
     except Refusal as refused:
         return answers.refusal(*refused.errors)
     except Exception as error:  # noqa: BLE001  the submitter is not to blame
@@ -163,7 +164,7 @@ def _committed(group: Sequence[_Ready], now: datetime) -> list[Answer]:
         try:
             with writing():  # it may wait for other writers, here or at its first row
                 there = _waiting([turn for turn, _ in group])
-                wanted = [one for one, waits in zip(group, there, strict=True) if waits]
+                wanted = [*compress(group, there)]
                 foreseen = ahead if len(wanted) == len(group) else None
                 results = iter(accept.place([one for _, one in wanted], foreseen, now))
                 _still_there([turn for turn, _ in wanted])
@@ -217,8 +218,8 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
 
 
 def _submission(handover: Handover) -> accept.Submission:
-    wishes = handover.wishes
-    # The first by place: each keyword costs time.
+    wishes, mail = handover.wishes, handover.mail
+    # By place: each keyword costs time.
     return accept.Submission(
         handover.envelope,
         handover.content,
@@ -226,15 +227,17 @@ def _submission(handover: Handover) -> accept.Submission:
         handover.submitter.key,
         wishes.stream or handover.submitter.stream,
         wishes.connection,
-        send_at=wishes.send_at,
-        tags=wishes.tags,
-        metadata=wishes.metadata,
-        parcel=handover.parcel,
-        handover=_fingerprint(handover),
-        ret=handover.mail.ret,
-        envid=handover.mail.envid,
-        notify={rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
-        orcpt={rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
+        wishes.send_at,
+        None,  # it never expires
+        wishes.tags,
+        wishes.metadata,
+        "",  # in doubt its stream decides
+        handover.parcel,
+        _fingerprint(handover),
+        mail.ret,
+        mail.envid,
+        {rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
+        {rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
     )
 
 
