@@ -42,7 +42,12 @@ def run(words, *, environment, text="", within=60.0):
         here.settimeout(within)
         here.sendall(json.dumps([list(words), dict(environment)]).encode())
         here.shutdown(socket.SHUT_WR)
-        told = here.recv(STATUS.size)
+        (child,) = STATUS.unpack(here.recv(STATUS.size))
+        try:
+            told = here.recv(STATUS.size)
+        except TimeoutError:
+            os.kill(child, signal.SIGKILL)
+            raise
         assert told, f"{words}: what was to run it has died"
         output, errors = (_all(stream) for stream in streams[1:])
         return subprocess.CompletedProcess(words, STATUS.unpack(told)[0], output, errors)
@@ -90,7 +95,9 @@ def _answer(caller, *streams):
         words, environment = json.loads(b"".join(iter(lambda: wanting.recv(65_536), b"")))
         child = os.fork()
         if child:
-            wanting.sendall(STATUS.pack(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
+            wanting.sendall(STATUS.pack(child))
+            with contextlib.suppress(BrokenPipeError):  # it took too long, and was killed
+                wanting.sendall(STATUS.pack(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])))
             os._exit(0)
     for number, stream in enumerate(streams):
         os.dup2(stream, number)
