@@ -27,6 +27,7 @@ from vaguemestre.ledger.history import Attempt as Attempt  # noqa: PLC0414  wher
 from vaguemestre.ledger.history import Event as Event  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.history import Explanation as Explanation  # noqa: PLC0414  where Django looks
 from vaguemestre.ledger.history import WaitStart as WaitStart  # noqa: PLC0414  where Django looks for models
+from vaguemestre.ledger.history import Written
 from vaguemestre.ledger.identity import new_id
 from vaguemestre.ledger.optouts import OptOut as OptOut  # noqa: PLC0414  where Django looks for models
 from vaguemestre.ledger.origins import Sighting as Sighting  # noqa: PLC0414  where Django looks
@@ -211,16 +212,16 @@ class Message(models.Model):
     reverse_path = models.TextField()  # "" is the null reverse-path
     ret = models.TextField(default="")  # RFC 3461 §4.3: FULL, HDRS, or "" where MAIL did not say
     envid = models.TextField(default="")  # RFC 3461 §4.4, as it was given (xtext)
-    header_from = models.JSONField(null=True)  # {"email", "name"}
+    header_from = Written(null=True)  # {"email", "name"}
     header_reply_to = models.TextField(default="")
     subject = models.TextField(default="")
     message_id = models.TextField(blank=True)  # as it was given; "" has one made when it leaves
     explicit = models.ForeignKey(Connection, models.PROTECT, null=True, related_name="+", db_index=False)
     on_doubt = models.TextField(default="")  # "" follows the stream
-    tags = models.JSONField(default=list)
-    metadata = models.JSONField(default=dict)
+    tags = Written(default=list)
+    metadata = Written(default=dict)
     received_by = models.TextField()  # our name in the trace field, as it was at acceptance (L6)
-    added = models.JSONField(default=dict)  # what its stream adds when it leaves: see `additions`
+    added = Written(default=dict)  # what its stream adds when it leaves: see `additions`
     size = models.BigIntegerField()
     accepted_at = models.DateTimeField()
     resent_from = models.ForeignKey("self", models.SET_NULL, null=True, db_index=False)
@@ -265,7 +266,7 @@ class Delivery(models.Model):
     connection = models.ForeignKey(Connection, models.PROTECT, null=True)
     route_epoch = models.BigIntegerField()
     rank = models.SmallIntegerField(default=USUAL_RANK)  # of its stream's priority, the first first
-    route = models.JSONField(null=True)
+    route = Written(null=True)
     explanation = models.ForeignKey(Explanation, models.PROTECT)
     next_attempt_at = models.DateTimeField(null=True)
     retry_age = models.FloatField()
@@ -284,7 +285,7 @@ class Delivery(models.Model):
     doubt_reason = models.TextField(default="", blank=True)
     last_code = models.IntegerField(null=True)
     last_text = models.TextField(default="", blank=True)
-    trouble = models.JSONField(null=True)  # the last one: {"phase", "cause", "row", "facts"}
+    trouble = Written(null=True)  # the last one: {"phase", "cause", "row", "facts"}
     settled_at = models.DateTimeField(null=True)
     dsn_due = models.BooleanField(default=False)  # it is to be reported to the reverse-path
     delayed_at = models.DateTimeField(null=True)  # when people were told that it is late
