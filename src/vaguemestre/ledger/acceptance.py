@@ -218,6 +218,7 @@ def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
 def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: datetime) -> None:
     """Each delivery, and its first event."""
     submission, at = one.draft.submission, rows.at
+    notify, orcpt = submission.notify, submission.orcpt
     due = at if submission.send_at is None else stored(max(submission.send_at, now))
     expires = None if submission.expires_at is None else stored(submission.expires_at)
     for recipient in submission.envelope.recipients:
@@ -231,8 +232,8 @@ def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: dat
         )
         rows.deliveries += (None, None, wire, None)
         rows.delivery_alike.append((
-            submission.notify.get(wire, ""), submission.orcpt.get(wire, ""), answer.state,
-            answer.connection_id, epoch, one.rank, answer.route, *times,
+            notify.get(wire, "") if notify else "", orcpt.get(wire, "") if orcpt else "",
+            answer.state, answer.connection_id, epoch, one.rank, answer.route, *times,
         ))  # fmt: skip
         rows.event_alike.append((at, answer.state, answer.event))
         if submission.send_at is not None and submission.send_at > now:

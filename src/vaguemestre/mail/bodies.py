@@ -36,12 +36,10 @@ def alternative(text: str | None, html: str | None) -> Part | None:
     """
     if not text or not html or text.isspace():
         return None
-    head, before, between, behind = _alternative()
-    line, last = "" if text.endswith("\n") else "\n", "" if html.endswith("\n") else "\n"
-    whole = f"{before}{text}{line}{between}{html}{last}{behind}"
-    if not whole.isascii() or "\r" in whole or _may_end(text, html):
+    if not text.isascii() or not html.isascii() or _may_end(text, html):
         return None
-    raw = whole.encode().replace(b"\n", b"\r\n")
+    head, before, between, behind = _alternative()
+    raw = b"".join((before, _in_lines(text.encode()), between, _in_lines(html.encode()), behind))
     return None if has_long_line(raw) else (head, raw)
 
 
@@ -51,11 +49,10 @@ def _may_end(text: str, html: str) -> bool:
 
 
 @cache
-def _alternative() -> tuple[Head, str, str, str]:
-    """Its head, and what stands before, between and behind the texts; each line ends with LF."""
-    head, *lines = _framed("alternative", b"=_alternative")
-    before, between, behind = [line.decode().replace("\r\n", "\n") for line in lines]
-    plain, html = [_text_head(one, "7bit")[1].decode().replace("\r\n", "\n") for one in ("plain", "html")]
+def _alternative() -> tuple[Head, bytes, bytes, bytes]:
+    """Its head, and what stands before, between and behind the texts."""
+    head, before, between, behind = _framed("alternative", b"=_alternative")
+    plain, html = [_text_head(one, "7bit")[1] for one in ("plain", "html")]
     return head, before + plain, between + html, behind
 
 

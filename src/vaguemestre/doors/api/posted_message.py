@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import fields
-from operator import itemgetter
 from types import MappingProxyType
 from typing import Any
 
@@ -55,7 +54,7 @@ _TEMPLATE: Mapping[str, Parse] = {
     "language": text,
 }
 FIELDS = {**_POST, **_SUBMISSION, **_TEMPLATE}
-_of_post, _of_submission = itemgetter(*_POST), itemgetter(*_SUBMISSION)
+_OF_POST, _OF_SUBMISSION = slice(len(_POST)), slice(len(_POST), len(_POST) + len(_SUBMISSION))
 _DEFAULTS = {one.name: one.default for one in fields(Submission)}
 _NOTHING: list[object] = [
     *[one.default for one in fields(Post)],
@@ -91,13 +90,16 @@ def submission_of(
         faults += _beside(values, found["template"])
     if faults:
         raise Refusal(*faults)
+    given = [*found.values()]
+    post = Post(*given[_OF_POST])
     try:
-        # What a template writes nobody has looked through.
-        checked = checked and not found["template"]
-        envelope, content = compose(_written(found), checked=checked, bodies=bodies)
+        if found["template"]:
+            # What a template writes nobody has looked through.
+            post, checked = _written(post, found), False
+        envelope, content = compose(post, checked=checked, bodies=bodies)
     except Invalid as fault:
         raise Refusal(fault) from None
-    return Submission(envelope, content, Via.API, submitter, *_of_submission(found))
+    return Submission(envelope, content, Via.API, submitter, *given[_OF_SUBMISSION])
 
 
 def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
@@ -107,9 +109,7 @@ def _beside(values: Mapping[str, object], template: str) -> list[Invalid]:
     return [Invalid(name, "template_beside", message) for name in beside if values.get(name)]
 
 
-def _written(found: Mapping[str, Any]) -> Post:
-    """The post, with what a template writes if one is named."""
-    post = Post(*_of_post(found))
-    if not (template := found["template"]):
-        return post
-    return write(post, Letter(template, found["data"], found["language"], found["stream"] or ""))
+def _written(post: Post, found: Mapping[str, Any]) -> Post:
+    """The post, with what the template writes."""
+    letter = Letter(found["template"], found["data"], found["language"], found["stream"] or "")
+    return write(post, letter)
