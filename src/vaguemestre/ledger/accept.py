@@ -323,7 +323,7 @@ def _told(one: Placed, before: _Before) -> Accepted:
     recipients = tuple([recipient.wire for recipient in one.draft.submission.envelope.recipients])
     if one.spared and len(one.spared) == len(recipients):
         return Accepted(uid, REFUSED.state, answer.connection, REFUSED.told, recipients)
-    return Accepted(uid, answer.state, answer.connection, answer.told, recipients, spared=one.spared)
+    return Accepted(uid, answer.state, answer.connection, answer.told, recipients, one.spared)
 
 
 def _again(uid: str) -> Accepted:

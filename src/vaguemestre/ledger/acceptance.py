@@ -134,14 +134,12 @@ class Rows:
 
 def rows_of(placed: Sequence[Placed], epoch: int, now: datetime) -> Rows:
     """The rows of messages that were placed under a routing epoch; needs neither lock nor database."""
-    rows, received_by = Rows(stored(now)), ehlo_name()
+    rows = Rows(stored(now))
+    _add_messages(rows, placed)
     for position, one in enumerate(placed):
-        parcel = one.draft.submission.parcel
-        rows.parcels.append(None if parcel is None else parcel.id)
-        _add_message(rows, one, received_by)
-        if parcel is None:
+        if one.draft.submission.parcel is None:
             _add_chunks(rows, position, one.draft.submission.content.raw)
-        _add_deliveries(rows, position, one, epoch, now)
+    _add_deliveries(rows, placed, epoch, now)
     return rows
 
 
@@ -174,35 +172,38 @@ def _report_refused(rows: Rows, numbers: Sequence[int]) -> None:
     dsn_due.mark([(number, str(alike[_STATE]), str(alike[_NOTIFY])) for number, alike in ended])
 
 
-def _add_message(rows: Rows, one: Placed, received_by: str) -> None:
-    draft, submission = one.draft, one.draft.submission
-    reverse_path = submission.envelope.reverse_path
-    rows.messages += (
-        None,
-        draft.uid.replace("-", ""),  # both databases take it for an id
-        "" if reverse_path is None else reverse_path.wire,
-        draft.subject,
-        draft.message_id,
-        submission.size,
-    )
-    alike = (
-        submission.via._value_,  # without a frame of Python
-        None if submission.submitter is None else submission.submitter.id,
-        one.stream_id,
-        one.explicit_id,
-        submission.ret,
-        submission.envid,
-        draft.header_from,
-        draft.reply_to,
-        received_by,
-        one.added,
-        submission.on_doubt,
-        json.dumps(submission.tags) if submission.tags else "[]",
-        json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
-        rows.at,
-        None if submission.resent_from is None else submission.resent_from.id,
-    )
-    rows.message_alike.append(alike)
+def _add_messages(rows: Rows, placed: Sequence[Placed]) -> None:
+    at, received_by = rows.at, ehlo_name()
+    for one in placed:
+        draft, submission = one.draft, one.draft.submission
+        reverse_path, parcel = submission.envelope.reverse_path, submission.parcel
+        rows.parcels.append(None if parcel is None else parcel.id)
+        rows.messages += (
+            None,
+            draft.uid.replace("-", ""),  # both databases take it for an id
+            "" if reverse_path is None else reverse_path.wire,
+            draft.subject,
+            draft.message_id,
+            submission.size,
+        )
+        alike = (
+            submission.via._value_,  # without a frame of Python
+            None if submission.submitter is None else submission.submitter.id,
+            one.stream_id,
+            one.explicit_id,
+            submission.ret,
+            submission.envid,
+            draft.header_from,
+            draft.reply_to,
+            received_by,
+            one.added,
+            submission.on_doubt,
+            json.dumps(submission.tags) if submission.tags else "[]",
+            json.dumps(dict(submission.metadata)) if submission.metadata else "{}",
+            at,
+            None if submission.resent_from is None else submission.resent_from.id,
+        )
+        rows.message_alike.append(alike)
 
 
 def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
@@ -215,28 +216,28 @@ def _add_chunks(rows: Rows, position: int, raw: bytes) -> None:
         rows.chunks += (None, number, raw[start : start + CHUNK])
 
 
-def _add_deliveries(rows: Rows, position: int, one: Placed, epoch: int, now: datetime) -> None:
+def _add_deliveries(rows: Rows, placed: Sequence[Placed], epoch: int, now: datetime) -> None:
     """Each delivery, and its first event."""
-    submission, at = one.draft.submission, rows.at
-    notify, orcpt = submission.notify, submission.orcpt
-    due = at if submission.send_at is None else stored(max(submission.send_at, now))
-    expires = None if submission.expires_at is None else stored(submission.expires_at)
-    for recipient in submission.envelope.recipients:
-        wire = recipient.wire
-        refused = wire in one.spared
-        answer = REFUSED if refused else one.answer
-        times = (
-            (None, one.retry_age, expires, at, _TROUBLE)
-            if refused
-            else (due, one.retry_age, expires, None, None)
-        )
-        rows.deliveries += (None, None, wire, None)
-        rows.delivery_alike.append((
-            notify.get(wire, "") if notify else "", orcpt.get(wire, "") if orcpt else "",
-            answer.state, answer.connection_id, epoch, one.rank, answer.route, *times,
-        ))  # fmt: skip
-        rows.event_alike.append((at, answer.state, answer.event))
-        if submission.send_at is not None and submission.send_at > now:
-            rows.later.append((len(rows.delivery_of), submission.send_at))
-        rows.delivery_of.append(position)
-        rows.why.append(answer.explained)
+    at = rows.at
+    for position, one in enumerate(placed):
+        submission, later = one.draft.submission, one.draft.submission.send_at
+        notify, orcpt = submission.notify, submission.orcpt
+        due = at if later is None else stored(max(later, now))
+        expires = None if submission.expires_at is None else stored(submission.expires_at)
+        for recipient in submission.envelope.recipients:
+            wire = recipient.wire
+            refused = wire in one.spared
+            answer = REFUSED if refused else one.answer
+            # When it is due and ended, and why.
+            begin, end, trouble = (None, at, _TROUBLE) if refused else (due, None, None)
+            rows.deliveries += (None, None, wire, None)
+            rows.delivery_alike.append((
+                notify.get(wire, "") if notify else "", orcpt.get(wire, "") if orcpt else "",
+                answer.state, answer.connection_id, epoch, one.rank, answer.route, begin, one.retry_age,
+                expires, end, trouble,
+            ))  # fmt: skip
+            rows.event_alike.append((at, answer.state, answer.event))
+            if later is not None and later > now:
+                rows.later.append((len(rows.delivery_of), later))
+            rows.delivery_of.append(position)
+            rows.why.append(answer.explained)

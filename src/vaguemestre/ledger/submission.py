@@ -85,8 +85,8 @@ class Accepted:
         connection: public id of the one that carries it; None where it is held.
         reason: of its route, or of its being held: {"code", "facts"}.
         recipients: their wire forms, in order.
-        repeated: it was ours before: the same had been handed over a moment ago, and nothing was stored now.
         spared: of the recipients those to whom it is refused, since they unsubscribed.
+        repeated: it was ours before: the same had been handed over a moment ago, and nothing was stored now.
     """
 
     uid: str
@@ -94,8 +94,8 @@ class Accepted:
     connection: str | None
     reason: Mapping[str, Any]
     recipients: tuple[str, ...]
-    repeated: bool = False
     spared: Collection[str] = ()
+    repeated: bool = False
 
     def state_of(self, recipient: str) -> str:
         """Of the delivery to one of them."""

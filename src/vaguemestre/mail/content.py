@@ -58,7 +58,9 @@ class Content:
         content, block = cls.__new__(cls), b"".join([raw for _, raw in fields])
         if len(block) > HEADER_LIMIT:
             raise _too_large()
-        _fill(content, b"".join((block, b"\r\n", body)), block, tuple(fields))
+        # While it is made, and never again.
+        content.raw, content.fields = b"".join((block, b"\r\n", body)), tuple(fields)  # type: ignore[misc]
+        content.header_block = block  # type: ignore[misc]
         return content
 
     def __post_init__(self) -> None:
@@ -79,7 +81,7 @@ class Content:
             if sum([len(raw) for _, raw in fields]) != len(block):
                 message = "A line of the header section is not a header field."
                 raise Invalid("content", "header_syntax", message)
-        _fill(self, self.raw, block, fields)
+        self.header_block, self.fields = block, fields  # type: ignore[misc]  # while it is made
 
     @property
     def sha256(self) -> str:
@@ -123,11 +125,6 @@ class Content:
     def eight_bit(self) -> bool:
         """Whether a byte beyond ASCII is in it (RFC 6152)."""
         return not self.raw.isascii()
-
-
-def _fill(content: Content, raw: bytes, block: bytes, fields: tuple[Field, ...]) -> None:
-    """While it is made, and never again."""
-    content.raw, content.header_block, content.fields = raw, block, fields  # type: ignore[misc]
 
 
 def header_end(raw: bytes | bytearray) -> int | None:
