@@ -240,7 +240,7 @@ def test_any_text_comes_back_with_crlf(text):
 )
 def test_what_was_looked_through_already_makes_the_same_bytes(text):
     post = Post(to=TO, text=text, html=f"<p>{text}</p>")
-    assert compose(post, checked=True) == compose(post)
+    assert compose(post, Bodies(checked=True)) == compose(post)
 
 
 PIECES = st.lists(
@@ -252,7 +252,7 @@ PIECES = st.lists(
 @given(PIECES, PIECES)
 def test_texts_made_into_a_body_at_once_are_what_they_are_made_into_one_by_one(text, html):
     post = Post(to=TO, text=text, html=html)
-    assert compose(post, checked=True) == compose(post)
+    assert compose(post, Bodies(checked=True)) == compose(post)
     read(post)
 
 

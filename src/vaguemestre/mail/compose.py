@@ -95,27 +95,32 @@ class Post:
 
 @dataclass(slots=True)
 class Bodies:
-    """The bodies of messages that are composed one behind the other: of many it is that of the one before."""
+    """The bodies of messages that are composed one behind the other: of many it is that of the one before.
 
+    Attributes:
+        checked: no text of them holds half a character, or a control character but tabs and line breaks.
+    """
+
+    checked: bool = False
     _texts: tuple[str | None, str | None] = None, None
     _last: Part | None = None
 
-    def of(self, post: Post, *, checked: bool) -> Part:
+    def of(self, post: Post) -> Part:
         """That of a post."""
         if post.attachments:
-            return _body(post, checked=checked)
+            return _body(post, checked=self.checked)
         texts = post.text, post.html
         if self._last is None or texts != self._texts:
-            self._last, self._texts = _body(post, checked=checked), texts
+            usual = alternative(post.text, post.html) if self.checked else None
+            self._last, self._texts = usual or _body(post, checked=self.checked), texts
         return self._last
 
 
-def compose(post: Post, *, checked: bool = False, bodies: Bodies | None = None) -> tuple[Envelope, Content]:
+def compose(post: Post, bodies: Bodies | None = None) -> tuple[Envelope, Content]:
     """The envelope and the content of a posted message.
 
     Args:
         post: the message.
-        checked: no text of it holds half a character, or a control character but tabs and line breaks.
         bodies: those of the messages before it.
 
     Raises:
@@ -124,7 +129,7 @@ def compose(post: Post, *, checked: bool = False, bodies: Bodies | None = None) 
     sender = UNNAMED if post.from_ is None else post.from_.mailbox
     recipients = [named.mailbox for named in post.to + post.cc + post.bcc]
     envelope = Envelope.to_each(sender, recipients)
-    (described, _), body = (bodies or Bodies()).of(post, checked=checked)
+    (described, _), body = (bodies or Bodies()).of(post)
     fields = _address_fields(post)
     if post.subject:
         fields.append((b"subject", _subject(post.subject)))
@@ -192,8 +197,6 @@ def _well_formed(name: str, value: str, path: str) -> None:
 
 
 def _body(post: Post, *, checked: bool) -> Part:
-    if checked and not post.attachments and (usual := alternative(post.text, post.html)) is not None:
-        return usual
     inline, attached = _attachments(post) if post.attachments else ([], [])
     alternatives = []
     # An empty text beside HTML is none: readers that prefer text would show nothing.

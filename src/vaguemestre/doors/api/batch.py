@@ -44,38 +44,37 @@ def accept_batch(
 def _drafts(
     batch: Sequence[Mapping[str, object]], key: ApiKey, now: datetime, *, suspect: bool
 ) -> Iterator[Draft | Exception]:
-    bodies, names, limit = Bodies(), new_names(len(batch)), message_limit()
+    bodies, names, limit = Bodies(checked=not suspect), new_names(len(batch)), message_limit()
     for position, (values, name) in enumerate(zip(batch, names, strict=True)):
         if position % _SLICE == _SLICE - 1:
             requests.give_way(_PAUSE)
         try:
             if suspect:
                 refuse_unstorable(values)
-            submission = submission_of(values, key, checked=not suspect, bodies=bodies)
+            submission = submission_of(values, key, bodies)
             yield draft(submission, now, name, limit)
         except Exception as error:  # noqa: BLE001  each message answers for itself
             yield error
 
 
 def _rendered(became: Sequence[Accepted | Exception]) -> bytes:
-    """The answer: of most messages all but the id and the recipient is what it was of those before."""
+    return f'{{"results":[{",".join(_results(became))}]}}'.encode()
+
+
+def _results(became: Sequence[Accepted | Exception]) -> Iterator[str]:
+    """As `accepted_summary` has them: of most all but the id and the recipient is what those before have."""
     frames: dict[tuple[object, ...], Sequence[str]] = {}
-    results = [
-        _result(one, frames) if isinstance(one, Accepted) else render(problem_of(one).body()).decode()
-        for one in became
-    ]
-    return f'{{"results":[{",".join(results)}]}}'.encode()
-
-
-def _result(accepted: Accepted, frames: dict[tuple[object, ...], Sequence[str]]) -> str:
-    """As `accepted_summary` has it."""
-    if len(accepted.recipients) > 1 or accepted.spared:
-        return render(accepted_summary(accepted)).decode()
-    alike = accepted.state, accepted.connection, id(accepted.reason)
-    if (frame := frames.get(alike)) is None:
-        frame = frames[alike] = _frame(accepted)
-    before, between, behind = frame
-    return f'{before}"{accepted.uid}"{between}{quoted(accepted.recipients[0])}{behind}'
+    for one in became:
+        if not isinstance(one, Accepted):
+            yield render(problem_of(one).body()).decode()
+        elif len(one.recipients) > 1 or one.spared:
+            yield render(accepted_summary(one)).decode()
+        else:
+            alike = one.state, one.connection, id(one.reason)
+            if (frame := frames.get(alike)) is None:
+                frame = frames[alike] = _frame(one)
+            before, between, behind = frame
+            yield f'{before}"{one.uid}"{between}{quoted(one.recipients[0])}{behind}'
 
 
 def _frame(accepted: Accepted) -> Sequence[str]:

@@ -26,6 +26,7 @@ from vaguemestre.ledger.gathering import take
 from vaguemestre.ledger.models import ApiKey, Message
 from vaguemestre.ledger.refusals import Missing, Refusal
 from vaguemestre.ledger.resources import accepted_summary, message_resource, message_row, message_summary
+from vaguemestre.mail.compose import Bodies
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT, UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
@@ -75,7 +76,7 @@ def send_message(request: HttpRequest) -> Answer:
     values, suspect = posted_messages(request)
     if suspect:
         refuse_unstorable(values)
-    submission = submission_of(values, submitter(request), checked=not suspect)
+    submission = submission_of(values, submitter(request), Bodies(checked=not suspect))
     return Answer(accepted_summary(take(submission, timezone.now())), 202)
 
 

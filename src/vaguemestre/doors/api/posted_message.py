@@ -68,19 +68,14 @@ _WRITTEN = ("subject", "text", "html")  # by a template, where one is named
 
 
 def submission_of(
-    values: Mapping[str, object],
-    submitter: ApiKey,
-    *,
-    checked: bool = False,
-    bodies: Bodies | None = None,
+    values: Mapping[str, object], submitter: ApiKey, bodies: Bodies | None = None
 ) -> Submission:
     """What to hand to the ledger.
 
     Args:
         values: the message.
         submitter: whose key it came with.
-        checked: as for `compose`.
-        bodies: likewise.
+        bodies: as for `compose`.
 
     Raises:
         Refusal: every fault of the fields; then what `compose` finds.
@@ -95,8 +90,8 @@ def submission_of(
     try:
         if found["template"]:
             # What a template writes nobody has looked through.
-            post, checked = _written(post, found), False
-        envelope, content = compose(post, checked=checked, bodies=bodies)
+            post, bodies = _written(post, found), None
+        envelope, content = compose(post, bodies)
     except Invalid as fault:
         raise Refusal(fault) from None
     return Submission(envelope, content, Via.API, submitter, *given[_OF_SUBMISSION])
