@@ -362,32 +362,6 @@ def test_lines_are_read_in_any_splitting(lines, cuts):
     assert reader.take_rest() == b""
 
 
-PARTS = [b"\r", b"\n", b"\r\n", b"NOOP", b"x" * 20, b"\t", b"\xc3\xa9", b"\xff"]
-
-
-@given(st.lists(st.sampled_from(PARTS), max_size=5).map(b"".join), CUTS)
-def test_what_is_taken_as_a_sole_line_is_the_one_line_that_reading_in_pieces_finds(data, cuts):
-    sole = LineReader(limit=25).sole(data)
-    reader, found = LineReader(limit=25), []
-    try:
-        for piece in pieces_of(data, cuts):
-            reader.feed(piece)
-            while (line := reader.next_line()) is not None:
-                found.append(line)
-    except (BareLineEnding, LineTooLong):
-        found.append(None)
-    plain = len(found) == 1 and found[0] is not None and all(0x20 <= octet < 0x7F for octet in found[0])
-    assert sole == (found[0] if plain and not reader.buffer else None)
-
-
-def test_behind_the_start_of_a_line_nothing_is_a_sole_line():
-    reader = LineReader()
-    reader.feed(b"NO")
-    assert reader.sole(b"OP\r\n") is None
-    reader.feed(b"OP\r\n")
-    assert reader.next_line() == b"NOOP"
-
-
 @pytest.mark.parametrize("raw", [b"NOOP\n", b"NO\rOP\r\n", b"\n", b"NOOP\r\r\n"])
 def test_i02_a_command_ended_otherwise_is_refused(raw):
     reader = LineReader()

@@ -310,16 +310,6 @@ class LineReader:
         """More octets from the client."""
         self.buffer += data
 
-    def sole(self, data: bytes) -> bytes | None:
-        """The line that `data` is, without its CRLF; None where it is anything but printable ASCII.
-
-        What is none is to be fed.
-        """
-        if self.buffer or len(data) > self._limit or not data.endswith(b"\r\n"):
-            return None
-        line = data[:-2]
-        return line if line.isascii() and line.decode().isprintable() else None
-
     def next_line(self) -> bytes | None:
         """The next line without its CRLF, or None until more is fed.
 

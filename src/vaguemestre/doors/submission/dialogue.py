@@ -15,7 +15,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 
-from vaguemestre.doors.submission import answers, hello
+from vaguemestre.doors.submission import answers, hello, lines
 from vaguemestre.doors.submission.answers import Answer, answer
 from vaguemestre.doors.submission.conduct import IDLE, Conduct, has_control, is_handshake, is_web
 from vaguemestre.doors.submission.effects import (
@@ -78,9 +78,11 @@ class Dialogue:
     def receive(self, data: bytes) -> list[Effect]:
         """Bytes of the submitter."""
         mode = self.mode
-        if mode is Mode.COMMAND and (line := self._lines.sole(data)) is not None:
-            self._untouched = False
-            return self._command(line)
+        if mode is Mode.COMMAND and not self._lines.buffer:
+            said = lines.known(data) or lines.sole(data, self._limits.command)
+            if said is not None:
+                self._untouched = False
+                return self._command(*said)
         if mode is Mode.CONTENT:
             return self._proceed(self._take_content(data))
         if mode is Mode.CLOSED:
@@ -176,11 +178,9 @@ class Dialogue:
 
     def _foreign_command(self, line: bytes) -> list[Effect]:
         """Of any octets."""
-        return self._say(answers.BAD_LINE) if has_control(line) else self._command(line)
+        return self._say(answers.BAD_LINE) if has_control(line) else self._command(*lines.apart(line))
 
-    def _command(self, line: bytes) -> list[Effect]:
-        verb, _, argument = line.rstrip(b" ").partition(b" ")
-        verb = verb.upper()
+    def _command(self, verb: bytes, argument: bytes) -> list[Effect]:
         if verb in IDLE:
             self._conduct.idle()
         command = _COMMANDS.get(verb)
