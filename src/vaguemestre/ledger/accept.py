@@ -307,13 +307,17 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
 
 def _before(placed: Sequence[Placed], opening: Opening, now: datetime) -> _Before:
     """What was handed over before: by its draft's id, the message that it is."""
-    drafts = [one.draft for one in placed]
-    digests = [(digest, one.uid) for one in drafts if (digest := one.submission.handover) is not None]
-    if not digests:
-        return {}
     # Of the same in one group, the first.
-    first = handovers.keep(dict(reversed(digests)), opening.handover, now)
-    return {uid: first[digest] for digest, uid in digests if first[digest] != uid}
+    drafts = [one.draft for one in reversed(placed)]
+    given = {digest: one.uid for one in drafts if (digest := one.submission.handover) is not None}
+    if not given:
+        return {}
+    first = handovers.keep(given, opening.handover, now)
+    return {
+        one.uid: first[digest]
+        for one in drafts
+        if (digest := one.submission.handover) is not None and first[digest] != one.uid
+    }
 
 
 def _told(one: Placed, before: _Before) -> Accepted:

@@ -47,7 +47,7 @@ class Recollection:
             self._close()
         if not self._open:
             self._opened = self._latest = at
-        self._open.update([(digest[:_START], number) for number, digest in rows])
+        self._open |= {digest[:_START]: number for number, digest in rows}
         self.last = rows[-1][0]
         self._latest = max(self._latest, at)
 

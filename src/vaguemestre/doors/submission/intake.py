@@ -32,6 +32,7 @@ from vaguemestre.ledger import accept, explanations, keys, parcels
 from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.draft import Draft, draft, message_limit
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
+from vaguemestre.ledger.identity import new_names
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
@@ -108,8 +109,8 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -
     Raises:
         OperationalError, InterfaceError: the database is away.
     """
-    now, limit = clock(), message_limit()
-    drafts = [(turn, _drafted(turn.item, now, limit)) for turn in turns]
+    now, uids, limit = clock(), iter(new_names(len(turns))), message_limit()
+    drafts = [(turn, _drafted(turn.item, now, next(uids), limit)) for turn in turns]
     together = [(turn, one) for turn, one in drafts if isinstance(one, Draft)]
     replies = iter(_together(together, now) if together else ())
     answered = [
@@ -122,7 +123,7 @@ def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -
     return answered
 
 
-def _drafted(handover: Handover, now: datetime, limit: int) -> Draft | Answer | None:
+def _drafted(handover: Handover, now: datetime, uid: str, limit: int) -> Draft | Answer | None:
     """All of the recording that needs no database, so that no other writer waits for it.
 
     None for one with an idempotency key, whose answer may be there already.
@@ -130,7 +131,7 @@ def _drafted(handover: Handover, now: datetime, limit: int) -> Draft | Answer | 
     if handover.wishes.idempotency_key is not None:
         return None
     try:
-        return draft(_submission(handover), now, "", limit)
+        return draft(_submission(handover), now, uid, limit)
     except Refusal as refused:
         return answers.refusal(*refused.errors)
     except Exception as error:  # noqa: BLE001  the submitter is not to blame
