@@ -31,12 +31,16 @@ def new_names(count: int) -> list[str]:
 
     Chance is made once for all, and what comes in order goes to the end of an index.
     """
-    before = new_name()[:20]  # up to the variant
-    drawn = os.urandom(8 * count).hex()
-    behind = sorted([drawn[at + 1 : at + 16] for at in range(0, len(drawn), 16)])
+    moment, drawn = _moment().hex(), os.urandom(2 + 8 * count).hex()
+    before = f"{moment[:8]}-{moment[8:]}-7{drawn[:3]}-{_VARIANT[drawn[3]]}"
+    behind = sorted([drawn[at + 1 : at + 16] for at in range(4, len(drawn), 16)])
     return [f"{before}{digits[:3]}-{digits[3:]}" for digits in behind]
 
 
 def _drawn() -> str:
     """Time and chance, yet without version and variant."""
-    return ((time.time_ns() // 1_000_000).to_bytes(6) + os.urandom(10)).hex()
+    return (_moment() + os.urandom(10)).hex()
+
+
+def _moment() -> bytes:
+    return (time.time_ns() // 1_000_000).to_bytes(6)

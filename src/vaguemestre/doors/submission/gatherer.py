@@ -115,14 +115,11 @@ class Gatherer[Item, Answer]:
         if error is not None:
             answers = [self._failed(error)] * len(group)
         for (_, tell), answer in zip(group, answers, strict=True):
-            self._tell(tell, answer)
+            try:
+                tell(answer)
+            except Exception as fault:  # noqa: BLE001  a fault with one is no other's
+                self._loop.call_exception_handler({"message": "an answer was not told", "exception": fault})
         self._consider()
-
-    def _tell(self, tell: Callable[[Answer], None], answer: Answer) -> None:
-        try:
-            tell(answer)
-        except Exception as error:  # noqa: BLE001  a fault with one is no other's
-            self._loop.call_exception_handler({"message": "an answer was not told", "exception": error})
 
     def __repr__(self) -> str:
         return f"<Gatherer {len(self._waiting)} waiting, {self._flights} groups under way>"
