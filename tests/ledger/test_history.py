@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from importlib import import_module
 
 import pytest
 from django.db import connection
@@ -11,6 +12,8 @@ from ledger.kit import NOW, accepted, connect, on_postgresql, post, sql
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message
 
 pytestmark = pytest.mark.django_db(transaction=True)
+
+_migration = import_module("vaguemestre.ledger.migrations.0029_unread_columns")
 
 
 def there(name):
@@ -84,3 +87,17 @@ def test_of_messages_and_deliveries_the_checks_alone_change_and_every_connection
         other.execute("ROLLBACK")
     assert [*Message.objects.values(), *Delivery.objects.values()] == before
     assert sql("PRAGMA integrity_check") == [("ok",)]
+
+
+@pytest.mark.skipif(on_postgresql(), reason="there they are jsonb, and nothing changes")
+def test_a_sqlite_that_forbids_its_definitions_to_be_written_keeps_its_checks():
+    there("0028_delay_notices")
+    connection.connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, True)
+    try:
+        back()
+        assert checks() == [2, 4]
+    finally:
+        connection.connection.setconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE, False)
+        with connection.schema_editor() as editor:
+            _migration.redefine(editor, lambda plain, checked: (checked, plain))
+    assert checks() == [0, 0]
