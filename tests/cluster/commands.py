@@ -42,11 +42,11 @@ def run(words, *, environment, text="", within=60.0):
         here.settimeout(within)
         here.sendall(json.dumps([list(words), dict(environment)]).encode())
         here.shutdown(socket.SHUT_WR)
-        (child,) = STATUS.unpack(here.recv(STATUS.size))
+        child = here.recv(STATUS.size)
         try:
             told = here.recv(STATUS.size)
         except TimeoutError:
-            os.kill(child, signal.SIGKILL)
+            os.kill(*STATUS.unpack(child), signal.SIGKILL)
             raise
         assert told, f"{words}: what was to run it has died"
         output, errors = (_all(stream) for stream in streams[1:])

@@ -81,6 +81,18 @@ async def test_a_group_that_fails_is_told_so_and_holds_up_no_other():
     assert told == ["the database's thread is gone", 4, 6]
 
 
+async def test_a_group_with_an_answer_too_few_is_told_so_and_holds_up_no_other():
+    threads, told = Threads(), []
+    gatherer = Gatherer(threads, lambda items: doubled(items[1:]), str, most=2, patience=0)
+    for number in (1, 2, 3):
+        gatherer.add(number, told.append)
+    await turn()
+    for place in range(2):
+        threads.calls[place][1].set()
+        await turn()
+    assert told == ["0 answers for 1", "1 answers for 2", "1 answers for 2"]
+
+
 async def test_a_group_for_which_there_is_no_thread_is_told_so_and_holds_up_no_other():
     threads, told = LedgerThreads(1), []
     gatherer = Gatherer(threads, doubled, str, most=2, patience=0)

@@ -158,6 +158,17 @@ def test_a_connection_that_the_server_ended_is_replaced_for_the_next_call(thread
     assert asyncio.run(threads.run(backend)) != first
 
 
+@pytest.mark.skipif("connection.vendor != 'postgresql'")
+def test_a_connection_that_broke_in_a_call_is_replaced_for_the_next_one(threads):
+    def end_it():
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pg_backend_pid(), 5000)")
+
+    with pytest.raises(OperationalError):
+        asyncio.run(threads.run(end_it))
+    assert asyncio.run(threads.run(Instance.objects.count)) == 1
+
+
 def test_shutdown_closes_the_connection_of_every_thread(ledger):
     threads = LedgerThreads(3)
     opened = []

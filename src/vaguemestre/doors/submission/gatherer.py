@@ -112,6 +112,8 @@ class Gatherer[Item, Answer]:
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
         self._until = self._last_end + self._patience
         self._latest = self._last_end + LONGEST * self._patience
+        if error is None and len(answers) != len(group):
+            error = ValueError(f"{len(answers)} answers for {len(group)}")
         if error is not None:
             answers = [self._failed(error)] * len(group)
         for (_, tell), answer in zip(group, answers, strict=True):

@@ -1,3 +1,5 @@
+import sqlite3
+
 from django.db import migrations
 
 import vaguemestre.ledger.history
@@ -14,7 +16,7 @@ COLUMNS = {
 
 
 class Redefined(migrations.SeparateDatabaseAndState):
-    """On SQLite both tables' definitions lose their checks of JSON, and no row is touched.
+    """On SQLite both tables' definitions lose their checks of JSON, and no row is written.
 
     By the steps that SQLite gives for this (its page on ALTER TABLE, section 7). To copy both tables, as
     Django does, takes minutes where there are millions of messages.
@@ -24,17 +26,18 @@ class Redefined(migrations.SeparateDatabaseAndState):
         redefine(schema_editor, lambda plain, checked: (checked, plain))
 
     def database_backwards(self, app_label, schema_editor, from_state, to_state):
+        redefine(schema_editor, lambda plain, checked: (checked, plain))  # where they were kept, not twice
         redefine(schema_editor, lambda plain, checked: (plain, checked))
 
 
 def redefine(schema_editor, change):
     if schema_editor.connection.vendor == 'postgresql':
         return  # it keeps them as jsonb either way
+    if schema_editor.connection.connection.getconfig(sqlite3.SQLITE_DBCONFIG_DEFENSIVE):
+        return  # this SQLite forbids it: its checks stay, and cost time alone
     with schema_editor.connection.cursor() as cursor:
         (version,) = cursor.execute('PRAGMA schema_version').fetchone()
         cursor.execute('PRAGMA writable_schema = ON')
-        if cursor.execute('PRAGMA writable_schema').fetchone() == (0,):
-            return  # this SQLite forbids it: its checks stay, and cost time alone
         try:
             for table, columns in COLUMNS.items():
                 for name, kind in columns.items():
