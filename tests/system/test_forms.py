@@ -66,6 +66,8 @@ class Visitors:
         self.line.request("POST", self.path, body, usual | headers)
         answer = self.line.getresponse()
         answer.read()
+        if answer.status >= 400:
+            self.line.close()  # it may be told no before it was read, and the line then ends with that
         return answer.status
 
 
