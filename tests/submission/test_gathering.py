@@ -32,7 +32,7 @@ class Threads:
         await gate.wait()
         try:
             answers = work()
-        except RuntimeError as error:
+        except (RuntimeError, ValueError) as error:
             tell(None, error)
         else:
             tell(answers, None)
@@ -83,14 +83,18 @@ async def test_a_group_that_fails_is_told_so_and_holds_up_no_other():
 
 async def test_a_group_with_an_answer_too_few_is_told_so_and_holds_up_no_other():
     threads, told = Threads(), []
-    gatherer = Gatherer(threads, lambda items: doubled(items[1:]), str, most=2, patience=0)
+
+    def failed(error):
+        return f"{error}, said {error.__traceback__.tb_frame.f_code.co_name}"  # what is logged of it is its place
+
+    gatherer = Gatherer(threads, lambda items: doubled(items[1:]), failed, most=2, patience=0)
     for number in (1, 2, 3):
         gatherer.add(number, told.append)
     await turn()
     for place in range(2):
         threads.calls[place][1].set()
         await turn()
-    assert told == ["0 answers for 1", "1 answers for 2", "1 answers for 2"]
+    assert told == [f"{few} answers for {few + 1}, said _ended" for few in (0, 1, 1)]
 
 
 async def test_a_group_for_which_there_is_no_thread_is_told_so_and_holds_up_no_other():

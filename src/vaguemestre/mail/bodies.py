@@ -24,6 +24,8 @@ _NO_TEXT = bytes([*range(0x09), 0x0B, *range(0x0E, 0x20), 0x7F])
 _AS_NUL = bytes.maketrans(_NO_TEXT, bytes(len(_NO_TEXT)))
 _BEYOND_ASCII = bytes(range(128, 256))
 
+_USUAL = "=_alternative"  # the boundary, where no part has it
+
 type Head = tuple[Sequence[Field], bytes]  # fields, and the same with the empty line behind them
 type Part = tuple[Head, bytes]  # a MIME entity: its head, and its body without a final line break
 
@@ -45,13 +47,13 @@ def alternative(text: str | None, html: str | None) -> Part | None:
 
 def _may_end(text: str, html: str) -> bool:
     """Whether a boundary is in them; one character is found much quicker not to be there than all of it."""
-    return ("_" in text and "=_alternative" in text) or ("_" in html and "=_alternative" in html)
+    return ("_" in text and _USUAL in text) or ("_" in html and _USUAL in html)
 
 
 @cache
 def _alternative() -> tuple[Head, bytes, bytes, bytes]:
     """Its head, and what stands before, between and behind the texts."""
-    head, before, between, behind = _framed("alternative", b"=_alternative")
+    head, before, between, behind = _framed("alternative", _USUAL.encode())
     plain, html = [_text_head(one, "7bit")[1] for one in ("plain", "html")]
     return head, before + plain, between + html, behind
 

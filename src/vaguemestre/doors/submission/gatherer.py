@@ -97,9 +97,16 @@ class Gatherer[Item, Answer]:
     def _depart(self, group: Sequence[_Waiting[Item, Answer]]) -> None:
         land = partial(self._land, group)
         try:
-            self._threads.call(partial(self._work, [item for item, _ in group]), land)
+            self._threads.call(partial(self._answers, [item for item, _ in group]), land)
         except Exception as error:  # noqa: BLE001  there is no thread: each is told, as if it had failed there
             self._loop.call_soon(land, (), error)
+
+    def _answers(self, items: Sequence[Item]) -> Sequence[Answer]:
+        """Of `work`, in one of the ledger's threads."""
+        answers = self._work(items)
+        if len(answers) != len(items):
+            raise ValueError(f"{len(answers)} answers for {len(items)}")
+        return answers
 
     def _land(
         self,
@@ -112,8 +119,6 @@ class Gatherer[Item, Answer]:
         self._likely, self._last_end = len(group) + len(self._waiting), self._loop.time()
         self._until = self._last_end + self._patience
         self._latest = self._last_end + LONGEST * self._patience
-        if error is None and len(answers) != len(group):
-            error = ValueError(f"{len(answers)} answers for {len(group)}")
         if error is not None:
             answers = [self._failed(error)] * len(group)
         for (_, tell), answer in zip(group, answers, strict=True):
