@@ -98,7 +98,7 @@ def _locked():
 
     def note(execute, statement, *call):
         if statement.startswith("PRAGMA wal_checkpoint"):
-            seen.append(connection._lock is not None)
+            seen.append(connection._locked)
         return execute(statement, *call)
 
     with connection.execute_wrapper(note):

@@ -43,9 +43,11 @@ def open_locks():
 
 @pytest.fixture(autouse=True)
 def _nothing_left():
+    connection.close()
     before = open_locks()
     yield
     assert is_free()
+    connection.close()
     assert open_locks() == before
 
 
@@ -53,6 +55,16 @@ def test_a_transaction_has_the_lock_and_gives_it_back():
     with transaction.atomic():
         assert not is_free()
     assert is_free()
+
+
+def test_the_file_is_open_as_long_as_the_connection_is():
+    others = open_locks()
+    for _ in range(3):
+        with transaction.atomic():
+            bump()
+        assert open_locks() == others + 1
+    connection.close()
+    assert open_locks() == others
 
 
 def test_inner_blocks_share_the_lock_of_the_outermost():
@@ -221,6 +233,29 @@ def test_a_child_forked_within_a_transaction_neither_keeps_nor_releases_the_lock
     assert is_free()  # and the second's copy of the descriptor keeps nothing
     for pid in children:
         os.waitpid(pid, 0)
+
+
+@pytest.mark.filterwarnings("ignore:.*fork:DeprecationWarning")
+def test_a_forked_process_has_a_lock_of_its_own():
+    """Over one descriptor both would have it at once."""
+    with transaction.atomic():
+        bump()
+    pid = os.fork()
+    if pid == 0:
+        taken = 1
+        try:
+            connection._take()
+            taken = 0
+            time.sleep(1)
+        finally:
+            os._exit(taken)
+    time.sleep(0.3)
+    assert not is_free()
+    begun = time.monotonic()
+    with transaction.atomic():
+        bump()
+    assert time.monotonic() - begun > 0.3
+    assert os.waitpid(pid, 0)[1] == 0
 
 
 def test_sessions_of_people_are_written_while_others_write():

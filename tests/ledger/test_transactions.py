@@ -42,7 +42,7 @@ class Trial:
                 connection.closed_in_transaction,
                 connection.connection is None,
                 connection.errors_occurred,
-                getattr(connection, "_lock", None) is None,
+                getattr(connection, "_locked", False),
             )
         )
 
@@ -140,7 +140,7 @@ def test_what_sqlite_undid_by_itself_is_no_commit():
     with pytest.raises(OperationalError, match="undone"):
         undone()
     assert (hooks, Courier.objects.count()) == ([], 0)
-    assert (connection.in_atomic_block, connection._lock) == (False, None)
+    assert (connection.in_atomic_block, connection._locked) == (False, False)
     with writing():
         Courier.objects.create(holder="kept", beat_at="2026-11-28T10:00Z")
     assert Courier.objects.count() == 1

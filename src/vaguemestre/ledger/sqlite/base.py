@@ -3,11 +3,12 @@
 SQLite's own busy handler sleeps between tries, so that of four writers one waits seconds for a commit; an
 advisory file lock, taken before BEGIN and given back after COMMIT, hands over at once (`bench/writers.py`). A
 statement that writes outside a transaction takes it for itself. The lock is a file beside the database; it
-excludes processes and, since each connection opens it anew, threads.
+excludes processes and, since each connection opens it for itself, threads. It stays open as long as the
+connection does: opened for each transaction it was a fiftieth of a lone acceptance.
 
 Promises: no transaction begins without the lock; the lock never outlives its transaction, nor a process that
-dies. Fails as SQLite does; the wait for the lock itself has no end but that of the transaction before it. Who
-is `impatient` waits for neither, and gets `Occupied`.
+dies and has forked no other meanwhile. Fails as SQLite does; the wait for the lock itself has no end but that
+of the transaction before it. Who is `impatient` waits for neither, and gets `Occupied`.
 
 Hooked into Django 6.1: `Atomic` begins by `_start_transaction_under_autocommit` and ends, whatever happens,
 by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them. `begin`
@@ -20,6 +21,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -59,11 +61,12 @@ class Cursor(base.SQLiteCursorWrapper):
 
 
 class DatabaseWrapper(base.DatabaseWrapper):
-    """One connection, and its descriptor of the lock file with the process that opened it."""
+    """One connection, and its descriptor of the lock file."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._lock: tuple[int, int] | None = None
+        self._locked = False
+        self._lock: _LockFile | None = None
         self.usual_cursor: sqlite3.Cursor  # of statements whose rows are all read at once
         self._lock_file = ""  # none of a database in memory
         self._waits = True
@@ -187,7 +190,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
 
     def _execute(self, execute: Callable[..., Any], sql: str, *call: Any) -> Any:
         """Django's `execute_wrapper`: a write that is a transaction by itself waits in the same row."""
-        if self._lock is not None or not sql.startswith(_WRITES):
+        if self._locked or not sql.startswith(_WRITES):
             return execute(sql, *call)
         self._take()
         try:
@@ -224,20 +227,19 @@ class DatabaseWrapper(base.DatabaseWrapper):
             super()._close()  # type: ignore[misc]  # not in the stubs
         finally:
             self._give_back()
+            self._lock = None
 
     def _take(self) -> None:
-        if self._lock is not None or not self._lock_file:
+        if self._locked or not self._lock_file:
             return
-        descriptor = os.open(self._lock_file, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        lock = self._lock
+        if lock is None or lock.process != os.getpid():  # a forked process has a lock of its own
+            lock = self._lock = _LockFile(self._lock_file)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX if self._waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock.descriptor, fcntl.LOCK_EX if self._waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            os.close(descriptor)
             raise Occupied("another writer has the lock") from None
-        except BaseException:
-            os.close(descriptor)
-            raise
-        self._lock = (descriptor, os.getpid())
+        self._locked = True
 
     def _give_back_if_over(self) -> None:
         # A COMMIT that failed leaves its transaction open; the ROLLBACK or the close behind it ends it.
@@ -251,13 +253,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
             copier.note(self._changes - before)
 
     def _give_back(self) -> None:
-        if self._lock is None:
+        if not self._locked:
             return
-        (descriptor, owner), self._lock = self._lock, None
-        if owner == os.getpid():
+        self._locked = False
+        if self._lock is not None and self._lock.process == os.getpid():
             # Closing alone would leave it to a child that was forked meanwhile and still has the descriptor.
-            fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
+            fcntl.flock(self._lock.descriptor, fcntl.LOCK_UN)
+
+
+class _LockFile:
+    """A descriptor of it, closed with the last reference."""
+
+    def __init__(self, path: str) -> None:
+        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self.process = os.getpid()
+        weakref.finalize(self, os.close, self.descriptor)
 
 
 def _is_busy(error: BaseException) -> bool:
