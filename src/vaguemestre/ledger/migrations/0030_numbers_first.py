@@ -1,0 +1,31 @@
+from django.db import migrations
+
+# What a message writes, a courier's part included.
+FIRST = (
+    'ledger_message', 'ledger_delivery', 'ledger_event', 'ledger_chunk', 'ledger_handover', 'ledger_attempt',
+)
+
+
+def place(apps, schema_editor):
+    """SQLite keeps the last number of each table in one without an index, and reads it from its beginning at
+    every insert: so the numbers that each message asks for stand before all others.
+    """
+    if schema_editor.connection.vendor == 'postgresql':
+        return
+    with schema_editor.connection.cursor() as cursor:
+        for place, name in enumerate(FIRST, -len(FIRST)):
+            cursor.execute(
+                'INSERT INTO sqlite_sequence (name, seq) SELECT %s, 0'
+                ' WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = %s)',
+                [name, name],
+            )
+            cursor.execute('UPDATE sqlite_sequence SET rowid = %s WHERE name = %s', [place, name])
+
+
+class Migration(migrations.Migration):
+
+    dependencies = [
+        ('ledger', '0029_unread_columns'),
+    ]
+
+    operations = [migrations.RunPython(place, migrations.RunPython.noop)]
