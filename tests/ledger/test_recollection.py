@@ -24,7 +24,7 @@ def digest(number):
 
 @pytest.mark.any_database
 def test_a_digest_is_found_by_its_rows_the_latest_first():
-    known = Recollection(KEPT)
+    known = Recollection(KEPT, few=0)
     for number in range(1, 100):
         known.add([(number, digest(number % 40))], later(seconds=number * 3))
     assert known.find([digest(one) for one in (7, 30, 41)]) == {digest(7): [87, 47, 7], digest(30): [70, 30]}
@@ -33,13 +33,25 @@ def test_a_digest_is_found_by_its_rows_the_latest_first():
 
 @pytest.mark.any_database
 def test_what_counts_no_more_is_dropped_and_of_the_rest_sixteen_bytes_are_kept():
-    known = Recollection(KEPT)
+    known = Recollection(KEPT, few=0)
     for number in range(40 * 60):
         known.add([(number + 1, digest(number))], later(seconds=number))
     kept = digest(40 * 60 - 15 * 60)
     assert known.find([digest(0), kept]) == {kept: [40 * 60 - 15 * 60 + 1]}
     kept = [starts.itemsize * len(starts) * 2 for _, starts, _ in known._closed]
     assert sum(kept) <= 17 * 61 * 16
+
+
+@pytest.mark.any_database
+def test_of_few_all_are_found_by_one_look_however_long_they_take_to_come():
+    known = Recollection(KEPT, few=30)
+    for number in range(31):
+        known.add([(number + 1, digest(number))], later(seconds=number * 600))
+    assert not known._closed
+    assert known.find([digest(0), digest(30)]) == {digest(0): [1], digest(30): [31]}
+    known.add([(32, digest(31))], later(seconds=31 * 600))
+    assert len(known._closed) == 1
+    assert known.find([digest(0), digest(31)]) == {digest(0): [1], digest(31): [32]}
 
 
 @pytest.mark.django_db

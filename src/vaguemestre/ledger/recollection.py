@@ -2,7 +2,7 @@
 
 An index of digests is written at a random place for each message, and SQLite writes whole pages. The rows
 alone go one behind the other; a process remembers where each digest stands, reads what others added since,
-and all of it when it starts. Of each it keeps 16 bytes once a minute is over.
+and all of it when it starts. Of each it keeps 16 bytes once a minute is over in which many came.
 
 A digest is remembered by its first eight bytes: who asks compares the row. Touched by one transaction at a
 time, since SQLite's writers take turns.
@@ -16,6 +16,7 @@ from collections.abc import Collection, Sequence
 from datetime import UTC, datetime, timedelta
 
 _OPEN = timedelta(minutes=1)
+_FEW = 4_096
 _START = 8  # bytes
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -25,13 +26,14 @@ class Recollection:
 
     Args:
         kept: how long a digest is remembered.
+        few: how many stay together in one part, however old: whoever asks looks through each part.
 
     Attributes:
         last: the highest number that was added.
     """
 
-    def __init__(self, kept: timedelta) -> None:
-        self._kept = kept
+    def __init__(self, kept: timedelta, few: int = _FEW) -> None:
+        self._kept, self._few = kept, few
         self.forget()
 
     def forget(self) -> None:
@@ -43,7 +45,7 @@ class Recollection:
 
     def add(self, rows: Sequence[tuple[int, bytes]], at: datetime) -> None:
         """Rows of one time, each with its digest; numbered in their order, and higher than those before."""
-        if self._open and at - self._opened > _OPEN:
+        if len(self._open) > self._few and at - self._opened > _OPEN:
             self._close()
         if not self._open:
             self._opened = self._latest = at
