@@ -10,12 +10,14 @@ from hypothesis import settings
 from hypothesis import strategies as some
 
 from ledger.kit import on_postgresql, sql
+from vaguemestre.ledger.binding import Binding
 from vaguemestre.ledger.database import rows, stored
-from vaguemestre.ledger.statements import _pieces, concern, insert, insert_alike, tuples
+from vaguemestre.ledger.statements import Insertion, _parts, concern, tuples
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
 COLUMNS = {"number": "bigint", "share": "float8", "text": "text", "document": "jsonb"}
+NUMBERS = Insertion("kept", (), ("number",))
 UPDATE = """
 UPDATE kept AS k SET share = given.share, text = given.text, document = given.document, mark = %s
 FROM given WHERE k.number = given.number AND k.number >= %s
@@ -29,6 +31,11 @@ def kept():
     sql("INSERT INTO kept (number) VALUES " + ", ".join(f"({number})" for number in range(200)))
     yield
     sql("DROP TABLE kept")
+
+
+def put(insertion, shared, values):
+    with Binding() as bound:
+        insertion.put(bound, shared, values)
 
 
 def told(given, least):
@@ -65,9 +72,9 @@ def test_any_number_of_rows_takes_few_statements_which_a_connection_keeps():
     """On SQLite; PostgreSQL takes up to 64 rows on one way."""
     sizes = set()
     for number in range(300):
-        pieces = list(_pieces(range(3 * number), 3))
-        assert [item for piece in pieces for item in piece] == list(range(3 * number))
-        sizes |= {len(piece) / 3 for piece in pieces}
+        pieces = [range(*part) for part in _parts(number)]
+        assert [item for piece in pieces for item in piece] == list(range(number))
+        sizes |= {len(piece) for piece in pieces}
         assert len(pieces) == -(-number // 64) or not on_postgresql()
     assert sizes == {1, 2, 4, 8, 16, 32, 64} or on_postgresql()
 
@@ -100,7 +107,7 @@ def test_a_question_finds_what_the_general_one_finds():
 
 def test_what_writes_is_refused_outside_of_a_transaction():
     with pytest.raises(RuntimeError, match="for transactions"):
-        insert("kept", ("number",), [(500,)])
+        put(NUMBERS, [()], [500])
     with pytest.raises(RuntimeError, match="for transactions"):
         concern(UPDATE, COLUMNS, [(1, None, None, None)], "told", 0)
     assert sql("SELECT COUNT(*) FROM kept WHERE number = 500 OR mark = 'told'") == [(0,)]
@@ -110,10 +117,11 @@ def test_what_writes_is_refused_in_a_transaction_that_will_be_undone():
     with transaction.atomic():
         transaction.set_rollback(True)
         with pytest.raises(transaction.TransactionManagementError):
-            insert("kept", ("number",), [(1_000,)])
+            put(NUMBERS, [()], [1_000])
     assert sql("SELECT count(*) FROM kept") == [(200,)]
 
 
+ALIKE = Insertion("kept", ("share", "text"), ("number", "document"), {"mark": "'new'"})
 SHARED = some.tuples(some.sampled_from([0.25, None]), some.sampled_from(["", "'; ? \\ é"]))
 
 
@@ -129,7 +137,7 @@ def test_rows_that_are_alike_are_inserted_as_they_are_given_whether_they_are_or_
     values = [value for number in numbers for value in (number, json.dumps([number]))]
     with transaction.atomic():
         sql("DELETE FROM kept")
-        insert_alike("kept", ("share", "text"), ("number", "document"), shared, values, {"mark": "'new'"})
+        put(ALIKE, shared, values)
     found = sql("SELECT number, share, text, document, mark FROM kept ORDER BY number")
     assert [
         (*row[:3], json.loads(row[3]) if isinstance(row[3], str) else row[3], row[4]) for row in found

@@ -183,11 +183,13 @@ class Arranged:
 
     Attributes:
         found: of each its place, or why it is refused.
-        rows: of those that have a place.
+        placed: those that have a place.
+        rows: theirs.
     """
 
     epoch: int
     found: Sequence[Placed | Refusal]
+    placed: Sequence[Placed]
     rows: Rows
 
 
@@ -202,8 +204,8 @@ def _kept(
     if ahead is None or ahead.epoch != opening.epoch or opening.revoked:
         present = routing.at(opening.epoch)
         ahead = _arranged(drafts, present, opening.revoked, _gone(drafts), now)
-    placed, rows = _places(ahead.found), ahead.rows
-    before = _before(placed, opening, now)
+    placed, rows = ahead.placed, ahead.rows
+    before = _before(placed, opening, now, rows.at)
     if before:
         rows = rows_of([one for one in placed if one.draft.uid not in before], opening.epoch, now)
     if rows.parcels:
@@ -220,11 +222,8 @@ def _arranged(
     now: datetime,
 ) -> Arranged:
     found = [_placed(one, present, revoked, gone) for one in drafts]
-    return Arranged(present.epoch, found, rows_of(_places(found), present.epoch, now))
-
-
-def _places(found: Sequence[Placed | Refusal]) -> list[Placed]:
-    return [one for one in found if isinstance(one, Placed)]
+    placed = [one for one in found if isinstance(one, Placed)]
+    return Arranged(present.epoch, found, placed, rows_of(placed, present.epoch, now))
 
 
 def _opening(drafts: Sequence[Draft]) -> Opening:
@@ -305,14 +304,16 @@ def _as_kept(decision: Decision, present: Routing) -> Answer:
     )
 
 
-def _before(placed: Sequence[Placed], opening: Opening, now: datetime) -> _Before:
+def _before(placed: Sequence[Placed], opening: Opening, now: datetime, at: object) -> _Before:
     """What was handed over before: by its draft's id, the message that it is."""
     # Of the same in one group, the first.
     drafts = [one.draft for one in reversed(placed)]
     given = {digest: one.uid for one in drafts if (digest := one.submission.handover) is not None}
     if not given:
         return {}
-    first = handovers.keep(given, opening.handover, now)
+    first = handovers.keep(given, opening.handover, now, at)
+    if first is given and len(given) == len(drafts):
+        return {}  # as mostly
     return {
         one.uid: first[digest]
         for one in drafts

@@ -55,16 +55,20 @@ def cursor_of(database: BaseDatabaseWrapper) -> Any:
     return Cursor(database.connection)
 
 
+type Bound = tuple[Any, str]  # the driver's cursor, and what stands for a value in its statements
+
+
 class Binding:
-    """A cursor within a transaction that holds so far, and what stands for a value in its statements."""
+    """What statements are run by within a transaction that holds so far."""
 
     __slots__ = ("_errors",)
 
-    def __enter__(self) -> tuple[Any, str]:
+    def __enter__(self) -> Bound:
         database = own()
         if not database.in_atomic_block:
             raise RuntimeError("this is for transactions: they take the lock before they write")
-        database.validate_no_broken_transaction()  # what is undone in the end would seem to be written
+        if database.needs_rollback:
+            database.validate_no_broken_transaction()  # what is undone in the end would seem to be written
         self._errors = database.wrap_database_errors
         return cursor_of(database), "%s" if database.vendor == "postgresql" else "?"
 

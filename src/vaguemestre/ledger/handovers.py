@@ -20,7 +20,7 @@ from operator import itemgetter
 
 from django.db import connection
 
-from vaguemestre.ledger.binding import own
+from vaguemestre.ledger.binding import Binding, own
 from vaguemestre.ledger.database import (
     chunked,
     execute,
@@ -31,7 +31,7 @@ from vaguemestre.ledger.database import (
 )
 from vaguemestre.ledger.models import Delivery, Handover
 from vaguemestre.ledger.recollection import Recollection
-from vaguemestre.ledger.statements import insert_flat, tuples
+from vaguemestre.ledger.statements import Insertion, tuples
 from vaguemestre.mail.state import DeliveryState
 
 KEPT = timedelta(minutes=15)
@@ -52,18 +52,20 @@ DELETE FROM ledger_handover WHERE id IN (
     WHERE at < %(before)s
 )
 """
+_HANDOVERS = Insertion("ledger_handover", ("at",), ("digest", "message_uid"))
 _recollected = Recollection(KEPT)
 
 
-def keep(given: Mapping[bytes, str], latest: int, now: datetime) -> Mapping[bytes, str]:
+def keep(given: Mapping[bytes, str], latest: int, now: datetime, at: object) -> Mapping[bytes, str]:
     """The message that each digest stands for: the one given with it, or the one that had it before.
 
     Args:
         given: the messages by their digests.
         latest: the number of the last handover, on SQLite (see `opening`).
         now: when.
+        at: the same as `stored` gives it.
     """
-    return _kept_by_index(given, now) if on_postgresql() else _kept_by_recollection(given, latest, now)
+    return _kept_by_index(given, now) if on_postgresql() else _kept_by_recollection(given, latest, now, at)
 
 
 def forget_all() -> None:
@@ -74,7 +76,9 @@ def forget_all() -> None:
 # SQLite
 
 
-def _kept_by_recollection(given: Mapping[bytes, str], latest: int, now: datetime) -> Mapping[bytes, str]:
+def _kept_by_recollection(
+    given: Mapping[bytes, str], latest: int, now: datetime, at: object
+) -> Mapping[bytes, str]:
     if latest != _recollected.last:
         _recollect_others(latest)
     known = _known(given, now - KEPT)
@@ -83,7 +87,7 @@ def _kept_by_recollection(given: Mapping[bytes, str], latest: int, now: datetime
         known = {digest: uid for digest, uid in known.items() if uid in standing}
     fresh = {digest: uid for digest, uid in given.items() if digest not in known} if known else given
     if fresh:
-        _add(fresh, latest, now)
+        _add(fresh, latest, now, at)
     return {**given, **known} if known else given
 
 
@@ -98,10 +102,10 @@ def _recollect_others(latest: int) -> None:
         _recollected.add([(number, digest) for _, number, digest in rows], moment(at))
 
 
-def _add(fresh: Mapping[bytes, str], latest: int, now: datetime) -> None:
-    at = stored(now)
-    values = [value for digest, uid in fresh.items() for value in (digest, uid.replace("-", ""), at)]
-    insert_flat("ledger_handover", ("digest", "message_uid", "at"), values)
+def _add(fresh: Mapping[bytes, str], latest: int, now: datetime, at: object) -> None:
+    values = [value for digest, uid in fresh.items() for value in (digest, uid.replace("-", ""))]
+    with Binding() as bound:
+        _HANDOVERS.put(bound, [(at,)] * len(fresh), values)
     # AUTOINCREMENT numbers them from there on.
     own().on_commit(partial(_recollected.add, [*enumerate(fresh, latest + 1)], now), robust=True)
 

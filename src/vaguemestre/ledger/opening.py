@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 
 from vaguemestre.ledger.database import as_json, on_postgresql, rows
 from vaguemestre.ledger.statements import tuples
+from vaguemestre.mail.value import value
 
 # AUTOINCREMENT: a number used once is not used again, and what is inserted moves the sequence on. The numbers
 # are ours as long as the transaction lasts.
@@ -29,7 +29,7 @@ SELECT (SELECT routing_epoch FROM ledger_instance) AS epoch,
 """
 
 
-@dataclass(frozen=True)
+@value
 class Opening:
     """How the ledger is when an acceptance begins.
 

@@ -13,12 +13,13 @@ from typing import Any
 import orjson
 
 from vaguemestre.ledger import allowance, dsn_due
+from vaguemestre.ledger.binding import Binding
 from vaguemestre.ledger.claims import Report
 from vaguemestre.ledger.database import on_postgresql, stored
 from vaguemestre.ledger.ending import Ending, endings
 from vaguemestre.ledger.health import keep_health
 from vaguemestre.ledger.leases import Lease
-from vaguemestre.ledger.statements import concern, insert_alike
+from vaguemestre.ledger.statements import Insertion, concern
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import TERMINAL, DeliveryState
 
@@ -51,9 +52,13 @@ _TAKEN = {
     "settled_at": "timestamptz",
 }  # fmt: skip
 _ACCEPTED = DeliveryState.ACCEPTED.value
-_TRIED_ALIKE = ("connection_id", "connection_version", "lane_epoch", "peer", "tls")
-_TRIED = ("uid", "message_id", "started_at", "staged_at", "ended_at", "steps")
-_HAPPENED_ALIKE, _HAPPENED = ("state", "detail"), ("delivery_id", "at", "attempt")
+_ATTEMPTS = Insertion(
+    "ledger_attempt",
+    ("connection_id", "connection_version", "lane_epoch", "peer", "tls"),
+    ("uid", "message_id", "started_at", "staged_at", "ended_at", "steps"),
+    known="uid",
+)
+_EVENTS = Insertion("ledger_event", ("state", "detail"), ("delivery_id", "at", "attempt"))
 
 
 def keep(lease: Lease, reports: Sequence[Report]) -> set[int]:
@@ -77,7 +82,8 @@ def keep(lease: Lease, reports: Sequence[Report]) -> set[int]:
     _keep_attempts(lease, reports, times)
     alike = [event[3:] for event in happened]
     own = [value for event in happened for value in event[:3]]
-    insert_alike("ledger_event", _HAPPENED_ALIKE, _HAPPENED, alike, own)
+    with Binding() as bound:
+        _EVENTS.put(bound, alike, own)
     _meter([report for report in reports if report.claim.metered])
     for report in reports:
         if report.health is not None:
@@ -125,7 +131,8 @@ def _keep_attempts(lease: Lease, reports: Sequence[Report], times: Sequence[Any]
             *times[3 * number : 3 * number + 3],
             orjson.dumps(report.steps).decode(),
         )
-    insert_alike("ledger_attempt", _TRIED_ALIKE, _TRIED, alike, own, known="uid")
+    with Binding() as bound:
+        _ATTEMPTS.put(bound, alike, own)
 
 
 def _meter(reports: Sequence[Report]) -> None:
@@ -155,7 +162,7 @@ def _done(ending: Ending, attempt: str, ended_at: Any) -> tuple[Any, ...]:
 
 
 def _event(ending: Ending, attempt: str, ended_at: Any) -> tuple[Any, ...]:
-    """A row of `_HAPPENED`, with what is alike behind it."""
+    """A row of `_EVENTS`, with what is alike behind it."""
     words = orjson.dumps(_words(ending)).decode()
     return ending.delivery, ended_at, attempt, ending.state._value_, words
 

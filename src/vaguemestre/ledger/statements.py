@@ -9,87 +9,81 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from itertools import chain, count, islice, pairwise
+from itertools import count, islice, pairwise
 from typing import Any
 
 import orjson
 
-from vaguemestre.ledger.binding import Binding, cursor_of, opened
+from vaguemestre.ledger.binding import Binding, Bound, cursor_of, opened
 from vaguemestre.ledger.database import as_json, on_postgresql, stored, unpacked
 
 _ROWS = 64  # of one statement at most, a power of two
 
 
-def insert(
-    table: str,
-    columns: Sequence[str],
-    values: Sequence[Sequence[Any]],
-    new: Mapping[str, str] | None = None,
-    *,
-    known: str = "",
-) -> None:
+class Insertion:
     """Rows into a table: of each the values of some columns, as `stored` gives them, and the same for others.
 
+    SQLite is given what all rows of a statement have in common once: to hand a value over takes longer than
+    to write it.
+
     Args:
         table: its name.
-        columns: what a row of `values` holds.
-        values: row by row.
+        common: see the attribute.
+        columns: all others that are given.
         new: what all rows have in further columns, as literals.
         known: the unique column by which a row that is there already is passed over.
+
+    Attributes:
+        width: how many values a row has for itself.
     """
-    insert_flat(table, tuple(columns), list(chain.from_iterable(values)), new, known=known)
 
+    def __init__(
+        self,
+        table: str,
+        common: tuple[str, ...],
+        columns: tuple[str, ...],
+        new: Mapping[str, str] | None = None,
+        *,
+        known: str = "",
+    ) -> None:
+        self._table, self.common, self._columns, self.width = table, common, columns, len(columns)
+        self._new = new or {}
+        self._passing = f" ON CONFLICT ({known}) DO NOTHING" if known else ""
+        self._texts: dict[tuple[int, bool], str] = {}
 
-def insert_flat(
-    table: str,
-    columns: tuple[str, ...],
-    values: list[Any],
-    new: Mapping[str, str] | None = None,
-    *,
-    known: str = "",
-) -> None:
-    """The same with the values of all rows in one list, one row behind the other."""
-    literals = tuple((new or {}).items())
-    with Binding() as (cursor, mark):
-        for piece in _pieces(values, len(columns)):
-            statement = _inserting(table, columns, literals, len(piece) // len(columns), known, mark)
-            cursor.execute(statement, piece)
+    def put(self, bound: Bound, shared: Sequence[tuple[Any, ...]], values: Sequence[Any]) -> None:
+        """The rows, in the order given.
 
+        Args:
+            bound: of the transaction.
+            shared: row by row the values of `common`.
+            values: those of `columns`, one row behind the other.
+        """
+        (cursor, mark), count = bound, len(shared)
+        if count == 1:  # who comes alone waits for nothing but this
+            cursor.execute(self._text(1, mark, alike=False), (*shared[0], *values))
+            return
+        width = self.width
+        for start, end in _parts(count):
+            rows, piece = shared[start:end], values[start * width : end * width]
+            alike = mark == "?" and rows.count(rows[0]) == len(rows)
+            text = self._text(len(rows), mark, alike=alike)
+            cursor.execute(text, (*rows[0], *piece) if alike else _whole(rows, piece))
 
-def insert_alike(  # noqa: PLR0913, PLR0917  what a statement consists of
-    table: str,
-    common: tuple[str, ...],
-    columns: tuple[str, ...],
-    shared: list[tuple[Any, ...]],
-    values: list[Any],
-    new: Mapping[str, str] | None = None,
-    *,
-    known: str = "",
-) -> None:
-    """The same where most rows have some values in common.
+    def _text(self, rows: int, mark: str, *, alike: bool) -> str:
+        """One statement for so many: half the time of one for each, and the driver is left once.
 
-    SQLite is given these once, if all rows of a statement have the same: to hand a value over takes longer
-    than to write it.
-
-    Args:
-        table: its name.
-        common: the columns of these values.
-        columns: all others that are given.
-        shared: row by row the values of `common`.
-        values: those of `columns`, one row behind the other.
-        new: as for `insert`.
-        known: likewise.
-    """
-    names, literals, width, start = (*common, *columns), tuple((new or {}).items()), len(columns), 0
-    with Binding() as (cursor, mark):
-        for piece in _pieces(values, width):
-            rows = shared[start : start + len(piece) // width]
-            start += len(rows)
-            alike = len(rows) == 1 or (mark == "?" and rows.count(rows[0]) == len(rows))
-            statement = _inserting(
-                table, names, literals, len(rows), known, mark, len(common) if alike else 0
-            )
-            cursor.execute(statement, (*rows[0], *piece) if alike else _whole(rows, piece))
+        Where they are alike, the values that they have in common are the statement's first ones, for all.
+        """
+        text = self._texts.get((rows, alike))
+        if text is None:
+            names = ", ".join((*self.common, *self._columns, *self._new))
+            first = [f"?{number + 1}" if alike else mark for number in range(len(self.common))]
+            row = ", ".join((*first, *[mark] * len(self._columns), *self._new.values()))
+            marks = ", ".join([f"({row})"] * rows)
+            text = f"INSERT INTO {self._table} ({names}) VALUES {marks}{self._passing}"  # noqa: S608  our own names
+            self._texts[rows, alike] = text
+        return text
 
 
 def _whole(shared: Sequence[tuple[Any, ...]], values: Sequence[Any]) -> list[Any]:
@@ -165,41 +159,15 @@ def _recordset(columns: Mapping[str, str], given: Iterable[Sequence[Any]]) -> st
     )
 
 
-def _pieces[T](items: Sequence[T], width: int) -> list[Sequence[T]]:
-    """The items, `width` to a row, by 64 rows; on SQLite what is left by 32, 16 and so on.
+@lru_cache(maxsize=256)
+def _parts(rows: int) -> tuple[tuple[int, int], ...]:
+    """Of each statement the first row, and the one behind its last: 64 rows; on SQLite then 32, 16 and so on.
 
     It keeps each statement that it has prepared: with one for every number of rows that was 1.5 MiB. To
     PostgreSQL each piece is a way there and back.
     """
-    return [items[start * width : end * width] for start, end in _parts(len(items) // width)]
-
-
-@lru_cache(maxsize=256)
-def _parts(rows: int) -> tuple[tuple[int, int], ...]:
     ends = [0]
     while ends[-1] < rows:
         left = min(rows - ends[-1], _ROWS)
         ends.append(ends[-1] + (left if on_postgresql() else 1 << left.bit_length() - 1))
     return tuple(pairwise(ends))
-
-
-@lru_cache(maxsize=1_024)
-def _inserting(  # noqa: PLR0913, PLR0917  what a statement consists of
-    table: str,
-    columns: tuple[str, ...],
-    new: tuple[tuple[str, str], ...],
-    rows: int,
-    known: str,
-    mark: str,
-    once: int = 0,
-) -> str:
-    """One statement for all rows: half the time of one for each, and the driver is left once.
-
-    The values of the first `once` columns are the statement's first ones, for every row.
-    """
-    once = once if rows > 1 else 0
-    names = ", ".join((*columns, *(name for name, _ in new)))
-    marks = (*(f"?{number + 1}" for number in range(once)), *[mark] * (len(columns) - once))
-    row = ", ".join((*marks, *(literal for _, literal in new)))
-    passing = f" ON CONFLICT ({known}) DO NOTHING" if known else ""
-    return f"INSERT INTO {table} ({names}) VALUES {', '.join([f'({row})'] * rows)}{passing}"  # noqa: S608  our own names

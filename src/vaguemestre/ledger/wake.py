@@ -107,8 +107,11 @@ def _let_go() -> None:
 def _send(database: str) -> None:
     # Nobody listens, or has been told as often as the socket holds: either way there is nothing to do. One
     # thread at a time: what another one closes must not be what this one pulls.
-    with _one_at_a_time, suppress(OSError):
-        rope = _ropes.get(database) or _ropes.setdefault(database, _Rope(database))
+    with _one_at_a_time:
+        try:
+            rope = _ropes.get(database) or _ropes.setdefault(database, _Rope(database))
+        except OSError:
+            return
         try:
             rope.pull()
         except BlockingIOError:

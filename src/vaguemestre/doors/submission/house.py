@@ -47,7 +47,7 @@ class House:
         self.threads = threads
         self.clock = clock
         self.messages: Gatherer[Turn[Handover], Answer] = Gatherer(
-            threads, partial(intake.record_all, clock), intake.trouble, most=GROUP
+            threads, partial(intake.record_all, clock, terms.limits.message), intake.trouble, most=GROUP
         )
         self.parcels: Gatherer[Turn[Piece], int | Answer] = Gatherer(
             threads, partial(intake.store_all, clock), intake.trouble, most=PIECES, patience=0.0

@@ -30,7 +30,7 @@ from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.terms import Peer
 from vaguemestre.ledger import accept, explanations, keys, parcels
 from vaguemestre.ledger.database import AWAY, writing
-from vaguemestre.ledger.draft import Draft, draft, message_limit
+from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.identity import new_names
 from vaguemestre.ledger.models import ApiKey
@@ -101,15 +101,20 @@ def drop(parcel: int) -> None:
         _log_trouble("dropping_failed", error)
 
 
-def record_all(clock: Callable[[], datetime], turns: Sequence[Turn[Handover]]) -> list[Answer]:
+def record_all(clock: Callable[[], datetime], limit: int, turns: Sequence[Turn[Handover]]) -> list[Answer]:
     """Commit handovers in one transaction; what to tell their submitters, in order.
 
     One with an idempotency key has a transaction of its own, since its answer is a part of it.
 
+    Args:
+        clock: tells the time.
+        limit: bytes of a content at most.
+        turns: what waits.
+
     Raises:
         OperationalError, InterfaceError: the database is away.
     """
-    now, uids, limit = clock(), iter(new_names(len(turns))), message_limit()
+    now, uids = clock(), iter(new_names(len(turns)))
     drafts = [(turn, _drafted(turn.item, now, next(uids), limit)) for turn in turns]
     together = [(turn, one) for turn, one in drafts if isinstance(one, Draft)]
     replies = iter(_together(together, now) if together else ())
@@ -160,15 +165,17 @@ def _by_itself(one: _Ready, now: datetime) -> Answer:
 
 def _committed(group: Sequence[_Ready], now: datetime) -> list[Answer]:
     """Commit those who are there from the beginning of the transaction to its end."""
-    tried, ahead = False, accept.arrange([one for _, one in group], now)
+    turns, drafts = [turn for turn, _ in group], [one for _, one in group]
+    tried, ahead = False, accept.arrange(drafts, now)
     while True:
         try:
             with writing():  # it may wait for other writers, here or at its first row
-                there = _waiting([turn for turn, _ in group])
-                wanted = [*compress(group, there)]
-                foreseen = ahead if len(wanted) == len(group) else None
-                results = iter(accept.place([one for _, one in wanted], foreseen, now))
-                _still_there([turn for turn, _ in wanted])
+                there = _waiting(turns)
+                if False in there:
+                    results = iter(accept.place([*compress(drafts, there)], None, now))
+                else:
+                    results = iter(accept.place(drafts, ahead, now))
+                _still_there(turns, there)
         except _Withdrawn:
             continue
         except IntegrityError:
@@ -185,9 +192,9 @@ def _reply(result: str | Refusal) -> Answer:
     return answers.queued(result) if isinstance(result, str) else answers.refusal(*result.errors)
 
 
-def _still_there(turns: Sequence[Turn[Handover]]) -> None:
-    """Before the commit: afterwards nothing but 250 may be said."""
-    if False in _waiting(turns):
+def _still_there(turns: Sequence[Turn[Handover]], there: Sequence[bool]) -> None:
+    """Those who were: before the commit, since afterwards nothing but 250 may be said."""
+    if _waiting(turns) != there:
         raise _Withdrawn
 
 
@@ -198,7 +205,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
         (result,) = accept.accept_all([_submission(handover)], now)
         if isinstance(result, Refusal):
             raise result
-        _still_there([turn])
+        _still_there([turn], [True])
         return 250, {"id": result.uid}
 
     handover = turn.item

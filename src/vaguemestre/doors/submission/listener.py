@@ -14,13 +14,12 @@ import asyncio
 import signal
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import partial
 from ipaddress import ip_address
 
 import structlog
 import uvloop
-from django.utils import timezone
 
 from vaguemestre.doors.submission.certificate import Certificate
 from vaguemestre.doors.submission.handshakes import TlsServer
@@ -37,6 +36,7 @@ log = structlog.get_logger("vaguemestre.submission")
 
 BACKLOG = 512  # sockets that wait to be accepted
 WORKERS = 4  # threads that commit at a time on PostgreSQL; SQLite has one writer
+CLOCK = partial(datetime.now, UTC)  # Django's asks its settings first
 GRACE = 20.0  # seconds for content that is under way when the listener stops
 
 
@@ -76,7 +76,7 @@ async def serve(
     threads: LedgerThreads,
     *,
     tls_binds: Sequence[Bind] = (),
-    clock: Callable[[], datetime] = timezone.now,
+    clock: Callable[[], datetime] = CLOCK,
 ) -> Listener:
     """Listen on `binds`, and on `tls_binds` with TLS from the first byte.
 
