@@ -45,20 +45,20 @@ _PROTOCOLS = {
 # What rendering asks of messages, with the first chunk of their contents.
 _LEAVING = """
 SELECT m.id, {uid}, m.via, m.received_by, m.message_id, m.header_from, {second}, m.size, m.added, c.data
-FROM {wanted}
-JOIN ledger_message m ON m.id = wanted.value
-LEFT JOIN ledger_chunk c ON c.message_id = m.id AND c.position = 0
+FROM {wanted} ledger_message m LEFT JOIN ledger_chunk c ON c.message_id = m.id AND c.position = 0
+WHERE m.id = {number}
 """
 _SQLITE = {
     "uid": "m.uid",
     "second": "substr(m.accepted_at, 1, 19)",
-    "wanted": "json_each(%(wanted)s) AS wanted",
+    "wanted": "json_each(%(wanted)s) AS wanted CROSS JOIN",
 }
 _POSTGRESQL = {
     "uid": "replace(m.uid::text, '-', '')",
     "second": "date_trunc('second', m.accepted_at)",
-    "wanted": "(SELECT value::bigint FROM jsonb_array_elements_text(%(wanted)s::jsonb)) AS wanted(value)",
+    "wanted": "(SELECT value::bigint FROM jsonb_array_elements_text(%(wanted)s::jsonb)) AS wanted(value),",
 }
+_MANY, _ONE = {"number": "wanted.value"}, {"number": "%(wanted)s", "wanted": ""}
 _ROOM = "0" * 32  # for an identifier
 
 
@@ -138,7 +138,9 @@ def departing(claims: Iterable[Claim]) -> dict[str, Departing]:
     by_message: dict[int, list[Claim]] = {}
     for claim in claims:
         by_message.setdefault(claim.message_id, []).append(claim)
-    found = tuples(_asking(), {"wanted": json.dumps([*by_message])})
+    numbers = [*by_message]
+    alone = len(numbers) == 1
+    found = tuples(_asking(alone=alone), {"wanted": numbers[0] if alone else json.dumps(numbers)})
     leaving: dict[str, Departing] = {}
     while found:
         row = _Leaving._make(found.pop())  # one goes as the other comes: together they are megabytes
@@ -148,8 +150,9 @@ def departing(claims: Iterable[Claim]) -> dict[str, Departing]:
 
 
 @cache
-def _asking() -> str:
-    return _LEAVING.format(**_POSTGRESQL if on_postgresql() else _SQLITE)
+def _asking(*, alone: bool) -> str:
+    """For one message by itself, or for those of a list."""
+    return _LEAVING.format(**(_POSTGRESQL if on_postgresql() else _SQLITE) | (_ONE if alone else _MANY))
 
 
 def piece(message_id: int, position: int) -> bytes:

@@ -9,18 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 import orjson
 from django.db import InterfaceError, OperationalError, connection, transaction
 
 from vaguemestre.ledger.binding import own
-from vaguemestre.ledger.sqlite.base import DatabaseWrapper
-from vaguemestre.ledger.sqlite.transaction import Transaction
+from vaguemestre.ledger.sqlite.transaction import Provisional, Transaction
 
 type Row = dict[str, Any]
 
@@ -44,24 +43,22 @@ def writing() -> AbstractContextManager[None]:
     return transaction.atomic() if on_postgresql() else Transaction()
 
 
-@contextmanager
-def provisional() -> Iterator[None]:
+def provisional() -> AbstractContextManager[None]:
     """One transaction that nothing outside hangs on: it waits for no disk.
 
     Both databases write commits in order, so the next `writing` makes it durable too. If the machine fails
     before that, it never was. Inside another transaction it is a part of that one.
     """
-    database = own()
-    if database.in_atomic_block:
-        with writing():
-            yield
-    elif on_postgresql():
-        with writing():
-            rows(_WAITS_FOR_NO_DISK, {})
-            yield
-    else:
-        with cast("DatabaseWrapper", database).waiting_for_no_disk(), Transaction():
-            yield
+    if own().in_atomic_block:
+        return writing()
+    return _provisional() if on_postgresql() else Provisional()
+
+
+@contextmanager
+def _provisional() -> Iterator[None]:
+    with writing():
+        rows(_WAITS_FOR_NO_DISK, {})
+        yield
 
 
 @cache
@@ -140,12 +137,13 @@ def keep_index_order() -> None:
         rows(_IN_INDEX_ORDER, {})
 
 
-@contextmanager
-def in_index_order() -> Iterator[None]:
+def in_index_order() -> AbstractContextManager[None]:
     """The same for what reads without a transaction."""
-    if not on_postgresql():
-        yield
-        return
+    return _in_index_order() if on_postgresql() else nullcontext()
+
+
+@contextmanager
+def _in_index_order() -> Iterator[None]:
     with writing():
         keep_index_order()
         yield

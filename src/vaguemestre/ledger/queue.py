@@ -48,10 +48,12 @@ from vaguemestre.policy.turns import USUAL
 # and the instance row, too, so that a change of the routing comes before or after; in this order, which is
 # every such change's, so that they never wait for each other.
 _HOLD = """
-SELECT c.active AND i.paused = '', i.routing_epoch, c.per_minute, c.per_day, c.max_recipients
+SELECT c.active AND i.paused = '', i.routing_epoch
 FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i
 WHERE l.connection_id = %(connection)s AND l.epoch = %(epoch)s
 """
+# The same with the connection's limits: each column of a question costs as much as some of Python.
+_CLAIMING = _HOLD.replace("routing_epoch\n", "routing_epoch, c.per_minute, c.per_day, c.max_recipients\n")
 
 # What is due on a lane and of one rank, in the order of acceptance; only what was routed at the present epoch
 # (L3). Each rank is asked for by itself: a million later ones of a rank must not stand before the next.
@@ -106,7 +108,9 @@ class Held(NamedTuple):
 
     open: bool
     routing_epoch: int
-    limits: allowance.Limits
+    per_minute: int | None = None
+    per_day: int | None = None
+    max_recipients: int | None = None
 
 
 class _Due(NamedTuple):
@@ -166,10 +170,10 @@ def claim(
         Stale: the lease is somebody else's.
     """
     with provisional():
-        held = hold(lease)
+        held = hold(lease, claiming=True)
         if not held.open:
             return []
-        left = allowance.allowance(lease.connection_id, now, held.limits)
+        left = allowance.allowance(lease.connection_id, now, allowance.Limits._make(held[2:]))
         if left.exhausted:
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
@@ -221,19 +225,20 @@ def _recorded(entry: Entry, now: datetime) -> Recorded | Stale | DatabaseError:
         return refusal
 
 
-def hold(lease: Lease, *, marking: bool = False) -> Held:
+def hold(lease: Lease, *, marking: bool = False, claiming: bool = False) -> Held:
     """Raise `Stale` unless the lease is ours, and keep it so until the transaction ends.
 
     Args:
         lease: of the lane.
         marking: whether the connection and the routing are to stay as they are, too.
+        claiming: whether the connection's limits are asked for.
     """
     asked = {"connection": lease.connection_id, "epoch": lease.epoch}
-    for opened, routing, *limits in tuples(
-        _HOLD + (for_share("l", "c", "i") if marking else for_share("l")), asked
-    ):
-        return Held(opened, routing, allowance.Limits(*limits))
-    raise Stale("the lane is held by another courier")
+    kept = for_share("l", "c", "i") if marking else for_share("l")
+    found = tuples((_CLAIMING if claiming else _HOLD) + kept, asked)
+    if not found:
+        raise Stale("the lane is held by another courier")
+    return Held._make(found[0]) if claiming else Held(*found[0])
 
 
 # Claiming

@@ -159,8 +159,7 @@ class LedgerThreads:
     def _at_once[R](self, call: Callable[[], R]) -> R:
         database = cast("DatabaseWrapper", own())
         database.close_if_unusable_or_obsolete()  # before: a new one would be patient
-        with database.impatient():
-            return self._timed(call)
+        return self._timed(partial(database.impatient, call))
 
     def _timed[R](self, call: Callable[[], R]) -> R:
         """The call, and how long it waited."""

@@ -141,22 +141,21 @@ class DatabaseWrapper(base.DatabaseWrapper):
                 self._synchronous("FULL")  # what a hook writes is to be durable
             self.run_and_clear_commit_hooks()
 
-    @contextmanager
-    def waiting_for_no_disk(self) -> Iterator[None]:
-        """For a transaction. SQLite takes this outside of one only; a connection that stays so is closed."""
+    def hurry(self) -> None:
+        """Wait for no disk, until `calm`. SQLite takes this outside of a transaction only."""
         self.ensure_connection()
+        self._synchronous("NORMAL")
+        self._hurries = True
+
+    def calm(self) -> None:
+        """Wait for the disk again; a connection that cannot be made to is closed."""
+        self._hurries = False
         try:
-            self._synchronous("NORMAL")
-            self._hurries = True
-            yield
-        finally:
-            self._hurries = False
-            try:
-                if self.connection is not None:  # a new one waits
-                    self._synchronous("FULL")
-            except BaseException:
-                self.close()
-                raise
+            if self.connection is not None:  # a new one waits
+                self._synchronous("FULL")
+        except BaseException:
+            self.close()
+            raise
 
     def _synchronous(self, how: str) -> None:
         with self.wrap_database_errors:
@@ -171,22 +170,26 @@ class DatabaseWrapper(base.DatabaseWrapper):
         finally:
             self._give_back()
 
-    @contextmanager
-    def impatient(self) -> Iterator[None]:
-        """For one transaction, which begins at once or fails with `Occupied`.
+    def impatient[R](self, call: Callable[[], R]) -> R:
+        """The answer of a call of one transaction, which begins at once or fails with `Occupied`.
 
         SQLite itself waits for nobody on this connection from then on.
         """
-        with self.wrap_database_errors:
-            self.ensure_connection()
-            if self._hasty is not self.connection:
+        if self.connection is None or self._hasty is not self.connection:
+            with self.wrap_database_errors:
+                self.ensure_connection()
                 self.connection.execute("PRAGMA busy_timeout = 0")
                 self._hasty = self.connection
         self._waits = False
         try:
-            yield
+            return call()
         finally:
             self._waits = True
+
+    def close_if_unusable_or_obsolete(self) -> None:
+        """As Django does, without asking step by step where there is nothing to close it for."""
+        if not self.autocommit or self.errors_occurred or self.close_at is not None:
+            super().close_if_unusable_or_obsolete()
 
     def _execute(self, execute: Callable[..., Any], sql: str, *call: Any) -> Any:
         """Django's `execute_wrapper`: a write that is a transaction by itself waits in the same row."""

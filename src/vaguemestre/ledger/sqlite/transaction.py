@@ -39,3 +39,25 @@ class Transaction:
             ATOMIC.__exit__(type(failure), failure, failure.__traceback__)
             raise
         database.ended()
+
+
+class Provisional(Transaction):
+    """One whose commit waits for no disk; never within another one."""
+
+    __slots__ = ()
+
+    def __enter__(self) -> None:
+        try:
+            self._database.hurry()
+            super().__enter__()
+        except BaseException:
+            self._database.calm()
+            raise
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            super().__exit__(kind, error, trace)
+        finally:
+            self._database.calm()
