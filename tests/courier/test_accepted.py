@@ -58,7 +58,7 @@ CLOCK = st.none() | st.just(NOW)
 
 def lane():
     engine = Engine(loopback_network(), LedgerThreads(1), now=lambda: NOW, boottime=lambda: 0.0)
-    facts = LaneFacts(1, 3, HealthState(), due=False, max_sessions=None, ladder=Ladder())
+    facts = LaneFacts(1, 3, HealthState(), due=(), max_sessions=None, ladder=Ladder())
     made = Lane(engine, Lease(1, 1), facts, NextHop("localhost", 1, Encryption.NONE, SENDER))
     made.domains_refused.add("example.net")
     return made

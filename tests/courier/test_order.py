@@ -7,6 +7,7 @@ from uuid import UUID
 import pytest
 
 from scripted.sink import Answer
+from vaguemestre.courier.supply import FIRST
 from vaguemestre.ledger import queue
 from vaguemestre.ledger.models import Attempt, Delivery
 
@@ -77,3 +78,22 @@ async def test_by_several_sessions_and_with_retries_they_are_claimed_in_the_orde
         await all_accepted(office)
     assert first_times(claims) == posted
     assert sum(map(len, claims)) > MESSAGES, "some were claimed again"
+
+
+async def test_a_claim_asks_for_the_ranks_that_were_seen_and_behind_a_full_one_for_all(
+    office, sink, monkeypatch
+):
+    """What has come of another rank since the look is not left behind by a lane that goes on claiming."""
+    asked, claim_as_ever = [], queue.claim
+
+    def noted(lease, limit, now, ranks, **whole):
+        asked.append(ranks)
+        return claim_as_ever(lease, limit, now, ranks, **whole)
+
+    monkeypatch.setattr(queue, "claim", noted)
+    await office.connect(sink, limits={"max_sessions": 1})
+    for _ in range(FIRST + 1):
+        await office.post()
+    async with office.courier(look=60.0):
+        await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == FIRST + 1)
+    assert asked[:2] == [(1,), (0, 1, 2)]

@@ -1,8 +1,17 @@
 """What shares a commit, and what goes first: a session waits for its mark, and nobody for a result."""
 
+import socket
+from threading import Event, Thread
+from types import SimpleNamespace
+
+import uvloop
+from django.db import connection as database
+
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier.recorder import FEW
 from vaguemestre.ledger import queue
+from vaguemestre.ledger.models import Attempt
+from vaguemestre.ledger.threads import LedgerThreads
 
 
 def watched(worker):
@@ -57,3 +66,50 @@ async def test_where_many_stage_at_once_a_commit_waits_a_moment_for_the_others(o
     assert sum(marks for marks, _ in seen) == 100
     assert together[:8] == [10] * 8
     assert len(seen) < 30
+
+
+def test_what_the_server_says_while_a_lone_mark_is_committed_is_heard_before_the_dot(office, monkeypatch):
+    """The commit is made on the loop, which hears nothing meanwhile."""
+    told, said, rest, record_as_ever = Event(), Event(), [], queue.record_all
+
+    def recorded(entries, now):
+        if any(entry.marks for entry in entries):
+            told.set()
+            assert said.wait(5)
+        return record_as_ever(entries, now)
+
+    async def closed(port):
+        threads = LedgerThreads(1, here=database.vendor == "sqlite")
+        await office.connect(SimpleNamespace(port=port))
+        message = await office.post()
+        try:
+            async with office.courier(threads=threads):
+                await office.until_true(Attempt.objects.exists)
+        finally:
+            threads.shutdown()
+        return (await office.delivery(message)).state
+
+    monkeypatch.setattr(queue, "record_all", recorded)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = Thread(target=_closes, args=(listener, told, said, rest))
+        server.start()
+        assert uvloop.run(closed(listener.getsockname()[1])) == "queued"
+        server.join(5)
+    assert b"hello" in rest[0]
+    assert not rest[0].endswith(b"\r\n.\r\n")
+
+
+def _closes(listener, told, said, rest):
+    """A server that has enough once it is told to; and what came to it of the content."""
+    answers = {b"EHLO": b"250-here\r\n250 PIPELINING\r\n", b"DATA": b"354 go on\r\n"}
+    plug, _ = listener.accept()
+    with plug, plug.makefile("rb") as heard:
+        plug.sendall(b"220 here\r\n")
+        for line in heard:
+            plug.sendall(answers.get(line[:4], b"250 ok\r\n"))
+            if line.startswith(b"DATA"):
+                break
+        told.wait(5)
+        plug.sendall(b"421 4.3.2 closing\r\n")
+        said.set()
+        rest.append(heard.read())

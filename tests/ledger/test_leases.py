@@ -204,11 +204,26 @@ def test_the_survey_says_what_is_due_and_how_a_lane_fares():
     (facts,) = lanes.survey(NOW)
     assert (facts.connection_id, facts.due, facts.max_sessions) == (
         office.pk,
-        False,
+        (),
         2,
     )
-    assert lanes.survey(later(minutes=1))[0].due
+    assert lanes.survey(later(minutes=1))[0].due == (1,)
     assert idle.pk not in {one.connection_id for one in lanes.survey(NOW)}
+
+
+def test_the_survey_tells_of_all_lanes_in_the_order_of_their_connections():
+    made = [connect(f"Office {number}").pk for number in range(5)]
+    Connection.objects.filter(pk=made[1]).update(active=False)
+    Connection.objects.filter(pk=made[2]).update(backup=made[0])
+    assert [facts.connection_id for facts in lanes.survey(NOW)] == [made[0], *made[2:]]
+
+
+@pytest.mark.skipif(on_postgresql(), reason="its plans are others")
+def test_the_survey_makes_neither_an_index_nor_a_table_of_its_own():
+    plan = " ".join(row[-1] for row in sql("EXPLAIN QUERY PLAN " + lanes._SURVEY.replace("%(until)s", "''")))
+    assert "delivery_due" in plan
+    assert "AUTOMATIC" not in plan
+    assert "TEMP" not in plan
 
 
 def test_the_survey_reads_the_end_of_a_throttle_as_it_was_stored():

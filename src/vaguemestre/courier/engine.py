@@ -68,6 +68,7 @@ class Engine:
         outcomes: where results are kept while the database is away; None keeps them in memory alone.
         mark: the file that tells this installation from a copy of it (`guard`); None has none.
         recorder: writes down what sessions do.
+        carrying: how many sessions of all lanes are at work.
     """
 
     network: Network
@@ -92,6 +93,7 @@ class Engine:
     outcomes: Outcomes | None = None
     mark: Path | None = None
     woken: asyncio.Event = field(default_factory=asyncio.Event)
+    carrying: int = 0
     _apart: set[asyncio.Task[None]] = field(default_factory=set)
     _leaving: dict[tuple[str, int, str], set[asyncio.Task[None]]] = field(default_factory=dict)
 

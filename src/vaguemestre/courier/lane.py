@@ -10,11 +10,13 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Collection, Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import partial
 
 import structlog
 
+from vaguemestre.courier.at_once import at_once
 from vaguemestre.courier.attempt import Attempt, judged, poisoned, report, unopened
 from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
@@ -42,12 +44,21 @@ SESSIONS = 3  # at once, where a connection says nothing: what Microsoft 365 all
 log = structlog.get_logger("courier")
 
 
+@dataclass(eq=False, slots=True)
+class _Carrying:
+    """One that is at work: its session, once there is one."""
+
+    session: Session | None = None
+    task: asyncio.Task[None] | None = None
+
+
 class Lane:
     """See the module.
 
     Attributes:
         hop: where its sessions dial, as of `facts.version`.
         looked_at: when its facts were asked for, on the monotonic clock.
+        due: the ranks of which something is, as they said, until a claim took it.
         domains_refused: recipient domains that were refused access, one after the other.
         stale: it cannot trust what it holds; only another epoch finds it.
     """
@@ -59,11 +70,12 @@ class Lane:
         self.hop = hop
         self.ladder = facts.ladder
         self.looked_at = -math.inf
+        self.due = facts.due
         self.domains_refused: set[str] = set()
         self.stale = False
         self._draining = False
         self._health_known_at = -math.inf
-        self._carrying: dict[asyncio.Task[None], Session | None] = {}
+        self._carrying: set[_Carrying] = set()
         self._unrecorded = 0
         self._supply = Supply(self)
         self._origin = Origin(engine, facts.connection_id)
@@ -96,7 +108,7 @@ class Lane:
     @property
     def activity(self) -> dict[str, object]:
         """What it is doing, for people."""
-        sessions = [session for session in self._carrying.values() if session is not None]
+        sessions = [one.session for one in self._carrying if one.session is not None]
         return {
             "sessions": len(sessions),
             "in_flight": sum(session.in_flight for session in sessions),
@@ -126,7 +138,7 @@ class Lane:
             self._close(
                 self.engine.pool.surplus(self.hop, (facts.max_sessions or SESSIONS) - len(self._carrying))
             )
-        self.facts, self.lease = facts, lease
+        self.facts, self.lease, self.due = facts, lease, facts.due
 
     def settle(self, done: Report) -> None:
         """Have a report recorded; what it says of the connection's health counts at once."""
@@ -159,9 +171,11 @@ class Lane:
         if self.stale:
             self._supply.forget()
         while len(self._carrying) < self.sessions(now) and (first := self.pull()) is not None:
-            task = asyncio.create_task(self._carry(first))
-            self._carrying[task] = None
-            task.add_done_callback(self._carried)
+            one = _Carrying()
+            self._carrying.add(one)
+            self.engine.carrying += 1
+            one.task = at_once(self._carry(first, one))
+            one.task.add_done_callback(partial(self._carried, one))
 
     def sessions(self, now: datetime) -> int:
         """How many may be at work."""
@@ -193,9 +207,9 @@ class Lane:
         """It goes out next, by whatever session has room."""
         self._supply.return_to_front(attempt)
 
-    async def _carry(self, first: Attempt) -> None:
+    async def _carry(self, first: Attempt, one: _Carrying) -> None:
         try:
-            await self._carry_on(first)
+            await self._carry_on(first, one)
         except (Stale, *AWAY) as error:
             self.stale = True
             log.warning("lane_lost", connection=self.facts.connection_id, why=type(error).__name__)
@@ -203,13 +217,11 @@ class Lane:
             log.exception("session_not_opened", connection=self.facts.connection_id)
             self.settle(poisoned(self, first))
 
-    async def _carry_on(self, first: Attempt) -> None:
-        session = await self._session_for(first)
+    async def _carry_on(self, first: Attempt, one: _Carrying) -> None:
+        one.session = session = await self._session_for(first)
         if session is None:
             return
         carriage = Carriage(self, session, first)
-        if task := asyncio.current_task():
-            self._carrying[task] = session
         try:
             await convey(session, carriage, self.ladder.manner, self.engine.limits)
         except (Stale, *AWAY):
@@ -268,8 +280,9 @@ class Lane:
         for session in sessions:
             self.engine.close_later(session)
 
-    def _carried(self, task: asyncio.Task[None]) -> None:
-        self._carrying.pop(task, None)
+    def _carried(self, one: _Carrying, _: asyncio.Task[None]) -> None:
+        self._carrying.remove(one)
+        self.engine.carrying -= 1
         now = self.engine.now()
         self.start(now)
         if self._supply.busy or self.stale:
@@ -300,15 +313,20 @@ class Lane:
         await self._supply.filled()
         while self._carrying:
             await self.let_go()
-            await asyncio.wait(list(self._carrying))
+            await asyncio.wait(self._tasks)
         await self.let_go()
 
     async def cancel(self) -> None:
         """Break off what runs: what was staged will be found in doubt, the rest queued."""
-        for task in self._carrying:
+        tasks = self._tasks
+        for task in tasks:
             task.cancel()
-        if self._carrying:
-            await asyncio.wait(list(self._carrying), timeout=2)
+        if tasks:
+            await asyncio.wait(tasks, timeout=2)
+
+    @property
+    def _tasks(self) -> list[asyncio.Task[None]]:
+        return [one.task for one in self._carrying if one.task is not None]
 
     def _borrow(self) -> Session | None:
         """An idle session of this very hop, if there is one to trust."""

@@ -16,12 +16,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
+from vaguemestre.courier.at_once import at_once
 from vaguemestre.ledger import queue
 from vaguemestre.ledger.claims import Mark, Report
 from vaguemestre.ledger.database import AWAY
@@ -36,6 +37,8 @@ LULL = 0.005  # seconds that results wait for a mark
 GATHER = 0.003  # seconds that marks wait for more where the last commit held more than a few
 FEW = 4  # marks and results of one lane; more of them share a commit, which costs less
 _PAUSES = (0.05, 0.2, 0.5, 1.0)  # seconds between tries while the database is away; the last repeats
+
+type _Work = Coroutine[Any, Any, None]
 
 log = structlog.get_logger("courier")
 
@@ -91,11 +94,17 @@ class Recorder:
         answer: asyncio.Future[Sequence[bool]] = asyncio.get_running_loop().create_future()
         self._piles[lane].marks.append((marks, answer))
         key = None if self._together else lane
-        if key not in self._writers:
-            self._start(key)
-        self._missing[key] -= 1
-        if not self._missing[key]:
-            _end(self._enough[key])
+        if key in self._writers:
+            self._missing[key] -= 1
+            if not self._missing[key]:
+                _end(self._enough[key])
+        elif self._engine.carrying > 1:
+            self._start(key, asyncio.create_task)
+        else:
+            # Nobody else could have a mark to share the commit. What the server does meanwhile is seen before
+            # the dot goes out: the loop has a turn behind it.
+            self._start(key, at_once)
+            await asyncio.sleep(0)
         return await answer
 
     def settle(self, lane: Lane, report: Report) -> None:
@@ -103,16 +112,18 @@ class Recorder:
         self._piles[lane].reports.append(report)
         key = None if self._together else lane
         if key not in self._writers:
-            self._start(key)
+            self._start(key, asyncio.create_task)
 
     async def written(self) -> None:
         """Wait until nothing waits."""
         while self._writers:
             await asyncio.wait(list(self._writers.values()))
 
-    def _start(self, key: Lane | None) -> None:
+    def _start(self, key: Lane | None, begin: Callable[[_Work], asyncio.Task[None]]) -> None:
         """Have somebody write for a lane, or for all."""
-        self._writers[key] = asyncio.create_task(self._write(key))
+        task = begin(self._write(key))
+        if not task.done():
+            self._writers[key] = task
 
     async def _write(self, key: Lane | None) -> None:
         try:
@@ -123,7 +134,7 @@ class Recorder:
                 await self._attend(key, taken)
         finally:
             # Here, and not in a callback: what comes from now on starts another writer.
-            del self._writers[key]
+            self._writers.pop(key, None)
             self._missing.pop(key, None)
             if self._crowds.get(key, 0) <= FEW:
                 self._crowds.pop(key, None)

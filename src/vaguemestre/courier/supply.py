@@ -11,7 +11,7 @@ import asyncio
 import math
 from collections import deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,7 @@ from vaguemestre.ledger.contents import Departing
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.policy.health import probing
-from vaguemestre.policy.turns import order
+from vaguemestre.policy.turns import USUAL, order
 
 if TYPE_CHECKING:
     from vaguemestre.courier.lane import Lane
@@ -47,7 +47,7 @@ class Supply:
         self._lane = lane
         self._waiting: deque[Attempt] = deque()
         self._aside: list[Attempt] = []
-        self._filling: asyncio.Task[None] | None = None
+        self._filling: asyncio.Future[None] | None = None  # over with the claim that is under way
         self._more = False  # the last claim took all it asked for: there is probably more
         self._claims = 0  # that took anything
         self._ahead = FIRST
@@ -66,8 +66,16 @@ class Supply:
         """Claim what is due, as far as there is room and the connection may work; else let go."""
         if self._aside or (self._waiting and not self._lane.sessions(now)):
             await self.let_go()
-        self._begin(now)
-        await self.filled()
+        room = self._wanted(now)
+        if not room:
+            await self.filled()
+            return
+        # By the task at hand: another one would begin a turn of the loop later.
+        self._filling = filling = asyncio.get_running_loop().create_future()
+        try:
+            await self._fill(room, now)
+        finally:
+            filling.set_result(None)
 
     async def filled(self) -> None:
         """Wait for a claim that is under way."""
@@ -117,12 +125,14 @@ class Supply:
             log.warning("not_put_back", connection=lane.facts.connection_id, error=type(error).__name__)
 
     def _begin(self, now: datetime) -> None:
-        lane = self._lane
-        if self._filling is not None or now < self._asks_again or not lane.may_begin():
-            return
-        room = self._room(now) if lane.facts.due or self._more else 0
-        if room > 0:
+        if room := self._wanted(now):
             self._filling = asyncio.create_task(self._fill(room, now))
+
+    def _wanted(self, now: datetime) -> int:
+        """How many deliveries to claim now."""
+        if self._filling is not None or now < self._asks_again or not self._lane.may_begin():
+            return 0
+        return self._room(now) if self._lane.due or self._more else 0
 
     def _room(self, now: datetime) -> int:
         lane, waiting = self._lane, len(self._waiting)
@@ -142,14 +152,15 @@ class Supply:
             return
         if self._lane.looked_at <= began:
             # What that look said is used up: only another one, or a full claim, says that more is due.
-            self._lane.facts = replace(self._lane.facts, due=False)
+            self._lane.due = ()
         self._took(claimed, room, now)
 
     async def _claim(self, room: int, now: datetime) -> _Claimed | None:
         """None where it failed."""
         lane = self._lane
         try:
-            ranks = order(self._claims, lane.facts.late)
+            # A full claim says that there is more, and not of which rank.
+            ranks = order(self._claims, lane.facts.late, USUAL if self._more else lane.due)
             # A probe is one delivery, not one message.
             whole = not probing(lane.facts.health, now)
             return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks, whole=whole)

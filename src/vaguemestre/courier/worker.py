@@ -65,6 +65,8 @@ class Worker:
         self._replayed = False
         self._rests: dict[int, float] = {}  # until when a lane that failed is left alone, by connection
         self._stopping = asyncio.Event()
+        self._until = math.inf  # how long a pause is, on the loop's clock
+        self._alarm: asyncio.TimerHandle | None = None
 
     def stop(self) -> None:
         """Drain and end. Once more: break off."""
@@ -304,12 +306,30 @@ class Worker:
 
     async def _pause(self, seconds: float) -> None:
         """Until somebody rings, but for a breath, or that long."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.engine.woken.wait()
-                self._stirred_at = self.engine.network.monotonic()
+        loop = asyncio.get_running_loop()
+        self._until = until = loop.time() + seconds
+        if self._alarm is None or until < self._alarm.when():
+            self._set_alarm(loop)
+        await self.engine.woken.wait()
+        if loop.time() < until:
+            self._stirred_at = self.engine.network.monotonic()
         await self._breathe()
         self.engine.woken.clear()
+
+    # One timer stays, and is set again when it rings too early: to make one for each pause and cancel it, as
+    # a ring ends most, would be a part of the way of each message that comes alone.
+
+    def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._alarm = loop.call_at(self._until, self._ring, loop)
+
+    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm = None
+        if loop.time() < self._until:
+            self._set_alarm(loop)
+        else:
+            self.engine.woken.set()
 
     async def _breathe(self) -> None:
         """Let some time pass between two looks; a lane may run out meanwhile."""

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import NamedTuple
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 from vaguemestre.ledger import hops, vault, verifications
 from vaguemestre.ledger.database import as_json, execute, in_index_order, moment, recordset
@@ -17,6 +17,7 @@ from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import Health
 from vaguemestre.mail.validity import Validity
+from vaguemestre.mail.value import value
 from vaguemestre.policy.health import HealthState
 from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.policy.turns import late
@@ -34,15 +35,15 @@ _FIRST = """
 """
 
 # One look at all lanes: active connections, their health, and when the first thing there is due. None while
-# sending is paused.
+# sending is paused. CROSS keeps SQLite to this order of the tables: in another one it makes an index of the
+# one row of the instance, at each look. There is no order, which it would make by a table of its own.
 _SURVEY = f"""
 SELECT c.id, c.version, c.health, c.health_why, c.health_text, c.health_until, c.health_step,
        c.health_since, c.broken_running, c.max_sessions, l.manner, l.manner_why, l.manner_at,
        l.manner_version, l.certificate_ends_at, l.certificate_starts_at, c.mechanism, i.routing_epoch,
 {",".join(_FIRST.format(rank=rank) for rank in RANKS.values())}
-FROM ledger_instance i CROSS JOIN ledger_connection c JOIN ledger_lane l ON l.connection_id = c.id
-WHERE c.active AND i.paused = ''
-ORDER BY c.id
+FROM ledger_instance i CROSS JOIN ledger_connection c CROSS JOIN ledger_lane l
+WHERE l.connection_id = c.id AND c.active AND i.paused = ''
 """  # noqa: S608  of constants
 
 
@@ -69,19 +70,22 @@ class _Seen(NamedTuple):
     routing_epoch: int
 
 
+_PLACES = tuple(enumerate(RANKS.values(), len(_Seen._fields)))  # in a row
+
+
 _ACTIVITY = """
 UPDATE ledger_lane AS l SET activity = told.activity
 FROM {told} WHERE l.connection_id = told.connection AND l.epoch = told.epoch
 """
 
 
-@dataclass(frozen=True)
+@value
 class LaneFacts:
     """A lane at one moment.
 
     Attributes:
         version: of the connection's settings; another version, another session.
-        due: whether a delivery could be claimed now.
+        due: the ranks of which a delivery could be claimed now, the first first.
         next_at: when the next one will be, as far as the look went ahead.
         late: the ranks that have waited too long for their turn (`policy.turns`).
         routing_epoch: of the installation.
@@ -94,7 +98,7 @@ class LaneFacts:
     connection_id: int
     version: int
     health: HealthState
-    due: bool
+    due: tuple[int, ...]
     max_sessions: int | None
     ladder: Ladder
     next_at: datetime | None = None
@@ -108,8 +112,8 @@ def survey(now: datetime, ahead: timedelta = timedelta()) -> list[LaneFacts]:
     """The lanes of all active connections, and what becomes due within `ahead`; while paused, none."""
     with in_index_order():
         found = tuples(_SURVEY, {"until": now + ahead})
-    size = len(_Seen._fields)
-    return [_facts(_Seen(*row[:size]), row[size:], now) for row in found]
+    found.sort()  # by the connections' numbers, of which none is there twice
+    return [_facts(row, now) for row in found]
 
 
 def hop_of(connection_id: int) -> NextHop:
@@ -150,7 +154,29 @@ def keep_activities(activities: Mapping[Lease, Mapping[str, object]], now: datet
     execute(_ACTIVITY.format(told=source), {"told": as_json(told)})
 
 
-def _facts(seen: _Seen, ranked: Iterable[object], now: datetime) -> LaneFacts:
+def _facts(row: tuple[Any, ...], now: datetime) -> LaneFacts:
+    seen, health, ladder, validity = _standing(row[: -len(_PLACES)])
+    firsts = {rank: moment(row[place]) for place, rank in _PLACES if row[place] is not None}
+    due = tuple([rank for rank, at in firsts.items() if at <= now])
+    return LaneFacts(  # by place: a call by names takes twice as long
+        seen.id,
+        seen.version,
+        health,
+        due,
+        seen.max_sessions,
+        remembered(ladder, seen.manner_version, seen.version, now),
+        None if due else min(firsts.values(), default=None),
+        late(firsts, now) if due else (),
+        seen.routing_epoch,
+        seen.mechanism,
+        validity,
+    )
+
+
+@lru_cache(maxsize=1_024)
+def _standing(row: tuple[Any, ...]) -> tuple[_Seen, HealthState, Ladder, Validity | None]:
+    """A row with what it says of health, manner and certificate: mostly the same as at the look before."""
+    seen = _Seen._make(row)
     health = HealthState(
         state=Health(seen.health),
         why=seen.health_why,
@@ -160,25 +186,9 @@ def _facts(seen: _Seen, ranked: Iterable[object], now: datetime) -> LaneFacts:
         broken_running=seen.broken_running,
         since=_moment(seen.health_since),
     )
-    ladder = Ladder(Manner(seen.manner), seen.manner_why, _moment(seen.manner_at))
-    ladder = remembered(ladder, seen.manner_version, seen.version, now)
-    firsts = {rank: moment(at) for rank, at in zip(RANKS.values(), ranked, strict=True) if at is not None}
-    first_at = min(firsts.values(), default=None)
-    due = first_at is not None and first_at <= now
     ends_at = _moment(seen.certificate_ends_at)
-    return LaneFacts(
-        connection_id=seen.id,
-        version=seen.version,
-        health=health,
-        due=due,
-        max_sessions=seen.max_sessions,
-        ladder=ladder,
-        next_at=None if due else first_at,
-        late=late(firsts, now),
-        routing_epoch=seen.routing_epoch,
-        mechanism=seen.mechanism,
-        validity=None if ends_at is None else Validity(ends_at, _moment(seen.certificate_starts_at)),
-    )
+    validity = None if ends_at is None else Validity(ends_at, _moment(seen.certificate_starts_at))
+    return seen, health, Ladder(Manner(seen.manner), seen.manner_why, _moment(seen.manner_at)), validity
 
 
 def _moment(value: object) -> datetime | None:

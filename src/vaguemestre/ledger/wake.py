@@ -141,10 +141,9 @@ async def _listen_beside(database: str, heard: Callable[[], None]) -> None:
 
 
 def _answer(bell: socket.socket, heard: Callable[[], None]) -> None:
-    """However often it rang, one look is enough."""
+    """One ring; where there are more, the loop calls again."""
     with suppress(BlockingIOError):
-        while True:
-            bell.recv(1)
+        bell.recv(1)
     heard()
 
 

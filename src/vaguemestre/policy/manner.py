@@ -67,6 +67,9 @@ class Ladder:
     broken_at: datetime | None = None
 
 
+TOP = Ladder()
+
+
 def sign_of(trouble: Trouble | None, manner: Manner, *, reused_first_reply: bool = False) -> Sign:
     """What one transaction's end tells.
 
@@ -137,12 +140,12 @@ def learned(
 
 def remembered(ladder: Ladder, version_learned: int, version_now: int, now: datetime) -> Ladder:
     """The place to start from: the top again for other settings, or after a week."""
-    return still(ladder, now) if ladder.at is not None and version_learned == version_now else Ladder()
+    return still(ladder, now) if ladder.at is not None and version_learned == version_now else TOP
 
 
 def still(ladder: Ladder, now: datetime) -> Ladder:
     """The place that somebody is at, until what was learned is a week old."""
-    return Ladder() if ladder.at is not None and now - ladder.at >= REMEMBERED else ladder
+    return TOP if ladder.at is not None and now - ladder.at >= REMEMBERED else ladder
 
 
 def _broken(ladder: Ladder, manner: Manner, now: datetime, opened: datetime | None) -> Ladder:

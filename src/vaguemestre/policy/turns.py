@@ -7,7 +7,7 @@ those turns one after the other.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
 
 from vaguemestre.mail.priority import RANKS
@@ -22,15 +22,16 @@ def late(firsts: Mapping[int, datetime | None], now: datetime) -> tuple[int, ...
     return tuple(rank for rank in reversed(USUAL[1:]) if (due := firsts.get(rank)) and due < now - PATIENCE)
 
 
-def order(claims: int, waiting: Sequence[int]) -> tuple[int, ...]:
+def order(claims: int, waiting: Sequence[int], due: Collection[int] = USUAL) -> tuple[int, ...]:
     """The ranks as the next claim asks for them.
 
     Args:
         claims: how many the lane has made.
         waiting: the ranks that wait too long.
+        due: those that anything is due of, in their order.
     """
     turn, rest = divmod(claims + 1, EVERY)
     if rest or not waiting:
-        return USUAL
+        return tuple(due)
     first = waiting[(turn - 1) % len(waiting)]
-    return (first, *(rank for rank in USUAL if rank != first))
+    return (first, *[rank for rank in due if rank != first])
