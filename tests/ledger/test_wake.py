@@ -74,6 +74,16 @@ async def test_a_ring_is_heard_by_who_listens():
         assert heard.heard == 2
 
 
+@only_on_sqlite
+async def test_rings_that_came_together_are_heard_as_one():
+    async with listening() as heard:
+        for _ in range(20):
+            wake._send(database.settings_dict["NAME"])  # on the loop's thread, which hears nothing meanwhile
+        await heard.next()
+        await asyncio.sleep(0.1)
+        assert heard.heard == 2
+
+
 async def test_a_ring_within_a_transaction_is_heard_after_its_commit():
     async with listening() as heard:
         found = []

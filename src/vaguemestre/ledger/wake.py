@@ -141,9 +141,10 @@ async def _listen_beside(database: str, heard: Callable[[], None]) -> None:
 
 
 def _answer(bell: socket.socket, heard: Callable[[], None]) -> None:
-    """One ring; where there are more, the loop calls again."""
+    """However often it rang, one look is enough."""
     with suppress(BlockingIOError):
-        bell.recv(1)
+        while True:
+            bell.recv(1)
     heard()
 
 
