@@ -5,7 +5,7 @@ from __future__ import annotations
 from django.apps import AppConfig
 from django.db import connection
 
-from vaguemestre.ledger.sqlite.allocations import count_none
+from vaguemestre.ledger.sqlite.configuration import configure
 
 
 class LedgerConfig(AppConfig):
@@ -17,4 +17,4 @@ class LedgerConfig(AppConfig):
     def ready(self) -> None:
         """Before anything is asked of a database."""
         if connection.vendor == "sqlite":
-            count_none()
+            configure()
