@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 AHEAD = 48  # deliveries claimed for each session at most: three full windows, so that claims are few
 FIRST = 16  # deliveries claimed for each session until it is known how fast they go: its first windows
 BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
-CLAIM = 512  # deliveries of one claim at most
+CLAIM = 128  # deliveries of one claim at most: who else writes waits for it, some 3 ms
 READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
 LIMIT_PAUSE = timedelta(seconds=1)
 FAULT_PAUSE = timedelta(seconds=30)  # after a claim that failed by a fault of ours
