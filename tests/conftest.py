@@ -1,20 +1,21 @@
 """What every test may use."""
 
 import gc
-import importlib
 import os
 import shutil
 import sys
 from pathlib import Path
 
 import pytest
+import structlog
 from hypothesis import settings
 
 # Two cores run other tests beside: an example that takes long is no fault. What must be quick says so itself.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+# Rich comes with the tests' packages, and structlog would have it draw each traceback with every local value.
+structlog.dev.ConsoleRenderer.get_active().exception_formatter = structlog.dev.plain_traceback
 sys.path.append(str(Path(__file__).parents[1] / "tools"))
-FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
 ALTERNATIVES = {"chromium": ("chromium-headless-shell", "chromium")}
 # What begins: files whose one long test keeps a worker to itself, then those with processes and browsers. Short
 # ones fill the end.
@@ -79,6 +80,24 @@ def _compiled():
     compile_catalogues()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _static_files():
+    """They are listed once. Each of Django's clients makes its own middleware, which would list them all again."""
+    from whitenoise.middleware import WhiteNoiseMiddleware
+
+    listing, found = WhiteNoiseMiddleware.add_files_from_finders, {}
+
+    def listed(middleware):
+        if not found:
+            listing(middleware)
+            found.update(middleware.files)
+        middleware.files.update(found)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(WhiteNoiseMiddleware, "add_files_from_finders", listed)
+        yield
+
+
 @pytest.fixture(scope="session")
 def django_db_setup(django_test_environment, django_db_blocker):
     """In place of pytest-django's, which migrates a database for each worker."""
@@ -100,32 +119,22 @@ def _django_db_helper(request, django_db_setup, django_db_blocker):
         request.getfixturevalue("_django_db_helper")
         yield
         return
-    from cluster.suite import empty
+    from cluster.suite import restore
 
     with django_db_blocker.unblock():
         yield
-        empty()
+        restore()
 
 
 @pytest.fixture(autouse=True)
-def _first_rows(request):
-    """The rows that migrations make, which are gone behind a test with real commits.
-
-    They are made where they are missing: what looks for each of them costs more than most tests. Nothing is
-    kept of what was read before.
-    """
+def _nothing_read(request):
+    """Nothing is kept of what another test read."""
     uses = {"db", "transactional_db", "live_server"} & set(request.fixturenames)
     if not uses and request.node.get_closest_marker("django_db") is None:
         return
     request.getfixturevalue("_django_db_helper")
-    from django.apps import apps
-
     from vaguemestre.ledger import explanations, handovers, routing
-    from vaguemestre.ledger.models import Instance
 
-    if not Instance.objects.exists():
-        for name in FILLING:
-            importlib.import_module(f"vaguemestre.ledger.migrations.{name}").fill(apps, None)
     routing.forget()
     explanations.forget()
     handovers.forget_all()

@@ -1,25 +1,28 @@
-"""The database of the suite itself: a copy of a migrated one for each worker, emptied behind real commits."""
+"""The database of the suite itself: a copy of a migrated one for each worker, as it was first behind real commits."""
 
 import contextlib
 import functools
+import importlib
 import shutil
 
+from django.apps import apps
 from django.db import connection
 
 from cluster import migrated
 from cluster.postgresql import new_database
 from vaguemestre.ledger.database import writing
 
+FILLING = ("0002_first_rows", "0010_streams_in_full")  # the migrations that make rows
 KEPT = {"django_content_type", "auth_permission"}  # Django's, made when it migrates
 
 
 @contextlib.contextmanager
 def copied():
-    """The default database is such a copy, without any row of ours."""
+    """The default database is such a copy, with the first rows only."""
     with contextlib.ExitStack() as things:
         connection.settings_dict["NAME"] = things.enter_context(_copy())
         things.callback(connection.close)
-        empty()
+        restore()
         yield
 
 
@@ -34,12 +37,17 @@ def _copy():
         yield url.rpartition("/")[2]
 
 
-def empty():
-    """Delete all rows of ours. No constraint asks before the transaction ends."""
+def restore():
+    """Leave the rows that migrations make and no other of ours. No constraint asks before the transaction ends.
+
+    They are committed: a test that only reads and rolls back finds them, and need not make them.
+    """
     connection.close_if_unusable_or_obsolete()
     with writing(), connection.cursor() as cursor:
         for table in _tables():
             cursor.execute(f"DELETE FROM {table}")
+        for name in FILLING:
+            importlib.import_module(f"vaguemestre.ledger.migrations.{name}").fill(apps, None)
 
 
 @functools.cache
