@@ -14,20 +14,27 @@ from verification.trial import NOW, draft_to
 
 pytestmark = pytest.mark.django_db
 
-RTT = 0.1
-LATE = 0.1  # seconds that a loaded machine may add
+RTT = 0.3  # of which a loaded machine may add nearly one, to all of them together
+TRIES = 3  # neighbours make one of them longer, a round trip too many makes all of them
 
 
-@pytest.mark.parametrize(("encryption", "trips"), [("starttls", 10), ("ssl", 8)])
+@pytest.mark.parametrize(("encryption", "trips"), [("starttls", 9), ("ssl", 7)])
 def test_a_healthy_server_is_known_within_twelve_round_trips(tmp_path, encryption, trips):
     network = loopback_network(str(the_authority().write(tmp_path)))
     with (
         SinkServer(encryption=encryption, login="app", password=PASSWORD).in_thread() as sink,
         Child("delay", sink.port, RTT) as proxy,
     ):
-        draft = draft_to(proxy, encryption, password=PASSWORD)
-        started = time.monotonic()
-        *_, found = verify(draft, NOW, network=network, recipient=Mailbox.parse("me@example.org"))
-        took = time.monotonic() - started
+        for _ in range(TRIES):
+            took = seconds(draft_to(proxy, encryption, password=PASSWORD), network)
+            if int(took / RTT) == trips:
+                break
+    assert int(took / RTT) == trips
+
+
+def seconds(draft, network):
+    """How long it takes to find that everything is well."""
+    started = time.monotonic()
+    *_, found = verify(draft, NOW, network=network, recipient=Mailbox.parse("me@example.org"))
     assert found.ok
-    assert trips - 1 < took / RTT < trips + LATE / RTT
+    return time.monotonic() - started
