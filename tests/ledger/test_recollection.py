@@ -43,6 +43,16 @@ def test_what_counts_no_more_is_dropped_and_of_the_rest_sixteen_bytes_are_kept()
 
 
 @pytest.mark.any_database
+def test_what_came_in_a_burst_is_dropped_in_its_time_though_few_come_afterwards():
+    known = Recollection(KEPT, few=10)
+    for number in range(60):
+        known.add([(number + 1, digest(number))], later(seconds=number * 10))
+    assert known._closed
+    known.add([(61, digest(60))], later(seconds=600) + KEPT)
+    assert not known._closed
+
+
+@pytest.mark.any_database
 def test_of_few_all_are_found_by_one_look_however_long_they_take_to_come():
     known = Recollection(KEPT, few=30)
     for number in range(31):

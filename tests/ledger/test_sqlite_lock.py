@@ -3,9 +3,12 @@
 import fcntl
 import os
 import signal
+import sqlite3
 import threading
 import time
+from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.contrib.sessions.backends.db import SessionStore
@@ -15,6 +18,7 @@ from django.db import connections as databases
 from ledger.kit import at_once, child, connect, elsewhere, on_postgresql, post
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.models import Instance, Message
+from vaguemestre.ledger.sqlite import base
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
 
 pytestmark = [
@@ -65,6 +69,47 @@ def test_the_file_is_open_as_long_as_the_connection_is():
         assert open_locks() == others + 1
     connection.close()
     assert open_locks() == others
+
+
+def test_a_lock_file_that_is_deleted_is_made_anew_by_the_next_transaction():
+    with transaction.atomic():
+        bump()
+    Path(connection.settings_dict["NAME"] + LOCK_SUFFIX).unlink()
+    with transaction.atomic():
+        assert not is_free()
+
+
+def test_who_is_interrupted_as_it_gets_the_lock_keeps_it_not(monkeypatch):
+    def flock(descriptor, how):
+        fcntl.flock(descriptor, how)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(base, "fcntl", SimpleNamespace(**{**vars(fcntl), "flock": flock}))
+    with pytest.raises(KeyboardInterrupt), transaction.atomic():
+        pass
+    monkeypatch.undo()
+    assert is_free()
+
+
+def test_a_thread_that_is_within_a_transaction_at_the_interpreter_s_end_has_the_lock():
+    other = child("""
+import weakref
+from django.db import transaction
+with transaction.atomic():
+    weakref.finalize._exitfunc()
+    print("finalized", flush=True)
+    sys.stdin.readline()
+print("committed", flush=True)
+""")
+    assert other.stdout.readline() == "finalized\n"
+    assert not is_free()
+    assert other.communicate("\n")[0] == "committed\n"
+
+
+def test_no_other_thread_can_use_a_connection_that_sqlite_does_not_lock():
+    connection.ensure_connection()
+    (answer,) = at_once([partial(connection.connection.execute, "SELECT 1")])
+    assert isinstance(answer, sqlite3.ProgrammingError)
 
 
 def test_inner_blocks_share_the_lock_of_the_outermost():

@@ -182,6 +182,7 @@ class Arranged:
     """What becomes of some drafts under one configuration.
 
     Attributes:
+        epoch: the configuration's.
         found: of each its place, or why it is refused.
         placed: those that have a place.
         rows: theirs.

@@ -45,6 +45,8 @@ class Recollection:
 
     def add(self, rows: Sequence[tuple[int, bytes]], at: datetime) -> None:
         """Rows of one time, each with its digest; numbered in their order, and higher than those before."""
+        if self._closed and at - self._closed[0][0] > self._kept:
+            self._closed = [one for one in self._closed if at - one[0] <= self._kept]
         if len(self._open) > self._few and at - self._opened > _OPEN:
             self._close()
         if not self._open:
@@ -65,9 +67,7 @@ class Recollection:
         return found
 
     def _close(self) -> None:
-        """Keep it small, and drop what counts no more."""
-        before = self._latest - self._kept
-        self._closed = [one for one in self._closed if one[0] >= before]
+        """Keep it small."""
         starts = sorted(self._open)
         numbers = array("Q", map(self._open.__getitem__, starts))
         self._closed.append((self._latest, array("Q", map(int.from_bytes, starts)), numbers))

@@ -29,12 +29,13 @@ class Insertion:
 
     Args:
         table: its name.
-        common: see the attribute.
+        common: the columns whose values are mostly the same in all rows.
         columns: all others that are given.
         new: what all rows have in further columns, as literals.
         known: the unique column by which a row that is there already is passed over.
 
     Attributes:
+        common: those columns.
         width: how many values a row has for itself.
     """
 
@@ -60,12 +61,12 @@ class Insertion:
             shared: row by row the values of `common`.
             values: those of `columns`, one row behind the other.
         """
-        (cursor, mark), count = bound, len(shared)
-        if count == 1:  # who comes alone waits for nothing but this
+        (cursor, mark), number = bound, len(shared)
+        if number == 1:  # who comes alone waits for nothing but this
             cursor.execute(self._text(1, mark, alike=False), (*shared[0], *values))
             return
         width = self.width
-        for start, end in _parts(count):
+        for start, end in _parts(number):
             rows, piece = shared[start:end], values[start * width : end * width]
             alike = mark == "?" and rows.count(rows[0]) == len(rows)
             text = self._text(len(rows), mark, alike=alike)

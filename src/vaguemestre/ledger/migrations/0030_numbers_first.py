@@ -13,13 +13,13 @@ def place(apps, schema_editor):
     if schema_editor.connection.vendor == 'postgresql':
         return
     with schema_editor.connection.cursor() as cursor:
-        for place, name in enumerate(FIRST, -len(FIRST)):
+        for position, name in enumerate(FIRST, -len(FIRST)):
             cursor.execute(
-                'INSERT INTO sqlite_sequence (name, seq) SELECT %s, 0'
+                f'INSERT INTO sqlite_sequence (name, seq) SELECT %s, (SELECT COALESCE(MAX(id), 0) FROM {name})'
                 ' WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = %s)',
                 [name, name],
             )
-            cursor.execute('UPDATE sqlite_sequence SET rowid = %s WHERE name = %s', [place, name])
+            cursor.execute('UPDATE sqlite_sequence SET rowid = %s WHERE name = %s', [position, name])
 
 
 class Migration(migrations.Migration):

@@ -78,9 +78,10 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def get_connection_params(self) -> dict[str, Any]:
         """Columns as SQLite keeps them: what the driver makes of them the fields of the models make, too.
 
-        It would look for a type in each column's name and declaration, in every statement anew.
+        It would look for a type in each column's name and declaration, in every statement anew. And no other
+        thread's calls, which SQLite takes for granted (`configuration`).
         """
-        return {**super().get_connection_params(), "detect_types": 0}
+        return {**super().get_connection_params(), "detect_types": 0, "check_same_thread": True}
 
     def create_cursor(self, name: str | None = None) -> Cursor:  # noqa: ARG002  Django's signature
         """A cursor on the one connection."""
@@ -202,8 +203,8 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._give_back_if_over()
 
     def _start_transaction_under_autocommit(self) -> None:
-        self._take()
         try:
+            self._take()
             with self.wrap_database_errors:
                 # Through a cursor of Django's it takes ten times as long.
                 self.connection.execute(f"BEGIN {self.transaction_mode}")  # type: ignore[attr-defined]  # ours
@@ -235,14 +236,24 @@ class DatabaseWrapper(base.DatabaseWrapper):
     def _take(self) -> None:
         if self._locked or not self._lock_file:
             return
+        how = fcntl.LOCK_EX if self._waits else fcntl.LOCK_EX | fcntl.LOCK_NB
+        try:
+            while not self._lock_taken(how):
+                self._lock = None  # the file was deleted: others lock a new one
+            self._locked = True
+        except BlockingIOError:
+            raise Occupied("another writer has the lock") from None
+        except BaseException:
+            self._locked, self._lock = False, None  # closed, whether it was locked by then or not
+            raise
+
+    def _lock_taken(self, how: int) -> bool:
+        """Whether what was locked is the lock that others see."""
         lock = self._lock
         if lock is None or lock.process != os.getpid():  # a forked process has a lock of its own
             lock = self._lock = _LockFile(self._lock_file)
-        try:
-            fcntl.flock(lock.descriptor, fcntl.LOCK_EX if self._waits else fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise Occupied("another writer has the lock") from None
-        self._locked = True
+        fcntl.flock(lock.descriptor, how)
+        return os.fstat(lock.descriptor).st_nlink > 0
 
     def _give_back_if_over(self) -> None:
         # A COMMIT that failed leaves its transaction open; the ROLLBACK or the close behind it ends it.
@@ -270,7 +281,8 @@ class _LockFile:
     def __init__(self, path: str) -> None:
         self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         self.process = os.getpid()
-        weakref.finalize(self, os.close, self.descriptor)
+        # Not at the interpreter's end, when threads may still be within a transaction.
+        weakref.finalize(self, os.close, self.descriptor).atexit = False
 
 
 def _is_busy(error: BaseException) -> bool:
