@@ -6,9 +6,13 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
+import uvloop
 from django.db import connection as database
 
+from scripted.client import loopback_network
 from scripted.sink import Answer, SinkServer
+from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.worker import Worker
 from vaguemestre.ledger import connections, messages, wake
 from vaguemestre.ledger.models import Delivery
 from vaguemestre.ledger.threads import LedgerThreads
@@ -48,6 +52,20 @@ async def at_rest(threads):
         while threads.calls != before:
             before = threads.calls
             await asyncio.sleep(0.3)
+
+
+def test_a_ring_may_meet_an_alarm_that_is_about_to_go_off():
+    """uvloop, on which couriers run, gives an alarm within half a millisecond no time of its own."""
+
+    async def rung_twice():
+        worker = Worker(Engine(loopback_network(), LedgerThreads(1)))
+        for seconds in (0.0, 0.0004, 1.0):
+            worker.engine.wake()
+            await worker._pause(seconds)
+
+    began = time.monotonic()
+    uvloop.run(rung_twice())
+    assert time.monotonic() - began < 0.5
 
 
 async def test_what_is_accepted_wakes_it(office, sink):

@@ -1,7 +1,7 @@
 """A task that begins now, and not with the next turn of the loop.
 
-As far as its first wait it is a call. Whoever makes it has noted beforehand what it looks at, and finds it
-over already where it waited for nothing.
+As far as its first wait it is a call, and it may be over when it is returned. So whatever it looks at has to
+be noted before it is made, and whoever keeps it afterwards asks first whether it is done.
 """
 
 from __future__ import annotations

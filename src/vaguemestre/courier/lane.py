@@ -170,10 +170,13 @@ class Lane:
         """Have sessions carry what waits."""
         if self.stale:
             self._supply.forget()
+        begun = []
         while len(self._carrying) < self.sessions(now) and (first := self.pull()) is not None:
             one = _Carrying()
             self._carrying.add(one)
-            self.engine.carrying += 1
+            begun.append((first, one))
+        self.engine.carrying += len(begun)  # before the first begins: whether it is alone counts at once
+        for first, one in begun:
             one.task = at_once(self._carry(first, one))
             one.task.add_done_callback(partial(self._carried, one))
 
@@ -266,8 +269,11 @@ class Lane:
     async def _have_room(self) -> None:
         """Have the server see no more sessions than it allows: what is idle or leaves counts there, too."""
         most = self.facts.max_sessions or SESSIONS
-        self._close(self.engine.pool.surplus(self.hop, most - len(self._carrying)))
-        while (leaving := self.engine.leaving(self.hop)) and len(self._carrying) + len(leaving) > most:
+        pool, hop = self.engine.pool, self.hop
+        self._close(pool.surplus(hop, most - len(self._carrying)))
+        while (leaving := self.engine.leaving(hop)) and (
+            len(self._carrying) + pool.idle(hop) + len(leaving) > most
+        ):
             await asyncio.wait(leaving, return_when=asyncio.FIRST_COMPLETED)
 
     def _notice_certificate(self, session: Session) -> None:

@@ -3,12 +3,13 @@
 A session that is about to write an end of data waits here for its mark (`stage`); what became of a claim is
 handed over and not waited for (`settle`). While one commit runs, the next gathers; where many stage at once,
 it waits a moment for the sessions at work that have not. A mark that comes alone goes before results: a far
-server waits for it, and nobody for them. On SQLite all lanes share one writer; on
-PostgreSQL each lane has its own transactions, so that none waits for another's locks.
+server waits for it, and nobody for them. Where a single session is at work, its mark is written at once. On
+SQLite all lanes share one writer; on PostgreSQL each lane has its own transactions, so that none waits for
+another's locks.
 
 Promises (L6): a mark that was granted is committed. Nothing is granted while results cannot be recorded. What
 a server accepted is kept on this machine's disk (`outcomes`) before it is tried again, however long the
-database is away (D6). Fails by `StageRefused` to the session, and by `Lane.lose` where the lane is gone.
+database is away (D6). Fails by `StageRefused` to the session, and loses the lane where it is somebody else's.
 """
 
 from __future__ import annotations

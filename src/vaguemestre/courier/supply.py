@@ -50,6 +50,7 @@ class Supply:
         self._filling: asyncio.Future[None] | None = None  # over with the claim that is under way
         self._more = False  # the last claim took all it asked for: there is probably more
         self._claims = 0  # that took anything
+        self._taken = self._pulled = 0  # attempts: by the last claim, and since
         self._ahead = FIRST
         self._claimed_at = -math.inf
         self._asks_again = lane.engine.now()
@@ -95,6 +96,7 @@ class Supply:
             self._begin(now)
         if not waiting or (waiting[0].retried and not fresh):
             return None
+        self._pulled += 1
         return waiting.popleft()
 
     def return_to_front(self, attempt: Attempt) -> None:
@@ -183,15 +185,16 @@ class Supply:
             # Asking at every ring would only cost.
             self._asks_again = now + LIMIT_PAUSE
         self._pace()
+        self._taken, self._pulled = len(claimed.attempts), 0
         self._more = taken >= room > 1
         self._waiting.extend(claimed.attempts)
         self._lane.start(now)
 
     def _pace(self) -> None:
-        """Have the next claim twice, or half as large, by how fast the last one went."""
+        """Have the next claims twice, or half as large, by how fast as many went as the last one took."""
         now = self._lane.engine.network.monotonic()
         took, self._claimed_at = now - self._claimed_at, now
-        if self._more and took < BRISK:
+        if self._more and took < BRISK and self._pulled >= self._taken:
             self._ahead = min(AHEAD, self._ahead * 2)
         elif self._more and took > SLOW:
             self._ahead = max(1, self._ahead // 2)

@@ -40,6 +40,7 @@ REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
 SWEEP_AGAIN = 5.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
+_TICK = 0.001  # seconds, of uvloop's clock
 RECORDING = 3.0  # seconds at least for what is still to be recorded then
 
 log = structlog.get_logger("courier")
@@ -65,8 +66,9 @@ class Worker:
         self._replayed = False
         self._rests: dict[int, float] = {}  # until when a lane that failed is left alone, by connection
         self._stopping = asyncio.Event()
-        self._until = math.inf  # how long a pause is, on the loop's clock
-        self._alarm: asyncio.TimerHandle | None = None
+        self._until = math.inf  # when the pause that is under way ends at the latest, on the loop's clock
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = math.inf  # on the loop's clock; uvloop's handles do not tell it
 
     def stop(self) -> None:
         """Drain and end. Once more: break off."""
@@ -89,6 +91,7 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self.turn()
+                await self._pause(self._rest())
             except (DatabaseError, *AWAY) as error:
                 log.warning("database_away", error=str(error).partition("\n")[0])
                 self._due_at.pop("leases", None)  # and the guard's look: another one may come back
@@ -99,7 +102,6 @@ class Worker:
                 # A fault of ours in one of its chores; leases and lanes go on.
                 log.exception("turn_failed")
                 await self._pause(1.0)
-            await self._pause(self._rest())
 
     async def _hear(self) -> None:
         """Have every ring wake the worker; a bell that fell down costs a second, not more."""
@@ -308,28 +310,33 @@ class Worker:
         """Until somebody rings, but for a breath, or that long."""
         loop = asyncio.get_running_loop()
         self._until = until = loop.time() + seconds
-        if self._alarm is None or until < self._alarm.when():
+        if until < self._alarm_at:
             self._set_alarm(loop)
-        await self.engine.woken.wait()
+        try:
+            await self.engine.woken.wait()
+        finally:
+            self._until = math.inf
         if loop.time() < until:
             self._stirred_at = self.engine.network.monotonic()
         await self._breathe()
         self.engine.woken.clear()
 
-    # One timer stays, and is set again when it rings too early: to make one for each pause and cancel it, as
+    # One timer stays, and is set again when it comes too early: to make one for each pause and cancel it, as
     # a ring ends most, would be a part of the way of each message that comes alone.
 
     def _set_alarm(self, loop: asyncio.AbstractEventLoop) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        self._alarm = loop.call_at(self._until, self._ring, loop)
+        # Where less is left, uvloop calls with its next turn, and again and again until its clock moves.
+        self._alarm_at = max(self._until, loop.time() + _TICK)
+        self._alarm = loop.call_at(self._alarm_at, self._alarmed, loop)
 
-    def _ring(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._alarm = None
-        if loop.time() < self._until:
-            self._set_alarm(loop)
-        else:
+    def _alarmed(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._alarm, self._alarm_at = None, math.inf
+        if self._until <= loop.time():
             self.engine.woken.set()
+        elif self._until < math.inf:
+            self._set_alarm(loop)
 
     async def _breathe(self) -> None:
         """Let some time pass between two looks; a lane may run out meanwhile."""

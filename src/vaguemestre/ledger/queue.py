@@ -47,13 +47,14 @@ from vaguemestre.policy.turns import USUAL
 # The lease is ours, and stays so until this transaction ends. The mark before the dot holds the connection
 # and the instance row, too, so that a change of the routing comes before or after; in this order, which is
 # every such change's, so that they never wait for each other.
-_HOLD = """
-SELECT c.active AND i.paused = '', i.routing_epoch
+_HELD = """
+SELECT c.active AND i.paused = '', i.routing_epoch{limits}
 FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i
 WHERE l.connection_id = %(connection)s AND l.epoch = %(epoch)s
 """
-# The same with the connection's limits: each column of a question costs as much as some of Python.
-_CLAIMING = _HOLD.replace("routing_epoch\n", "routing_epoch, c.per_minute, c.per_day, c.max_recipients\n")
+_HOLD = _HELD.format(limits="")
+# The same with the connection's limits, for a claim: each column costs as much as some lines of Python.
+_HOLD_AND_LIMITS = _HELD.format(limits=", c.per_minute, c.per_day, c.max_recipients")
 
 # What is due on a lane and of one rank, in the order of acceptance; only what was routed at the present epoch
 # (L3). Each rank is asked for by itself: a million later ones of a rank must not stand before the next.
@@ -104,6 +105,9 @@ class Held(NamedTuple):
 
     Attributes:
         open: whether anything may leave: its connection is active, and the installation is not paused.
+        routing_epoch: the present one.
+        per_minute, per_day, max_recipients: the connection's limits, None for no limit; in a claim alone, as
+            nobody else asks for them.
     """
 
     open: bool
@@ -235,7 +239,7 @@ def hold(lease: Lease, *, marking: bool = False, claiming: bool = False) -> Held
     """
     asked = {"connection": lease.connection_id, "epoch": lease.epoch}
     kept = for_share("l", "c", "i") if marking else for_share("l")
-    found = tuples((_CLAIMING if claiming else _HOLD) + kept, asked)
+    found = tuples((_HOLD_AND_LIMITS if claiming else _HOLD) + kept, asked)
     if not found:
         raise Stale("the lane is held by another courier")
     return Held._make(found[0]) if claiming else Held(*found[0])

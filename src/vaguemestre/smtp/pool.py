@@ -53,6 +53,10 @@ class Pool:
         self._idle.setdefault(session.hop, []).append((now, session))
         return None
 
+    def idle(self, hop: NextHop) -> int:
+        """How many sessions of a hop are kept."""
+        return len(self._idle.get(hop, ()))
+
     def surplus(self, hop: NextHop, room: int) -> list[Session]:
         """The idle sessions of a hop beyond `room`, the oldest first; for the caller to quit."""
         idle = self._idle.get(hop, [])
