@@ -5,6 +5,7 @@ import contextlib
 from datetime import UTC, datetime, timedelta
 
 import pytest
+import uvloop
 
 from scripted.client import loopback_network
 from scripted.sink import SinkServer
@@ -131,3 +132,8 @@ def office(transactional_db):
 async def sink():
     async with SinkServer() as server:
         yield server
+
+
+def pytest_asyncio_loop_factories(config, item):
+    """That of the couriers."""
+    return {"uvloop": uvloop.new_event_loop}

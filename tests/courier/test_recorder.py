@@ -64,7 +64,7 @@ async def test_where_many_stage_at_once_a_commit_waits_a_moment_for_the_others(o
                 await office.until(message, "accepted")
     together = [marks for marks, _ in seen if marks > FEW]
     assert sum(marks for marks, _ in seen) == 100
-    assert together[:8] == [10] * 8
+    assert together[1:9] == [10] * 8  # the first of many is the first sign of them
     assert len(seen) < 30
 
 
