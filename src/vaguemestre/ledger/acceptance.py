@@ -38,7 +38,7 @@ _MESSAGES = Insertion(
     ),
     ("id", "uid", "reverse_path", "subject", "message_id", "size"),
 )  # fmt: skip
-_FIRST = (0,)
+_FIRST = (0,)  # the position of a message's only chunk, mostly
 _CHUNKS = Insertion("ledger_chunk", ("position",), ("message_id", "data"))
 _DELIVERIES = Insertion(
     "ledger_delivery",

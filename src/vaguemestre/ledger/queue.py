@@ -106,15 +106,10 @@ class Held(NamedTuple):
     Attributes:
         open: whether anything may leave: its connection is active, and the installation is not paused.
         routing_epoch: the present one.
-        per_minute, per_day, max_recipients: the connection's limits, None for no limit; in a claim alone, as
-            nobody else asks for them.
     """
 
     open: bool
     routing_epoch: int
-    per_minute: int | None = None
-    per_day: int | None = None
-    max_recipients: int | None = None
 
 
 class _Due(NamedTuple):
@@ -174,10 +169,10 @@ def claim(
         Stale: the lease is somebody else's.
     """
     with provisional():
-        held = hold(lease, claiming=True)
+        held, limits = _hold_to_claim(lease)
         if not held.open:
             return []
-        left = allowance.allowance(lease.connection_id, now, allowance.Limits._make(held[2:]))
+        left = allowance.allowance(lease.connection_id, now, limits)
         if left.exhausted:
             return []
         room = limit if left.recipients is None else min(limit, left.recipients)
@@ -229,20 +224,27 @@ def _recorded(entry: Entry, now: datetime) -> Recorded | Stale | DatabaseError:
         return refusal
 
 
-def hold(lease: Lease, *, marking: bool = False, claiming: bool = False) -> Held:
+def hold(lease: Lease, *, marking: bool = False) -> Held:
     """Raise `Stale` unless the lease is ours, and keep it so until the transaction ends.
 
     Args:
         lease: of the lane.
         marking: whether the connection and the routing are to stay as they are, too.
-        claiming: whether the connection's limits are asked for.
     """
-    asked = {"connection": lease.connection_id, "epoch": lease.epoch}
-    kept = for_share("l", "c", "i") if marking else for_share("l")
-    found = tuples((_HOLD_AND_LIMITS if claiming else _HOLD) + kept, asked)
+    return Held._make(_held(lease, _HOLD + (for_share("l", "c", "i") if marking else for_share("l"))))
+
+
+def _hold_to_claim(lease: Lease) -> tuple[Held, allowance.Limits]:
+    """The same with the connection's limits, for which nobody else asks."""
+    opened, routing, *limits = _held(lease, _HOLD_AND_LIMITS + for_share("l"))
+    return Held(opened, routing), allowance.Limits._make(limits)
+
+
+def _held(lease: Lease, question: str) -> tuple[Any, ...]:
+    found = tuples(question, {"connection": lease.connection_id, "epoch": lease.epoch})
     if not found:
         raise Stale("the lane is held by another courier")
-    return Held._make(found[0]) if claiming else Held(*found[0])
+    return found[0]
 
 
 # Claiming
