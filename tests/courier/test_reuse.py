@@ -8,6 +8,8 @@ import pytest
 from upstream_fault import ACCEPTED, KEYWORDS, READY, everybody, facing, refused
 
 from scripted.sink import Answer, SinkServer
+from vaguemestre.courier.lane import _Carrying
+from vaguemestre.smtp.opening import open_session
 
 pytestmark = pytest.mark.any_database
 
@@ -158,3 +160,22 @@ async def test_u33_a_limit_that_only_some_recipients_meet_makes_nobody_get_it_tw
         assert {one.counted for one in found} == {0}
         assert await fault.health() == READY
     assert everybody(sink) == [*names, "to@example.com"]
+
+
+async def test_u33_what_is_idle_counts_while_another_session_leaves(office):
+    hooks = {"quit": lambda _: Answer("221 2.0.0 bye", delay=0.5)}
+    async with SinkServer(hooks=hooks) as sink:
+        await office.connect(sink, limits={"max_sessions": 3})
+        async with office.courier() as worker:
+            await office.until(await office.post(), "accepted")
+            (lane,) = worker._lanes.values()
+            engine = worker.engine
+            opened = [await open_session(lane.hop, engine.network, engine.timeouts) for _ in range(2)]
+            assert engine.pool.give_back(opened[0], engine.network.monotonic()) is None
+            engine.close_later(opened[1])
+            assert (engine.pool.idle(lane.hop), len(engine.leaving(lane.hop))) == (2, 1)
+            one = _Carrying()
+            lane._carrying.add(one)
+            await lane._have_room()
+            lane._carrying.remove(one)
+            assert (engine.pool.idle(lane.hop), len(engine.leaving(lane.hop))) == (2, 0)
