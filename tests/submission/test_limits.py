@@ -1,12 +1,15 @@
 """Time, numbers and memory: what one submitter can use up, and what happens when the listener stops."""
 
+import asyncio
 import threading
 import time
 import tracemalloc
 
 import pytest
+import structlog
 
 from submission.door import MESSAGE, eventually
+from submission.test_commands import TRUST
 from submission.test_commit import hold_writers
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.ledger.database import writing
@@ -177,3 +180,27 @@ def test_stopping_waits_no_longer_than_its_grace(open_door, key):
     assert 0.25 < time.monotonic() - begun < 2
     assert busy.closed()
     assert door.sessions == 0
+
+
+def test_what_was_answered_before_the_memory_is_full_is_said_before_the_session_is_closed(open_door):
+    door = open_door(Limits(held=40_000), trust=TRUST)
+    line = door.dial()
+    assert line.ask("MAIL FROM:<app@example.org>")[0] == 250
+    assert line.ask("RCPT TO:<to@example.net>")[0] == 250
+    raised = []
+    door.run(told(raised))
+    with structlog.testing.capture_logs() as events:
+        line.write(b"BDAT 10\r\nA: b\r\nC: dBDAT 200000\r\n" + b"x" * 50_000)
+        assert line.reply() == (250, "2.0.0 10 octets in all")
+        code, text = line.reply()
+        assert (code, text[:6]) == (421, "4.3.1 ")
+        assert line.reply() == (0, "")
+    assert [event["event"] for event in events] == ["content_given_up"]
+    assert raised == []
+    assert door.held == 0
+
+
+async def told(raised):
+    """Keep what the loop would write into the log."""
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: raised.append(context))

@@ -140,9 +140,6 @@ class Session(asyncio.Protocol):
     # Effects
 
     def _perform(self, effects: list[Effect]) -> None:
-        more = self._dialogue.content.held - self._held
-        if more:
-            self._account(more)
         if self._blocked or self._full or not self._reading:
             self._adjust_reading()
         for effect in effects:
@@ -150,6 +147,9 @@ class Session(asyncio.Protocol):
                 self._do(effect)
             elif not self._transport.is_closing():
                 self._transport.write(effect)  # uvloop sends what was written in one turn together
+        more = self._dialogue.content.held - self._held
+        if more:
+            self._account(more)  # last, since it may close: what was answered before comes first
 
     def _do(self, effect: Effect) -> None:
         match effect:
