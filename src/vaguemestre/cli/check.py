@@ -10,7 +10,7 @@ from shlex import quote
 from django.conf import settings
 from django.db.utils import Error
 
-from vaguemestre.cli import database, preparation
+from vaguemestre.cli import database, permissions, preparation
 from vaguemestre.cli.arguments import json_option
 from vaguemestre.cli.failure import Failed, of_the_database, reasons
 from vaguemestre.cli.output import show
@@ -49,13 +49,18 @@ def _problems(environment: Environment) -> Iterator[str]:
 
 def _key_problems(environment: Environment) -> Iterator[str]:
     if environment.secret_key is None:
-        yield f"There is no {SECRET_KEY_FILE} in {environment.data_dir} and no VAGUEMESTRE_SECRET_KEY."
+        yield _no_key(environment.data_dir / SECRET_KEY_FILE, "VAGUEMESTRE_SECRET_KEY")
     if not environment.vault_keys:
-        yield f"There is no {VAULT_KEY_FILE} in {environment.data_dir} and no VAGUEMESTRE_VAULT_KEYS."
+        yield _no_key(environment.data_dir / VAULT_KEY_FILE, "VAGUEMESTRE_VAULT_KEYS")
     for name in (SECRET_KEY_FILE, VAULT_KEY_FILE):
         path = environment.data_dir / name
         if _readable_by_others(path):
             yield f"{path} can be read by others: run chmod 600 {path}"
+
+
+def _no_key(path: Path, variable: str) -> str:
+    missing = f"There is no {path.name} in {path.parent} and no {variable}."
+    return permissions.unreadable(path, "The key") or missing
 
 
 def _readable_by_others(path: Path) -> bool:

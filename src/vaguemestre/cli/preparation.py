@@ -18,6 +18,7 @@ from contextlib import closing
 from pathlib import Path
 
 from vaguemestre import durable
+from vaguemestre.cli import permissions
 from vaguemestre.cli.failure import Failed, unusable
 from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Bind, Environment
 from vaguemestre.variables import PREFIX
@@ -54,10 +55,16 @@ def alone(path: Path) -> int:
 
 
 def keys(environment: Environment) -> bool:
-    """Make the keys that are missing, if the database is still empty; the answer is whether one was made."""
+    """Make the keys that are missing, if the database is still empty; the answer is whether one was made.
+
+    One that is there and cannot be read is not missing: nothing is put in its place.
+    """
     missing = [name for name, given in _key_files(environment) if not given]
     if not missing:
         return False
+    unreadable = [permissions.unreadable(environment.data_dir / name, "The key") for name in missing]
+    if any(unreadable):
+        raise Failed(*filter(None, unreadable))
     if has_data(environment):
         raise Failed(*(_lost(environment.data_dir / name) for name in missing))
     for name in missing:
@@ -95,6 +102,8 @@ def has_data(environment: Environment) -> bool:
 def _sqlite_has_data(path: Path) -> bool:
     if not path.exists() or path.stat().st_size == 0:
         return False
+    if unreadable := permissions.unreadable(path, "The database"):
+        raise Failed(unreadable)
     try:
         with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             found = database.execute("SELECT 1 FROM sqlite_master WHERE name = ?", [_TABLE]).fetchone()
