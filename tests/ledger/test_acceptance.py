@@ -198,7 +198,8 @@ def test_explain_answers_what_accepting_would():
         ({"expires_at": NOW}, ("expires_at", "too_early")),
         ({"expires_at": later(hours=1), "send_at": later(hours=2)}, ("expires_at", "too_early")),
         ({"from_": "no address"}, ("from", "address_syntax")),
-        ({"from_": "undisclosed:;"}, ("from", "address_syntax")),
+        ({"from_": "undisclosed:;"}, ("from", "address_group")),
+        ({"from_": "Shop: a@example.org;"}, ("from", "address_group")),
         ({"from_": "a@example.org, boss@example.org"}, ("from", "address_single")),
         ({"headers": ["From: twice@example.org"]}, ("from", "header_twice")),
     ],
@@ -238,6 +239,45 @@ def test_i06_a_second_address_in_from_does_not_pass_a_keys_limit():
     connect(allowed_senders=["*@example.org"])
     with pytest.raises(Refusal):
         post(from_="shop@example.org, ceo@example.org", submitter=key_for(senders=["shop@example.org"]))
+
+
+@pytest.mark.parametrize(
+    "from_",
+    [
+        "<ceo@example.org>:shop@example.org",
+        "ceo@example.org:shop@example.org;",
+        "ceo@example.org\r\n :shop@example.org",
+        "ceo@example.org <shop@example.org>",
+    ],
+)
+def test_i06_no_other_address_before_the_one_of_from_passes_a_keys_limit(from_):
+    connect(allowed_senders=["shop@example.org"])
+    with pytest.raises(Refusal):
+        post(from_=from_, submitter=key_for(senders=["shop@example.org"]))
+    assert not Message.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("fields", "code"),
+    [
+        (["Sender: ceo@example.org"], "sender_not_allowed"),
+        (["Sender: x: shop@example.org;"], "address_group"),
+        (["Sender: ceo@example.org <shop@example.org>"], "address_syntax"),
+        (["Sender: shop@example.org", "Sender: ceo@example.org"], "header_twice"),
+    ],
+)
+def test_i06_a_key_is_held_to_its_senders_in_the_header_sender_too(fields, code):
+    connect(allowed_senders=["*@example.org"])
+    with pytest.raises(Refusal) as caught:
+        post(from_="shop@example.org", headers=fields, submitter=key_for(senders=["shop@example.org"]))
+    assert fault_codes(caught.value) == {("sender", code)}
+
+
+def test_a_sender_header_is_taken_where_the_key_may_send_as_it_or_is_not_limited():
+    connect(allowed_senders=["*@example.org"])
+    limited = key_for(senders=["shop@example.org", "till@example.org"])
+    assert post(from_="shop@example.org", headers=["Sender: Till <till@example.org>"], submitter=limited)
+    assert post(from_="shop@example.org", headers=["Sender: ceo@example.org"], submitter=key_for())
 
 
 def test_a_key_with_senders_does_not_send_without_a_from():

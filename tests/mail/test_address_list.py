@@ -1,14 +1,18 @@
 """Addresses in headers and as people type them."""
 
 import contextlib
+import email
 import time
+from email import policy
+from email.utils import getaddresses
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
-from vaguemestre.mail.address_list import parse_addresses, parse_named
+from vaguemestre.mail.address_list import parse_addresses, parse_named, parse_single
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import raw_value
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 
 
@@ -36,7 +40,9 @@ def found(text):
         ("a@b.c,", [("", "a@b.c")]),
         ('"a b"@c.d', [("", '"a b"@c.d')]),
         ('Q <"a>b"@c.d>', [("Q", '"a>b"@c.d')]),
-        ("a@b.c <d@e.f>", [("a@b.c", "d@e.f")]),
+        ("a@b.c <a@b.c>", [("a@b.c", "a@b.c")]),
+        ('"a@b.c" <d@e.f>', [("a@b.c", "d@e.f")]),
+        ('"x@y.z, x": a@b.c (x), ; (x) , , d@e.f', [("", "a@b.c"), ("", "d@e.f")]),
     ],
 )
 def test_a_list_is_read(text, expected):
@@ -48,7 +54,10 @@ def test_a_list_is_read(text, expected):
     [
         "a", "a@b.c d@e.f", "Ann a@b.c", "<a@b.c", "a@b.c>", '"a <a@b.c>', "<a@b.c> x", "<a@b.c> <d@e.f>",
         "(a@b.c", "((x)) a@b.c", "<@relay.example:a@b.c>", "a@b.c\r\nBcc: x@y.z", '"a\r\nb" <a@b.c>',
-        "=?utf-8?q?a=00?= <a@b.c>", "<>", "Ann <>",
+        "=?utf-8?q?a=00?= <a@b.c>", "<>", "Ann <>", "a@b.c <d@e.f>", "a@b.c x <a@b.c>", "Ann @ x <a@b.c>",
+        "[x] <a@b.c>", '"d@e.f"\\ <a@b.c>', "[x]:a@b.c;",
+        "<a@b.c>:d@e.f", "a@b.c:d@e.f", "a@b.c:d@e.f;", "a@b.c: d@e.f, g@h.i;", ":a@b.c;", '"x"@y.z:a@b.c;',
+        "x: y: a@b.c;;", "x: a@b.c", "x: a@b.c, ", "a@b.c;", "a@b.c; d@e.f", "x:; d@e.f", "x:;;", "x:;:;",
     ],
 )  # fmt: skip
 def test_what_is_no_list_of_addresses_is_refused(text):
@@ -107,6 +116,65 @@ def test_reading_a_list_answers_or_refuses(text):
     assert all(isinstance(named, NamedMailbox) for named in answer)
 
 
+PIECES = [
+    "a@b.c", "<a@b.c>", "d@e.f", "<d@e.f>", '"d@e.f"', "(d@e.f)", "=?utf-8?q?d=40e.f=2C?=", "=?utf-8?q?d@e.f?=",
+    "Ann", "é", '"', "'", "\\", *"<>()[]@:;,.", " ", "\t", "\r\n ",
+]  # fmt: skip
+
+
+def addresses_elsewhere(field):
+    """What the standard library's two parsers find in a field From."""
+    message = email.message_from_bytes(field + b"\r\n", policy=policy.default)
+    modern = [address.addr_spec for address in message["From"].addresses]
+    found = [*modern, *(address for _, address in getaddresses([raw_value(field)]))]
+    return {
+        as_we_write(address.encode("utf-8", "surrogateescape").decode())
+        for address in found
+        if "@" in address
+    }
+
+
+def as_we_write(address):
+    try:
+        return Mailbox.parse(address).wire
+    except Invalid:
+        return address
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
+@example("d@e.f <a@b.c>")
+@example("d@e.f:a@b.c")
+@example("<d@e.f>:a@b.c;")
+@example("d@e.f\r\n :a@b.c")
+@example("d@e.f, x:a@b.c;")
+@example('"d@e.f"[<a@b.c>')
+def test_i06_nobody_else_reads_another_address_where_we_read_one(text):
+    field = f"From: {text}\r\n".encode()
+    try:
+        ours = parse_single(raw_value(field), "from")
+    except Invalid:
+        return
+    assert addresses_elsewhere(field) <= {ours.mailbox.wire}
+
+
+@pytest.mark.parametrize(
+    ("text", "code"),
+    [
+        ("x: a@b.c;", "address_group"),
+        ("Shop: orders <a@b.c>", "address_group"),
+        ("a@b.c;", "address_group"),
+        ("a@b.c, d@e.f", "address_single"),
+        ("", "address_syntax"),
+        (" , ", "address_syntax"),
+    ],
+)
+def test_where_one_address_belongs_neither_list_nor_group_is_taken(text, code):
+    with pytest.raises(Invalid) as caught:
+        parse_single(text, "from", "The header From")
+    assert (caught.value.field, caught.value.code) == ("from", code)
+    assert caught.value.message.startswith("The header From ")
+
+
 @pytest.mark.parametrize(
     ("value", "expected"),
     [
@@ -127,6 +195,7 @@ def test_one_address_in_each_of_its_forms(value, expected):
     [
         ("", "to[1]"),
         ("a@b.c, d@e.f", "to[1]"),
+        ("Team: <a@b.c>;", "to[1]"),
         ("Ann <a@b.c", "to[1]"),
         (None, "to[1]"),
         (5, "to[1]"),

@@ -258,6 +258,10 @@ def test_a_key_is_held_to_its_streams_and_senders(door):
     assert line.submit()[0] == 250
     code, why = line.submit(MESSAGE.replace(b"app@", b"boss@"))
     assert (code, why) == (553, "5.7.1 This key may not send as boss@example.org.")
+    code, why = line.submit(b"Sender: boss@example.org\r\n" + MESSAGE)
+    assert (code, why[:43]) == (553, "5.7.1 This key may not send as boss@example")
+    code, why = line.submit(MESSAGE.replace(b"app@", b"boss@example.org:app@"))
+    assert (code, why[:48]) == (550, "5.6.0 The header From holds a group of addresses")
 
 
 def test_a_trusted_peer_submits_without_a_key_and_may_still_sign_in(open_door, key):

@@ -18,9 +18,8 @@ from vaguemestre.ledger.identity import new_name
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Submission
-from vaguemestre.mail.address_list import parse_addresses
+from vaguemestre.mail.address_list import parse_single
 from vaguemestre.mail.content import LINE_LIMIT, Content
-from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import raw_value, readable
 from vaguemestre.mail.mailbox import NamedMailbox
@@ -31,7 +30,7 @@ from vaguemestre.policy.routing import is_allowed
 
 FARTHEST = timedelta(days=366)  # of send_at
 TAGS = 20
-_FROM = "from"
+_FROM, _SENDER = "from", "sender"
 
 
 @value
@@ -101,21 +100,20 @@ def _sender(content: Content, one: Mapping[bytes, bytes]) -> tuple[NamedMailbox 
     field = one.get(b"from")
     if field is None:
         return None, None
-    if len(one) < len(content.fields) and [name for name, _ in content.fields].count(b"from") > 1:
-        raise Refusal(Invalid(_FROM, "header_twice", "The header From is there twice."))
     try:
+        _once(content, one, _FROM)
         return _short(field) if len(field) <= LINE_LIMIT else _parsed(field)
     except Invalid as fault:
         raise Refusal(fault) from None
 
 
+def _once(content: Content, one: Mapping[bytes, bytes], name: str) -> None:
+    if len(one) < len(content.fields) and [given for given, _ in content.fields].count(name.encode()) > 1:
+        raise Invalid(name, "header_twice", f"The header {name.title()} is there twice.")
+
+
 def _parsed(field: bytes) -> tuple[NamedMailbox, str]:
-    mailboxes = parse_addresses(raw_value(field), _FROM, RECIPIENT_LIMIT)
-    if not mailboxes:
-        raise Invalid(_FROM, "address_syntax", "The header From holds no email address.")
-    if len(mailboxes) > 1:
-        raise Invalid(_FROM, "address_single", "The header From names more than one address.")
-    (found,) = mailboxes
+    found = parse_single(raw_value(field), _FROM, "The header From")
     return found, json.dumps({"email": found.mailbox.wire, "name": found.name})
 
 
@@ -123,11 +121,11 @@ _short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once
 
 
 def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime, limit: int) -> None:
-    size = submission.size
+    size, content = submission.size, submission.content
     faults = [] if size <= limit else [_too_large(size, limit)]
     key = submission.submitter
     if key is not None and (key.streams or key.senders):
-        faults = _stream_faults(key, submission.stream) + faults + _sender_faults(key, from_)
+        faults = _stream_faults(key, submission.stream) + faults + _sender_faults(key, from_, content)
     if submission.send_at is not None or submission.expires_at is not None:
         faults += _time_faults(submission, now)
     if submission.tags:
@@ -171,17 +169,35 @@ def _too_large(size: int, limit: int) -> Invalid:
     return Invalid("content", "message_size", message, {"size": size, "limit": limit})
 
 
-def _sender_faults(key: ApiKey, from_: NamedMailbox | None) -> list[Invalid]:
+def _sender_faults(key: ApiKey, from_: NamedMailbox | None, content: Content) -> list[Invalid]:
     if not key.senders:
         return []
     if from_ is None:
         # It would leave as whatever connection carries it: a way around the key's limit.
         message = f"This key only sends as {', '.join(key.senders)}: name one of them as From."
         return [Invalid(_FROM, "sender_not_named", message)]
-    if is_allowed(from_.mailbox, key.senders):
+    return [*_not_allowed(key, from_, _FROM), *_agent_faults(key, content)]
+
+
+def _agent_faults(key: ApiKey, content: Content) -> list[Invalid]:
+    """Of Sender (RFC 5322 §3.6.2), which programs show beside From, or in its place."""
+    one = dict(content.fields)
+    field = one.get(b"sender")
+    if field is None:
         return []
-    message = f"This key may not send as {from_.mailbox}."
-    return [Invalid(_FROM, "sender_not_allowed", message, {"address": from_.mailbox.address})]
+    try:
+        _once(content, one, _SENDER)
+        return _not_allowed(key, parse_single(raw_value(field), _SENDER, "The header Sender"), _SENDER)
+    except Invalid as fault:
+        return [fault]
+
+
+def _not_allowed(key: ApiKey, named: NamedMailbox, field: str) -> list[Invalid]:
+    if is_allowed(named.mailbox, key.senders):
+        return []
+    place = "" if field == _FROM else ", nor name that address in the header Sender"
+    message = f"This key may not send as {named.mailbox}{place}."
+    return [Invalid(field, "sender_not_allowed", message, {"address": named.mailbox.address})]
 
 
 def _time_faults(submission: Submission, now: datetime) -> list[Invalid]:

@@ -1,15 +1,18 @@
 """The addresses in a header field or in a text that a person typed (RFC 5322 §3.4).
 
 One strict parser: `name@example.org`, `Name <name@example.org>`, `"Name, Given" <…>`, several separated by
-commas, groups (`undisclosed-recipients:;`), comments that are not nested. Source routes, missing commas and
-unbalanced quotes are refused with the code `address_syntax`: parsers that repair such text disagree about
-whom it names (CVE-2023-27043). Linear in the length of the text.
+commas, groups (`undisclosed-recipients:;`), comments that are not nested. Source routes, missing commas,
+unbalanced quotes, a name with `@`, `[`, `]` or a backslash outside quotes and groups that are not closed are
+refused with the code `address_syntax`: parsers that repair such text disagree about whom it names
+(CVE-2023-27043). So whoever else reads a text that is taken here finds the same address, or none. Linear in
+the length of the text.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping
+from enum import Enum, auto
 from itertools import groupby
 
 from vaguemestre.mail.errors import Invalid
@@ -27,6 +30,9 @@ _TOKEN = re.compile(
     re.VERBOSE | re.DOTALL,
 )
 
+_BLANK = frozenset({"blank", "comment"})
+_SPECIAL = re.compile(r"[@\[\]\\]")
+_ONE = 'Write one, like "Name" <name@example.org>.'
 _PLAIN_NAMED = re.compile(r"([\w'.&+-]++(?: [\w'.&+-]++)*+) <([^<>\s\"]++)>")  # what most programs write
 
 
@@ -65,15 +71,33 @@ def parse_addresses(text: str, field: str, limit: int) -> tuple[NamedMailbox, ..
     return tuple(found)
 
 
+def parse_single(text: str, field: str, what: str = "This") -> NamedMailbox:
+    """The only address of a text, such as the value of From: no list, and no group even of one.
+
+    Args:
+        text: unfolded.
+        field: for the refusal.
+        what: how a refusal calls the text.
+
+    Raises:
+        Invalid: `address_syntax`, `address_single` or `address_group`.
+    """
+    found: list[NamedMailbox] = []
+    for mailbox in _elements(text, field, f"{what} holds a group of addresses: a : or ; outside quotes"):
+        if found:
+            raise Invalid(field, "address_single", f"{what} names more than one address. {_ONE}")
+        found.append(mailbox)
+    if not found:
+        raise Invalid(field, "address_syntax", f"{what} holds no email address. {_ONE}")
+    return found[0]
+
+
 def _single(text: str, field: str) -> NamedMailbox:
     if "<" not in text and "," not in text:
         return NamedMailbox(Mailbox.parse(text, field))
     if (plain := _PLAIN_NAMED.fullmatch(text)) is not None:
         return _named(Mailbox.parse(plain[2], field), plain[1], field)
-    found = parse_addresses(text, field, limit=2)
-    if len(found) != 1:
-        raise Invalid(field, "address_syntax", "This is not one address; write it like Name <a@example.org>.")
-    return found[0]
+    return parse_single(text, field)
 
 
 def _text(value: object, field: str) -> str:
@@ -91,18 +115,36 @@ def _named(mailbox: Mailbox, name: str, field: str) -> NamedMailbox:
         raise refusal.at(field) from None
 
 
-def _elements(text: str, field: str) -> Iterator[NamedMailbox]:
-    """The elements between commas; a group's name and its semicolon separate too."""
-    element = _Element(field)
+def _elements(text: str, field: str, no_group: str = "") -> Iterator[NamedMailbox]:
+    """The elements between commas and of groups; `no_group` refuses these, in its words."""
+    element, group = _Element(field), _Group.NONE
     for kind, piece in _tokens(text, field):
         if kind != "mark":
+            if group is _Group.BEHIND and kind not in _BLANK:
+                raise _syntax(field)
             element.take(kind, piece)
             continue
-        if piece != ":" and element.filled:
+        if piece != "," and no_group:
+            raise Invalid(field, "address_group", f"{no_group}. {_ONE}")
+        group = _after(piece, group, field)
+        if piece == ":":
+            element.name_group()
+        elif element.filled:
             yield element.mailbox()
         element = _Element(field)
+    if group is _Group.WITHIN:
+        raise _syntax(field)
     if element.filled:
         yield element.mailbox()
+
+
+def _after(mark: str, group: _Group, field: str) -> _Group:
+    """Where a mark leads (RFC 5322 §3.4): a group is in no group, and a comma follows it."""
+    if mark == ",":
+        return group if group is _Group.WITHIN else _Group.NONE
+    if (mark == ":") is not (group is _Group.NONE) or group is _Group.BEHIND:
+        raise _syntax(field)
+    return _Group.WITHIN if mark == ":" else _Group.BEHIND
 
 
 def _tokens(text: str, field: str) -> Iterator[tuple[str, str]]:
@@ -114,6 +156,14 @@ def _tokens(text: str, field: str) -> Iterator[tuple[str, str]]:
         position = found.end()
         kind = str(found.lastgroup)
         yield kind, found[kind]
+
+
+class _Group(Enum):
+    """Whether a group is open, or has been closed just before."""
+
+    NONE = auto()
+    WITHIN = auto()
+    BEHIND = auto()
 
 
 class _Element:
@@ -138,12 +188,26 @@ class _Element:
         elif kind != "blank":
             self.words.append((kind, token))
 
+    def name_group(self) -> None:
+        """Make sure that this may stand before a group's colon: a phrase."""
+        if self.angle is not None or not self.words or self._needs_quotes():
+            raise _syntax(self.field)
+        self._name()
+
     def mailbox(self) -> NamedMailbox:
         if self.angle is not None:
-            return _named(Mailbox.parse(self.angle.strip(" \t"), self.field), self._name(), self.field)
+            address = self.angle.strip(" \t")
+            if self._needs_quotes() and self.words != [("atom", address)]:
+                message = 'A name with @, [, ] or \\ stands in quotes, like "Ann @ Shop" <name@example.org>.'
+                raise Invalid(self.field, "address_syntax", message)
+            return _named(Mailbox.parse(address, self.field), self._name(), self.field)
         if len(self.words) != 1:
             raise _syntax(self.field)
         return NamedMailbox(Mailbox.parse(self.words[0][1], self.field))
+
+    def _needs_quotes(self) -> bool:
+        """Whether another parser may read an address where a name should be (RFC 5322 §3.2.3)."""
+        return any(kind == "atom" and _SPECIAL.search(token) for kind, token in self.words)
 
     def _name(self) -> str:
         if any(kind == "quoted" and not token.endswith('"') for kind, token in self.words):
