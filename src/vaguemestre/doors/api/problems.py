@@ -19,6 +19,7 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from ninja.errors import HttpError, ValidationError
 
+from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.rendering import LANGUAGE, render
 from vaguemestre.ledger.idempotency import InProgress, KeyReused
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
@@ -143,6 +144,12 @@ def _(_error: InProgress) -> Problem:
 @problem_of.register
 def _(_error: RequestDataTooBig) -> Problem:
     return Problem(413, "The request is larger than this server takes.")
+
+
+@problem_of.register
+def _(error: BrokenOff) -> Problem:
+    message = f"{error} Nothing was stored; send all of it again."
+    return Problem(400, message, errors=(("body", message),))
 
 
 @problem_of.register(SuspiciousOperation)

@@ -18,6 +18,7 @@ from django.http import HttpRequest
 from django.http.multipartparser import MultiPartParserError
 from django.http.request import UnreadablePostError
 
+from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.body import posted
 from vaguemestre.doors.api.problems import Rejected
 from vaguemestre.doors.api.reading import attachments
@@ -55,6 +56,7 @@ def read(request: HttpRequest, fields: Sequence[Field]) -> Posted:
 
     Raises:
         Rejected: too many bytes (413), without their number (411), of another type (415), not readable (400).
+        BrokenOff: not all of it came.
         Refusal: files that are not, or too many, at their field.
     """
     takers = [one for one in fields if one.kind is Kind.FILE]
@@ -93,6 +95,8 @@ def _from_html(request: HttpRequest, takers: Sequence[Field]) -> Posted:
     try:
         values = {name: request.POST.get(name, "") for name in request.POST}
         found = [(one, _uploaded(upload)) for one in takers for upload in request.FILES.getlist(one.name)]
+    except BrokenOff:
+        raise
     except _UNREADABLE:
         raise Rejected(400, "The form cannot be read.") from None
     return Posted(values, _bounded(found))

@@ -27,6 +27,7 @@ from django.utils.translation import override
 from django.views.decorators.cache import never_cache
 from django.views.decorators.csrf import csrf_exempt
 
+from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.problems import Problem, Rejected, problem_of
 from vaguemestre.doors.forms import tokens, visitors
 from vaguemestre.doors.forms.reading import Posted, is_json, read
@@ -94,8 +95,8 @@ def form_itself(request: HttpRequest, form: Form) -> HttpResponse:
         if not visitors.permitted(request, form):
             return _sorry(request, 403, _("This form may not be sent from that site."))
         posted = read(request, forms.fields_of(form))
-    except Rejected as rejected:
-        return _rejected(request, rejected.problem)
+    except (Rejected, BrokenOff) as rejected:
+        return _rejected(request, problem_of(rejected))
     except (Refusal, Invalid) as refusal:
         return _again(request, form, Posted({}, ()), _faults(refusal))
     language = visitors.language(request, form.languages, posted.text(LANGUAGE))
