@@ -238,6 +238,37 @@ DIALOGUES = {
 }
 
 
+EVIL = b"MAIL FROM:<evil@example.org>\r\nRCPT TO:<victim@example.net>\r\n"
+CONTENT = b"Subject: x\r\n\r\nRSET\r\n" + EVIL + b"DATA\r\n"
+
+
+@pytest.mark.parametrize("start", [CONTENT, b"\r\n" + EVIL, b"\t\r\n" + EVIL, "Été : x\r\n".encode() + EVIL])
+@pytest.mark.parametrize("before", [b"", b"MAIL FROM:<a@example.org>\r\n"])
+@pytest.mark.parametrize("data", [b"DATA\r\n", b"DATA now\r\n"])
+def test_i01_content_behind_a_refused_data_ends_the_session_at_its_first_line(before, start, data):
+    for cut in range(len(start) + 1):
+        dialogue = new_dialogue()
+        dialogue.receive(b"EHLO a\r\n" + before)
+        assert said(dialogue.receive(data))[:4] in {b"501 ", b"503 ", b"554 "}
+        effects = [*dialogue.receive(start[:cut]), *dialogue.receive(start[cut:])]
+        assert said(effects).startswith(b"554 5.5.0 ")
+        assert said(effects).count(b"\r\n") == 1
+        assert isinstance(effects[-1], Close)
+
+
+def test_behind_a_refused_data_commands_go_on(line):
+    line.reply()
+    line.ask("EHLO client.example")
+    line.write(b"MAIL FROM:<a@example.org>\r\nRCPT TO:<nobody>\r\nDATA\r\n")
+    assert [code for code, _ in line.replies(3)] == [250, 553, 554]
+    line.write(
+        b"RSET\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<nobody>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n"
+    )
+    assert [code for code, _ in line.replies(5)] == [250, 250, 553, 250, 354]
+    line.write(b"Subject: x\r\n\r\n.\r\nNONSENSE\r\nNOOP\r\n")
+    assert [code for code, _ in line.replies(3)] == [250, 500, 250]
+
+
 @pytest.mark.parametrize("name", DIALOGUES)
 def test_the_dialogue_is(line, name):
     play(line, DIALOGUES[name])

@@ -15,12 +15,12 @@ from submission.script import play
 from submission.test_main_path import stored
 from vaguemestre.doors.submission import answers
 from vaguemestre.doors.submission.dialogue import Dialogue
-from vaguemestre.doors.submission.effects import Authenticate, Handover
+from vaguemestre.doors.submission.effects import Authenticate, Close, Handover
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.intake import sign_in
 from vaguemestre.doors.submission.terms import Peer, Terms
 from vaguemestre.ledger import keys
-from vaguemestre.ledger.models import Message
+from vaguemestre.ledger.models import ApiKey, Message
 from vaguemestre.mail.secret import Secret
 
 FAR = "192.0.2.7"
@@ -148,6 +148,30 @@ def test_i04_auth_within_a_transaction_and_before_ehlo(open_door):
 def test_i04_what_is_pipelined_behind_auth_is_never_read(door, behind):
     line = door.dial()
     code, text = line.ask(f"AUTH LOGIN\r\n{behind}")
+    assert (code, text[:5]) == (554, "5.5.0")
+    assert line.reply() == (0, "")
+
+
+BEHIND = f"AUTH PLAIN {plain('app', 'x')}\r\nMAIL FROM:<>\r\n".encode()
+
+
+@pytest.mark.parametrize("cut", range(1, len(BEHIND)))
+@pytest.mark.parametrize("taken", [True, False])
+def test_i04_what_follows_auth_before_its_answer_is_never_read_however_it_is_cut(cut, taken):
+    dialogue, _ = far_dialogue("127.0.0.1")
+    effects = dialogue.receive(BEHIND[:cut]) + dialogue.receive(BEHIND[cut:])
+    if any(isinstance(effect, Authenticate) for effect in effects):
+        effects += dialogue.signed_in(ApiKey()) if taken else dialogue.sign_in_refused(answers.AUTH_FAILED)
+    assert said(effects).startswith("554 5.5.0 ")
+    assert said(effects).count("\r\n") == 1
+    assert isinstance(effects[-1], Close)
+
+
+@pytest.mark.parametrize("response", [plain("app", "x"), "*", "@@@@"])
+def test_i04_what_follows_a_response_in_the_same_write_is_never_read(door, response):
+    line = door.dial()
+    assert line.ask("AUTH PLAIN")[0] == 334
+    code, text = line.ask(f"{response}\r\nMAIL FROM:<>")
     assert (code, text[:5]) == (554, "5.5.0")
     assert line.reply() == (0, "")
 

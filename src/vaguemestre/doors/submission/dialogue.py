@@ -4,9 +4,12 @@ Bytes go in, effects come out; there is no socket, clock or database here. Comma
 (RFC 2920) and are answered in order. While an effect waits for its result (a sign-in, a commit, a handshake)
 no further command is taken up.
 
-Promises: content ends only at CRLF . CRLF, and what follows DATA or AUTH before its answer is never read as
-commands: the session is closed instead. Bytes behind STARTTLS are thrown away (RFC 3207 §4.2). Nobody who has
-not signed in, or comes from a trusted network, gets as far as a recipient.
+Promises: content ends only at CRLF . CRLF. What follows AUTH before its answer is never read as commands,
+however it was cut: the session is closed instead. So it is by what follows DATA in the same write. Content
+that comes later, behind a DATA that was refused, cannot be told from commands (RFC 5321 §3.3 forbids it): the
+session is closed at its first line that is none, as every header field is. Bytes behind STARTTLS are thrown
+away (RFC 3207 §4.2). Nobody who has not signed in, or comes from a trusted network, gets as far as a
+recipient.
 Fails by answering; too many errors, refused sign-ins or a line without end close the session.
 """
 
@@ -16,6 +19,7 @@ import re
 from collections.abc import Callable
 
 from vaguemestre.doors.submission import answers, hello, lines
+from vaguemestre.doors.submission.admission import Admission
 from vaguemestre.doors.submission.answers import Answer, answer
 from vaguemestre.doors.submission.conduct import IDLE, Conduct, has_control, is_handshake, is_web
 from vaguemestre.doors.submission.effects import (
@@ -26,9 +30,8 @@ from vaguemestre.doors.submission.effects import (
     Effect,
     StartTls,
     Store,
-    Submitter,
 )
-from vaguemestre.doors.submission.exchange import Credentials, Exchange
+from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.mode import Mode
 from vaguemestre.doors.submission.paths import Refused, parse_mail, parse_rcpt
 from vaguemestre.doors.submission.receiving import Receiving
@@ -51,19 +54,16 @@ class Dialogue:
     def __init__(self, terms: Terms, peer: Peer, *, secure: bool) -> None:
         self._terms = terms
         self._limits = terms.limits
-        self._secure = secure
         self._peer = peer
-        self._trusted = Submitter(peer=str(peer)) if peer.within(terms.trust) else None
-        self._submitter = self._trusted
+        self._admission = Admission(terms, peer, secure=secure)
         self._lines = LineReader(self._limits.command)
         self.content = Receiving(self._limits)
         self.mode = Mode.WAITING
         self._greeted = False
         self._untouched = True  # no byte has been read
         self._transaction: Transaction | None = None
-        self._exchange: Exchange | None = None
-        self._stream: str | None = None
         self._conduct = Conduct(self._limits)
+        self._unheeded = False  # DATA was refused, so that content may come all the same
         self._draining = False
 
     # What happens to it
@@ -96,14 +96,18 @@ class Dialogue:
 
     def signed_in(self, key: ApiKey) -> list[Effect]:
         """The ledger knows the key."""
-        self._submitter = Submitter(key, self._stream)
-        return self._proceed(self._answered(self._say(answers.SIGNED_IN)))
+        if self._lines.take_rest():
+            return self._close(answers.UNSYNCHRONISED)
+        self._admission.signed_in(key)
+        return self._answered(self._say(answers.SIGNED_IN))
 
     def sign_in_refused(self, reply: Answer) -> list[Effect]:
         """The ledger does not take the key, or (4yz) cannot say."""
+        if self._lines.take_rest():
+            return self._close(answers.UNSYNCHRONISED)
         if not self._conduct.bears_sign_in(reply):
             return [reply.wire, *self._close(answers.CLOSED_FAILURES)]
-        return self._proceed(self._answered(self._say(reply)))
+        return self._answered(self._say(reply))
 
     def stored(self, outcome: int | Answer) -> list[Effect]:
         """The ledger has stored the piece in that parcel, or says why not."""
@@ -122,8 +126,8 @@ class Dialogue:
     def secured(self) -> list[Effect]:
         """TLS is in use: everything learnt before it is forgotten (RFC 3207 §4.2)."""
         self._lines.take_rest()
-        self._secure, self._greeted = True, False
-        self._submitter = self._trusted
+        self._greeted = False
+        self._admission.secured()
         self.mode = Mode.COMMAND
         return []
 
@@ -197,7 +201,7 @@ class Dialogue:
     # Commands
 
     def _ehlo(self, argument: bytes) -> list[Effect]:
-        return self._greet(argument, hello.ehlo(self._terms, self._peer, secure=self._secure))
+        return self._greet(argument, hello.ehlo(self._terms, self._peer, secure=self._admission.secure))
 
     def _helo(self, argument: bytes) -> list[Effect]:
         return self._greet(argument, hello.helo(self._terms, self._peer))
@@ -211,12 +215,13 @@ class Dialogue:
     def _mail(self, argument: bytes) -> list[Effect]:
         if not self._greeted or self._transaction is not None:
             return self._say(answers.IN_TRANSACTION if self._greeted else answers.GREET_FIRST)
-        if self._submitter is None:
+        submitter = self._admission.submitter
+        if submitter is None:
             return self._say(answers.AUTH_NEEDED)
         mail = parse_mail(argument, self._limits.message)
-        if not self._submitter.may_send_as(mail.reverse_path):
+        if not submitter.may_send_as(mail.reverse_path):
             return self._say(answers.SENDER_NOT_ALLOWED)
-        self._transaction = Transaction(self._submitter, mail)
+        self._transaction = Transaction(submitter, mail)
         return self._say(answers.SENDER_TAKEN)
 
     def _rcpt(self, argument: bytes) -> list[Effect]:
@@ -240,7 +245,7 @@ class Dialogue:
     def _starttls(self, argument: bytes) -> list[Effect]:
         if argument:
             return self._say(answers.NO_ARGUMENT)
-        if self._secure:
+        if self._admission.secure:
             return self._say(answers.TLS_ALREADY)
         if self._terms.tls is None:
             return self._say(answers.TLS_NOT_OFFERED)
@@ -251,40 +256,27 @@ class Dialogue:
     # Signing in
 
     def _auth(self, argument: bytes) -> list[Effect]:
-        why_not = self._obstacle_to_auth()
         if self._lines.take_rest():
             # RFC 2920 §3.1: AUTH ends a group. What was sent behind it may be a response or a command.
             return self._close(answers.UNSYNCHRONISED)
-        if why_not is not None:
-            return self._say(why_not)
-        self._exchange = Exchange(argument)
-        return self._exchanged(self._exchange.begin())
-
-    def _obstacle_to_auth(self) -> Answer | None:
-        if not self._greeted:
-            return answers.GREET_FIRST
-        if not hello.may_sign_in(self._peer, secure=self._secure):
-            return answers.AUTH_OVER_TLS
-        if self._transaction is not None:
-            return answers.IN_TRANSACTION
-        if self._submitter is not None and self._submitter.key is not None:
-            return answers.AUTH_TWICE
-        return None
+        if not self._greeted or self._transaction is not None:
+            return self._say(answers.IN_TRANSACTION if self._greeted else answers.GREET_FIRST)
+        why_not = self._admission.obstacle()
+        return self._exchanged(self._admission.begin(argument)) if why_not is None else self._say(why_not)
 
     def _respond(self, line: bytes) -> list[Effect]:
         self.mode = Mode.COMMAND
-        if self._exchange is None:
-            return self._say(answers.AUTH_SYNTAX)
         try:
-            return self._exchanged(self._exchange.respond(line))
+            return self._exchanged(self._admission.respond(line))
         except Refused as refusal:
+            if self._lines.take_rest():
+                return self._close(answers.UNSYNCHRONISED)
             return self._say(refusal.answer)
 
     def _exchanged(self, result: bytes | Credentials) -> list[Effect]:
         if isinstance(result, bytes):
             self.mode = Mode.RESPONSE
             return [result]
-        self._stream = result.stream
         self.mode = Mode.WAITING
         return [Authenticate(result)]
 
@@ -294,11 +286,13 @@ class Dialogue:
         if self._lines.take_rest():
             # Content that came before its 354, whether or not DATA is going to be refused.
             return self._close(answers.UNSYNCHRONISED)
+        self._unheeded = True
         if argument:
             return self._say(answers.NO_ARGUMENT)
         why_not = answers.BETWEEN_CHUNKS if self.content.begun else obstacle(self._transaction)
         if why_not is not None:
             return self._say(why_not)
+        self._unheeded = False
         self.content.begin_data()
         self.mode = Mode.CONTENT
         return [answers.GO_AHEAD.wire]
@@ -374,6 +368,8 @@ class Dialogue:
     def _say(self, reply: Answer) -> list[Effect]:
         if reply.code >= 500:
             self._conduct.error()
+            if self._unheeded and reply.code == 500:  # this is no command
+                return self._close(answers.UNSYNCHRONISED)
         if self._conduct.borne:
             return [reply.wire]
         return [reply.wire, *self._close(answers.CLOSED_ERRORS)]
