@@ -11,9 +11,12 @@ import structlog
 from submission.door import MESSAGE, eventually
 from submission.test_commands import TRUST
 from submission.test_commit import hold_writers
+from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.doors.submission.terms import Peer, Terms
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Message
+from vaguemestre.ledger.threads import LedgerThreads
 
 
 def test_sessions_beyond_the_limit_of_a_peer_are_told_so(open_door):
@@ -27,6 +30,20 @@ def test_sessions_beyond_the_limit_of_a_peer_are_told_so(open_door):
     lines[0].close()
     assert eventually(lambda: door.sessions == 2)
     assert door.dial().ask("NOOP")[0] == 250
+
+
+async def test_a_subscriber_of_ipv6_has_the_sessions_of_one_peer():
+    house = House(Terms("mx.example.org", Limits(sessions_of_peer=3)), LedgerThreads(1), None)
+    guests = {object(): Peer.at(f"2001:db8:1:2::{number}") for number in range(5)}
+    answered = [house.admit(guest, peer) for guest, peer in guests.items()]
+    assert [reply and reply.code for reply in answered] == [None] * 3 + [421] * 2
+    assert house.admit(object(), Peer.at("2001:db8:1:3::1")) is None
+    for guest, peer in guests.items():
+        house.leave(guest, peer)  # the two that never entered are no matter
+    assert len(house.guests) == 1
+    assert [house.admit(object(), Peer.at(f"2001:db8:1:2:ffff::{number}")) for number in range(3)] == [
+        None
+    ] * 3
 
 
 def test_sessions_beyond_the_limit_of_all_are_told_so(open_door):

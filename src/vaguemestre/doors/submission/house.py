@@ -58,20 +58,20 @@ class House:
         self.empty = asyncio.Event()
         self.empty.set()
         self.bans = bans.Bans()
-        self._by_peer: Counter[str] = Counter()
+        self._by_place: Counter[str] = Counter()  # an address, or a /64 of IPv6
         self._taken: list[dict[str, Any]] = []
         self._droppings: set[asyncio.Task[None]] = set()
 
     def admit(self, guest: Guest, peer: Peer) -> Answer | None:
         """Take a session in; or what to answer where there are too many, or the peer guessed too often."""
-        limits = self.terms.limits
-        if len(self.guests) >= limits.sessions or self._by_peer[str(peer)] >= limits.sessions_of_peer:
+        limits, place = self.terms.limits, bans.known_as(peer)
+        if len(self.guests) >= limits.sessions or self._by_place[place] >= limits.sessions_of_peer:
             return answers.CLOSED_BUSY
         if self.bans.left(self.known_as(peer)):
             return answers.CLOSED_BANNED
         self.guests.add(guest)
         self.empty.clear()
-        self._by_peer[str(peer)] += 1
+        self._by_place[place] += 1
         return None
 
     def known_as(self, peer: Peer, user: str = "") -> str:
@@ -83,8 +83,8 @@ class House:
         """Forget a session; one that never entered is no matter."""
         if guest in self.guests:
             self.guests.remove(guest)
-            self._by_peer[str(peer)] -= 1
-            self._by_peer += Counter()  # forgets peers with none left
+            self._by_place[bans.known_as(peer)] -= 1
+            self._by_place += Counter()  # forgets those with none left
             if not self.guests:
                 self.empty.set()
 

@@ -27,7 +27,7 @@ class Limits:
         refusal: from a wrong key to its answer, whatever is wrong with it.
         linger: for a submitter to read our last words and close.
         sessions: at once, from everywhere.
-        sessions_of_peer: at once, from one address.
+        sessions_of_peer: at once, from one address; of IPv6, from one /64.
         errors: refused commands of a session until it is closed.
         idle_commands: NOOP, RSET and the like without a message between them, until each is an error.
         failures: refused authentications of a session until it is closed.
