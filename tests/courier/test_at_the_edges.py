@@ -7,6 +7,7 @@ from django.db import OperationalError
 
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier import carriage as carriages
+from vaguemestre.courier import chores
 from vaguemestre.courier import worker as workers
 from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.ledger import connections, lanes, messages, queue, retention
@@ -95,7 +96,7 @@ async def test_l03_nothing_is_marked_that_the_drain_may_not_see_answered(office,
 
 
 async def test_contents_go_at_the_end_of_their_retention_however_many_there_are(office, monkeypatch):
-    monkeypatch.setattr(workers, "SWEEP_AGAIN", 0.05)
+    monkeypatch.setattr(chores, "SWEEP_AGAIN", 0.05)
     monkeypatch.setattr(retention, "BATCH", 1)
     for message in [await office.post() for _ in range(3)]:
         await office.ask(messages.cancel, str(message.uid), "test", office.clock())

@@ -10,6 +10,7 @@ import pytest
 from django.db import connection as database
 from structlog.testing import capture_logs
 
+from courier.chores_due import all_due
 from courier.test_alerts import alerts_to
 from scripted.behaviour import Answer
 from scripted.client import loopback_network
@@ -88,7 +89,7 @@ async def test_the_mark_stays_while_nothing_is_sent(office, sink, mark):
     await worker.turn()
     before = read(mark)
     for _ in range(5):
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
     assert read(mark) == before
     await office.ask(leases.give_back, worker.holder)
@@ -206,11 +207,11 @@ async def test_in_what_may_be_a_copy_nothing_expires(office, sink, mark):
     await office.connect(sink)
     async with office.courier(mark=mark) as worker:
         await office.ask(sending.pause, "courier", office.clock(), PauseWhy.ELSEWHERE)
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
         late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
         office.clock.advance(hours=1)
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
         assert (await office.delivery(late)).state == "queued"
         await resume(office)
@@ -241,10 +242,10 @@ async def test_a_database_replaced_below_a_running_courier_stops_it(office, sink
     await office.connect(sink)
     async with office.courier(mark=mark) as worker:
         await office.until(await office.post(), "accepted")
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
         await office.ask(Installation.objects.update, high_water=1)
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
         assert (await paused(office)).why is PauseWhy.OLDER
 
@@ -265,11 +266,11 @@ async def test_the_alert_url_is_told_of_what_may_be_a_copy_once_and_of_no_pause_
     await sends(office, mark)
     await office.ask(sending.pause_by_hand, "user:ada", office.clock())
     async with WebServer() as web, office.courier(mark=mark, alerts=alerts_to(web)) as worker:
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
         await office.ask(Installation.objects.update, place="file=7 born=1 database=8")
         for _ in range(3):
-            worker._due_at.clear()
+            all_due(worker)
             await worker.turn()
         (told,) = await web.arrived(1)
     assert (told["kind"], told["url"]) == ("sending_paused", "https://mail.example.org/sending/")
@@ -284,7 +285,7 @@ async def test_a_courier_logs_each_pause_once_the_one_that_it_finds_at_its_start
             for act in (None, None, resume):
                 if act is not None:
                     await act(office)
-                worker._due_at.clear()
+                all_due(worker)
                 await worker.turn()
     told = [entry for entry in logged if entry["event"].startswith("sending_")]
     assert told == [
@@ -301,7 +302,7 @@ async def test_a_pause_by_hand_hides_no_copy(office, sink, mark):
     message = await office.post("again@example.com")
     async with office.courier(mark=mark) as worker:
         await office.until_true(lambda: sending.paused().why is PauseWhy.ELSEWHERE)
-        worker._due_at.clear()
+        all_due(worker)
         await worker.turn()
         assert (await office.delivery(message)).state == "queued"
     assert len(sink.accepted) == 1
@@ -330,10 +331,10 @@ async def test_no_chore_is_done_before_the_guard_has_looked(office, sink, mark):
     late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
     office.clock.advance(hours=1)
     worker = Worker(Engine(loopback_network(), office.threads, now=office.clock, mark=mark))
-    worker._due_at["leases"] = float("inf")
+    worker._renewal_due_at = float("inf")
     await worker.turn()
     assert (await office.delivery(late)).state == "queued"
-    worker._due_at.clear()
+    all_due(worker)
     await worker.turn()
     assert (await office.delivery(late)).state == "expired"
     await office.ask(leases.give_back, worker.holder)

@@ -9,6 +9,7 @@ import pytest
 from django.test import Client
 from upstream_fault import KEYWORDS, OFFICE, everybody
 
+from courier.chores_due import all_due
 from scripted.sink import DROP, Answer, SinkServer
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.models import Lane, User
@@ -50,7 +51,7 @@ class Stubborn:
             for _ in range(tries - 1):
                 await self.office.until_true(lambda: all(map(_tried, posted)))
                 self.office.clock.advance(minutes=11)
-                worker._due_at = {"sweep": worker._due_at.get("sweep", 0.0)}
+                all_due(worker, but={"sweep"})
                 worker.engine.wake()
             for message in posted:
                 await self.office.until(message, "accepted")

@@ -11,7 +11,7 @@ from scripted.certificates import the_authority, the_certificate
 from scripted.client import PASSWORD, loopback_network
 from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
-from vaguemestre.courier import worker
+from vaguemestre.courier import chores
 from vaguemestre.courier.alert_wording import Alert, worded
 from vaguemestre.ledger import connections, instance, renewals, verifications
 from vaguemestre.ledger.models import Connection, Lane, Verification
@@ -27,8 +27,8 @@ LOGIN = {"login": "app", "password": PASSWORD}
 
 @pytest.fixture(autouse=True)
 def _often(monkeypatch):
-    monkeypatch.setattr(worker, "RENEWALS_EVERY", 0.05)
-    monkeypatch.setattr(worker, "CERTIFICATES_EVERY", 0.05)
+    monkeypatch.setattr(chores, "RENEWALS_EVERY", 0.05)
+    monkeypatch.setattr(chores, "CERTIFICATES_EVERY", 0.05)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ async def test_two_couriers_and_a_restart_send_it_once_a_week(office, sink):
         await office.until_true(lambda: len(reports()) == 1)
         await office.until((await office.ask(reports))[0], DeliveryState.ACCEPTED)
     async with office.courier() as again:
-        await again._watch.weekly_report(office.clock())
+        await again._chores._watch.weekly_report(office.clock())
     assert len(await office.ask(reports)) == 1
     assert len(sink.contents("claire@example.net")) == 1
     set_clock(office, DUE_AT + timedelta(7, hours=3))  # nobody was there at eight

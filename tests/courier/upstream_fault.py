@@ -19,6 +19,7 @@ from django.apps import apps
 from django.utils import translation
 from structlog.testing import capture_logs
 
+from courier.chores_due import all_due
 from scripted.certificates import the_authority
 from scripted.client import PASSWORD, loopback_network
 from scripted.sink import SinkServer
@@ -120,7 +121,7 @@ class Fault:
         """Let time pass, during which the courier lived."""
         self.office.clock.advance(**amount)
         # What is forgotten matters to no fault, and costs as much as all the rest.
-        self.worker._due_at = {"sweep": self.worker._due_at.get("sweep", 0.0)}
+        all_due(self.worker, but={"sweep"})
         self.worker.engine.wake()
         await self.office.until_true(lambda: leases.courier_alive(self.office.clock()))
 

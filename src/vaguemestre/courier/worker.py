@@ -1,4 +1,4 @@
-"""The courier process: renews its leases, keeps routes current, and lets every lane work.
+"""The courier process: renews its leases, lets every lane work, and does its chores behind them.
 
 One loop, no lane waits for another. It looks for work when the bell rings (`ledger.wake`), when something
 becomes due, and once a second in case a ring was lost. On SIGTERM it claims nothing more, lets what runs end
@@ -18,27 +18,18 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import DatabaseError
 
+from vaguemestre.courier.chores import Chores
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.guard import Foreign, Guard
 from vaguemestre.courier.lane import Lane, open_lane
-from vaguemestre.courier.renewal import Renewal
-from vaguemestre.courier.watch import Watch
-from vaguemestre.ledger import evidence, lanes, leases, recovery, rerouting, retention, wake
+from vaguemestre.ledger import evidence, lanes, leases, recovery, wake
 from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
 
 BREATH = 0.005  # seconds from one look to the next at least: under load, what comes meanwhile is one claim
 DEEP_BREATH = 0.025  # the same while every lane at work has its next messages in hand
-CALM = 5  # looks that nobody rang for, after which chores are done that many times less often
 BELL_REST = 1.0  # seconds before a bell that fell down is hung up again
-PEOPLE_EVERY = 5.0
-CERTIFICATES_EVERY = 60.0
-DELAYS_EVERY = 15.0
-RENEWALS_EVERY = 5.0
-REPORTS_EVERY = 60.0
-SWEEP_EVERY = 600.0
-SWEEP_AGAIN = 5.0
 LANE_REST = 30.0  # seconds for which a lane is left alone after a fault of ours
 _TICK = 0.001  # seconds, of uvloop's clock
 RECORDING = 3.0  # seconds at least for what is still to be recorded then
@@ -54,15 +45,14 @@ class Worker:
         self.holder = leases.new_holder()
         self._leases: dict[int, Lease] = {}
         self._lanes: dict[int, Lane] = {}
-        self._due_at: dict[str, float] = {}
+        self._renewal_due_at = -math.inf
         self._seen: set[int] = set()
         self._epochs: set[int] = set()
-        self._looked_at = self._stirred_at = -math.inf
+        self._looked_at = -math.inf
         self._next_at: datetime | None = None
         self._told: dict[Lease, dict[str, object]] = {}
         self._guard = Guard(engine)
-        self._watch = Watch(engine)
-        self._renewal = Renewal(engine)
+        self._chores = Chores(engine, lambda: tuple(self._leases))
         self._replayed = False
         self._rests: dict[int, float] = {}  # until when a lane that failed is left alone, by connection
         self._stopping = asyncio.Event()
@@ -94,7 +84,7 @@ class Worker:
                 await self._pause(self._rest())
             except (DatabaseError, *AWAY) as error:
                 log.warning("database_away", error=str(error).partition("\n")[0])
-                self._due_at.pop("leases", None)  # and the guard's look: another one may come back
+                self._renew_soon()  # and have the guard look: another one may come back
                 await self._pause(1.0)
             except Foreign:
                 raise
@@ -121,77 +111,21 @@ class Worker:
         return min(self.engine.look, max(0.0, (self._next_at - self.engine.now()).total_seconds()))
 
     async def turn(self) -> None:
-        """One look at everything: leases, routes, expiry, lanes."""
+        """One look at everything: leases, lanes, chores."""
         now = self.engine.now()
-        if self._is_due("leases", leases.RENEWED_EVERY.total_seconds()):
+        at = self.engine.network.monotonic()
+        if at >= self._renewal_due_at:
+            self._renewal_due_at = at + leases.RENEWED_EVERY.total_seconds()
             await self._renew(now)
         await self._work(now)
-        if self._is_due("routes", self._often()):
-            await self._reroute(now)
-        if self._guard.trusted:
-            # Else nothing ends, and nothing is forgotten, that a person may be about to ask for.
-            await self._look_after(now)
+        # Else nothing ends, and nothing is forgotten, that a person may be about to ask for.
+        await self._chores.look(now, trusted=self._guard.trusted)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):
             self.engine.close_later(session)
 
-    async def _look_after(self, now: datetime) -> None:
-        """What is done besides carrying mail."""
-        if self._is_due("expiry", self._often()):
-            await self.engine.threads.run(rerouting.expire, now)
-        await self._watch_over(now)
-        if self._is_due("sweep", SWEEP_EVERY):
-            await self._sweep(now)
-
-    async def _sweep(self, now: datetime) -> None:
-        """Forget what is due; where something went, there may be more."""
-        if await self.engine.threads.run(retention.sweep, now):
-            self._due_at["sweep"] = self.engine.network.monotonic() + SWEEP_AGAIN
-
-    async def _watch_over(self, now: datetime) -> None:
-        """What is looked after besides the lanes."""
-        often = self._often()
-        if self._is_due("backups", often):
-            await self._watch.backups(now)
-        if self._is_due("delays", DELAYS_EVERY) and await self._watch.delays(now):
-            self._soon("delays")  # some at each look: a million must not keep leases from renewal
-        if self._is_due("notifications", often):
-            await self._watch.notifications(now)
-            await self._watch.passwords(now)
-        if self._is_due("people", PEOPLE_EVERY):
-            await self._watch.people()
-            await self._watch.addresses(now)
-            await self._watch.quotas(now)
-        if self._is_due("certificates", CERTIFICATES_EVERY):
-            await self._watch.certificates(tuple(self._leases), now)
-        if self._is_due("reports", REPORTS_EVERY):
-            await self._watch.weekly_report(now)
-        if self._is_due("renewals", RENEWALS_EVERY):
-            await self._renewal.look(tuple(self._leases), now)
-
-    def _often(self) -> float:
-        """Seconds between chores: rather more while nobody rings."""
-        calm = self.engine.network.monotonic() - self._stirred_at > CALM * self.engine.look
-        return self.engine.look * (CALM if calm else 1)
-
-    def _is_due(self, name: str, every: float) -> bool:
-        at = self.engine.network.monotonic()
-        if at < self._due_at.get(name, at):
-            return False
-        self._due_at[name] = at + every
-        return True
-
-    def _soon(self, name: str) -> None:
-        """Have it be due at the next look, and that at once."""
-        self._due_at.pop(name, None)
-        self.engine.wake()
-
-    async def _reroute(self, now: datetime) -> None:
-        """Some at each look, which may claim them then: a million must not keep leases from renewal."""
-        moved = await self.engine.threads.run(rerouting.reroute, now)
-        if moved == rerouting.BATCH:
-            self._soon("routes")
-        elif moved:
-            self.engine.wake()
+    def _renew_soon(self) -> None:
+        """With the next turn."""
+        self._renewal_due_at = -math.inf
 
     async def _renew(self, now: datetime) -> None:
         await self._guard.look(now)
@@ -261,13 +195,14 @@ class Worker:
                 await self._let_go(connection_id)
         if active - self._seen:
             # A connection appeared: its lane is taken now, not at the next renewal.
-            self._soon("leases")
+            self._renew_soon()
+            self.engine.wake()
         self._seen = active
 
     def _notice_routing(self, epochs: set[int]) -> None:
         """Nothing of an older epoch is claimed: have it routed anew at once."""
         if epochs != self._epochs:
-            self._due_at.pop("routes", None)
+            self._chores.soon("routes")
         self._epochs = epochs
 
     async def _attend(self, facts: lanes.LaneFacts, asked_at: float, now: datetime) -> None:
@@ -304,7 +239,7 @@ class Worker:
         await self.engine.threads.run(leases.let_go, self.holder, connection_id)
         self._lanes.pop(connection_id, None)
         self._leases.pop(connection_id, None)
-        self._due_at.pop("leases", None)
+        self._renew_soon()
 
     async def _pause(self, seconds: float) -> None:
         """Until somebody rings, but for a breath, or that long."""
@@ -317,7 +252,7 @@ class Worker:
         finally:
             self._until = math.inf
         if loop.time() < until:
-            self._stirred_at = self.engine.network.monotonic()
+            self._chores.stirred()
         await self._breathe()
         self.engine.woken.clear()
 
@@ -350,7 +285,7 @@ class Worker:
 
     async def _end(self) -> None:
         log.info("draining", lanes=len(self._lanes))
-        await self._renewal.close()
+        await self._chores.close()
         working = [asyncio.create_task(lane.drain()) for lane in self._lanes.values()]
         deadline = self.engine.ends_at = self.engine.network.monotonic() + self.engine.drain
         while working and (left := deadline - self.engine.network.monotonic()) > 0:
