@@ -4,6 +4,7 @@ import asyncio
 import socket
 import ssl
 import struct
+import threading
 import time
 
 import pytest
@@ -106,6 +107,23 @@ def test_a_handshake_that_never_comes_ends_the_session(open_door, loop):
     assert line.closed()
     assert time.monotonic() - begun < 3
     assert eventually(lambda: door.sessions == 0)
+
+
+def test_stopping_does_not_wait_for_who_is_still_shaking_hands(door):
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    stopping = threading.Thread(target=door.run, args=(door.listener.drain(10),))
+    begun = time.monotonic()
+    stopping.start()
+    assert eventually(lambda: door.listener._house.draining)
+    line.secure(the_authority())
+    code, text = line.reply()
+    assert (code, text[:6]) == (421, "4.3.2 ")
+    assert line.reply() == (0, "")
+    line.close()
+    stopping.join(9)
+    assert not stopping.is_alive()
+    assert time.monotonic() - begun < 8
 
 
 def test_stopping_is_not_broken_off_by_a_handshake_whose_peer_is_gone():

@@ -128,8 +128,7 @@ class Dialogue:
         self._lines.take_rest()
         self._greeted = False
         self._admission.secured()
-        self.mode = Mode.COMMAND
-        return []
+        return self._answered([])
 
     def turn_away(self, reply: Answer) -> list[Effect]:
         """The session ends for a reason that lies outside the dialogue, which the 421 names."""
