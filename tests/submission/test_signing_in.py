@@ -288,6 +288,18 @@ def test_a_key_is_held_to_its_streams_and_senders(door):
     assert (code, why[:48]) == (550, "5.6.0 The header From holds a group of addresses")
 
 
+@pytest.mark.parametrize("stream", ["€" * 600, "x" * 600, "été", "\U0001f4ee" * 90])
+def test_an_answer_is_a_line_of_ascii_whatever_it_repeats(door, key, stream):
+    line = door.dial(key=key)
+    line.envelope()
+    line.write(f"X-Vaguemestre-Stream: {stream}\r\n".encode() + MESSAGE + b".\r\n")
+    code, text = line.reply()  # of 512 octets at most: `Line` looks at each
+    assert code == 550
+    assert text.isascii()
+    assert text.startswith("5.7.1 There is no stream ")
+    assert text.endswith("..." if len(stream) > 3 else r" \u{e9}t\u{e9}.")
+
+
 def test_a_trusted_peer_submits_without_a_key_and_may_still_sign_in(open_door, key):
     door = open_door(trust=(ip_network("127.0.0.0/8"),))
     message, _ = stored(door.dial().submit())

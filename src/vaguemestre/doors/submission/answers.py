@@ -1,16 +1,20 @@
 """What the listener answers: code, enhanced status and text (RFC 5321 §4.2, RFC 2034, RFC 3463).
 
 Every answer but the greeting, 354, 334 and those to EHLO carries an enhanced status. Texts are English, since
-they are read in logs and by programs, and never repeat what the other side sent without making it safe.
+they are read in logs and by programs, and never repeat what the other side sent without making it safe: a
+line is ASCII, whatever stream or address it names, and holds at most 512 octets.
 """
 
 from __future__ import annotations
+
+import re
 
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.value import value
 
-LINE = 400  # characters of text in one line; a reply line holds 512 bytes, RFC 5321 §4.5.3.1.5
+LINE = 400  # octets of text in one line; a reply line holds 512, RFC 5321 §4.5.3.1.5
+_NO_ASCII = re.compile(r"[^\x00-\x7f]")
 # Matters of policy; everything else that is refused is a fault of the message's own form.
 _POLICY = frozenset({"stream_unknown", "stream_not_allowed", "connection_unknown"})
 
@@ -47,9 +51,15 @@ class Answer:
 
 def answer(code: int, enhanced: str, *lines: str) -> Answer:
     """An answer of so many lines."""
-    *before, last = [printable(f"{enhanced} {line}".strip(), LINE).replace("\n", " ") for line in lines]
+    *before, last = [_text(f"{enhanced} {line}".strip()) for line in lines]
     wire = f"{''.join([f'{code}-{text}\r\n' for text in before])}{code} {last}\r\n"
-    return Answer(code, enhanced, lines, wire.encode())
+    return Answer(code, enhanced, lines, wire.encode("ascii"))
+
+
+def _text(line: str) -> str:
+    """A line that any reader takes: escaped before it is cut, since an escape is long."""
+    safe = _NO_ASCII.sub(lambda found: f"\\u{{{ord(found[0]):x}}}", printable(line, LINE).replace("\n", " "))
+    return safe if len(safe) <= LINE else f"{safe[: LINE - 3]}..."
 
 
 OK = answer(250, "2.0.0", "OK")
