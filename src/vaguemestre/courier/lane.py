@@ -58,7 +58,6 @@ class Lane:
     Attributes:
         hop: where its sessions dial, as of `facts.version`.
         looked_at: when its facts were asked for, on the monotonic clock.
-        due: the ranks of which something is, as they said, until a claim took it.
         domains_refused: recipient domains that were refused access, one after the other.
         stale: it cannot trust what it holds; only another epoch finds it.
     """
@@ -70,7 +69,6 @@ class Lane:
         self.hop = hop
         self.ladder = facts.ladder
         self.looked_at = -math.inf
-        self.due = facts.due
         self.domains_refused: set[str] = set()
         self.stale = False
         self._draining = False
@@ -121,7 +119,6 @@ class Lane:
 
         A health that was learned here and recorded later than that is newer than the ledger's.
         """
-        self.looked_at = asked_at
         same = (facts.version, facts.mechanism) == (self.facts.version, self.facts.mechanism)
         hop = self.hop if same else await _hop(self.engine, facts)
         if self._health_known_at > asked_at:
@@ -138,7 +135,7 @@ class Lane:
             self._close(
                 self.engine.pool.surplus(self.hop, (facts.max_sessions or SESSIONS) - len(self._carrying))
             )
-        self.facts, self.lease, self.due = facts, lease, facts.due
+        self.facts, self.lease, self.looked_at = facts, lease, asked_at
 
     def settle(self, done: Report) -> None:
         """Have a report recorded; what it says of the connection's health counts at once."""

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 AHEAD = 48  # deliveries claimed for each session at most: three full windows, so that claims are few
 FIRST = 16  # deliveries claimed for each session until it is known how fast they go: its first windows
 BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
-CLAIM = 128  # deliveries of one claim at most: who else writes waits for it, some 3 ms
+CLAIM_LIMIT = 128  # deliveries of one claim at most: who else writes waits for it, some 3 ms
 READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
 LIMIT_PAUSE = timedelta(seconds=1)
 FAULT_PAUSE = timedelta(seconds=30)  # after a claim that failed by a fault of ours
@@ -52,6 +52,7 @@ class Supply:
         self._claims = 0  # that took anything
         self._taken = self._pulled = 0  # attempts: by the last claim, and since
         self._ahead = FIRST
+        self._used: float | None = None  # the look whose word on what is due a claim used up
         self._claimed_at = -math.inf
         self._asks_again = lane.engine.now()
 
@@ -134,7 +135,9 @@ class Supply:
         """How many deliveries to claim now."""
         if self._filling is not None or now < self._asks_again or not self._lane.may_begin():
             return 0
-        return self._room(now) if self._lane.due or self._more else 0
+        lane = self._lane
+        due = self._more or (lane.looked_at != self._used and lane.facts.due)
+        return self._room(now) if due else 0
 
     def _room(self, now: datetime) -> int:
         lane, waiting = self._lane, len(self._waiting)
@@ -142,7 +145,7 @@ class Supply:
         if sessions and probing(lane.facts.health, now):
             return 0 if lane.carrying or waiting else 1
         wanted = sessions * self._ahead
-        return min(CLAIM, wanted - waiting) if waiting <= wanted // 2 else 0
+        return min(CLAIM_LIMIT, wanted - waiting) if waiting <= wanted // 2 else 0
 
     async def _fill(self, room: int, now: datetime) -> None:
         began = self._lane.engine.network.monotonic()
@@ -153,8 +156,8 @@ class Supply:
         if claimed is None:
             return
         if self._lane.looked_at <= began:
-            # What that look said is used up: only another one, or a full claim, says that more is due.
-            self._lane.due = ()
+            # Only another look, or a full claim, says that more is due.
+            self._used = self._lane.looked_at
         self._took(claimed, room, now)
 
     async def _claim(self, room: int, now: datetime) -> _Claimed | None:
@@ -162,7 +165,7 @@ class Supply:
         lane = self._lane
         try:
             # A full claim says that there is more, and not of which rank.
-            ranks = order(self._claims, lane.facts.late, USUAL if self._more else lane.due)
+            ranks = order(self._claims, lane.facts.late, USUAL if self._more else lane.facts.due)
             # A probe is one delivery, not one message.
             whole = not probing(lane.facts.health, now)
             return await lane.engine.threads.briefly(_claimed, lane.lease, room, now, ranks, whole=whole)
