@@ -3,15 +3,18 @@
 import asyncio
 import contextlib
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 import pytest
 import uvloop
+from django.db import connection as database
 
 from scripted.client import loopback_network
 from scripted.sink import SinkServer
 from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.main import ledger_threads
 from vaguemestre.courier.worker import Worker
-from vaguemestre.ledger import connections, messages
+from vaguemestre.ledger import connections, messages, queue
 from vaguemestre.ledger.accept import Submission, Via, accept
 from vaguemestre.ledger.models import Delivery
 from vaguemestre.ledger.threads import LedgerThreads
@@ -90,23 +93,26 @@ class Office:
                 await asyncio.sleep(pause)
                 pause = min(1.3 * pause, 0.1)
 
+    def ledger_threads(self):
+        return ledger_threads(on_sqlite=database.vendor == "sqlite")
+
+    def worker(self, **engine):
+        """As production has it on this database, but for what a test sets; whoever asks ends its threads."""
+        made = {
+            "network": loopback_network(),
+            "timeouts": self.timeouts,
+            "schedule": self.schedule,
+            "backoff": self.backoff,
+            "now": self.clock,
+            "jitter": self.jitter,
+            "look": 0.1,  # a test's clock jumps, and rings no bell
+            "together": database.vendor == "sqlite",
+        } | engine
+        return Worker(Engine(threads=made.pop("threads", None) or self.ledger_threads(), **made))
+
     @contextlib.asynccontextmanager
     async def courier(self, **engine):
-        threads = LedgerThreads(1)
-        made = Engine(
-            **{
-                "network": loopback_network(),
-                "threads": threads,
-                "timeouts": self.timeouts,
-                "schedule": self.schedule,
-                "backoff": self.backoff,
-                "now": self.clock,
-                "jitter": self.jitter,
-                "look": 0.1,  # a test's clock jumps, and rings no bell
-            }
-            | engine
-        )
-        worker = Worker(made)
+        worker = self.worker(**engine)
         task = asyncio.create_task(worker.run())
         try:
             yield worker
@@ -114,7 +120,7 @@ class Office:
             if not (task.done() or worker._stopping.is_set()):  # a second stop breaks off
                 worker.stop()
             await task
-            threads.shutdown()
+            worker.engine.threads.shutdown()
 
 
 def _states(message):
@@ -126,6 +132,23 @@ def office(transactional_db):
     made = Office()
     yield made
     made.threads.shutdown()
+
+
+@pytest.fixture
+def instead_of_commits(monkeypatch):
+    """Have a function called for each commit of marks and results, in the thread that makes it.
+
+    It is given the entries and the commit itself, and answers what that does.
+    """
+    record_all = queue.record_all
+
+    def have(function):
+        def committed(entries, now):
+            return function(entries, partial(record_all, entries, now))
+
+        monkeypatch.setattr(queue, "record_all", committed)
+
+    return have
 
 
 @pytest.fixture

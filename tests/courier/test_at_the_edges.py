@@ -1,38 +1,33 @@
 """What must not go wrong at the edges of a courier's work: outages, drains, edits, faults of our own."""
 
 import asyncio
+from threading import Event
 
 import pytest
 from django.db import OperationalError
 
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier import carriage as carriages
-from vaguemestre.courier import chores
+from vaguemestre.courier import chores, recorder
 from vaguemestre.courier import worker as workers
 from vaguemestre.courier.outcomes import Outcomes
-from vaguemestre.ledger import connections, lanes, messages, queue, retention
+from vaguemestre.ledger import connections, lanes, messages, retention
 from vaguemestre.ledger.models import Chunk
 from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.pool import Pool
 
 
-def away_for_records(worker):
-    """Have the database take no results from the moment that the answer's `set` is called."""
-    gone, run = asyncio.Event(), worker.engine.threads.run
+async def test_d6_what_is_accepted_later_in_an_outage_is_kept_too(office, sink, tmp_path, instead_of_commits):
+    gone = Event()
 
-    async def ask(function, *arguments, **named):
-        if gone.is_set() and function is queue.record_all:
+    def commit(_, commit_as_ever):
+        if gone.is_set():
             raise OperationalError("the server closed the connection unexpectedly")
-        return await run(function, *arguments, **named)
+        return commit_as_ever()
 
-    worker.engine.threads.run = ask
-    return gone
-
-
-async def test_d6_what_is_accepted_later_in_an_outage_is_kept_too(office, sink, tmp_path):
+    instead_of_commits(commit)
     await office.connect(sink, limits={"max_sessions": 2})
-    async with office.courier(outcomes=Outcomes(tmp_path)) as worker:
-        gone = away_for_records(worker)
+    async with office.courier(outcomes=Outcomes(tmp_path)):
         first, second = await office.post("first@example.com"), await office.post("second@example.com")
 
         heard = []
@@ -53,17 +48,17 @@ async def test_d6_what_is_accepted_later_in_an_outage_is_kept_too(office, sink, 
     assert len(sink.accepted) == 2
 
 
-async def test_a_fault_in_an_outage_stops_only_the_lane_it_met(office, sink):
+async def test_a_fault_in_an_outage_stops_only_the_lane_it_met(office, sink, instead_of_commits):
+    left = [OperationalError("gone"), ValueError("a fault of ours")]
+
+    def commit(entries, commit_as_ever):
+        if left and entries[0].reports:
+            raise left.pop(0)
+        return commit_as_ever()
+
+    instead_of_commits(commit)
     await office.connect(sink)
     async with office.courier() as worker:
-        run, left = worker.engine.threads.run, [OperationalError("gone"), ValueError("a fault of ours")]
-
-        async def ask(function, *arguments, **named):
-            if left and function is queue.record_all and arguments[0][0].reports:
-                raise left.pop(0)
-            return await run(function, *arguments, **named)
-
-        worker.engine.threads.run = ask
         first = await office.post()
         await office.until(first, "in_doubt")  # it was accepted, and nobody could write that down
         second = await office.post()
@@ -106,18 +101,11 @@ async def test_contents_go_at_the_end_of_their_retention_however_many_there_are(
     assert await office.ask(Chunk.objects.count) == 0
 
 
-async def test_l03_a_drain_waits_for_a_slow_disk_as_long_as_it_may(office, sink, monkeypatch):
+async def test_l03_a_drain_waits_as_long_as_it_may_for_what_is_not_written_yet(office, sink, monkeypatch):
     monkeypatch.setattr(workers, "RECORDING", 0.05)
+    monkeypatch.setattr(recorder, "LULL", 0.5)  # for so long a result waits for company
     await office.connect(sink)
-    async with office.courier() as worker:
-        run = worker.engine.threads.run
-
-        async def slowly(function, *arguments, **named):
-            if function is queue.record_all and arguments[0][0].reports:
-                await asyncio.sleep(0.5)
-            return await run(function, *arguments, **named)
-
-        worker.engine.threads.run = slowly
+    async with office.courier():
         message = await office.post()
         async with asyncio.timeout(8):
             while not sink.accepted:

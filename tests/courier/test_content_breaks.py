@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 
 import pytest
@@ -11,8 +10,7 @@ from upstream_fault import ACCEPTED, KEYWORDS, READY, doubtful, everybody, facin
 from scripted.leaving import caught_up
 from scripted.server import ScriptedServer
 from scripted.sink import DROP, Answer, SinkServer
-from vaguemestre.ledger import queue
-from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.courier.recorder import Recorder
 
 pytestmark = pytest.mark.any_database
 
@@ -35,27 +33,20 @@ OPENED = {
 in_data = pytest.mark.parametrize("manner", ["single", "data"])
 
 
-class LateMarks(LedgerThreads):
-    """Commits no mark before an event: what the system took of a content may be all of it by then."""
+@pytest.fixture
+def late_marks(monkeypatch):
+    """Have no mark asked for before an event: what the system took of a content may be all of it by then."""
+    stage = Recorder.stage
 
-    def __init__(self, event):
-        super().__init__(1)
-        self._event = event
-
-    async def briefly(self, function, *args, **kwargs):
-        if function is queue.record_all and any(entry.marks for entry in args[0]):
-            await self._event.wait()
+    def have(event):
+        async def late(self, lane, marks):
+            await event.wait()
             await caught_up()
-        return await super().briefly(function, *args, **kwargs)
+            return await stage(self, lane, marks)
 
+        monkeypatch.setattr(Recorder, "stage", late)
 
-@contextlib.asynccontextmanager
-async def late_marks(event):
-    threads = LateMarks(event)
-    try:
-        yield threads
-    finally:
-        threads.shutdown()
+    return have
 
 
 def first(answer):
@@ -79,19 +70,17 @@ async def test_u29_a_drop_right_after_the_354_is_retried(office, manner):
 
 @in_data
 @pytest.mark.parametrize(("percent", "end"), [(10, "@drop"), (50, "@rst"), (99, "@drop")])
-async def test_u29_lost_within_the_content(office, manner, percent, end):
+async def test_u29_lost_within_the_content(office, late_marks, manner, percent, end):
     script = f"{OPENED[manner]}{MAIL}@read {SIZE * percent // 100}\n{end}\n----\n{OPENED[manner]}{TAKEN}"
-    async with (
-        ScriptedServer(script, receive_buffer=65_536) as server,
-        late_marks(server.dropped) as threads,
-        facing(office, server, post={"text": LARGE}, engine={"threads": threads}) as fault,
-    ):
-        assert await fault.end() == retry(BROKEN)
-        assert await fault.health() == READY
-        assert await fault.broken_running() == 1
-        await fault.later(seconds=61)
-        await fault.accepted()
-        assert await fault.broken_running() == 0
+    async with ScriptedServer(script, receive_buffer=65_536) as server:
+        late_marks(server.dropped)
+        async with facing(office, server, post={"text": LARGE}) as fault:
+            assert await fault.end() == retry(BROKEN)
+            assert await fault.health() == READY
+            assert await fault.broken_running() == 1
+            await fault.later(seconds=61)
+            await fault.accepted()
+            assert await fault.broken_running() == 0
     (content,) = server.contents
     assert content.endswith(f"\r\n\r\n{LARGE}\r\n".encode())
 

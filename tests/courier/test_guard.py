@@ -13,13 +13,10 @@ from structlog.testing import capture_logs
 from courier.chores_due import all_due
 from courier.test_alerts import alerts_to
 from scripted.behaviour import Answer
-from scripted.client import loopback_network
 from scripted.web import WebServer
 from vaguemestre import inode
-from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.guard import Foreign
 from vaguemestre.courier.main import MARK_FILE
-from vaguemestre.courier.worker import Worker
 from vaguemestre.ledger import installation, leases, sending
 from vaguemestre.ledger.models import Attempt, Delivery, Installation
 from vaguemestre.policy.installation import PauseWhy
@@ -85,7 +82,7 @@ async def test_a_new_database_is_the_courier_s_own_and_its_mark_rises_while_it_s
 
 async def test_the_mark_stays_while_nothing_is_sent(office, sink, mark):
     await office.connect(sink)
-    worker = Worker(Engine(loopback_network(), office.threads, now=office.clock, mark=mark))
+    worker = office.worker(mark=mark)
     await worker.turn()
     before = read(mark)
     for _ in range(5):
@@ -93,6 +90,7 @@ async def test_the_mark_stays_while_nothing_is_sent(office, sink, mark):
         await worker.turn()
     assert read(mark) == before
     await office.ask(leases.give_back, worker.holder)
+    worker.engine.threads.shutdown()
 
 
 async def test_what_left_just_before_a_person_paused_it_is_marked(office, sink, mark):
@@ -330,7 +328,7 @@ async def test_no_chore_is_done_before_the_guard_has_looked(office, sink, mark):
     await office.connect(sink)
     late = await office.post(expires_at=office.clock() + timedelta(minutes=1))
     office.clock.advance(hours=1)
-    worker = Worker(Engine(loopback_network(), office.threads, now=office.clock, mark=mark))
+    worker = office.worker(mark=mark)
     worker._renewal_due_at = float("inf")
     await worker.turn()
     assert (await office.delivery(late)).state == "queued"
@@ -338,3 +336,4 @@ async def test_no_chore_is_done_before_the_guard_has_looked(office, sink, mark):
     await worker.turn()
     assert (await office.delivery(late)).state == "expired"
     await office.ask(leases.give_back, worker.holder)
+    worker.engine.threads.shutdown()

@@ -11,7 +11,6 @@ from scripted.sink import SinkServer
 from vaguemestre.http_transport import HttpTransport
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.models import Connection
-from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.ledger.wording import health_text
 from vaguemestre.token_source import TokenSource
 
@@ -33,13 +32,10 @@ async def world(office, **server):
                 "authorization_endpoint": tokens.authorization_endpoint, "scope": "mail.send",
             }  # fmt: skip
             made = await office.connect(sink, auth="oauth2", login=MAILBOX, oauth2=account)
-            threads = LedgerThreads(1)
+            threads = office.ledger_threads()
             source = TokenSource(HttpTransport(LOOPBACK), threads, office.clock)
-            try:
-                async with office.courier(tokens=source) as worker:
-                    yield made, tokens, sink, worker
-            finally:
-                await office.ask(threads.shutdown)
+            async with office.courier(threads=threads, tokens=source) as worker:
+                yield made, tokens, sink, worker
 
 
 async def health(office, made):

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import pytest
 from django.db import OperationalError
 from structlog.testing import capture_logs
 
@@ -17,17 +18,22 @@ from vaguemestre.mail.state import DeliveryState
 class Away:
     """The database takes no results any more from the moment that it is told so."""
 
-    def __init__(self, worker):
+    def __init__(self):
         self.since = False
         self.refused = 0
-        self._run = worker.engine.threads.run
-        worker.engine.threads.run = self._ask
 
-    async def _ask(self, function, *arguments, **named):
-        if self.since and function is queue.record_all:
+    def commit(self, _, commit):
+        if self.since:
             self.refused += 1
             raise OperationalError("the server closed the connection unexpectedly")
-        return await self._run(function, *arguments, **named)
+        return commit()
+
+
+@pytest.fixture
+def away(instead_of_commits):
+    made = Away()
+    instead_of_commits(made.commit)
+    return made
 
 
 def kept(folder):
@@ -41,11 +47,12 @@ async def until(question, within=8.0):
             await asyncio.sleep(0.01)
 
 
-async def test_d6_what_a_server_accepted_outlives_a_courier_that_could_not_record_it(office, sink, tmp_path):
+async def test_d6_what_a_server_accepted_outlives_a_courier_that_could_not_record_it(
+    office, sink, tmp_path, away
+):
     await office.connect(sink)
     outcomes = Outcomes(tmp_path)
     async with office.courier(outcomes=outcomes) as worker:
-        away = Away(worker)
 
         def gone(moment):
             away.since = True
@@ -59,7 +66,7 @@ async def test_d6_what_a_server_accepted_outlives_a_courier_that_could_not_recor
         writing.cancel()
     outcomes._file.unlock()
 
-    sink.hooks = {}
+    away.since, sink.hooks = False, {}
     async with office.courier(outcomes=Outcomes(tmp_path)):
         found = await office.until(message, "accepted")
     assert len(sink.accepted) == 1
@@ -70,10 +77,9 @@ async def test_d6_what_a_server_accepted_outlives_a_courier_that_could_not_recor
     assert not kept(tmp_path)
 
 
-async def test_d6_nothing_more_is_sent_while_results_cannot_be_recorded(office, sink, tmp_path):
+async def test_d6_nothing_more_is_sent_while_results_cannot_be_recorded(office, sink, tmp_path, away):
     await office.connect(sink)
-    async with office.courier(outcomes=Outcomes(tmp_path)) as worker:
-        away = Away(worker)
+    async with office.courier(outcomes=Outcomes(tmp_path)):
 
         def gone(moment):
             away.since = True

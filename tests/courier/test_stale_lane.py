@@ -23,20 +23,20 @@ async def test_a_stale_lane_is_taken_again_with_a_new_epoch_and_works_on(office,
     assert len(sink.accepted) == 2
 
 
-async def test_l08_a_record_that_was_committed_unseen_is_kept_once(office, sink):
+async def test_l08_a_record_that_was_committed_unseen_is_kept_once(office, sink, instead_of_commits):
     """The commit went through, and the courier never saw it: it records the same once more."""
-    async with office.courier() as worker:
-        lost, run = [], worker.engine.threads.run
-        connection = await office.connect(sink)
+    lost = []
 
-        async def unseen(function, *arguments, **named):
-            answer = await run(function, *arguments, **named)
-            if function is queue.record_all and arguments[0][0].reports and not lost:
-                lost.append(arguments[0][0].reports[0].claim)
-                raise OperationalError("the connection was lost after COMMIT")
-            return answer
+    def unseen(entries, commit):
+        answer = commit()
+        if entries[0].reports and not lost:
+            lost.append(entries[0].reports[0].claim)
+            raise OperationalError("the connection was lost after COMMIT")
+        return answer
 
-        worker.engine.threads.run = unseen
+    instead_of_commits(unseen)
+    connection = await office.connect(sink)
+    async with office.courier():
         first = await office.post()
         found = await office.until(first, "accepted")
         await office.until_true(lambda: lost)

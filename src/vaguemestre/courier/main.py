@@ -35,7 +35,7 @@ def run(environment: Environment) -> None:
 
 
 async def _run(environment: Environment) -> None:
-    threads = LedgerThreads(1 if environment.on_sqlite else _THREADS, here=environment.on_sqlite)
+    threads = ledger_threads(on_sqlite=environment.on_sqlite)
     engine = Engine(
         network_from(environment),
         threads,
@@ -52,6 +52,11 @@ async def _run(environment: Environment) -> None:
         threads.shutdown()
         if engine.outcomes is not None:
             engine.outcomes.close()
+
+
+def ledger_threads(*, on_sqlite: bool) -> LedgerThreads:
+    """As a courier has them."""
+    return LedgerThreads(1 if on_sqlite else _THREADS, here=on_sqlite)
 
 
 def _folder(environment: Environment) -> Path:
