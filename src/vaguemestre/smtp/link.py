@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Callable
 from functools import partial
 from typing import cast
 
@@ -43,7 +44,10 @@ class Link(asyncio.Protocol):
         encrypted: whether TLS is on.
         received: what came and was not taken yet.
         over: whether the other side is gone.
+        closing: the same, asked of the transport: after a reset it knows a turn of the loop before it tells.
     """
+
+    closing: Callable[[], bool]
 
     def __init__(self, peer: tuple[str, int]) -> None:
         self.peer = peer
@@ -67,6 +71,7 @@ class Link(asyncio.Protocol):
         self._raw = self._transport = cast("asyncio.Transport", transport)
         # Low marks make `drain` wait until all was handed to the system, not until most was.
         self._raw.set_write_buffer_limits(high=0)
+        self.closing = self._raw.is_closing  # bare, with no frame of ours: asked at each write
 
     def upgraded(self, transport: asyncio.Transport) -> None:
         """TLS was set up on top: what follows passes through `transport`."""

@@ -5,6 +5,10 @@ one group (RFC 2920 §3.1); the group of the message that follows rides behind t
 given back untouched where the reply to that dot ends the session.
 
 Either way the content is written first, then the flow's stage is awaited, then the dot leaves (design L6).
+Whatever has come by then keeps the dot back: a reply, the end, a reset, during the commit as well, since the
+flow lets the loop have a turn behind it. A reply that is still on its way cannot be told from the one to the
+dot, and is taken for it. The true one then stands in another's place, which ends the session before more
+content leaves on it; what was settled stays (row 0).
 """
 
 from __future__ import annotations

@@ -143,7 +143,7 @@ class Session:
         """Whether something came that nobody asked for, or the other side is gone."""
         if not self.peer or self.link.received or self.replies:
             return True
-        return self.link.over or self._parser.partial
+        return self.link.over or self.link.closing() or self._parser.partial
 
     @property
     def reusable(self) -> bool:
