@@ -54,9 +54,10 @@ class TlsServer:
         return (self._plug,)
 
     def close(self) -> None:
-        """Accept no more; handshakes that are under way end as the house says."""
-        self._loop.remove_reader(self._plug)
-        self._plug.close()
+        """Accept no more; handshakes that are under way end as the house says. Twice is as once."""
+        if self._plug.fileno() >= 0:
+            self._loop.remove_reader(self._plug)
+            self._plug.close()
 
     def _accept(self) -> None:
         for _ in range(AT_ONCE):
