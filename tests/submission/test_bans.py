@@ -96,6 +96,18 @@ def test_i05_behind_three_wrong_keys_even_the_right_one_has_to_wait(open_door, k
     assert door.dial().sign_in(key, user="another") == 235
 
 
+def test_i02_to_sign_in_under_a_ban_brings_nothing_about(open_door, key):
+    door = open_door(Limits(refusal=0.01, idle_commands=5, errors=3))
+    for _ in range(3):
+        door.listener._house.bans.refused("127.0.0.1 app")
+    line = door.dial()
+    codes = []
+    while (code := line.sign_in(key)) == 454:
+        codes.append(code)
+    assert len(codes) == 7  # beside EHLO
+    assert code == 454 or line.closed()
+
+
 def test_i05_a_thousand_guesses_from_one_address_are_three(open_door, key):
     door = open_door(QUICK)
     codes = []

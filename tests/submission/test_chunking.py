@@ -186,6 +186,15 @@ def test_refused_transactions_in_one_write_are_refused_one_by_one():
     assert {reply[:4] for reply in replies[2:-1:3]} == {b"550 "}
 
 
+@pytest.mark.parametrize("size", [26_214_401, 99_999_999_999_999_999_999])
+def test_a_chunk_beyond_any_message_ends_the_session_where_there_is_no_transaction(size):
+    dialogue = new_dialogue()
+    effects = dialogue.receive(b"EHLO a\r\nBDAT %d\r\n" % size + INJECTED)
+    assert said(effects).split(b"\r\n")[-2].startswith(b"503 5.5.1 ")
+    assert isinstance(effects[-1], Close)
+    assert dialogue.receive(INJECTED) == []
+
+
 def test_empty_chunks_are_cut_short():
     dialogue = begun(Limits(idle_commands=10, errors=5))
     effects = dialogue.receive(chunk(b"") * 100)

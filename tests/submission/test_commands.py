@@ -332,6 +332,43 @@ def test_more_recipients_than_the_limit_are_told_to_come_again(open_door):
     assert Message.objects.get().delivery_set.count() == 3
 
 
+BEGUN = b"EHLO a\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\n"
+
+
+@pytest.mark.parametrize(
+    "command", [b"RCPT TO:<b@example.net>\r\n", b"RCPT TO:<c@example.net>\r\n", b"BDAT 1\r\nx"]
+)
+def test_i02_commands_that_bring_nothing_about_are_cut_short(command):
+    dialogue = new_dialogue(Limits(recipients=1, surplus=50, idle_commands=51))
+    dialogue.receive(BEGUN)  # EHLO is the first of 51
+    effects = dialogue.receive(command * 25_000)
+    assert said(effects).count(b"\r\n") == 50 + 20 + 1
+    assert said(effects).endswith(b"\r\n" + answers.CLOSED_ERRORS.wire)
+    assert isinstance(effects[-1], Close)
+
+
+def test_a_message_makes_up_for_recipients_that_were_too_many(open_door):
+    line = open_door(Limits(recipients=1, surplus=5, errors=1), trust=TRUST).dial()
+    for number in range(3):
+        codes = [
+            line.ask(command)[0]
+            for command in ("MAIL FROM:<a@example.org>", *["RCPT TO:<b@example.net>"] * 3)
+        ]
+        codes += [line.ask(f"RCPT TO:<c{other}@example.net>")[0] for other in range(3)]
+        assert codes == [250] * 4 + [452] * 3
+        assert line.ask("DATA")[0] == 354
+        line.write(b"Subject: x%d\r\n\r\n.\r\n" % number)
+        assert line.reply()[0] == 250
+
+
+def test_a_list_of_5000_recipients_is_not_cut_short_before_its_first_1000_are_twice_told():
+    dialogue = new_dialogue(Limits())
+    dialogue.receive(BEGUN)
+    effects = dialogue.receive(b"".join(b"RCPT TO:<b%d@example.net>\r\n" % number for number in range(1_999)))
+    replies = said(effects).split(b"\r\n")[:-1]
+    assert [reply[:4] for reply in replies] == [b"250 "] * 999 + [b"452 "] * 1_000
+
+
 def test_a_thousand_recipients_arrive(open_door):
     line = open_door(trust=TRUST).dial()
     line.write(b"MAIL FROM:<a@example.org>\r\n")

@@ -16,6 +16,7 @@ _WEB = frozenset(
     {b"GET", b"POST", b"PUT", b"HEAD", b"OPTIONS", b"CONNECT", b"DELETE", b"PATCH", b"TRACE", b"PRI"}
 )
 _TLS_RECORD = 0x16  # the first byte of a handshake: somebody chose implicit TLS on this port
+TINY = 8  # octets of a chunk: no more than the command that announces it
 IDLE = frozenset({b"NOOP", b"RSET", b"VRFY", b"HELP", b"EHLO", b"HELO"})
 
 
@@ -44,7 +45,7 @@ class Conduct:
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._errors = self._failures = self._idle_commands = 0
+        self._errors = self._failures = self._idle_commands = self._surplus = 0
         self.borne = True
 
     def idle(self) -> None:
@@ -53,9 +54,15 @@ class Conduct:
         if self._idle_commands > self._limits.idle_commands:
             self.error()
 
+    def surplus(self) -> None:
+        """A recipient was said that adds none."""
+        self._surplus += 1
+        if self._surplus > self._limits.surplus:
+            self.error()
+
     def message(self) -> None:
         """A message was handed over, taken or not."""
-        self._idle_commands = 0
+        self._idle_commands = self._surplus = 0
 
     def error(self) -> None:
         """A command was answered with a 5yz, or is one too many."""
@@ -63,6 +70,9 @@ class Conduct:
         self.borne = self._errors < self._limits.errors
 
     def bears_sign_in(self, reply: Answer) -> bool:
-        """Whether it may go on behind a refused sign-in; one that cannot be decided is no failure."""
-        self._failures += reply.refuses
-        return self._failures < self._limits.failures or not reply.refuses
+        """Whether it may go on behind a refused sign-in; one that is not decided is no failure."""
+        if not reply.refuses:
+            self.idle()
+            return True
+        self._failures += 1
+        return self._failures < self._limits.failures

@@ -15,13 +15,12 @@ Fails by answering; too many errors, refused sign-ins or a line without end clos
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 from vaguemestre.doors.submission import answers, hello, lines
 from vaguemestre.doors.submission.admission import Admission
 from vaguemestre.doors.submission.answers import Answer, answer
-from vaguemestre.doors.submission.conduct import IDLE, Conduct, has_control, is_handshake, is_web
+from vaguemestre.doors.submission.conduct import IDLE, TINY, Conduct, has_control, is_handshake, is_web
 from vaguemestre.doors.submission.effects import (
     Authenticate,
     Close,
@@ -34,13 +33,11 @@ from vaguemestre.doors.submission.effects import (
 from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.mode import Mode
 from vaguemestre.doors.submission.paths import Refused, parse_mail, parse_rcpt
-from vaguemestre.doors.submission.receiving import Receiving
+from vaguemestre.doors.submission.receiving import Receiving, parse_chunk
 from vaguemestre.doors.submission.terms import Peer, Terms
 from vaguemestre.doors.submission.transaction import Transaction, obstacle
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.smtp.wire import BareLineEnding, LineReader, LineTooLong
-
-_CHUNK = re.compile(rb"(\d{1,20})(?: +(LAST))?", re.IGNORECASE)
 
 
 class Dialogue:
@@ -230,7 +227,10 @@ class Dialogue:
         if self.content.begun:
             return self._say(answers.BETWEEN_CHUNKS)
         rcpt = parse_rcpt(argument, utf8=transaction.mail.utf8)
+        before = len(transaction.recipients)
         taken = transaction.take(rcpt, self._limits.recipients)
+        if len(transaction.recipients) == before:
+            self._conduct.surplus()
         return self._say(answers.RECIPIENT_TAKEN if taken else answers.TOO_MANY_RECIPIENTS)
 
     def _quit(self, argument: bytes) -> list[Effect]:
@@ -297,13 +297,17 @@ class Dialogue:
         return [answers.GO_AHEAD.wire]
 
     def _begin_chunk(self, argument: bytes) -> list[Effect]:
-        found = _CHUNK.fullmatch(argument)
-        if found is None:
+        chunk = parse_chunk(argument)
+        if chunk is None:
             # Where its octets end, and commands begin again, nobody knows.
             return self._close(answers.CHUNK_SYNTAX)
-        if not (int(found[1]) or found[2]):
-            self._conduct.idle()  # nothing comes of an empty chunk
-        self.content.begin_chunk(int(found[1]), obstacle(self._transaction), last=found[2] is not None)
+        size, last = chunk
+        if size > self._limits.message and self._transaction is None:
+            # Whoever says it would be read for ever, and may be a stranger.
+            return self._close(answers.MAIL_FIRST)
+        if size <= TINY and not last:
+            self._conduct.idle()
+        self.content.begin_chunk(size, obstacle(self._transaction), last=last)
         self.mode = Mode.CHUNK
         return [] if self.content.left else self._go_on_with_content()
 

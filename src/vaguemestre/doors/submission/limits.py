@@ -30,6 +30,8 @@ class Limits:
         sessions_of_peer: at once, from one address; of IPv6, from one /64.
         errors: refused commands of a session until it is closed.
         idle_commands: NOOP, RSET and the like without a message between them, until each is an error.
+        surplus: recipients that were said already, or are too many, without a message between them, until
+            each is an error. Lists do hold some twice, and a long one is said to its end.
         failures: refused authentications of a session until it is closed.
         trace: Received fields, beyond which a message is taken to loop (RFC 5321 §6.3).
     """
@@ -48,5 +50,6 @@ class Limits:
     sessions_of_peer: int = 100
     errors: int = 20
     idle_commands: int = 100
+    surplus: int = 1_000
     failures: int = 3
     trace: int = 100

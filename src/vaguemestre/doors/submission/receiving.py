@@ -11,6 +11,7 @@ Fails by having a fault.
 from __future__ import annotations
 
 import hashlib
+import re
 
 from vaguemestre.doors.submission import answers
 from vaguemestre.doors.submission.answers import Answer
@@ -20,6 +21,14 @@ from vaguemestre.ledger.parcels import Parcel, Piece
 from vaguemestre.mail.content import HEADER_LIMIT, Content, header_end
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.smtp.wire import BareLineEnding, DataReader, LineEndings
+
+_CHUNK = re.compile(rb"(\d{1,20})(?: +(LAST))?", re.IGNORECASE)
+
+
+def parse_chunk(argument: bytes) -> tuple[int, bool] | None:
+    """Octets of a chunk and whether it is the last, as BDAT says (RFC 3030 §2); None if it does not."""
+    found = _CHUNK.fullmatch(argument)
+    return found and (int(found[1]), found[2] is not None)
 
 
 class Receiving:
