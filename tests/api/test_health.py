@@ -1,15 +1,19 @@
 """Liveness, readiness, gauges: without a key, cheap, without addresses."""
 
 import time
+from contextlib import contextmanager
 from datetime import timedelta
 
 import pytest
+from django.db import connection as database
+from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
 
 from api.client import connection, key_with
-from vaguemestre.ledger import sending
+from vaguemestre.ledger import sending, storing
+from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.ledger.models import Courier
 
 pytestmark = pytest.mark.django_db
@@ -58,6 +62,32 @@ def test_readyz_names_a_migration_that_is_missing(client, monkeypatch):
     monkeypatch.setattr(health, "_migrated", False)
     MigrationRecorder.Migration.objects.filter(app="ledger").latest("id").delete()
     assert client.get("/readyz").json()["missing"] == ["migrations", "courier"]
+
+
+def test_readyz_says_that_nothing_can_be_stored_and_tries_it_every_five_seconds(client, monkeypatch):
+    Courier.objects.create(holder="x", beat_at=timezone.now())
+    monkeypatch.setattr(storing, "_recent", None)
+    assert client.get("/readyz").json()["storage"] is True
+    with read_only():
+        assert client.get("/readyz").status_code == 200, "it was tried a moment ago"
+        monkeypatch.setattr(storing, "EVERY", 0.0)
+        response = client.get("/readyz")
+    assert (response.status_code, response.json()["missing"]) == (503, ["storage"])
+    assert (response.json()["database"], response.json()["storage_problem"]) == (True, "not_writable")
+    response = client.get("/readyz")
+    assert (response.status_code, response.json()["storage_problem"]) == (200, None)
+
+
+@contextmanager
+def read_only():
+    """The database takes no writes of this connection."""
+    on, off = "PRAGMA query_only = 1", "PRAGMA query_only = 0"
+    if on_postgresql():
+        on, off = "SET LOCAL transaction_read_only = on", "SELECT 1"  # as it was when the savepoint goes
+    with transaction.atomic(), database.cursor() as cursor:
+        cursor.execute(on)
+        yield
+        cursor.execute(off)
 
 
 def gauges():

@@ -1,8 +1,9 @@
-"""`vaguemestre check`: configuration, keys, database, migrations, durability, a pause: all at once."""
+"""`vaguemestre check`: configuration, keys, files, database, writing to it, a pause: all at once."""
 
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from shlex import quote
@@ -12,12 +13,13 @@ from django.db.utils import Error
 
 from vaguemestre.cli import database, permissions, preparation
 from vaguemestre.cli.arguments import json_option
-from vaguemestre.cli.failure import Failed, of_the_database, reasons
+from vaguemestre.cli.failure import Failed, reasons, unusable
 from vaguemestre.cli.output import show
 from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Environment
-from vaguemestre.ledger import sending, sending_wording, vault
+from vaguemestre.ledger import sending, sending_wording, storing, vault
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.models import Connection
+from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
 
 _RESUME = " The command is `vaguemestre sending resume [--cancel-waiting|--send-waiting]`."
 
@@ -39,12 +41,31 @@ def _check(arguments: argparse.Namespace) -> int:
 
 
 def _problems(environment: Environment) -> Iterator[str]:
+    if barred := _failure(lambda: permissions.there(environment.data_dir / VAULT_KEY_FILE)):
+        yield from barred
+        return
     yield from _failure(lambda: preparation.data_directory(environment.data_dir, create=False))
     yield from _key_problems(environment)
     if environment.on_sqlite and not environment.database_file.exists():
         yield f"There is no database {environment.database_file} yet: run `vaguemestre up`."
         return
-    yield from _database_problems(environment)
+    unwritable = list(permissions.unwritable(_written(environment)))
+    yield from unwritable
+    full = list(_disk_problems(environment.database_file.parent)) if environment.on_sqlite else []
+    yield from full
+    yield from _database_problems(environment, writable=not unwritable and not full)
+
+
+def _written(environment: Environment) -> Iterator[Path]:
+    """The files and folders that the processes write."""
+    if environment.on_sqlite:
+        file = environment.database_file
+        yield from (file.with_name(f"{file.name}{suffix}") for suffix in ("", "-wal", "-shm", LOCK_SUFFIX))
+    yield environment.data_dir / preparation.LOCK_FILE
+    outcomes = environment.data_dir / "outcomes"
+    yield outcomes
+    if os.access(outcomes, os.R_OK | os.X_OK, effective_ids=True):
+        yield from outcomes.iterdir()
 
 
 def _key_problems(environment: Environment) -> Iterator[str]:
@@ -70,15 +91,25 @@ def _readable_by_others(path: Path) -> bool:
         return False
 
 
-def _database_problems(environment: Environment) -> Iterator[str]:
-    file = environment.database_file if environment.on_sqlite else "of DATABASE_URL"
+def _database_problems(environment: Environment, *, writable: bool) -> Iterator[str]:
     try:
-        yield from _ledger_problems(environment)
+        yield from _ledger_problems(environment, writable=writable)
     except Error as error:
-        yield from of_the_database(error, f"The database {file}") or reasons(error)
+        yield unusable(_database_name(environment), error)
 
 
-def _ledger_problems(environment: Environment) -> Iterator[str]:
+def _database_name(environment: Environment) -> str:
+    return f"The database {environment.database_file if environment.on_sqlite else 'of DATABASE_URL'}"
+
+
+def _disk_problems(folder: Path) -> Iterator[str]:
+    try:
+        storing.take_room(folder)
+    except OSError as error:
+        yield f"Nothing can be stored in {folder} ({error.strerror}): make room on its disk."
+
+
+def _ledger_problems(environment: Environment, *, writable: bool) -> Iterator[str]:
     missing = database.unapplied()
     yield from durability_problems()
     if missing:
@@ -88,6 +119,8 @@ def _ledger_problems(environment: Environment) -> Iterator[str]:
         yield from _failure(vault.check_canary) or map(_unreadable, vault.unreadable())
     if (pause := sending.paused()) is not None:
         yield f"{sending_wording.what(pause.why, pause.facts)} {sending_wording.remedy(pause.why)}{_RESUME}"
+    if writable:
+        storing.attempt()
 
 
 def _unreadable(connection: Connection) -> str:

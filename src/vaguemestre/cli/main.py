@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from enum import Enum
 from importlib.metadata import version
 
-from vaguemestre.cli import process
+from vaguemestre.cli import permissions, process
 from vaguemestre.cli.failure import Failed, reasons
 from vaguemestre.environment import Environment, read_environment
 
@@ -142,7 +142,7 @@ def _load(family: Family, name: str, environment: Environment) -> Environment:
 
 def _need_database(environment: Environment) -> None:
     # Opening a missing SQLite file would make one, which the next `up` would take for data without its keys.
-    if environment.on_sqlite and not environment.database_file.exists():
+    if environment.on_sqlite and not permissions.there(environment.database_file):
         raise Failed(
             f"There is no database in {environment.data_dir} yet:"
             " run `vaguemestre up` or `vaguemestre migrate`, or set VAGUEMESTRE_DATA_DIR."

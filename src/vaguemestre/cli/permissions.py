@@ -7,8 +7,25 @@ from __future__ import annotations
 
 import os
 import pwd
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from shlex import quote
+
+from vaguemestre.cli.failure import Failed
+
+
+def there(path: Path) -> bool:
+    """Whether it exists.
+
+    Raises:
+        Failed: its folder lets this user not even look.
+    """
+    try:
+        return path.exists()
+    except PermissionError as error:
+        owner = _owner(path.parent)
+        whose = f": it belongs to {owner}; run this as {owner}" if owner else ""
+        raise Failed(f"The folder {path.parent} cannot be entered ({error.strerror}){whose}.") from None
 
 
 def unreadable(path: Path, what: str) -> str:
@@ -22,17 +39,29 @@ def unreadable(path: Path, what: str) -> str:
         return f"{what} {path} is there but cannot be read ({error.strerror}){remedy(path)}"
 
 
+def unwritable(paths: Iterable[Path]) -> Iterator[str]:
+    """What is to be told of files and folders that are there, and that must be written, and cannot be."""
+    for path in paths:
+        wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
+        if path.exists() and not os.access(path, wanted, effective_ids=True):
+            yield f"{path} cannot be written{remedy(path)}"
+
+
 def remedy(path: Path) -> str:
     """To whom it belongs, and the command that gives it to the user who runs this; the end of a sentence."""
-    me = os.geteuid()
-    try:
-        facts = path.stat()
-    except OSError:
+    me, owner = _name(os.geteuid()), _owner(path)
+    if not owner:
         return "."
-    if facts.st_uid == me:
+    if owner == me:
         return f": run `chmod u+rw{'x' if path.is_dir() else ''} {quote(str(path))}`."
-    mine = f"`chown {_name(me)} {quote(str(path))}`"
-    return f": it belongs to {_name(facts.st_uid)}; give it to {_name(me)}, who runs this, with {mine}."
+    return f": it belongs to {owner}; give it to {me}, who runs this, with `chown {me} {quote(str(path))}`."
+
+
+def _owner(path: Path) -> str:
+    try:
+        return _name(path.stat().st_uid)
+    except OSError:
+        return ""
 
 
 def _name(user: int) -> str:

@@ -8,7 +8,7 @@ from django.http import HttpRequest, JsonResponse
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from vaguemestre.ledger import leases, sending
+from vaguemestre.ledger import leases, sending, storing
 
 _migrated = False  # migrations do not come undone under a running process: asked until the answer is yes
 
@@ -21,23 +21,29 @@ def healthz(_request: HttpRequest) -> JsonResponse:
 
 @require_safe
 def readyz(_request: HttpRequest) -> JsonResponse:
-    """Database, migrations and courier are there; 503 names what is missing.
+    """Database, migrations, storage and courier are there; 503 names what is missing.
 
-    Where sending is paused it is ready all the same, since everything is accepted; the body says so.
+    Where sending is paused it is ready all the same, since everything is accepted; the body says so. Where
+    nothing can be stored it says why, as of the latest try (see `storing`).
     """
-    paused = None
+    paused: bool | None = None
+    problem: storing.Problem | None = None
     try:
         migrated = _migrations_applied()
         alive = migrated and leases.courier_alive(timezone.now())
         if migrated:
             paused = sending.paused() is not None
+            problem = storing.recent_problem()
     except DatabaseError:
-        found = {"database": False, "migrations": False, "courier": False}
+        found = {"database": False, "migrations": False, "storage": False, "courier": False}
     else:
-        found = {"database": True, "migrations": migrated, "courier": alive}
+        stored = problem is None
+        found = {"database": True, "migrations": migrated, "storage": stored, "courier": alive}
     missing = [name for name, there in found.items() if not there]
     body = {"status": "missing" if missing else "ready", "missing": missing, **found}
-    return JsonResponse(body | {"sending_paused": paused}, status=503 if missing else 200)
+    return JsonResponse(
+        body | {"storage_problem": problem, "sending_paused": paused}, status=503 if missing else 200
+    )
 
 
 def _migrations_applied() -> bool:

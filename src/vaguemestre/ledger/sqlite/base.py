@@ -7,8 +7,9 @@ excludes processes and, since each connection opens it for itself, threads. It s
 connection does: opened for each transaction it was a fiftieth of a lone acceptance.
 
 Promises: no transaction begins without the lock; the lock never outlives its transaction, nor a process that
-dies and has forked no other meanwhile. Fails as SQLite does; the wait for the lock itself has no end but that
-of the transaction before it. Who is `impatient` waits for neither, and gets `Occupied`.
+dies and has forked no other meanwhile. Fails as SQLite does, also where the file cannot be opened; the wait
+for the lock itself has no end but that of the transaction before it. Who is `impatient` waits for neither,
+and gets `Occupied`.
 
 Hooked into Django 6.1: `Atomic` begins by `_start_transaction_under_autocommit` and ends, whatever happens,
 by one of `_commit`, `_rollback` and `_close`; inner blocks are savepoints and come by none of them. `begin`
@@ -279,7 +280,10 @@ class _LockFile:
     """A descriptor of it, closed with the last reference."""
 
     def __init__(self, path: str) -> None:
-        self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            self.descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise OperationalError(f"the lock file {path} cannot be opened ({error.strerror})") from error
         self.process = os.getpid()
         # Not at the interpreter's end, when threads may still be within a transaction.
         weakref.finalize(self, os.close, self.descriptor).atexit = False
