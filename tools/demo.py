@@ -39,12 +39,14 @@ MESSAGES = (
 
 
 def variables() -> dict[str, str]:
-    """The environment of the demonstration."""
-    return os.environ | {
-        "VAGUEMESTRE_DATA_DIR": str(HOME),
-        "VAGUEMESTRE_EGRESS_ALLOW": "127.0.0.0/8",
-        "VAGUEMESTRE_EGRESS_PORTS": PORT,
-    }
+    """The environment of the demonstration; the rest of it is in the data directory."""
+    return os.environ | {"VAGUEMESTRE_DATA_DIR": str(HOME)}
+
+
+def let_dial(home: Path) -> None:
+    """Allow the capturing server where every command reads it: those of another terminal dial it too."""
+    lines = ("VAGUEMESTRE_EGRESS_ALLOW=127.0.0.0/8", f"VAGUEMESTRE_EGRESS_PORTS={PORT}")
+    (home / ".env").write_text("\n".join(lines) + "\n")
 
 
 def call(*words: str, stdin: str = "") -> str:
@@ -77,6 +79,7 @@ def main() -> int:
     """Run until Ctrl-C."""
     HOME.mkdir(parents=True, exist_ok=True)
     os.umask(0o077)
+    let_dial(HOME)
     with subprocess.Popen([*SINK, *sys.argv[1:]], cwd="tests", stdout=subprocess.PIPE, text=True) as sink:
         try:
             if sink.stdout is None or not json.loads(sink.stdout.readline() or "{}"):

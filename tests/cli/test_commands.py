@@ -70,6 +70,12 @@ def test_the_default_leaves_only_with_a_successor(command):
     assert not Connection.objects.filter(is_default=True).exists()
 
 
+def test_to_verify_is_said_of_a_connection_that_is_used_and_not_of_one_that_was_just_stopped(command):
+    assert "connection verify Office" in command(*OFFICE).output
+    assert "verify" not in command("connection", "deactivate", "Office").output
+    assert "connection verify Office" in command("connection", "activate", "Office").output
+
+
 def test_a_paused_connection_is_resumed(command):
     command(*OFFICE)
     assert command("connection", "pause", "Office", "--json").json["health"]["state"] == "paused"

@@ -1,5 +1,6 @@
 """What the checkout itself promises: its documents, its locks, its checks."""
 
+import importlib.util
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from vaguemestre.cli.main import FAMILIES
+from vaguemestre.environment import read_environment
 
 ROOT = Path(__file__).resolve().parents[2]
 MISSION = [
@@ -151,3 +153,12 @@ def test_the_check_of_the_repository_finds_each_fault(checkout):
         "src/thing/long.py",
         "src/thing/marks.py:1",
     ]
+
+
+def test_what_the_demonstration_dials_every_command_on_its_data_may_dial(tmp_path):
+    spec = importlib.util.spec_from_file_location("demo", ROOT / "tools/demo.py")
+    demo = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(demo)
+    demo.let_dial(tmp_path)
+    found = read_environment({"VAGUEMESTRE_DATA_DIR": str(tmp_path)})
+    assert (found.problems, found.egress_allow, found.egress_ports) == ((), "127.0.0.0/8", demo.PORT)

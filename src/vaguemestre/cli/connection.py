@@ -223,7 +223,7 @@ def _say(arguments: argparse.Namespace, saved: Saved, done: str, held: int | Non
     sentences += [f"{other.name} is not the default any more; it stays active." for other in saved.demoted]
     if held:
         sentences.append(f"Messages that ask for it are held until it is active again: {held}.")
-    if saved.unverified:
+    if saved.unverified and connection.active:
         sentences.append(
             f"Its settings are not verified: run `vaguemestre connection verify {connection.name}`."
         )

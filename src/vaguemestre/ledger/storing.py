@@ -1,0 +1,93 @@
+"""Whether anything can be stored just now, tried and undone: what a door would meet with the next message.
+
+The write lock is taken, a row is written as it is, and rolled back. Since SQLite touches the disk only for
+what it commits, a file of `ROOM` bytes beside the database tells of a disk that is full. PostgreSQL is asked
+whether it takes writes; the room on its disk is its administrator's care. `recent_problem` asks at most every
+`EVERY` seconds in a process, however often it is called.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from contextlib import suppress
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import TYPE_CHECKING, Literal, cast
+
+import structlog
+from django.db import DatabaseError, connection
+
+from vaguemestre.ledger.binding import own
+from vaguemestre.ledger.database import execute, on_postgresql, rows, writing
+
+if TYPE_CHECKING:
+    from vaguemestre.ledger.sqlite.base import DatabaseWrapper
+
+type Problem = Literal["disk_full", "not_writable"]
+
+EVERY = 5.0  # seconds
+ROOM = 1 << 20  # bytes
+FULL = (errno.ENOSPC, errno.EDQUOT)
+_AS_IT_IS = "UPDATE django_migrations SET app = app WHERE id = (SELECT max(id) FROM django_migrations)"
+_recent: tuple[float, Problem | None] | None = None
+
+log = structlog.get_logger("ledger")
+
+
+class _Undone(Exception):
+    """Ends the transaction without a trace."""
+
+
+def attempt() -> None:
+    """Try it.
+
+    Raises:
+        DatabaseError: the database takes no writes.
+        OSError: its disk does not.
+    """
+    if on_postgresql():
+        if rows("SHOW transaction_read_only", {})[0]["transaction_read_only"] == "on":
+            raise DatabaseError("PostgreSQL takes no writes here (transaction_read_only is on)")
+        return
+    if not cast("DatabaseWrapper", own()).is_in_memory_db():
+        take_room(Path(connection.settings_dict["NAME"]).parent)
+    with suppress(_Undone), writing():
+        execute(_AS_IT_IS, {})
+        raise _Undone
+
+
+def take_room(folder: Path) -> None:
+    """Have it for a moment; a folder that takes no new file may still hold a database that can be written.
+
+    Raises:
+        OSError: there is none.
+    """
+    with suppress(PermissionError), TemporaryFile(dir=folder, buffering=0) as file:
+        file.write(bytes(ROOM))
+
+
+def recent_problem() -> Problem | None:
+    """What kept the latest try from storing anything; None where nothing did."""
+    global _recent  # noqa: PLW0603  one fact of this process
+    before, now = _recent, time.monotonic()
+    if before is not None and now - before[0] < EVERY:
+        return before[1]
+    found, reason = _problem()
+    if found is not None and (before is None or before[1] != found):
+        log.warning("nothing_can_be_stored", problem=found, error=reason)  # once, and not at every try
+    _recent = (now, found)
+    return found
+
+
+def _problem() -> tuple[Problem | None, str]:
+    try:
+        attempt()
+    except (DatabaseError, OSError) as error:
+        reason = str(error).partition("\n")[0]
+        return "disk_full" if _is_full(error, reason) else "not_writable", reason
+    return None, ""
+
+
+def _is_full(error: Exception, reason: str) -> bool:
+    return "is full" in reason if isinstance(error, DatabaseError) else getattr(error, "errno", 0) in FULL
