@@ -15,6 +15,7 @@ from scripted.sink import LOST, Answer, SinkServer
 from smtp.kit import (
     BOTH,
     BYE,
+    DATA,
     HELLO,
     MAIL,
     OK,
@@ -536,6 +537,25 @@ async def test_what_was_put_off_is_returned_when_the_session_ends(network):
     assert flow.results[ONE].outcomes[0].in_doubt
     assert flow.given_back == [messages[2]]
     assert list(flow.waiting) == [THREE]
+
+
+async def test_what_was_put_off_goes_out_behind_data_where_the_session_gets_no_more_windows(network):
+    """Without DATA the server would read its content as commands."""
+    opening = opened("PIPELINING", "CHUNKING", "SIZE")
+    commands = b"RSET\r\nMAIL FROM:<other@example.org>\r\nRCPT TO:<other@example.org>\r\n"
+    alone = message("two@example.org", content=commands, alone=True)
+    zero, one, two = [
+        f"C: MAIL FROM:<sender@example.org> SIZE={size}\n{rcpt(name)}"
+        for name, size in (("zero", 20), ("one", 20), ("two", len(commands)))
+    ]
+    script = f"{opening}{zero}{said(*GOOD[1:3])}{bdat()}{SYNC}{said('250 taken', *HELLO)}"
+    script += f"{RSET}{one}{bdat()}{SYNC}{said('250 reset', '555 what', '503 no', '503 no', *HELLO)}"
+    script += f"{RSET}{MAIL}{rcpt('one')}{said(*GOOD[:3])}{bdat()}{SYNC}{said('250 taken', '502 what')}"
+    script += f"{RSET}{two}{DATA}{said(*GOOD[:3], '354 go on')}@content\n{OK}{BYE}"
+    flow, reusable, server = await bdats(script, network, ZERO, ONE, alone)
+    assert all(outcome.accepted for outcome in flow.outcomes)
+    assert [result.manner for result in flow.results.values()] == [Manner.BDAT, Manner.BDAT, Manner.DATA]
+    assert (server.contents, reusable) == ([commands], True)
 
 
 async def test_replies_that_come_while_a_window_is_written_are_read(network):

@@ -68,6 +68,7 @@ class Conveyance:
         """Its commands, up to the last RCPT or to DATA. It is to be settled, or given back as begun."""
         session = self.session
         offer.first, offer.grouped = not session.transactions, grouped
+        offer.manner = self.manner  # of now: one that was put off was pulled in another
         reset = session.unfinished or (session.transactions > 0 and self.manner is not Manner.SINGLE)
         session.begin()
         return offer.commands(reset=reset)

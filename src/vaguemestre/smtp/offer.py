@@ -50,7 +50,8 @@ class Offer:
         odd: whether a reply of a blind one fits no server in step; what stands behind the window tells.
         closes: whether the session must be closed once what is due was read.
         accepted: whether the server took it.
-        lone_dot: whether the server waits for content that nobody is to get.
+        asked: whether the server waits for content (354).
+        lone_dot: whether that is content that nobody is to get.
         again: whether it is to be offered once more, without parameters (faults U24).
     """
 
@@ -71,7 +72,7 @@ class Offer:
 
     def _begin(self) -> None:
         """Nothing was said yet."""
-        self.ended = self.accepted = self.lone_dot = self.again = False
+        self.ended = self.accepted = self.asked = self.lone_dot = self.again = False
         self._outcomes = {**self._impossible}
         self._accepted: dict[str, int] = {}  # addresses at RCPT, with how many were before
         self._refused_reset: Trouble | None = None
@@ -255,7 +256,7 @@ class Offer:
         return trouble if reply.code == _OUT_OF_ORDER else None
 
     def _content_asked(self) -> Trouble | None:
-        self.lone_dot = not self.ready
+        self.asked, self.lone_dot = True, not self.ready
         if self._void is None or not self._stray:
             return None
         # A dot now would give somebody a message without content.

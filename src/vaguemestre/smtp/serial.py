@@ -4,7 +4,8 @@ SINGLE is one command, one reply, and RSET behind what was not accepted. DATA wr
 one group (RFC 2920 §3.1); the group of the message that follows rides behind the final dot. Such a rider is
 given back untouched where the reply to that dot ends the session.
 
-Either way the content is written first, then the flow's stage is awaited, then the dot leaves (design L6).
+Either way nothing of a content is written but behind 354: a server that did not ask for one would read it as
+commands. The content is written first, then the flow's stage is awaited, then the dot leaves (design L6).
 Whatever has come by then keeps the dot back: a reply, the end, a reset, during the commit as well, since the
 flow lets the loop have a turn behind it. A reply that is still on its way cannot be told from the one to the
 dot, and is taken for it. The true one then stands in another's place, which ends the session before more
@@ -46,7 +47,7 @@ async def _carry(work: Conveyance, begun: _Begun) -> _Begun | None:
     rides = work.manner is Manner.DATA and not offer.message.alone  # the next, behind this one's dot
     try:
         await work.introduce(offer, commands, said=said)
-        if offer.ready or offer.lone_dot:
+        if offer.asked:
             if not offer.lone_dot:
                 await _write_content(work, offer)
             following = await work.pull() if rides else None
