@@ -1,9 +1,12 @@
 """L7: a connection's fault never refuses mail; message and recipient faults never touch the connection."""
 
+import asyncio
+
 import pytest
+from structlog.testing import capture_logs
 
 from scripted.sink import DROP, Answer, SinkServer
-from vaguemestre.ledger import connections, messages, verifications
+from vaguemestre.ledger import connections, messages, queue, verifications
 from vaguemestre.ledger.models import Secret
 from vaguemestre.mail.state import Health
 
@@ -162,3 +165,45 @@ async def test_l12_a_password_that_cannot_be_read_locks_the_connection_and_nothi
                 connections.edit, str(connection.uid), {"password": "right"}, "test", office.clock()
             )
             await office.until(message, "accepted")
+
+
+async def test_a_lock_that_is_still_to_be_recorded_outlasts_a_look_at_what_was_recorded_before_it(office):
+    """One session breaks, another is refused the sender; between their two commits the ledger says READY."""
+    breaking, told = asyncio.Event(), []
+
+    def mail(moment):
+        told.append(moment)
+        first = len(told) == 1
+        return DROP if first else Answer("550 5.7.1 not your sender", after=breaking)
+
+    async with SinkServer(hooks={"mail": mail}) as sink:
+        connection = await office.connect(sink, limits={"max_sessions": 2})
+        for _ in range(2):
+            await office.post()
+        with capture_logs() as logs:
+            async with office.courier() as worker:
+                run = worker.engine.threads.run
+
+                async def look(lane):
+                    seen = lane.looked_at
+                    while lane.looked_at == seen:
+                        await asyncio.sleep(0.01)
+
+                async def apart(function, *arguments, **named):
+                    if function is queue.record_all:
+                        (lane,) = worker._lanes.values()
+                        states = [done.health.state for entry in arguments[0] for done in entry.reports]
+                        breaking.set()
+                        while lane.facts.health.state is not Health.LOCKED:
+                            await asyncio.sleep(0.01)
+                        if Health.LOCKED in states:
+                            await look(lane)
+                            await look(lane)
+                    return await run(function, *arguments, **named)
+
+                worker.engine.threads.run = apart
+                await until_health(office, connection, Health.LOCKED)
+                (lane,) = worker._lanes.values()
+                await look(lane)
+    changes = [entry["state"] for entry in logs if entry["event"] == "connection_health"]
+    assert changes == ["locked"]

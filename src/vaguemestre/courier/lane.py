@@ -74,7 +74,7 @@ class Lane:
         self._draining = False
         self._health_known_at = -math.inf
         self._carrying: set[_Carrying] = set()
-        self._unrecorded = 0
+        self._unrecorded = self._unrecorded_health = 0
         self._supply = Supply(self)
         self._origin = Origin(engine, facts.connection_id)
 
@@ -143,6 +143,7 @@ class Lane:
         if done.health is not None:
             # Before the record, which takes a while: another attempt that ends meanwhile counts on.
             self._health_known_at = math.inf
+            self._unrecorded_health += 1
             tell_health(self.engine.alerts, self.facts.connection_id, self.facts.health, done.health, done)
             self.facts = replace(self.facts, health=done.health)
         self.engine.recorder.settle(self, done)
@@ -151,8 +152,11 @@ class Lane:
         """They are in the ledger, which may be asked again; or they never will be."""
         self._unrecorded -= len(reports)
         tell(self.facts.connection_id, reports)
-        if [done for done in reports if done.health is not None]:
-            self._health_known_at = self.engine.network.monotonic()
+        if told := [done for done in reports if done.health is not None]:
+            self._unrecorded_health -= len(told)
+            if not self._unrecorded_health:
+                # Not sooner: until the last of them is there, the ledger has a health that is over.
+                self._health_known_at = self.engine.network.monotonic()
         if [settled for done in reports for settled in done.settlements if settled.delay_until is not None]:
             self.engine.wake()  # it may be due at once, or soon
 
