@@ -1,18 +1,24 @@
 """Guessers: three refused sign-ins, then a ban that grows (I05)."""
 
+import hashlib
+import re
+import smtplib
 import time
 from ipaddress import ip_network
 from statistics import median
 
 import pytest
+import structlog
 
 from submission.conftest import new_key
 from submission.test_signing_in import FAR
 from vaguemestre.doors.submission import bans
 from vaguemestre.doors.submission.bans import Bans, known_as
+from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.terms import Peer, Terms
+from vaguemestre.mail.secret import Secret
 
 QUICK = Limits(refusal=0.01)
 
@@ -72,7 +78,9 @@ async def test_i05_a_far_guesser_is_turned_away_at_the_greeting():
     for peer in (far, near, here):
         for _ in range(3):
             house.bans.refused(house.known_as(peer, "app"))
-    assert str(house.admit(object(), far)).startswith("421 4.7.0 ")
+    turned_away = str(house.admit(object(), far))
+    assert turned_away.startswith("421 4.7.0 ")
+    assert turned_away.endswith(" try again in 60 seconds")
     assert house.admit(object(), Peer.at("192.0.2.8")) is None
     # Many applications share these: only the one that guessed is concerned, and only by its sign-ins.
     assert house.admit(object(), near) is None
@@ -88,12 +96,52 @@ class Threads:
 def test_i05_behind_three_wrong_keys_even_the_right_one_has_to_wait(open_door, key):
     door = open_door(QUICK)
     line = door.dial()
-    assert [line.sign_in("wrong") for _ in range(3)] == [535] * 3
+    assert [line.sign_in(f"wrong {number}") for number in range(3)] == [535] * 3
     assert line.reply()[0] == 421
     line = door.dial()
     assert line.sign_in(key) == 454
     assert line.ask("NOOP")[0] == 250
     assert door.dial().sign_in(key, user="another") == 235
+
+
+def log_in(door, user, key):
+    """As smtplib and Django do it: PLAIN, and LOGIN where that was refused; the last answer."""
+    with smtplib.SMTP("127.0.0.1", door.port, timeout=10) as submitter:
+        try:
+            return submitter.login(user, key)
+        except smtplib.SMTPAuthenticationError as refused:
+            return refused.smtp_code, refused.smtp_error
+
+
+def test_i05_one_login_of_smtplib_is_one_refused_sign_in(open_door, key):
+    door = open_door(QUICK)
+    for _ in range(3):
+        code, text = log_in(door, "app", "wrong")
+        assert (code, text[:6]) == (535, b"5.7.8 ")
+    code, text = log_in(door, "app", key)
+    assert code == 454
+    assert re.fullmatch(rb"4\.7\.0 Too many refused sign-ins, try again in (59|60) seconds", text)
+    assert log_in(door, "shop", key)[0] == 235
+
+
+def test_i05_the_same_guess_again_is_answered_as_before_and_not_for_ever(open_door, key):
+    door = open_door(Limits(refusal=0.01, errors=6))
+    line = door.dial()
+    assert [line.sign_in("wrong") for _ in range(6)] == [535] * 6
+    assert line.closed()
+    assert door.listener._house.bans.left("127.0.0.1 app") == 0
+    with structlog.testing.capture_logs() as events:
+        line = door.dial()
+        assert [line.sign_in("wrong") for _ in range(2)] == [535] * 2
+    assert [event["event"] for event in events] == ["sign_in_refused"]
+
+
+def test_i05_credentials_are_told_apart_by_a_digest_that_only_this_process_can_make():
+    here = Credentials("app", Secret("key")).digest
+    assert here == Credentials("app", Secret("key")).digest
+    others = {Credentials(*pair).digest for pair in (("app", Secret("kez")), ("apq", Secret("key")))}
+    assert here not in others
+    assert here != hashlib.blake2b(b"app\0key", digest_size=16).digest()
 
 
 def test_i02_to_sign_in_under_a_ban_brings_nothing_about(open_door, key):
@@ -113,7 +161,7 @@ def test_i05_a_thousand_guesses_from_one_address_are_three(open_door, key):
     codes = []
     for _ in range(30):
         line = door.dial()
-        codes += [line.sign_in("wrong") for _ in range(3) if line.ask("NOOP")[0] == 250]
+        codes += [line.sign_in(f"wrong {number}") for number in range(3) if line.ask("NOOP")[0] == 250]
         line.close()
     assert codes.count(535) == 3
     assert set(codes[3:]) == {454}
@@ -121,13 +169,13 @@ def test_i05_a_thousand_guesses_from_one_address_are_three(open_door, key):
 
 @pytest.mark.parametrize("rounds", [15])
 def test_i05_unknown_and_wrong_keys_are_answered_after_the_same_time(open_door, key, rounds):
-    door = open_door(Limits(refusal=0.1, failures=10**6, errors=10**6))
+    door = open_door(Limits(refusal=0.1, failures=10, errors=10))
     door.listener._house.bans.refused = lambda who: 0
     wrong, unknown = key[:-4] + "AAAA", "vgm_000000000000_" + "A" * 43
     _, revoked = new_key(networks=("192.0.2.0/24",))
     times = {wrong: [], unknown: [], revoked: [], "no key at all": []}
-    line = door.dial()
     for _ in range(rounds):
+        line = door.dial()  # in the same session the same key is not looked up again
         for text, taken in times.items():
             begun = time.perf_counter()
             assert line.sign_in(text) == 535

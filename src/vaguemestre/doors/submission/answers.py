@@ -8,6 +8,7 @@ line is ASCII, whatever stream or address it names, and holds at most 512 octets
 from __future__ import annotations
 
 import re
+from math import ceil
 
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.reply import printable
@@ -97,7 +98,6 @@ AUTH_CANCELLED = answer(501, "5.7.0", "Signing in was cancelled")
 AUTH_FAILED = answer(
     535, "5.7.8", "The API key is not accepted: give a valid one with the scope send as password"
 )
-AUTH_BANNED = answer(454, "4.7.0", "Too many refused sign-ins, try again later")
 AUTH_LATER = answer(454, "4.7.0", "Signing in is not possible at the moment, try again")
 TLS_ALREADY = answer(503, "5.5.1", "TLS is in use already")
 TLS_NOT_OFFERED = answer(502, "5.5.1", "STARTTLS is not offered here")
@@ -117,12 +117,22 @@ LOOP = answer(554, "5.4.6", "The message has been passed on too often: is there 
 
 CLOSED_ERRORS = answer(421, "4.7.0", "Too many errors, closing")
 CLOSED_FAILURES = answer(421, "4.7.0", "Too many refused sign-ins, closing")
-CLOSED_BANNED = answer(421, "4.7.0", "Too many refused sign-ins from this address, try again later")
 CLOSED_IDLE = answer(421, "4.4.2", "No command for too long, closing")
 CLOSED_PROTOCOL = answer(421, "4.7.0", "This is not SMTP, closing")
 CLOSED_DOWN = answer(421, "4.3.2", "Shutting down, try again")
 CLOSED_ROOM = answer(421, "4.3.1", "Too much mail is being taken at the moment, try again")
 CLOSED_BUSY = answer(421, "4.7.0", "Too many sessions, try again later")
+
+
+def auth_banned(seconds: float) -> Answer:
+    """Who guessed too often may not sign in for so long."""
+    return answer(454, "4.7.0", f"Too many refused sign-ins, try again in {ceil(seconds)} seconds")
+
+
+def closed_banned(seconds: float) -> Answer:
+    """So is an address turned away."""
+    text = f"Too many refused sign-ins from this address, try again in {ceil(seconds)} seconds"
+    return answer(421, "4.7.0", text)
 
 
 def octets(count: int) -> Answer:

@@ -7,6 +7,8 @@ Most are known by their address, IPv6 by its /64, since a subscriber has all of 
 trusted network sit many applications of one house: there each is known by its user name too, so that one with
 a wrong key does not keep the others from sending.
 
+What counts as a refused sign-in is the session's to say: the same user and key twice in one are one.
+
 Promises: memory for `MOST` of them and no more; the one that has been quiet longest is forgotten first.
 """
 

@@ -69,10 +69,10 @@ class Conduct:
         self._errors += 1
         self.borne = self._errors < self._limits.errors
 
-    def bears_sign_in(self, reply: Answer) -> bool:
-        """Whether it may go on behind a refused sign-in; one that is not decided is no failure."""
+    def bears_sign_in(self, reply: Answer, *, again: bool) -> bool:
+        """Whether it may go on behind a refused sign-in; one that is not decided, or the same, is none."""
         if not reply.refuses:
             self.idle()
             return True
-        self._failures += 1
+        self._failures += not again
         return self._failures < self._limits.failures

@@ -98,11 +98,11 @@ class Dialogue:
         self._admission.signed_in(key)
         return self._answered(self._say(answers.SIGNED_IN))
 
-    def sign_in_refused(self, reply: Answer) -> list[Effect]:
-        """The ledger does not take the key, or (4yz) cannot say."""
+    def sign_in_refused(self, reply: Answer, *, again: bool = False) -> list[Effect]:
+        """The ledger does not take the key, or (4yz) cannot say; `again` if this was answered before."""
         if self._lines.take_rest():
             return self._close(answers.UNSYNCHRONISED)
-        if not self._conduct.bears_sign_in(reply):
+        if not self._conduct.bears_sign_in(reply, again=again):
             return [reply.wire, *self._close(answers.CLOSED_FAILURES)]
         return self._answered(self._say(reply))
 

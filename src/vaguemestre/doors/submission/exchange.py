@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
+import os
 from collections.abc import Generator
 from dataclasses import dataclass
 
@@ -25,6 +27,7 @@ from vaguemestre.doors.submission.paths import Refused
 from vaguemestre.mail.secret import Secret
 
 RESPONSE_LIMIT = 1_024  # characters of base64; a key and a user name are far below
+_PROCESS = os.urandom(32)
 _ASK_USER = b"334 VXNlcm5hbWU6\r\n"  # "Username:", which every implementation of LOGIN waits for
 _ASK_PASSWORD = b"334 UGFzc3dvcmQ6\r\n"  # "Password:"
 _ASK_NOTHING = b"334 \r\n"
@@ -46,6 +49,12 @@ class Credentials:
     def stream(self) -> str | None:
         """The stream that the user name asks for (`app+invoices`)."""
         return self.user.rpartition("+")[2] or None if "+" in self.user else None
+
+    @property
+    def digest(self) -> bytes:
+        """The same for the same ones, in this process; nothing can be read from it, nor tried outside."""
+        words = f"{self.user}\0{self.key.reveal()}".encode()
+        return hashlib.blake2b(words, key=_PROCESS, digest_size=16).digest()
 
 
 class Exchange:

@@ -67,8 +67,9 @@ class House:
         limits, place = self.terms.limits, bans.known_as(peer)
         if len(self.guests) >= limits.sessions or self._by_place[place] >= limits.sessions_of_peer:
             return answers.CLOSED_BUSY
-        if self.bans.left(self.known_as(peer)):
-            return answers.CLOSED_BANNED
+        left = self.bans.left(self.known_as(peer))
+        if left:
+            return answers.closed_banned(left)
         self.guests.add(guest)
         self.empty.clear()
         self._by_place[place] += 1

@@ -55,6 +55,7 @@ class Session(asyncio.Protocol):
         self._progress = self._loop.time()
         self._unreported = 0  # bytes read since the last progress
         self._held = 0
+        self._refused: set[bytes] = set()  # digests of credentials
         self._lost = False
         self._reading = True
         self._blocked = False  # the submitter does not read what we write
@@ -179,23 +180,38 @@ class Session(asyncio.Protocol):
         self._task = self._loop.create_task(work)
 
     async def _sign_in(self, credentials: Credentials) -> None:
-        begun = self._loop.time()
+        begun, digest = self._loop.time(), credentials.digest
+        again = digest in self._refused
+        if again:  # many submitters try LOGIN where PLAIN was refused: that is no second guess
+            found: ApiKey | Answer = answers.AUTH_FAILED
+        else:
+            found = await self._found(credentials)
+        if not isinstance(found, Answer):
+            self._go_on(self._dialogue.signed_in(found))
+            return
+        if found.refuses:
+            self._refused.add(digest)
+        # Always after the same time: how long the search took tells nothing, and guessing is slow.
+        await asyncio.sleep(begun + self._limits.refusal - self._loop.time())
+        self._go_on(self._dialogue.sign_in_refused(found, again=again))
+
+    async def _found(self, credentials: Credentials) -> ApiKey | Answer:
+        """Who that is, or the answer to give."""
+        bans = self._house.bans
         who = self._house.known_as(self._peer, credentials.user)
-        if self._house.bans.left(who):
-            found: ApiKey | Answer = answers.AUTH_BANNED
+        left = bans.left(who)
+        if left:
+            found: ApiKey | Answer = answers.auth_banned(left)
         else:
             found = await self._house.threads.run(
                 intake.sign_in, credentials, self._peer, self._house.clock()
             )
         if not isinstance(found, Answer):
-            self._house.bans.succeeded(who)
-            self._go_on(self._dialogue.signed_in(found))
-            return
-        banned = self._house.bans.refused(who) if found.refuses else 0
+            bans.succeeded(who)
+            return found
+        banned = bans.refused(who) if found.refuses else 0
         log.warning("sign_in_refused", peer=self._name, code=found.code, banned_seconds=banned)
-        # Always after the same time: how long the search took tells nothing, and guessing is slow.
-        await asyncio.sleep(begun + self._limits.refusal - self._loop.time())
-        self._go_on(self._dialogue.sign_in_refused(found))
+        return found
 
     def _turn_of[Item](self, item: Item) -> Turn[Item]:
         """The only one at a time, for which the submitter begins to wait."""
