@@ -1,5 +1,8 @@
 """Source addresses, applications, settings; what every page has in common; and the pages of errors."""
 
+from dataclasses import replace
+from pathlib import Path
+
 import pytest
 from django.test import Client
 from django.urls import path
@@ -7,6 +10,7 @@ from django.utils import timezone
 
 from console.kit import ACTOR, connect, hand_over, tags, text
 from vaguemestre.console.urls import urlpatterns as console_urls
+from vaguemestre.environment import Bind
 from vaguemestre.ledger import instance, keys, sightings, source_addresses
 from vaguemestre.ledger.models import ApiKey
 
@@ -75,6 +79,28 @@ def test_a_key_is_shown_once(page):
     assert "no-store" in answer.headers["Cache-Control"]
     assert shown not in page.get("/keys/").content.decode()
     assert "Boutique" in text(page.get("/keys/"))
+
+
+@pytest.mark.parametrize(
+    ("binds", "certificate", "told"),
+    [
+        (("0.0.0.0", None), None, "127.0.0.1:2525 depuis cette machine seulement n’importe"),
+        (("0.0.0.0", "::"), "x.pem", "mail.example.org:2525 STARTTLS mail.example.org:2465 TLS n’importe"),
+        (("127.0.0.1", None), "x.pem", "127.0.0.1:2525 depuis cette machine seulement n’importe"),
+        (("192.0.2.5", None), "x.pem", "192.0.2.5:2525 STARTTLS n’importe"),
+    ],
+)
+def test_a_new_key_says_where_it_is_taken_as_others_dial_it(page, settings, binds, certificate, told):
+    plain, tls = binds
+    settings.ENVIRONMENT = replace(
+        settings.ENVIRONMENT,
+        base_url="https://mail.example.org:8443",
+        submission_bind=Bind(plain, 2525),
+        submission_tls_bind=tls and Bind(tls, 2465),
+        submission_certificate=certificate and Path(certificate),
+    )
+    answer = page.post("/keys/new/", {"name": "Boutique", "scopes": ["send"]})
+    assert told in " ".join(text(answer).split())
 
 
 @pytest.mark.parametrize("ticked", [True, False])

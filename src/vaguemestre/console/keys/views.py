@@ -1,9 +1,14 @@
-"""Applications: the API keys by which submitters are known. A key is shown once, when it is made."""
+"""Applications: the API keys by which submitters are known. A key is shown once, when it is made.
+
+With it stand the addresses at which it is taken, as another machine names them.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from ipaddress import ip_address
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.contrib import messages
@@ -16,6 +21,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
 from vaguemestre.console.pages import actor
+from vaguemestre.environment import Bind, Environment
 from vaguemestre.ledger import keys
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Missing, Refusal
@@ -42,6 +48,18 @@ class Typed:
     dsn: bool = True
     name_error: str = ""
     scopes_error: str = ""
+
+
+@dataclass(frozen=True)
+class Listener:
+    """An address at which the listener takes a key.
+
+    Attributes:
+        manner: STARTTLS or TLS; empty where it takes one from this machine only.
+    """
+
+    address: Bind
+    manner: str
 
 
 @require_safe
@@ -73,7 +91,7 @@ def new(request: HttpRequest) -> HttpResponse:
         "key": key,
         "text": text,
         "api": f"{environment.base_url}/api/v1/messages",
-        "submission": environment.submission_bind,
+        "listeners": _listeners(environment),
     }
     return render(request, "console/keys/made.html", context)
 
@@ -91,6 +109,24 @@ def revoke(request: HttpRequest, uid: object) -> HttpResponse:
         request, _("The key of “%(name)s” is revoked; it opens nothing any more.") % {"name": key.name}
     )
     return redirect("keys:index")
+
+
+def _listeners(environment: Environment) -> list[Listener]:
+    wanted = {"STARTTLS": environment.submission_bind, "TLS": environment.submission_tls_bind}
+    return [_listener(environment, manner, bind) for manner, bind in wanted.items() if bind is not None]
+
+
+def _listener(environment: Environment, manner: str, bind: Bind) -> Listener:
+    """One that listens everywhere is dialled by the name that the console has.
+
+    Without a certificate a key is taken from this machine alone: in the clear it goes no further.
+    """
+    address = ip_address(bind.host)
+    local = environment.submission_certificate is None or address.is_loopback
+    if address.is_unspecified:
+        here = "127.0.0.1" if address.version == 4 else "::1"
+        bind = replace(bind, host=here if local else urlsplit(environment.base_url).hostname or here)
+    return Listener(bind, "" if local else manner)
 
 
 def _found(uid: str) -> ApiKey:
