@@ -62,6 +62,6 @@ def test_d6_what_was_accepted_while_the_database_was_gone_is_known_behind_a_kill
     assert behind == sorted(behind, key=["evidence", "put_back", "attempt"].index)
     assert behind.count("attempt") == REST
     replayed = logs.index("outcomes_replayed")
-    assert "lane_taken" not in logs[logs.rindex("courier_ready", 0, replayed) : replayed]
+    assert "lane_taken" not in logs[logs.rindex("process_ended", 0, replayed) : replayed]
     assert [taken.recipients for taken in one.accepted].count((FIRST,)) == 1
     assert len(one.accepted) == 1 + REST

@@ -100,7 +100,7 @@ def run(words: Sequence[str], inherited: Environment | None = None) -> int:
         lines = reasons(error)
         if not lines:
             raise
-        print("\n".join(lines), file=sys.stderr)
+        _tell(lines, chosen.family, child=inherited is not None)
         return 1
     return run(begun, importlib.import_module("vaguemestre.settings").ENVIRONMENT)
 
@@ -111,6 +111,15 @@ def _perform(chosen: argparse.Namespace, family: Family, environment: Environmen
     module.declare(parser)
     arguments = parser.parse_args(chosen.rest, argparse.Namespace(environment=environment))
     return int(arguments.run(arguments) or 0)
+
+
+def _tell(lines: Sequence[str], name: str, *, child: bool) -> None:
+    """On standard error; a process that `up` keeps running says it as an event among those of its log."""
+    if child and name in {"web", "submission", "courier"}:
+        structlog = importlib.import_module("structlog")  # `up` has loaded it
+        structlog.get_logger().error("process_failed", process=name, reasons=list(lines))
+    else:
+        print("\n".join(lines), file=sys.stderr)
 
 
 def _top_level() -> argparse.ArgumentParser:

@@ -18,6 +18,7 @@ from datetime import datetime, timedelta
 import structlog
 from django.db import DatabaseError
 
+from vaguemestre.courier.absence import Absence
 from vaguemestre.courier.chores import Chores
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.guard import Foreign, Guard
@@ -53,6 +54,7 @@ class Worker:
         self._told: dict[Lease, dict[str, object]] = {}
         self._guard = Guard(engine)
         self._chores = Chores(engine, lambda: tuple(self._leases))
+        self._absence = Absence(self.holder, engine.network.monotonic)
         self._replayed = False
         self._rests: dict[int, float] = {}  # until when a lane that failed is left alone, by connection
         self._stopping = asyncio.Event()
@@ -81,9 +83,10 @@ class Worker:
         while not self._stopping.is_set():
             try:
                 await self.turn()
+                self._absence.over()
                 await self._pause(self._rest())
             except (DatabaseError, *AWAY) as error:
-                log.warning("database_away", error=str(error).partition("\n")[0])
+                self._absence.met(error)
                 self._renew_soon()  # and have the guard look: another one may come back
                 await self._pause(1.0)
             except Foreign:
@@ -325,5 +328,4 @@ async def serve(engine: Engine) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, worker.stop)
-    log.info("courier_ready", holder=worker.holder)
     await worker.run()
