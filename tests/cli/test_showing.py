@@ -132,6 +132,18 @@ def test_message_show_says_once_why_it_is_held_and_what_the_server_said(command)
     assert shown.lines[-1].startswith("  The server accepted it on 20")
 
 
+def test_message_show_says_what_to_do_about_a_refused_recipient(command):
+    sent = command(*SENT).json["id"]
+    add(command, "Office")
+    Delivery.objects.update(
+        state="refused", settled_at=timezone.now(), next_attempt_at=None, last_code=550, last_text="no",
+        trouble={"why": "recipient_refused", "facts": {}},
+    )  # fmt: skip
+    todo = "Check the address, or reach the recipient another way."
+    assert command("message", "show", sent).lines[-1] == f"  {todo}"
+    assert command("message", "show", sent, "--json").json["deliveries"][0]["remedy"] == todo
+
+
 def test_connection_show_tells_what_it_is_doing_and_why_not(command, courier):
     add(command, "Office")
     sent = command(*SENT).json["id"]

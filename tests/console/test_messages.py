@@ -222,13 +222,15 @@ def test_a_refused_message_and_the_report_of_it_link_to_each_other(page):
     connect("Bureau")
     message = hand_over(via=Via.SMTP)
     Delivery.objects.filter(message=message).update(
-        state="refused", settled_at=timezone.now(), next_attempt_at=None, dsn_due=True
-    )
+        state="refused", settled_at=timezone.now(), next_attempt_at=None, dsn_due=True,
+        trouble={"why": "recipient_refused", "facts": {}},
+    )  # fmt: skip
     dsn.send(timezone.now())
     report = Message.objects.get(via="report")
 
     answer = page.get(f"/messages/{message.uid}/")
     assert "Signalé à l’expéditeur par email · refusé le compte rendu" in text(answer)
+    assert "Vérifiez l’adresse, ou joignez le destinataire autrement." in text(answer)
     assert ("a", {"href": f"/messages/{report.uid}/"}) in tags(answer)
     answer = page.get(f"/messages/{report.uid}/")
     assert "Rend compte de ce message" in text(answer)

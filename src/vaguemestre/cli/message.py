@@ -136,6 +136,7 @@ def _delivery(delivery: dict[str, Any]) -> list[str]:
         *_leaves(delivery),
         *([] if said in outlook else [f"  The server said: {said}"]),
         f"  {outlook}",
+        *([f"  {delivery['remedy']}"] if delivery["remedy"] else []),
         *([f"  Late: told {_time(delivery['delayed_at'])}"] if delivery["delayed_at"] else []),
         *([f"  Reported by {delivery['report']}"] if delivery["report"] else []),
     ]

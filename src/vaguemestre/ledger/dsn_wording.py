@@ -1,4 +1,4 @@
-"""What a notification says to people: what became of whom, whose words, and what to do.
+"""What a notification says to people: what became of whom, whose words, and what to do (`remedy`).
 
 Whoever handed the message over may be anyone: of what it waits for nothing is told that is internal, such as
 the name of a connection, a person, or what a server said to our sign-in (L4).
@@ -60,6 +60,13 @@ class Told:
     ended: Ended
     delivery: Delivery
     outlook: Outlook
+
+
+def remedy(delivery: Delivery) -> str:
+    """What to do about one that was refused or given up; empty where its words say that, or nobody knows."""
+    ended = delivery.state in {DeliveryState.REFUSED, DeliveryState.EXPIRED}
+    text = _REMEDIES.get(str((delivery.trouble or {}).get("why", ""))) if ended else None
+    return "" if text is None else gettext(text)
 
 
 def subject(told: Iterable[Told], about: str) -> str:

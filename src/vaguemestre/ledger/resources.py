@@ -8,6 +8,7 @@ from typing import Any
 from vaguemestre.ledger import (
     contents,
     dsn,
+    dsn_wording,
     fields,
     messages,
     oauth2,
@@ -217,6 +218,7 @@ def _delivery(delivery: Delivery, expected: Outlook) -> dict[str, Any]:
         "next_attempt_at": messages.next_attempt_of(delivery),
         "last_reply": _last_reply(delivery),
         "trouble": None if delivery.trouble is None else wording.trouble_text(delivery.trouble),
+        "remedy": dsn_wording.remedy(delivery) or None,
         "doubt": delivery.doubt_reason or None,
         "outlook": {
             "code": expected.code,

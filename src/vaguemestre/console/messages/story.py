@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from vaguemestre.ledger import delays, journal, outlook, wording
+from vaguemestre.ledger import delays, dsn_wording, journal, outlook, wording
 from vaguemestre.ledger.messages import attempts_of, events_of
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message, Version
 from vaguemestre.ledger.outlook_wording import Sentence, delivery_sentences
@@ -20,12 +20,13 @@ from vaguemestre.verification.wording import step_failed, step_text
 
 @dataclass(frozen=True)
 class DeliveryTold:
-    """A recipient's state, what keeps it or how it ended, and what the server said."""
+    """A recipient's state, what keeps it or how it ended, what the server said, and what to do."""
 
     delivery: Delivery
     outlook: Outlook
     sentences: list[Sentence]
     said: str
+    remedy: str
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,11 @@ def deliveries_told(deliveries: list[Delivery], now: datetime) -> list[DeliveryT
     outlooks = outlook.of_deliveries(deliveries, now)
     return [
         DeliveryTold(
-            delivery, expected, delivery_sentences(expected, quoting=False), _said(delivery, expected)
+            delivery,
+            expected,
+            delivery_sentences(expected, quoting=False),
+            _said(delivery, expected),
+            dsn_wording.remedy(delivery),
         )
         for delivery, expected in zip(deliveries, outlooks, strict=True)
     ]

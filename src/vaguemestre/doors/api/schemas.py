@@ -202,6 +202,8 @@ _DELIVERY = _object(
         "next_attempt_at": MAYBE_TIME,
         "last_reply": _REPLY,
         "trouble": MAYBE_TEXT,
+        "remedy": MAYBE_TEXT
+        | {"description": "What to do about a refused or expired one, where that is known."},
         "doubt": MAYBE_TEXT,
         "outlook": _object({"code": _one_of(*OutlookCode), "text": TEXT, "at": MAYBE_TIME}),
         "delayed_at": MAYBE_TIME | {"description": "When it was told late: it had waited for 4 hours."},
