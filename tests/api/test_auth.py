@@ -134,6 +134,18 @@ def test_a_wrong_secret_behind_a_right_prefix_is_401(api):
     assert Api(api.key[:-1] + ("A" if api.key[-1] != "A" else "B")).get("/connections").status_code == 401
 
 
+def test_a_key_that_is_not_known_is_told_otherwise_than_none(api):
+    needed = "An API key is needed: Authorization: Bearer vgm_…"
+    for header in ("", "Bearer", "Bearer "):
+        assert Api().get("/connections", Authorization=header).json()["detail"] == needed
+    for header in ("Bearer x", f"Bearer {api.key[:-1]}", f"bearer {api.key}x"):
+        answer = Api().get("/connections", Authorization=header)
+        assert answer.json()["detail"].startswith(
+            "This API key is not known or has been revoked: copy it again"
+        )
+        assert answer["WWW-Authenticate"] == 'Bearer realm="vaguemestre"'
+
+
 def test_a_revoked_key_is_401(api):
     key, text = keys.create("gone", ["connections"], "cli:test", timezone.now())
     assert Api(text).get("/connections").status_code == 200

@@ -92,7 +92,17 @@ def test_a_body_without_its_length_is_411(api):
 def test_i09_a_body_that_is_too_large_is_413(api):
     large = b'{"name": "' + b"x" * 1_100_000 + b'"}'
     assert api.post("/connections", raw=large).status_code == 413
-    assert api.post("/messages", raw=b'{"text": "' + b"x" * 53_000_000 + b'"}').status_code == 413
+    answer = api.post("/messages", raw=b'{"text": "' + b"x" * 53_000_000 + b'"}')
+    told = "The request is larger than the 52428800 bytes that this server takes."
+    assert (answer.status_code, answer.json()["detail"]) == (413, told)
+
+
+def test_what_is_no_object_in_a_list_of_them_is_named_by_its_place(api):
+    answer = api.post("/messages/batch", {"messages": [{"text": "x"}, 7, None]})
+    assert answer.status_code == 422
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["messages[1]", "messages[2]"]
+    answer = api.post("/messages/batch", {"messages": {}})
+    assert [fault["field"] for fault in answer.json()["errors"]] == ["messages"]
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,15 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja.security import HttpBearer
 
-from vaguemestre.doors.api.problems import Rejected
+from vaguemestre.doors.api.problems import KEY_WANTED, Rejected
 from vaguemestre.ledger import keys
 from vaguemestre.ledger.models import ApiKey
 
 _FORM = re.compile(r"vgm_[A-Za-z0-9_-]{8,200}")
+_UNKNOWN = (
+    "This API key is not known or has been revoked: copy it again, whole, or make another one"
+    " (`vaguemestre key create`, or the console's page of applications)."
+)
 
 
 class BearerKey(HttpBearer):
@@ -26,9 +30,17 @@ class BearerKey(HttpBearer):
         return self.authenticate(request, token) if scheme.lower() == self.openapi_scheme else None
 
     def authenticate(self, request: HttpRequest, token: str) -> ApiKey | None:
-        """The key; None for one that is unknown, wrong or revoked."""
+        """The key; None where none was given.
+
+        Raises:
+            Rejected: it is unknown, wrong or revoked (401), or may not come from there (403).
+        """
+        if not token.strip():
+            return None
         key = keys.authenticate(token, timezone.now()) if _FORM.fullmatch(token) else None
-        if key is not None and not _from_its_networks(key, request):
+        if key is None:
+            raise Rejected(401, _UNKNOWN, headers=KEY_WANTED)
+        if not _from_its_networks(key, request):
             raise Rejected(403, "This key may not be used from this address.")
         return key
 

@@ -13,6 +13,7 @@ from http import HTTPStatus
 from typing import Any
 
 import structlog
+from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
@@ -27,7 +28,7 @@ from vaguemestre.ledger.vault import KeyMissing, Unreadable
 from vaguemestre.mail.errors import Invalid
 
 MEDIA_TYPE = "application/problem+json"
-_KEY_WANTED = {"WWW-Authenticate": 'Bearer realm="vaguemestre"'}  # goes with 401 (RFC 9110 §11.6.1)
+KEY_WANTED = {"WWW-Authenticate": 'Bearer realm="vaguemestre"'}  # goes with 401 (RFC 9110 §11.6.1)
 _STATUS = {"message_size": 413, "key_revoked": 401}  # of refusals; 422 for all others
 _AT_FIELD = {"successor_needed": "successor", "stale_attempt": "attempt"}
 
@@ -127,7 +128,7 @@ def _(error: ValidationError) -> Problem:
 def _(error: HttpError) -> Problem:
     if error.status_code == 401:
         message = "An API key is needed: Authorization: Bearer vgm_…"
-        return Problem(401, message, headers=_KEY_WANTED)
+        return Problem(401, message, headers=KEY_WANTED)
     return Problem(error.status_code, str(error))
 
 
@@ -143,7 +144,8 @@ def _(_error: InProgress) -> Problem:
 
 @problem_of.register
 def _(_error: RequestDataTooBig) -> Problem:
-    return Problem(413, "The request is larger than this server takes.")
+    limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+    return Problem(413, f"The request is larger than the {limit} bytes that this server takes.")
 
 
 @problem_of.register
@@ -193,7 +195,7 @@ def _refused(faults: Iterable[Invalid]) -> Problem:
     status = next((_STATUS[fault.code] for fault in found if fault.code in _STATUS), 422)
     detail = found[0].message if len(found) == 1 else "Several fields are not right."
     code = found[0].code if len(found) == 1 else ""
-    return Problem(status, detail, code, errors, _KEY_WANTED if status == 401 else {})
+    return Problem(status, detail, code, errors, KEY_WANTED if status == 401 else {})
 
 
 def _at_key(status: int, message: str) -> Problem:

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 
+_NAMED = 20  # faults of one list; who sends more has one mistake
+
 
 def known_only(values: Mapping[str, object], *names: str, within: str = "") -> None:
     """Refuse fields that are none; `within` is the path of the object, such as `items[0].`."""
@@ -72,8 +74,14 @@ def texts(values: Mapping[str, object], name: str) -> list[str]:
 def objects(values: Mapping[str, object], name: str, most: int, *, least: int = 0) -> list[dict[str, object]]:
     """A list of at least `least` and at most `most` objects."""
     value = values.get(name)
-    if not isinstance(value, list) or not all(isinstance(item, dict) for item in value):
+    if not isinstance(value, list):
         raise Refusal(Invalid(name, "not_objects", "A list of objects is needed here."))
+    wrong = [position for position, item in enumerate(value) if not isinstance(item, dict)]
+    if wrong:
+        faults = (
+            Invalid(f"{name}[{at}]", "not_objects", "An object is needed here.") for at in wrong[:_NAMED]
+        )
+        raise Refusal(*faults)
     if len(value) < least:
         raise Refusal(Invalid(name, "too_few", f"At least {least} is needed here."))
     if len(value) > most:
