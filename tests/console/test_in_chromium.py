@@ -18,7 +18,7 @@ from scripted.certificates import Authority, Certificate
 from scripted.dns import DnsServer
 from scripted.sink import SinkServer
 from system.chromium import chromium
-from vaguemestre.ledger import instance, keys, leases, report_schedule, sending
+from vaguemestre.ledger import instance, keys, leases, report_schedule, sending, sightings
 from vaguemestre.ledger.models import ApiKey, Connection, Delivery, Event, Message, User, Verification
 
 PAGES = (
@@ -28,6 +28,7 @@ PAGES = (
     "/messages/invoices/", "/forms/", "/forms/new/", "/people/", "/settings/", "/settings/weekly-report/",
     "/sending/", "/accounts/password/change/",
 )  # fmt: skip
+ENOUGH = 12  # pixels from one to the next
 pytestmark = [
     pytest.mark.needs("chromium"),
     pytest.mark.django_db(transaction=True),
@@ -605,3 +606,20 @@ def test_another_meaning_of_the_default_is_told_as_soon_as_it_is_chosen(signed_i
     signed_in.get_by_label("Il passe avant tout").check()
     expect(signed_in.locator("#mode-preview")).to_have_text("")
     assert instance.settings()["default_mode"] == "override"
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_neighbours_on_a_page_do_not_touch(signed_in, width):
+    signed_in.set_viewport_size({"width": width, "height": 900})
+    sightings.note(Connection.objects.get(name="Bureau").pk, "203.0.113.7", timezone.now())
+    signed_in.goto("/settings/")
+    assert apart(signed_in, ".choices", "[data-without-script]") >= ENOUGH
+    assert apart(signed_in, "[data-without-script]", "#renewal") >= ENOUGH
+    signed_in.goto("/source-addresses/")
+    assert apart(signed_in, ".empty", ".empty + .card") >= ENOUGH
+
+
+def apart(window, above, below):
+    """The pixels between the lower edge of one and the upper one of the other."""
+    upper, lower = (window.locator(one).first.bounding_box() for one in (above, below))
+    return lower["y"] - upper["y"] - upper["height"]

@@ -103,6 +103,17 @@ def test_a_new_key_says_where_it_is_taken_as_others_dial_it(page, settings, bind
     assert told in " ".join(text(answer).split())
 
 
+def test_what_a_key_is_limited_to_is_in_the_list(page):
+    keys.create("Libre", ["send"], ACTOR, timezone.now())
+    assert "Seulement" not in text(page.get("/keys/"))
+    limits = {"streams": ["invoices", "reports"], "senders": ["*@exemple.fr"], "networks": ["192.0.2.0/24"]}
+    keys.create("Compta", ["send"], ACTOR, timezone.now(), **limits)
+    words = text(page.get("/keys/"))
+    assert "Seulement pour Factures, Rapports" in words
+    assert "Seulement au nom de *@exemple.fr" in words
+    assert "Seulement depuis 192.0.2.0/24" in words
+
+
 @pytest.mark.parametrize("ticked", [True, False])
 def test_a_key_reports_failures_where_that_is_ticked(page, ticked):
     boxes = [

@@ -22,9 +22,10 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from vaguemestre.console.pages import actor
 from vaguemestre.environment import Bind, Environment
-from vaguemestre.ledger import keys
+from vaguemestre.ledger import keys, streams
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Missing, Refusal
+from vaguemestre.ledger.stream_wording import stream_text
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
 
@@ -66,8 +67,13 @@ class Listener:
 def index(request: HttpRequest) -> HttpResponse:
     """The keys in use, then the revoked ones."""
     known = keys.all_keys()
+    names = {stream.key: stream_text(stream.key, stream.name) for stream in streams.all_streams()}
     context = {
-        "keys": [key for key in known if key.revoked_at is None],
+        "keys": [
+            (key, [names.get(stream, stream) for stream in key.streams])
+            for key in known
+            if key.revoked_at is None
+        ],
         "revoked": [key for key in known if key.revoked_at is not None],
     }
     return render(request, "console/keys/index.html", context)
