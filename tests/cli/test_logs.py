@@ -56,6 +56,11 @@ def logged(*statements, configure="logs.configure()"):
     return [json.loads(line) for line in done.stderr.splitlines()]
 
 
+def test_a_process_of_up_that_cannot_go_on_says_so_among_the_lines_of_its_log():
+    (line,) = logged("from vaguemestre.cli import main", "main._tell(['Why.'], 'courier', child=True)")
+    assert (line["event"], line["process"], line["reasons"]) == ("process_failed", "courier", ["Why."])
+
+
 def test_a_log_that_is_no_terminal_is_json_with_fields():
     first, second = logged(
         "structlog.get_logger().info('attempt_finished', delivery=7, name='é')",

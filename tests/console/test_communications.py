@@ -112,7 +112,7 @@ def test_a_route_is_explained_with_every_rule(page):
     answer = page.get("/communications/explain/", asked)
     words = text(answer)
     assert "Il part par « Bureau »" in words
-    assert "L’expéditeur par défaut l’emporte sur tout. Elle décide. Choisie." in words
+    assert "L’expéditeur par défaut l’emporte sur tout. Cette règle décide. Choisie." in words
     assert "La connexion dont l’expéditeur est le From du message. Elle conviendrait" in words
     assert "La connexion de sa communication. La communication n’a pas de connexion en propre. Sans" in words
     assert words.count("Choisie.") == 1
@@ -153,7 +153,7 @@ def test_every_message_keeps_its_explanation_and_the_version_of_what_sent_it(pag
     connect("Autre", is_default=True)
     words = text(page.get(f"/messages/{message.uid}/"))
     assert "Pourquoi : toutes les règles" in words
-    assert "L’expéditeur par défaut l’emporte sur tout. Elle décide. Choisie." in words
+    assert "L’expéditeur par défaut l’emporte sur tout. Cette règle décide. Choisie." in words
     assert f"Version {before} de la configuration." in words
     assert "Avec la version 1 de ses réglages, changés en dernier par claire@exemple.fr" in words
     told = message_resource(find(str(message.uid)), timezone.now())["deliveries"][0]

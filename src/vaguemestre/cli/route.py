@@ -47,12 +47,18 @@ def _route(route: Route) -> dict[str, Any]:
 
 
 def _text(value: dict[str, Any]) -> str:
-    route, reason = value["route"], value["reason"]["text"]
+    route, reason = value["route"], _in_our_words(value["reason"]["text"])
     head = f"Carried by {route['connection_name']}: {reason}" if route else f"Held: {reason}"
     rules = [
-        f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {rule_why_text(rule)}" for rule in value["rules"]
+        f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {_in_our_words(rule_why_text(rule))}"
+        for rule in value["rules"]
     ]
     return "\n".join([head, *_leaves(route), *rules])
+
+
+def _in_our_words(text: str) -> str:
+    """What the console calls a communication is a stream in every command."""
+    return text.replace("communication", "stream")
 
 
 def _leaves(route: dict[str, Any] | None) -> list[str]:

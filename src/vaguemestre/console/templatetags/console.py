@@ -99,11 +99,13 @@ def moment(at: datetime | str | None, form: str = "full") -> SafeString | str:
     Args:
         at: aware, or ISO 8601 text.
         form: `full`; `near` for "2 hours ago", the full time as its title; `next` for what is due, which is
-            never in the past.
+            never in the past; `spoken` for an adverb, "today at 14:20 (3 min ago)".
     """
     if not at:
         return ""
     known = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
+    if form == "spoken":
+        return SafeString(_shown(known))
     shown = date_format(known, "SHORT_DATETIME_FORMAT")
     return format_html(
         '<time datetime="{}" data-form="{}">{} UTC</time>', known.isoformat(timespec="seconds"), form, shown
@@ -276,9 +278,15 @@ def outlook_icon(code: str) -> str:
 
 
 @register.filter
+def grouped(number: int) -> str:
+    """A number in groups of three digits."""
+    return number_format(number, force_grouping=True)
+
+
+@register.filter
 def counted(count: Count) -> str:
     """How many; of very many only that they are more."""
-    figure = number_format(count.number, force_grouping=True)
+    figure = grouped(count.number)
     return gettext("more than %(count)s") % {"count": figure} if count.more else figure
 
 
