@@ -102,6 +102,20 @@ def _looked_up(text: str, digest: str, now: datetime) -> ApiKey | None:
     return key
 
 
+def why_not(text: str) -> tuple[str, str | None]:
+    """Of what `authenticate` does not take: `revoked` or `unknown`, and the prefix where a key has that.
+
+    For a log. A submitter is told neither.
+    """
+    if not _SHAPE.fullmatch(text):
+        return "unknown", None
+    key = ApiKey.objects.filter(prefix=text[: len("vgm_") + 12]).first()
+    right = hmac.compare_digest(key.digest if key else _NO_DIGEST, _digest(text))
+    if key is None:
+        return "unknown", None
+    return ("revoked" if right and key.revoked_at is not None else "unknown"), key.prefix
+
+
 def _note_use(key: ApiKey, now: datetime) -> None:
     """When it was last used, at most once a minute."""
     if key.last_used_at is not None and now - key.last_used_at <= _SEEN_EVERY:

@@ -18,6 +18,7 @@ from functools import partial
 
 import structlog
 
+from vaguemestre.doors.submission import troubles
 from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.session import Session
 from vaguemestre.doors.submission.terms import Peer
@@ -98,7 +99,8 @@ class TlsServer:
                 ssl_handshake_timeout=self._house.terms.limits.handshake,
             )
         except (OSError, EOFError) as error:
-            log.info("tls_failed", peer=str(peer), error=type(error).__name__)
+            reason = troubles.of_tls(error)
+            log.info("tls_failed", peer=str(peer), error=type(error).__name__, reason=reason)
             handshake.plug.close()
         finally:
             leave()

@@ -1,4 +1,4 @@
-"""From the listener into the ledger: who signs in, and what becomes of handovers.
+"""From the listener into the ledger: what becomes of handovers.
 
 Plain synchronous functions, called in the ledger's threads. They answer in SMTP's terms and never raise for
 what a submitter, the database or the disk does.
@@ -12,34 +12,24 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from ipaddress import ip_network
 from itertools import compress
 from typing import Any
 
-import structlog
 from django.db import DatabaseError, IntegrityError
 
-from vaguemestre.doors.submission import answers
+from vaguemestre.doors.submission import answers, troubles
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.effects import Handover
-from vaguemestre.doors.submission.exchange import Credentials
-from vaguemestre.doors.submission.terms import Peer
-from vaguemestre.ledger import accept, explanations, keys, parcels
+from vaguemestre.ledger import accept, explanations, parcels
 from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
 from vaguemestre.ledger.identity import new_names
-from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
 from vaguemestre.ledger.refusals import Refusal
-
-log = structlog.get_logger("vaguemestre.submission")
-
-SCOPE = "send"
 
 
 @dataclass(slots=True)
@@ -66,22 +56,6 @@ class _Withdrawn(Exception):
     """A group's transaction was undone: somebody in it has left, or waited too long."""
 
 
-def sign_in(credentials: Credentials, peer: Peer, now: datetime) -> ApiKey | Answer:
-    """The key that the password is, if it may submit from this peer; else the answer to give."""
-    try:
-        key = keys.authenticate(credentials.key.reveal(), now)
-    except Exception as error:  # noqa: BLE001  the submitter is not to blame
-        _log_trouble("sign_in_failed", error)
-        return answers.AUTH_LATER
-    if key is None or SCOPE not in key.scopes or not _from_here(key, peer):
-        return answers.AUTH_FAILED
-    return key
-
-
-def _from_here(key: ApiKey, peer: Peer) -> bool:
-    return not key.networks or peer.within(tuple(ip_network(network) for network in key.networks))
-
-
 def store_all(clock: Callable[[], datetime], turns: Sequence[Turn[Piece]]) -> list[int | Answer]:
     """Store pieces of large contents in one transaction: the parcel of each in order, or what to answer."""
     there = _waiting(turns)
@@ -98,7 +72,7 @@ def drop(parcel: int) -> None:
     try:
         parcels.drop([parcel])
     except Exception as error:  # noqa: BLE001  nobody waits for it
-        _log_trouble("dropping_failed", error)
+        troubles.tell("dropping_failed", error)
 
 
 def record_all(clock: Callable[[], datetime], limit: int, turns: Sequence[Turn[Handover]]) -> list[Answer]:
@@ -260,7 +234,7 @@ def _fingerprint(handover: Handover) -> bytes:
 
 def trouble(error: BaseException) -> Answer:
     """What to tell a submitter whose message could not be recorded; it still has it."""
-    _log_trouble("recording_failed", error)
+    troubles.tell("recording_failed", error)
     return answers.DISK_FULL if _disk_full(error) else answers.NOT_RECORDED
 
 
@@ -269,9 +243,3 @@ def _disk_full(error: BaseException) -> bool:
     text = str(error).lower()
     full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
     return full or (isinstance(error, DatabaseError) and ("is full" in text or "no space left" in text))
-
-
-def _log_trouble(event: str, error: BaseException) -> None:
-    # The place instead of the traceback: a database's words may quote the values of the statement.
-    place = traceback.extract_tb(error.__traceback__)[-1]
-    log.error(event, error=type(error).__name__, place=f"{place.filename}:{place.lineno}")

@@ -11,12 +11,13 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
+from math import ceil
 from ssl import SSLError
 from typing import Any, cast
 
 import structlog
 
-from vaguemestre.doors.submission import answers, intake
+from vaguemestre.doors.submission import answers, troubles
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.dialogue import Dialogue
 from vaguemestre.doors.submission.effects import (
@@ -34,6 +35,7 @@ from vaguemestre.doors.submission.exchange import Credentials
 from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.intake import Turn
 from vaguemestre.doors.submission.mode import Mode
+from vaguemestre.doors.submission.signing_in import Denied, shown, sign_in
 from vaguemestre.doors.submission.terms import Peer
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.parcels import Piece
@@ -201,17 +203,23 @@ class Session(asyncio.Protocol):
         who = self._house.known_as(self._peer, credentials.user)
         left = bans.left(who)
         if left:
-            found: ApiKey | Answer = answers.auth_banned(left)
+            found: ApiKey | Denied = Denied(answers.auth_banned(left), "banned")
         else:
-            found = await self._house.threads.run(
-                intake.sign_in, credentials, self._peer, self._house.clock()
-            )
-        if not isinstance(found, Answer):
+            found = await self._house.threads.run(sign_in, credentials, self._peer, self._house.clock())
+        if not isinstance(found, Denied):
             bans.succeeded(who)
             return found
-        banned = bans.refused(who) if found.refuses else 0
-        log.warning("sign_in_refused", peer=self._name, code=found.code, banned_seconds=banned)
-        return found
+        banned = bans.refused(who) if found.reply.refuses else ceil(left)
+        log.warning(
+            "sign_in_refused",
+            peer=self._name,
+            user=shown(credentials.user),
+            key=found.key,
+            why=found.why,
+            code=found.reply.code,
+            banned_seconds=banned,
+        )
+        return found.reply
 
     def _turn_of[Item](self, item: Item) -> Turn[Item]:
         """The only one at a time, for which the submitter begins to wait."""
@@ -247,7 +255,8 @@ class Session(asyncio.Protocol):
         self._log_refused(facts, declined.reply)
 
     def _log_refused(self, facts: dict[str, Any], reply: Answer) -> None:
-        log.info("message_refused", **facts, code=reply.code, status=reply.enhanced)
+        reason = reply.lines[0][: answers.LINE]
+        log.info("message_refused", **facts, code=reply.code, status=reply.enhanced, reason=reason)
 
     def _facts(self, submitter: Submitter, recipients: int, size: int) -> dict[str, Any]:
         key = submitter.key
@@ -270,7 +279,8 @@ class Session(asyncio.Protocol):
                 ssl_handshake_timeout=self._limits.handshake,
             )
         except (OSError, SSLError, EOFError) as error:
-            log.info("tls_failed", peer=self._name, error=type(error).__name__)
+            reason = troubles.of_tls(error)
+            log.info("tls_failed", peer=self._name, error=type(error).__name__, reason=reason)
             transport = None
         if transport is None:
             self._transport.abort()
