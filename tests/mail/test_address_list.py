@@ -30,6 +30,7 @@ def found(text):
         ('"Doe, Ann" <a@b.c>, d@e.f', [("Doe, Ann", "a@b.c"), ("", "d@e.f")]),
         (r'"a \"q\" b" <a@b.c>', [('a "q" b', "a@b.c")]),
         ("J. Doe <a@b.c>", [("J. Doe", "a@b.c")]),
+        ("[Shop] A\\B <a@b.c>", [("[Shop] A\\B", "a@b.c")]),
         ("Jérôme <a@b.c>", [("Jérôme", "a@b.c")]),
         ("=?utf-8?q?J=C3=A9r=C3=B4me=2C_x?= <a@b.c>", [("Jérôme, x", "a@b.c")]),
         ('"=?utf-8?q?A?=" <a@b.c>', [("=?utf-8?q?A?=", "a@b.c")]),
@@ -55,7 +56,7 @@ def test_a_list_is_read(text, expected):
         "a", "a@b.c d@e.f", "Ann a@b.c", "<a@b.c", "a@b.c>", '"a <a@b.c>', "<a@b.c> x", "<a@b.c> <d@e.f>",
         "(a@b.c", "((x)) a@b.c", "<@relay.example:a@b.c>", "a@b.c\r\nBcc: x@y.z", '"a\r\nb" <a@b.c>',
         "=?utf-8?q?a=00?= <a@b.c>", "<>", "Ann <>", "a@b.c <d@e.f>", "a@b.c x <a@b.c>", "Ann @ x <a@b.c>",
-        "[x] <a@b.c>", '"d@e.f"\\ <a@b.c>', "[x]:a@b.c;",
+        "[d@e.f] <a@b.c>", '[x] "d@e.f" <a@b.c>', '"d@e.f"\\ <a@b.c>', "[x]:a@b.c;",
         "<a@b.c>:d@e.f", "a@b.c:d@e.f", "a@b.c:d@e.f;", "a@b.c: d@e.f, g@h.i;", ":a@b.c;", '"x"@y.z:a@b.c;',
         "x: y: a@b.c;;", "x: a@b.c", "x: a@b.c, ", "a@b.c;", "a@b.c; d@e.f", "x:; d@e.f", "x:;;", "x:;:;",
     ],
@@ -148,6 +149,8 @@ def as_we_write(address):
 @example("d@e.f\r\n :a@b.c")
 @example("d@e.f, x:a@b.c;")
 @example('"d@e.f"[<a@b.c>')
+@example("=?utf-8?q?d=40e.f=2C?=]<a@b.c>")
+@example('"=?utf-8?q?d=40e.f=2C?="\\<a@b.c>')
 def test_i06_nobody_else_reads_another_address_where_we_read_one(text):
     field = f"From: {text}\r\n".encode()
     try:

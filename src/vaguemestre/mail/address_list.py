@@ -2,10 +2,10 @@
 
 One strict parser: `name@example.org`, `Name <name@example.org>`, `"Name, Given" <…>`, several separated by
 commas, groups (`undisclosed-recipients:;`), comments that are not nested. Source routes, missing commas,
-unbalanced quotes, a name with `@`, `[`, `]` or a backslash outside quotes and groups that are not closed are
-refused with the code `address_syntax`: parsers that repair such text disagree about whom it names
-(CVE-2023-27043). So whoever else reads a text that is taken here finds the same address, or none. Linear in
-the length of the text.
+unbalanced quotes, groups that are not closed and a name with `@`, where that or one of `[`, `]` and backslash
+is outside quotes, are refused with the code `address_syntax`: parsers that repair such text disagree about
+whom it names (CVE-2023-27043). So whoever else reads a text that is taken here finds the same address, or
+none. Linear in the length of the text.
 """
 
 from __future__ import annotations
@@ -197,8 +197,8 @@ class _Element:
     def mailbox(self) -> NamedMailbox:
         if self.angle is not None:
             address = self.angle.strip(" \t")
-            if self._needs_quotes() and self.words != [("atom", address)]:
-                message = 'A name with @, [, ] or \\ stands in quotes, like "Ann @ Shop" <name@example.org>.'
+            if self._names_others() and self.words != [("atom", address)]:
+                message = 'A name with @ stands in quotes, like "Ann @ Shop" <name@example.org>.'
                 raise Invalid(self.field, "address_syntax", message)
             return _named(Mailbox.parse(address, self.field), self._name(), self.field)
         if len(self.words) != 1:
@@ -206,8 +206,17 @@ class _Element:
         return NamedMailbox(Mailbox.parse(self.words[0][1], self.field))
 
     def _needs_quotes(self) -> bool:
-        """Whether another parser may read an address where a name should be (RFC 5322 §3.2.3)."""
+        """Whether a phrase has specials outside quotes (RFC 5322 §3.2.3)."""
         return any(kind == "atom" and _SPECIAL.search(token) for kind, token in self.words)
+
+    def _names_others(self) -> bool:
+        """Whether another parser may read an address where a name should be.
+
+        `[Shop] Ann` is no phrase either, but common, and nobody can take it for an address.
+        """
+        if not self._needs_quotes():
+            return False
+        return "@" in self._name() or any("@" in readable(token.strip('"')) for _, token in self.words)
 
     def _name(self) -> str:
         if any(kind == "quoted" and not token.endswith('"') for kind, token in self.words):
