@@ -16,6 +16,7 @@ from dataclasses import dataclass, field, replace
 
 import structlog
 from django.apps import apps
+from django.db import connection as database
 from django.utils import translation
 from structlog.testing import capture_logs
 
@@ -282,9 +283,14 @@ def _one_session(queued):
 
 
 def _ledger():
-    """All that is kept and may be read by somebody; what is sealed is in `Secret`."""
+    """All that is kept and may be read by somebody, as the database has it; what is sealed is in `Secret`."""
     models = [model for model in apps.get_app_config("ledger").get_models() if model.__name__ != "Secret"]
-    return "".join(repr(list(model.objects.values())) for model in models)
+    told = []
+    with database.cursor() as cursor:  # no models: to compile their queries took 16 ms a test, all this 0.5
+        for model in models:
+            cursor.execute(f"SELECT * FROM {model._meta.db_table}")
+            told.append(repr(cursor.fetchall()))
+    return "".join(told)
 
 
 def trusting(folder):
