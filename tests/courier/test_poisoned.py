@@ -45,6 +45,7 @@ def spoil_content(message, data):
     Message.objects.filter(pk=message.pk).update(size=len(data))
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("manner", "kind"), [*(("data", kind) for kind in ROUTES), ("single", "a list"), ("bdat", "no sender")]
 )
@@ -72,6 +73,7 @@ CONTENTS = [
 ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("manner", "data"),
     [*(("data", data) for data in CONTENTS), ("single", CONTENTS[0]), ("bdat", CONTENTS[1])],
@@ -89,6 +91,7 @@ async def test_a_content_that_must_not_leave_defers_its_message_alone(office, ma
     assert len(sink.accepted) == 5 + (spoilt == ACCEPTED)
 
 
+@pytest.mark.any_database
 @every_manner
 async def test_a_bare_line_feed_deep_in_a_large_content_refuses_its_message_alone(office, manner):
     def before(queued):
@@ -126,6 +129,7 @@ async def test_a_chunk_that_is_gone_midway_ends_its_message_alone(office, manner
     assert everybody(sink) == [f"r{number}@example.com" for number in (0, 1, 2, 3, 5)]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("reachable", [True, False])
 async def test_a_recipient_that_is_no_address_defers_its_message_alone(office, reachable):
     """Whether the server takes our call or not."""
