@@ -1,6 +1,7 @@
 """What the command says when something is wrong: sentences, never a traceback."""
 
 import base64
+import json
 import os
 import socket
 import sqlite3
@@ -155,6 +156,17 @@ def test_check_goes_on_behind_errors_of_the_environment(installation):
 def test_check_is_content_with_a_sound_installation(installation):
     done = installation.run("check")
     assert (done.returncode, done.stdout) == (0, "Everything is in order.\n")
+
+
+def test_check_warns_of_a_listener_for_others_that_can_hand_over_nothing(installation):
+    far = {"VAGUEMESTRE_SUBMISSION_BIND": "0.0.0.0:2525"}
+    done = installation.run("check", **far)
+    assert done.returncode == 0
+    assert done.stdout.startswith("VAGUEMESTRE_SUBMISSION_BIND: other machines reach 0.0.0.0:2525, but ")
+    told = json.loads(installation.run("check", "--json", **far).stdout)
+    assert told == {"ok": True, "problems": [], "warnings": [done.stdout.strip()]}
+    trust = {"VAGUEMESTRE_SUBMISSION_TRUST": "192.168.1.0/24"}
+    assert installation.run("check", **far, **trust).stdout == "Everything is in order.\n"
 
 
 def test_check_says_that_nothing_is_sent_while_that_is_paused(installation):

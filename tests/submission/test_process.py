@@ -152,11 +152,22 @@ def test_the_limit_of_a_message_is_the_environments():
 
 
 @pytest.mark.parametrize(
-    ("host", "warnings"), [("127.0.0.1", 0), ("::1", 0), ("0.0.0.0", 1), ("192.168.1.5", 1)]
+    ("host", "trust", "warnings"),
+    [
+        ("127.0.0.1", (), 0),
+        ("::1", (), 0),
+        ("0.0.0.0", (), 1),
+        ("192.168.1.5", (), 1),
+        ("192.168.1.5", ("127.0.0.0/8",), 1),
+        ("192.168.1.5", ("192.168.1.0/24",), 0),
+    ],
 )
-def test_a_bind_that_others_reach_without_a_certificate_is_warned_of(host, warnings):
+def test_a_bind_that_others_reach_without_certificate_or_trust_is_warned_of(host, trust, warnings):
+    trusted = tuple(map(ip_network, trust))
     with structlog.testing.capture_logs() as events:
-        listener.warn(replace(settings.ENVIRONMENT, submission_bind=Bind(host, 2525)))
+        listener.warn(
+            replace(settings.ENVIRONMENT, submission_bind=Bind(host, 2525), submission_trust=trusted)
+        )
     assert [event["event"] for event in events] == ["submission_without_certificate"] * warnings
 
 

@@ -179,19 +179,24 @@ def test_i04_what_follows_a_response_in_the_same_write_is_never_read(door, respo
 def test_i04_far_peers_sign_in_only_under_tls():
     dialogue, hello = far_dialogue()
     assert "AUTH" not in hello
-    assert said(dialogue.receive(b"AUTH PLAIN AGEAYQ==\r\n")).startswith("538 5.7.11 ")
-    assert said(dialogue.receive(b"MAIL FROM:<>\r\n")).startswith("530 5.7.0 ")
+    missing = "Signing in needs TLS, for which this listener has no certificate\r\n"
+    assert said(dialogue.receive(b"AUTH PLAIN AGEAYQ==\r\n")) == f"538 5.7.11 {missing}"
+    assert said(dialogue.receive(b"MAIL FROM:<>\r\n")) == f"530 5.7.0 {missing}"
+    assert said(dialogue.receive(b"STARTTLS\r\n")).startswith("502 5.5.1 ")
 
 
 def test_a_far_peer_is_offered_starttls_and_auth_behind_it():
     dialogue, hello = far_dialogue(tls=the_certificate().context)
     assert "STARTTLS" in hello
     assert "AUTH" not in hello
+    assert said(dialogue.receive(b"AUTH PLAIN AGEAYQ==\r\n")).startswith("538 5.7.11 Say STARTTLS first")
+    assert said(dialogue.receive(b"MAIL FROM:<>\r\n")).startswith("530 5.7.0 Say STARTTLS first")
     assert said(dialogue.receive(b"STARTTLS\r\n")).startswith("220 2.0.0 ")
     assert dialogue.secured() == []
     hello = said(dialogue.receive(b"EHLO far.example\r\n"))
     assert "AUTH PLAIN LOGIN" in hello
     assert "STARTTLS" not in hello
+    assert said(dialogue.receive(b"MAIL FROM:<>\r\n")).startswith("530 5.7.0 Sign in first")
     assert said(dialogue.receive(b"STARTTLS\r\n")).startswith("503 5.5.1 ")
 
 

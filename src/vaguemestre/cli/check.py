@@ -15,6 +15,7 @@ from vaguemestre.cli import database, permissions, preparation
 from vaguemestre.cli.arguments import json_option
 from vaguemestre.cli.failure import Failed, reasons, unusable
 from vaguemestre.cli.output import show
+from vaguemestre.doors.submission.terms import dead_end
 from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Environment
 from vaguemestre.ledger import sending, sending_wording, storing, vault
 from vaguemestre.ledger.database import durability_problems
@@ -34,10 +35,19 @@ def _check(arguments: argparse.Namespace) -> int:
     # What is wrong with the variables was read before Django was loaded with those that are right.
     wrong = map(str, arguments.environment.problems)
     problems = [*wrong, *_problems(settings.ENVIRONMENT)]
-    show(arguments, {"ok": not problems, "problems": problems}, "" if problems else "Everything is in order.")
+    warnings = [*_warnings(settings.ENVIRONMENT)]
+    text = "\n".join(warnings) or ("" if problems else "Everything is in order.")
+    show(arguments, {"ok": not problems, "problems": problems, "warnings": warnings}, text)
     if problems and not arguments.json:
         raise Failed(*problems)
     return 1 if problems else 0
+
+
+def _warnings(environment: Environment) -> Iterator[str]:
+    """What is no fault, but hardly meant."""
+    hint = dead_end(environment)
+    if hint is not None:
+        yield hint
 
 
 def _problems(environment: Environment) -> Iterator[str]:

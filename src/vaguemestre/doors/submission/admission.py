@@ -25,6 +25,7 @@ class Admission:
 
     def __init__(self, terms: Terms, peer: Peer, *, secure: bool) -> None:
         self._peer = peer
+        self._tls = terms.tls is not None
         self.secure = secure
         self._trusted = Submitter(peer=str(peer)) if peer.within(terms.trust) else None
         self.submitter = self._trusted
@@ -43,10 +44,17 @@ class Admission:
     def obstacle(self) -> Answer | None:
         """Why nobody may sign in now, if so."""
         if not hello.may_sign_in(self._peer, secure=self.secure):
-            return answers.AUTH_OVER_TLS
+            return answers.AUTH_OVER_TLS if self._tls else answers.AUTH_WITHOUT_TLS
         if self.submitter is not None and self.submitter.key is not None:
             return answers.AUTH_TWICE
         return None
+
+    @property
+    def first(self) -> Answer:
+        """What somebody who is not known has to do."""
+        if hello.may_sign_in(self._peer, secure=self.secure):
+            return answers.AUTH_NEEDED
+        return answers.TLS_NEEDED if self._tls else answers.TLS_MISSING
 
     def begin(self, argument: bytes) -> bytes | Credentials:
         """AUTH with its argument, to a challenge as bytes of the wire, or the credentials.

@@ -213,7 +213,7 @@ class Dialogue:
             return self._say(answers.IN_TRANSACTION if self._greeted else answers.GREET_FIRST)
         submitter = self._admission.submitter
         if submitter is None:
-            return self._say(answers.AUTH_NEEDED)
+            return self._say(self._admission.first)
         mail = parse_mail(argument, self._limits.message)
         if not submitter.may_send_as(mail.reverse_path):
             return self._say(answers.SENDER_NOT_ALLOWED)

@@ -16,7 +16,6 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
-from ipaddress import ip_address
 
 import structlog
 import uvloop
@@ -26,7 +25,7 @@ from vaguemestre.doors.submission.handshakes import TlsServer
 from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.session import Session
-from vaguemestre.doors.submission.terms import Terms
+from vaguemestre.doors.submission.terms import Terms, dead_end
 from vaguemestre.environment import Bind, Environment, is_private
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.hops import ehlo_name
@@ -132,14 +131,10 @@ def terms_of(environment: Environment) -> Terms:
 
 
 def warn(environment: Environment) -> None:
-    """Tell an operator whose submitters on other machines could not sign in."""
-    bind = environment.submission_bind
-    if environment.submission_certificate is None and not ip_address(bind.host).is_loopback:
-        log.warning(
-            "submission_without_certificate",
-            bind=str(bind),
-            hint="Signing in needs TLS from other machines: set VAGUEMESTRE_SUBMISSION_CERTIFICATE and _KEY.",
-        )
+    """Tell an operator whose submitters on other machines could not hand over anything."""
+    hint = dead_end(environment)
+    if hint is not None:
+        log.warning("submission_without_certificate", bind=str(environment.submission_bind), hint=hint)
 
 
 async def _serve_until_told(

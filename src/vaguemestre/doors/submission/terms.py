@@ -12,6 +12,7 @@ from functools import cached_property
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.environment import Environment
 from vaguemestre.spelling import Network
 
 
@@ -30,6 +31,20 @@ class Terms:
     limits: Limits = field(default_factory=Limits)
     trust: tuple[Network, ...] = ()
     tls: Callable[[], ssl.SSLContext] | None = None
+
+
+def dead_end(environment: Environment) -> str | None:
+    """What to tell an operator whose listener is there for other machines that can hand over nothing."""
+    bind, trust = environment.submission_bind, environment.submission_trust
+    if environment.submission_certificate is not None or ip_address(bind.host).is_loopback:
+        return None
+    if not all(network.is_loopback for network in trust):
+        return None
+    return (
+        f"VAGUEMESTRE_SUBMISSION_BIND: other machines reach {bind}, but can hand over nothing. Set "
+        "VAGUEMESTRE_SUBMISSION_CERTIFICATE and _KEY, since signing in needs TLS, or "
+        "VAGUEMESTRE_SUBMISSION_TRUST."
+    )
 
 
 @dataclass(frozen=True)
