@@ -1,5 +1,6 @@
 """Content: where it ends, what is refused, and that nothing in it changes (I01)."""
 
+import hashlib
 import smtplib
 from ipaddress import ip_network
 from itertools import pairwise
@@ -15,6 +16,7 @@ from vaguemestre.doors.submission.dialogue import Dialogue
 from vaguemestre.doors.submission.effects import Close, Handover
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.terms import Peer, Terms
+from vaguemestre.ledger import models
 from vaguemestre.ledger.models import Chunk, Message
 
 TRUST = (ip_network("127.0.0.0/8"),)
@@ -208,6 +210,39 @@ def test_a_recipient_named_twice_is_one_delivery(door, key):
         "other@example.net",
         "to@example.net",
     ]
+
+
+def test_the_same_with_other_wishes_for_reports_is_another_message(door, key):
+    line = door.dial(key=key)
+
+    def hand_over(mail, rcpt, head=b""):
+        line.ask(f"MAIL FROM:<app@example.org>{mail}")
+        line.ask(f"RCPT TO:<to@example.net>{rcpt}")
+        line.ask("DATA")
+        line.write(head + MESSAGE + b".\r\n")
+        return line.reply()[1]
+
+    wishes = [
+        ("", ""),
+        ("", " NOTIFY=NEVER"),
+        ("", " NOTIFY=SUCCESS,FAILURE"),
+        ("", " ORCPT=rfc822;to@example.net"),
+        (" RET=HDRS", ""),
+        (" ENVID=HDRS", ""),
+    ]
+    first = [hand_over(*wish) for wish in wishes]
+    assert len({*first}) == Message.objects.count() == len(wishes)
+    assert [hand_over(*wish) for wish in wishes] == first
+    key_header = b"X-Vaguemestre-Idempotency-Key: one\r\n"
+    assert hand_over(*wishes[1], key_header) == hand_over(*wishes[1], key_header)
+    assert hand_over(*wishes[2], key_header).startswith("5.5.4 ")
+
+
+def test_a_plain_handover_is_known_by_the_same_digest_after_an_upgrade(open_door):
+    assert open_door(trust=TRUST).dial().submit(MESSAGE)[0] == 250
+    words = ["smtp:127.0.0.1", "", hashlib.sha256(MESSAGE).hexdigest(), "app@example.org", "to@example.net"]
+    digest = hashlib.sha256("\n".join(words).encode()).digest()
+    assert [bytes(kept.digest) for kept in models.Handover.objects.all()] == [digest]
 
 
 def test_fifty_messages_in_one_session_are_fifty_rows(door, key):

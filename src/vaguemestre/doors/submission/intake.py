@@ -12,7 +12,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import compress
@@ -185,7 +185,9 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
     handover = turn.item
     key = str(handover.wishes.idempotency_key)
     try:
-        _, body, _ = once(handover.submitter.owner, key, _fingerprint(handover).hex(), now, take)
+        _, body, _ = once(
+            handover.submitter.owner, key, _fingerprint(handover, *_reports(handover)).hex(), now, take
+        )
     except KeyReused:
         return answers.KEY_REUSED
     except InProgress:
@@ -201,6 +203,7 @@ def _alone(turn: Turn[Handover], now: datetime) -> Answer:
 
 def _submission(handover: Handover) -> accept.Submission:
     wishes, mail = handover.wishes, handover.mail
+    notify, orcpt = _reports(handover)
     # By place: each keyword costs time.
     return accept.Submission(
         handover.envelope,
@@ -215,20 +218,35 @@ def _submission(handover: Handover) -> accept.Submission:
         wishes.metadata,
         "",  # in doubt its stream decides
         handover.parcel,
-        _fingerprint(handover),
+        _fingerprint(handover, notify, orcpt),
         mail.ret,
         mail.envid,
-        {rcpt.recipient.wire: rcpt.notify for rcpt in handover.rcpts if rcpt.notify},
-        {rcpt.recipient.wire: rcpt.orcpt for rcpt in handover.rcpts if rcpt.orcpt},
+        notify,
+        orcpt,
     )
 
 
-def _fingerprint(handover: Handover) -> bytes:
-    """Of all by which the same again within minutes is the same message (RFC 1047)."""
-    submitter, sender = handover.submitter, handover.mail.reverse_path
+def _reports(handover: Handover) -> tuple[dict[str, str], dict[str, str]]:
+    """NOTIFY and ORCPT of those recipients that have them."""
+    rcpts = handover.rcpts
+    return (
+        {rcpt.recipient.wire: rcpt.notify for rcpt in rcpts if rcpt.notify},
+        {rcpt.recipient.wire: rcpt.orcpt for rcpt in rcpts if rcpt.orcpt},
+    )
+
+
+def _fingerprint(handover: Handover, notify: Mapping[str, str], orcpt: Mapping[str, str]) -> bytes:
+    """Of all by which the same again within minutes is the same message (RFC 1047).
+
+    Who asks for other reports (RFC 3461) asks for another message: the first one's could not tell.
+    """
+    submitter, mail = handover.submitter, handover.mail
+    sender = mail.reverse_path
     content = handover.content.sha256 if handover.parcel is None else handover.parcel.sha256
     words = [submitter.owner, submitter.stream or "", content, "" if sender is None else sender.wire]
     words += [rcpt.recipient.wire for rcpt in handover.rcpts]
+    if notify or orcpt or mail.ret or mail.envid:
+        words.append(repr((mail.ret, mail.envid, notify, orcpt)))
     return hashlib.sha256("\n".join(words).encode()).digest()
 
 
