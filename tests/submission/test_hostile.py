@@ -3,6 +3,7 @@
 import base64
 import resource
 import socket
+import threading
 import time
 from contextlib import ExitStack
 from ipaddress import ip_network
@@ -96,6 +97,57 @@ def test_i07_500_idle_sessions_keep_nobody_from_submitting(open_door):
         assert door.dial(greeted=False).reply()[0] == 421
         assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 30_000  # KiB
     assert eventually(lambda: door.sessions == 1)
+
+
+class Dripping:
+    """Sessions that write a byte each half second, from a thread; every other one is within its content."""
+
+    def __init__(self, port, count):
+        self.rounds = 0
+        self._ended = threading.Event()
+        self._things = ExitStack()
+        self._plugs = []
+        for number in range(count):
+            source = (f"127.0.0.{number // 90 + 2}", 0)
+            plug = socket.create_connection(("127.0.0.1", port), timeout=10, source_address=source)
+            self._plugs.append(self._things.enter_context(plug))
+            if number % 2:
+                plug.sendall(b"EHLO a\r\nMAIL FROM:<a@example.org>\r\nRCPT TO:<b@example.net>\r\nDATA\r\n")
+                plug.recv(1)
+        self._thread = threading.Thread(target=self._drip, daemon=True)
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._ended.set()
+        self._thread.join()
+        self._things.close()
+
+    def _drip(self):
+        while not self._ended.wait(0.5):
+            for plug in self._plugs:
+                plug.sendall(b"x")
+            self.rounds += 1
+
+
+def test_i07_490_that_drip_keep_nobody_from_submitting(open_door):
+    door = open_door(trust=TRUST)
+    took = []
+    with Dripping(door.port, 490) as dripping:
+        assert eventually(lambda: door.sessions == 490)
+        assert eventually(lambda: door.held > 0)
+        lines = [door.dial() for _ in range(5)]
+        while dripping.rounds < 6 or len(took) < 100:
+            begun = time.monotonic()
+            assert lines[len(took) % 5].submit()[0] == 250
+            took.append(time.monotonic() - begun)
+            time.sleep(0.01)
+        assert door.sessions == 495  # none of them was closed, or kept out
+    assert sum(seconds < 0.25 for seconds in took) > len(took) // 2
+    assert sum(seconds > 5 for seconds in took) == 0, max(took)
+    assert Message.objects.count() == len(took)
 
 
 def test_i07_a_half_open_handshake_is_closed_after_its_time(open_door):
