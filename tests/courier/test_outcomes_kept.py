@@ -1,16 +1,22 @@
 """D6: the server answered 250 and the database was gone. What is known outlives the courier, on its disk."""
 
 import asyncio
+import errno
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from django.db import OperationalError
+from django.db import connection as database
 from structlog.testing import capture_logs
 
 from scripted.sink import SinkServer
 from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.ledger import leases, queue
 from vaguemestre.ledger.claims import Report, Settlement
+from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.ledger.models import Delivery, Event
+from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
 
@@ -95,6 +101,70 @@ async def test_d6_nothing_more_is_sent_while_results_cannot_be_recorded(office, 
         await office.until(first, "accepted")
         await office.until(second, "accepted")
     assert len(sink.accepted) == 2
+
+
+FAULTS = [OSError(errno.EMFILE, "Too many open files"), MemoryError(), ValueError("a fault of ours")]
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: type(fault).__name__)
+async def test_d6_no_acceptance_is_forgotten_where_a_commit_fails_otherwise_than_by_the_database(
+    office, tmp_path, monkeypatch, fault
+):
+    """It is made again, or where that would fail again, what is known is settled apart; of every lane in it."""
+    record_as_ever, failed = queue.record_all, []
+
+    def record_all(entries, now):
+        if not failed and sum(len(entry.reports) for entry in entries) > 1:
+            failed.append(len(entries))
+            raise fault
+        return record_as_ever(entries, now)
+
+    monkeypatch.setattr(queue, "record_all", record_all)
+    async with SinkServer() as one, SinkServer() as two:
+        await office.connect(one, sender_email="one@example.org")
+        await office.connect(two, sender_email="two@example.org")
+        senders = ["one@example.org", "two@example.org"] * 6
+        posted = [await office.post(f"r{n}@example.com", sender=sender) for n, sender in enumerate(senders)]
+        async with office.courier(outcomes=Outcomes(tmp_path)):
+            for message in posted:
+                await office.until(message, "accepted")
+        carried = [path for sink in (one, two) for taken in sink.accepted for path in taken.recipients]
+    assert failed
+    assert sorted(carried) == sorted(f"r{number}@example.com" for number in range(12))
+    assert not kept(tmp_path)
+
+
+@pytest.fixture
+def lock():
+    """The lock file, and a way to keep everybody from opening it, as where no descriptor is left."""
+    path = Path(database.settings_dict["NAME"] + LOCK_SUFFIX)
+
+    def shut(_moment):
+        path.unlink()
+        path.mkdir()
+
+    def open_():
+        if path.is_dir():
+            path.rmdir()
+
+    yield SimpleNamespace(shut=shut, open=open_)
+    open_()
+
+
+@pytest.mark.skipif(on_postgresql(), reason="PostgreSQL needs no such lock")
+async def test_d6_what_was_accepted_while_the_database_could_not_be_locked_is_recorded_once_it_can(
+    office, sink, tmp_path, lock
+):
+    await office.connect(sink)
+    async with office.courier(outcomes=Outcomes(tmp_path)):
+        sink.hooks = {"content": lock.shut}
+        message = await office.post()
+        await until(lambda: kept(tmp_path))
+        sink.hooks = {}
+        lock.open()
+        found = await office.until(message, "accepted")
+    assert found["to@example.com"].doubts == 0
+    assert len(sink.accepted) == 1
 
 
 DEAD = " ".join([*leases.new_holder().split()[:2], "4194304", "1", "dead"])  # no process has that number

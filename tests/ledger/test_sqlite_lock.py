@@ -1,5 +1,6 @@
 """The file lock before SQLite's: taken before BEGIN, given back after the end, whatever the end was."""
 
+import errno
 import fcntl
 import os
 import signal
@@ -90,6 +91,35 @@ def test_who_is_interrupted_as_it_gets_the_lock_keeps_it_not(monkeypatch):
         pass
     monkeypatch.undo()
     assert is_free()
+
+
+def _no_locks(*_):
+    raise OSError(errno.ENOLCK, "No locks available")
+
+
+def test_a_lock_that_the_kernel_cannot_give_is_a_fault_of_the_database_and_passes(monkeypatch):
+    with monkeypatch.context() as short:
+        short.setattr(base, "fcntl", SimpleNamespace(**{**vars(fcntl), "flock": _no_locks}))
+        with pytest.raises(OperationalError, match="No locks available"), transaction.atomic():
+            bump()
+        with pytest.raises(OperationalError, match="No locks available"):
+            connection.impatient(bump)
+    with transaction.atomic():
+        assert not is_free()
+
+
+def test_a_lock_file_that_cannot_be_opened_is_a_fault_of_the_database_and_passes():
+    connection.close()
+    path = Path(connection.settings_dict["NAME"] + LOCK_SUFFIX)
+    path.unlink(missing_ok=True)
+    path.mkdir()
+    try:
+        with pytest.raises(OperationalError, match="lock file"), transaction.atomic():
+            bump()
+    finally:
+        path.rmdir()
+    with transaction.atomic():
+        assert not is_free()
 
 
 def test_a_thread_that_is_within_a_transaction_at_the_interpreter_s_end_has_the_lock():

@@ -111,7 +111,7 @@ class Outcomes:
         try:
             with self._writing:
                 self._file.append(b"".join(_line(entry) for entry in entries))
-        except OSError:
+        except Exception:
             self.done([entry.attempt.hex for entry in entries])
             raise
         finally:

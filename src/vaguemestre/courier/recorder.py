@@ -9,7 +9,9 @@ another's locks.
 
 Promises (L6): a mark that was granted is committed. Nothing is granted while results cannot be recorded. What
 a server accepted is kept on this machine's disk (`outcomes`) before it is tried again, however long the
-database is away (D6). Fails by `StageRefused` to the session, and loses the lane where it is somebody else's.
+database is away, or this machine short of memory or descriptors (D6). Fails by `StageRefused` to the session,
+and loses the lane where it is somebody else's, or where a fault of ours keeps its commit from being made;
+what is known is settled entry by entry then.
 """
 
 from __future__ import annotations
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 LULL = 0.005  # seconds that results wait for a mark
 GATHER = 0.003  # seconds that marks wait for more where the last commit held more than a few
 FEW = 4  # marks and results of one lane; more of them share a commit, which costs less
+_PASSING = (*AWAY, OSError, MemoryError)  # the same commit may succeed later
 _PAUSES = (0.05, 0.2, 0.5, 1.0)  # seconds between tries while the database is away; the last repeats
 
 type _Work = Coroutine[Any, Any, None]
@@ -144,10 +147,10 @@ class Recorder:
         try:
             try:
                 await self._commit(taken)
-            except AWAY as error:
+            except _PASSING as error:
                 await self._outlast(key, taken, error)
         except Exception as fault:
-            # A fault of ours: nothing goes out on trust, and what was staged is found in doubt.
+            # A fault of ours within one: nothing goes out on trust, and what was staged is found in doubt.
             log.exception("record_failed")
             for lane, pile in taken.items():
                 pile.refuse("results cannot be recorded")
@@ -199,7 +202,15 @@ class Recorder:
             queue.Entry(lane.lease, [mark for marks, _ in pile.marks for mark in marks], pile.reports)
             for lane, pile in piles
         ]
-        answers = await self._engine.threads.briefly(queue.record_all, entries, now)
+        answers: Sequence[queue.Recorded | Exception]
+        try:
+            answers = await self._engine.threads.briefly(queue.record_all, entries, now)
+        except _PASSING:
+            raise
+        except Exception as fault:
+            # A fault of ours, perhaps with one report: nobody's acceptances are to be forgotten for it.
+            log.exception("record_failed")
+            answers = [fault] * len(piles)
         self.commits += 1
         for (lane, pile), answer in zip(piles, answers, strict=True):
             if isinstance(answer, queue.Recorded):
@@ -213,7 +224,10 @@ class Recorder:
             del taken[lane]
 
     async def _tell_late(self, reports: Sequence[Report]) -> None:
-        """The lane is somebody else's by now, who takes what was staged for doubtful: tell what is known."""
+        """The lane goes to somebody else, who takes what was staged for doubtful: tell what is known.
+
+        Entry by entry: one that cannot be settled stands before no other.
+        """
         known = [entry_of(report) for report in reports if report.staged_at is not None]
         if known:
             settled = await self._engine.threads.run(replay, known, self._engine.now())
@@ -222,7 +236,7 @@ class Recorder:
     async def _outlast(self, key: Lane | None, taken: dict[Lane, _Pile], error: Exception) -> None:
         """Keep the results until the database is back, those that come meanwhile too; nothing is staged."""
         self.away = True
-        log.warning("results_not_recorded", error=type(error).__name__)
+        log.warning("results_not_recorded", error=type(error).__name__, why=str(error).partition("\n")[0])
         kept: set[str] = set()
         pauses = iter(_PAUSES)
         try:
@@ -237,7 +251,7 @@ class Recorder:
                 await asyncio.sleep(next(pauses, _PAUSES[-1]))
                 for lane, pile in self._taken(key).items():
                     taken.setdefault(lane, _Pile()).add(pile)
-                with contextlib.suppress(*AWAY):
+                with contextlib.suppress(*_PASSING):
                     await self._commit(taken)
                     return
         finally:
@@ -250,8 +264,8 @@ class Recorder:
             return
         try:
             await asyncio.to_thread(outcomes.keep, reports)
-        except OSError as error:
-            log.error("outcomes_not_kept", error=str(error))  # noqa: TRY400  the reason is the whole story
+        except Exception as error:  # noqa: BLE001  where memory is short, no thread may be had; they are still here
+            log.error("outcomes_not_kept", error=str(error) or type(error).__name__)  # noqa: TRY400  all there is
 
     def _forget(self, reports: Sequence[Report]) -> None:
         if self._engine.outcomes is not None:

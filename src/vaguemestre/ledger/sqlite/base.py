@@ -244,8 +244,12 @@ class DatabaseWrapper(base.DatabaseWrapper):
             self._locked = True
         except BlockingIOError:
             raise Occupied("another writer has the lock") from None
-        except BaseException:
+        except BaseException as error:
             self._locked, self._lock = False, None  # closed, whether it was locked by then or not
+            if isinstance(error, OSError):
+                # No descriptor is left, no lock, no disk: as with SQLite's own files, it may go well later.
+                why = error.strerror or error
+                raise OperationalError(f"the lock file {self._lock_file} cannot be locked ({why})") from error
             raise
 
     def _lock_taken(self, how: int) -> bool:
