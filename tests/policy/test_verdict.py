@@ -65,7 +65,8 @@ ROW_14_DEFERRED = (14, RECIPIENT, DEFERRED, True, None, KEEP)
 ROW_15 = (15, MESSAGE, DEFERRED, True, None, RSET)
 ROW_16 = (16, MESSAGE, REFUSED, False, None, RSET)
 ROW_9_BROKEN_OFF = (9, MESSAGE, REFUSED, False, None, CLOSE)
-ROW_17 = (17, NONE, DEFERRED, False, None, CLOSE)
+ROW_17 = (17, NONE, DEFERRED, False, None, RSET)
+ROW_17_DIED = (17, NONE, DEFERRED, False, None, CLOSE)
 ROW_18 = (18, NONE, Fate.AT_ONCE_NEW_SESSION, False, None, CLOSE)
 
 TABLE = [
@@ -188,8 +189,8 @@ TABLE = [
     (said(Phase.CONTENT, "554 5.7.1 Message rejected as spam", after_dot=True), ROW_16),
     (said(Phase.CONTENT, "550 5.6.0 read while the content was written"), ROW_16),
     (happened(Phase.CONTENT, Cause.STALE), ROW_17),
-    (happened(Phase.DATA, Cause.DIED), ROW_17),
-    (happened(Phase.CONNECT, Cause.DIED), ROW_17),
+    (happened(Phase.DATA, Cause.DIED), ROW_17_DIED),
+    (happened(Phase.CONNECT, Cause.DIED), ROW_17_DIED),
     (happened(Phase.DATA, Cause.BDAT_REFUSED), ROW_18),
     (happened(Phase.DATA, Cause.BDAT_REFUSED, after_dot=True), ROW_18),
     (happened(Phase.DATA, Cause.BDAT_REFUSED, reused_first_reply=True), ROW_18),
@@ -487,7 +488,7 @@ def test_mail_is_offered_again_at_once_only_where_the_server_did_not_take_it_for
 
 
 def test_a_broken_dialogue_ends_its_session(judged):
-    broken = {Cause.LOST, Cause.TIMEOUT, Cause.MALFORMED, Cause.UNDUE, Cause.DIED, Cause.STALE}
+    broken = {Cause.LOST, Cause.TIMEOUT, Cause.MALFORMED, Cause.UNDUE, Cause.DIED}
     broken |= {Cause.BDAT_REFUSED, Cause.BARE_LINE_ENDING}
     for case, judgement in judged:
         if case.trouble.cause in broken:

@@ -23,7 +23,7 @@ from vaguemestre.mail.state import DeliveryState
 from vaguemestre.mail.transcript import Transcript
 from vaguemestre.mail.value import value
 from vaguemestre.policy.health import HealthState
-from vaguemestre.policy.judgement import Case, Fate, HealthChange, Why
+from vaguemestre.policy.judgement import Case, Fate, HealthChange, SessionFate, Why
 from vaguemestre.policy.verdict import judge
 from vaguemestre.smtp.body import Body, Held
 from vaguemestre.smtp.flow import Message
@@ -147,6 +147,11 @@ def wants_new_session(found: tuple[Judged, ...]) -> bool:
     return all(
         one.judgement is not None and one.judgement.delivery is Fate.AT_ONCE_NEW_SESSION for one in found
     )
+
+
+def closes(found: tuple[Judged, ...]) -> bool:
+    """Whether the session carries nothing more, for what it said of any recipient."""
+    return any(one.judgement is not None and one.judgement.session is SessionFate.CLOSE for one in found)
 
 
 def breaks(found: Judged) -> bool:

@@ -19,6 +19,7 @@ from vaguemestre.courier.attempt import (
     Tried,
     accepted,
     breaks,
+    closes,
     judged,
     poisoned,
     report,
@@ -134,10 +135,11 @@ class Carriage:
         found = judged(lane, attempt, tried, after_others=self._took)
         self._took = self._took or any(outcome.accepted for outcome in result.outcomes)
         self._learn(result, reused=tried.reused)
-        if wants_new_session(found):
+        if closes(found):
             # Though it may still speak: what is tried again, and all else, goes on another one.
             self._session.poison()
             self._spent = True
+        if wants_new_session(found):
             attempt.retried = True
             self.returned(message)
             return

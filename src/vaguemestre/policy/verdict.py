@@ -139,7 +139,9 @@ def _row_1_in_doubt(case: Case) -> Judgement | None:
 
 def _row_17_ours(case: Case) -> Judgement | None:
     if case.trouble.cause is Cause.STALE:
-        return _of_nobody(17, Fate.DEFERRED, Why.STAGE_REFUSED)
+        # After 354 whoever wrote it has closed the session without the dot (L3). BDAT can be reset instead: a
+        # change of routing, which refuses many stages, is no reason to sign in anew for each.
+        return _of_nobody(17, Fate.DEFERRED, Why.STAGE_REFUSED, SessionFate.RSET)
     if case.trouble.cause is Cause.DIED:
         return _of_nobody(17, Fate.DEFERRED, Why.COURIER_DIED)
     return None
@@ -340,14 +342,14 @@ def _access(case: Case) -> Access | None:
     return None if at_mail or case.null_reverse_path else found
 
 
-def _of_nobody(row: int, delivery: Fate, why: Why) -> Judgement:
+def _of_nobody(row: int, delivery: Fate, why: Why, session: SessionFate = SessionFate.CLOSE) -> Judgement:
     return Judgement(
         row,
         Scope.NONE,
         delivery,
         counted=False,
         connection=None,
-        session=SessionFate.CLOSE,
+        session=session,
         throttle_for=None,
         why=why,
     )
