@@ -5,6 +5,8 @@ In each, the server announces PIPELINING and CHUNKING. Everybody gets one copy, 
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from django.test import Client
 from upstream_fault import KEYWORDS, OFFICE, everybody
@@ -168,3 +170,30 @@ async def test_a_server_that_takes_no_groups_either_gets_one_command_at_a_time(o
         assert server.grouped == grouped
     assert everybody(sink) == [f"r{number}@example.com" for number in range(6)]
     assert await server.health(connection) == "ready"
+
+
+async def test_a_session_of_other_settings_teaches_the_new_ones_nothing(office):
+    """The connection moved to another server while the first one was about to refuse BDAT."""
+    refuses = asyncio.Event()
+    old = SinkServer(
+        keywords=KEYWORDS["bdat"],
+        hooks={"bdat": lambda _: Answer("502 5.5.1 not implemented", after=refuses)},
+    )
+    async with old, SinkServer(keywords=KEYWORDS["bdat"]) as new:
+        connection = await office.connect(old, limits={"max_sessions": 1})
+        message = await office.post()
+        async with office.courier() as worker:
+            async with asyncio.timeout(8):
+                while not any(line.startswith("BDAT") for _, line in old.commands):
+                    await asyncio.sleep(0.01)
+            moved = {"port": new.port}
+            await office.ask(connections.edit, str(connection.uid), moved, "test", office.clock())
+            worker.engine.wake()
+            async with asyncio.timeout(8):
+                while worker._lanes[connection.pk].facts.version == connection.version:
+                    await asyncio.sleep(0.01)
+            refuses.set()
+            await office.until(message, "accepted")
+        kept = await office.ask(lambda: list(Lane.objects.values_list("manner", "manner_why")))
+    assert [one.manner for one in new.accepted] == ["BDAT"]
+    assert kept == [("bdat", "")]

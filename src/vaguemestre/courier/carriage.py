@@ -58,6 +58,7 @@ class Carriage:
         self._broken = self._spent = self._took = False
         self._carried = session.transactions
         self._began_at = lane.engine.now()
+        self._version = lane.facts.version
 
     @property
     def busy(self) -> bool:
@@ -180,7 +181,7 @@ class Carriage:
             self._lane.return_to_front(attempt)
         self._ahead, self._back, self._on_it = [], [], {}
         signs = [*self._signs, Sign.GOOD] if self._took else self._signs
-        self._lane.learn(gravest(signs), self._manner, self._began_at)
+        self._teach(gravest(signs))
 
     def _learn(self, result: Result, *, reused: bool) -> None:
         for outcome in result.outcomes:
@@ -189,9 +190,14 @@ class Carriage:
             sign = sign_of(trouble, result.manner, reused_first_reply=over)
             if sign is Sign.REFUSED:
                 # At once: what is tried again now goes out in the manner below.
-                self._lane.learn(sign, self._manner, self._began_at)
+                self._teach(sign)
             else:
                 self._signs.append(sign)
+
+    def _teach(self, sign: Sign) -> None:
+        """Have the lane learn it, unless its settings are others by now: it may be another server's sign."""
+        if self._version == self._lane.facts.version:
+            self._lane.learn(sign, self._manner, self._began_at)
 
 
 def _mark(claim: Claim, reached: Sequence[Mailbox]) -> Mark:
