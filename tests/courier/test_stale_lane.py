@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 from django.db import OperationalError
+from django.db.models import F
 
 from scripted.sink import Answer
+from vaguemestre.courier.engine import system_boottime
 from vaguemestre.ledger import connections, leases, messages, queue, recovery
-from vaguemestre.ledger.models import Attempt, Event
+from vaguemestre.ledger.models import Attempt, Event, Lane
 
 
 async def test_a_stale_lane_is_taken_again_with_a_new_epoch_and_works_on(office, sink):
@@ -93,4 +95,29 @@ async def test_l08_what_a_dead_courier_left_is_found_though_the_database_goes_as
         worker.engine.threads.run = ask
         await office.until(message, "accepted")
     assert not left
+    assert len(sink.accepted) == 1
+
+
+async def test_l08_a_mark_that_was_granted_and_never_used_is_no_doubt_to_whoever_has_the_lane_then(
+    office, sink, monkeypatch
+):
+    """The machine slept behind the commit; somebody else had the lane, as far as anybody knows."""
+    record_as_ever, asleep = queue.record_all, []
+
+    def recorded(entries, now):
+        answers = record_as_ever(entries, now)
+        if entries[0].marks and not asleep:
+            asleep.append(100.0)
+            Lane.objects.update(epoch=F("epoch") + 1)
+        return answers
+
+    monkeypatch.setattr(queue, "record_all", recorded)
+    await office.connect(sink)
+    message = await office.post()
+    async with office.courier(boottime=lambda: system_boottime() + sum(asleep)):
+        found = await office.until(message, "accepted")
+    codes = [event.detail["code"] for event in await office.ask(lambda: list(Event.objects.order_by("pk")))]
+    known = [code for code in codes if code != "in_doubt"]  # as it may be until the evidence comes
+    assert known == ["accepted_here", "evidence", "attempt"]
+    assert found["to@example.com"].doubts == 0
     assert len(sink.accepted) == 1

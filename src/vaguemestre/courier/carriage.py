@@ -110,11 +110,12 @@ class Carriage:
             raise StageRefused("the courier ends before the server may have answered")
         marks = [_mark(self._on_it[message].claim, recipients) for message, recipients in taken]
         granted = await lane.engine.recorder.stage(lane, marks)
-        if lane.stale or not lane.engine.leases_hold():
-            raise StageRefused("the lease may be lost")
         for number, (message, _) in enumerate(taken):
             if granted[number]:
                 self._on_it[message].staged_at = now
+        if lane.stale or not lane.engine.leases_hold():
+            # Marked all the same, and reported so: whoever has the lane by then is told that no dot went out.
+            raise StageRefused("the lease may be lost")
         return granted
 
     def settled(self, message: Message, result: Result) -> None:
