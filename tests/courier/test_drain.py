@@ -4,11 +4,15 @@ A second of the product is a fortieth of one here: the courier waits 24 of them,
 """
 
 from collections import Counter
+from datetime import timedelta
 
 import pytest
 from upstream_fault import KEYWORDS, everybody
 
 from scripted.sink import Answer, SinkServer
+from vaguemestre.courier.engine import Engine
+from vaguemestre.courier.lane import Lane
+from vaguemestre.ledger import leases, models
 from vaguemestre.ledger.models import Delivery
 from vaguemestre.smtp.flow import Limits
 
@@ -98,3 +102,26 @@ async def test_l03_what_was_taken_stays_so_though_the_ehlo_behind_it_is_not_answ
     async with SinkServer(keywords=KEYWORDS["bdat"], hooks={"ehlo": ehlo}) as sink:
         settled(await drained(office, sink, 2, ends.append), sink)
         assert len(sink.accepted) == 1
+
+
+@pytest.mark.parametrize("broken", [(leases, "take"), (Lane, "cancel"), (Engine, "close")])
+async def test_a_fault_of_ours_in_one_step_of_the_end_keeps_no_other_from_being_done(
+    office, monkeypatch, broken
+):
+    async def awry(_):
+        raise ValueError
+
+    def wrong(*_):
+        raise ValueError
+
+    monkeypatch.setattr(leases, "RENEWED_EVERY", timedelta(seconds=0.1))
+    slowly = {"content": lambda _: Answer("250 2.0.0 taken", delay=0.5)}
+    async with SinkServer(hooks=slowly) as sink:
+        await office.connect(sink)
+        message = await office.post()
+        async with office.courier() as worker:
+            await office.until_true(lambda: Delivery.objects.filter(staged_at__isnull=False).exists())
+            worker.stop()
+            monkeypatch.setattr(*broken, wrong if broken[0] is leases else awry)
+        assert (await office.delivery(message)).state == "accepted"
+    assert await office.ask(lambda: list(models.Lane.objects.values_list("holder", flat=True))) == [""]

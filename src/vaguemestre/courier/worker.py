@@ -288,7 +288,7 @@ class Worker:
 
     async def _end(self) -> None:
         log.info("draining", lanes=len(self._lanes))
-        await self._chores.close()
+        await self._try("chores", self._chores.close())
         working = [asyncio.create_task(lane.drain()) for lane in self._lanes.values()]
         deadline = self.engine.ends_at = self.engine.network.monotonic() + self.engine.drain
         while working and (left := deadline - self.engine.network.monotonic()) > 0:
@@ -298,14 +298,14 @@ class Worker:
                 # A lease that ran out would keep what is about to end from being recorded.
                 await self._try("renewal", self._renew(self.engine.now()))
         for lane in self._lanes.values():
-            await lane.cancel()
+            await self._try("breaking_off", lane.cancel())
             await self._try("putting_back", lane.let_go())
         await self._recorded(RECORDING)
         if not self.engine.recorder.away:
             # A slow disk has what is left of the drain; where the database is away, `outcomes` has them.
             await self._recorded(deadline - self.engine.network.monotonic())
         await self._try("mark", self._guard.look(self.engine.now()))
-        await self.engine.close()
+        await self._try("closing", self.engine.close())
         await self._try("giving_back", self.engine.threads.run(leases.give_back, self.holder))
 
     async def _recorded(self, within: float) -> None:
@@ -315,11 +315,16 @@ class Worker:
                 await self.engine.recorder.written()
 
     async def _try(self, what: str, done: Awaitable[object]) -> None:
-        """At the end, a database that is away costs only time: the leases run out by themselves."""
+        """At the end, a database that is away costs only time: the leases run out by themselves.
+
+        No more does a fault of ours, in one step, keep the others from being done.
+        """
         try:
             await done
         except (DatabaseError, *AWAY) as error:
             log.warning("database_away", at=what, error=str(error).partition("\n")[0])
+        except Exception:
+            log.exception("end_failed", at=what)
 
 
 async def serve(engine: Engine) -> None:
