@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from upstream_fault import OFFICE, OTHER
+from upstream_fault import KEYWORDS, OFFICE, OTHER
 
-from scripted.sink import Answer, SinkServer
+from scripted.sink import DROP, Answer, SinkServer
 
 MINUTE, DAY = 60.0, 86_400.0
 
@@ -97,3 +97,24 @@ async def test_a_days_limit_counts_recipients_and_holds_across_couriers_that_sto
         await exhausted(office, quiet)
         assert sum(count for _, count in server.seen) == total, (hours, server.seen)
     assert server.most(DAY)[1] == 7
+
+
+async def test_what_was_in_flight_on_a_session_that_broke_counts_too(office, server, quiet):
+    """Four messages of a window were taken; the answer to the first was waited for, and of none came any."""
+
+    def mute(moment):
+        """It takes everything, and no answer comes to its end."""
+        return Answer("250 ", end="") if moment.session == 1 and moment.transaction > 3 else None
+
+    server.sink.keywords = KEYWORDS["bdat"]
+    server.sink.hooks = dict.fromkeys(("rset", "mail", "rcpt"), mute) | {
+        "content": lambda moment: server._content(moment) or mute(moment),
+        "ehlo": lambda moment: mute(moment) and DROP,
+    }
+    await limited(office, server, quiet, per_minute=7)
+    posted = [await office.post(f"r{number}@example.com", sender=OFFICE) for number in range(12)]
+    for _ in range(2):
+        await exhausted(office, quiet)
+    assert server.most(MINUTE) == (7, 7)
+    for message in posted[3:7]:
+        await office.until(message, "in_doubt")

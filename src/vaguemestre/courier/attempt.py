@@ -180,7 +180,8 @@ def report(
     if attempt.version != lane.facts.version:
         health = None  # other settings are not blamed
     settlements = tuple(settlement(one, lane.engine.schedule, now) for one in found)
-    offered = any(step.phase in _OFFERED for step in tried.transcript)
+    # In a window that broke, most have no step of their own: their contents left all the same.
+    offered = attempt.staged_at is not None or any(step.phase in _OFFERED for step in tried.transcript)
     return _report(attempt, tried, now, settlements, health, offered=offered)
 
 
