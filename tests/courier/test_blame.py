@@ -8,6 +8,7 @@ from structlog.testing import capture_logs
 from scripted.sink import DROP, Answer, SinkServer
 from vaguemestre.ledger import connections, messages, queue, verifications
 from vaguemestre.ledger.models import Secret
+from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.mail.state import Health
 
 
@@ -181,7 +182,7 @@ async def test_a_lock_that_is_still_to_be_recorded_outlasts_a_look_at_what_was_r
         for _ in range(2):
             await office.post()
         with capture_logs() as logs:
-            async with office.courier() as worker:
+            async with office.courier(threads=LedgerThreads(1)) as worker:
                 run = worker.engine.threads.run
 
                 async def look(lane):
