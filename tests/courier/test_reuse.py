@@ -5,10 +5,19 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from upstream_fault import ACCEPTED, KEYWORDS, READY, everybody, facing, refused
+from django.db import OperationalError
+from upstream_fault import ACCEPTED, KEYWORDS, LOGIN, READY, SIGNED_IN, everybody, facing, refused
 
+from scripted.client import PASSWORD
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier.lane import _Carrying
+from vaguemestre.courier.supply import _claimed
+from vaguemestre.ledger import vault
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.models import Connection, Delivery
+from vaguemestre.ledger.models import Lane as Held
+from vaguemestre.ledger.threads import LedgerThreads
+from vaguemestre.mail.secret import Secret
 from vaguemestre.smtp.opening import open_session
 
 pytestmark = pytest.mark.any_database
@@ -179,3 +188,103 @@ async def test_u33_what_is_idle_counts_while_another_session_leaves(office):
             await lane._have_room()
             lane._carrying.remove(one)
             assert (engine.pool.idle(lane.hop), len(engine.leaving(lane.hop))) == (2, 0)
+
+
+async def three_more(office):
+    """At once, so that each has a session of its own."""
+    posted = [await office.post() for _ in range(3)]
+    for message in posted:
+        await office.until(message, "accepted")
+
+
+async def fail_once(worker, wanted):
+    """The database goes as it is asked for that; the lane is given up then."""
+    run, gone = worker.engine.threads.run, []
+
+    async def ask(function, *arguments, **named):
+        if function is wanted and not gone:
+            gone.append(function)
+            raise OperationalError("the server closed the connection unexpectedly")
+        return await run(function, *arguments, **named)
+
+    worker.engine.threads.run = ask
+
+
+async def other_settings(office, worker):
+    """A verification found that another mechanism is the one to sign in with."""
+    (lane,) = worker._lanes.values()
+    before = lane.hop
+    await office.ask(lambda: Connection.objects.update(mechanism="LOGIN"))
+    while lane.hop == before:
+        await asyncio.sleep(0.01)
+
+
+async def lease_lost(office, worker):
+    """Another courier had it, and is gone."""
+    (lane,) = worker._lanes.values()
+    await office.ask(lambda: Held.objects.update(epoch=lane.lease.epoch + 1))
+    worker._renewal_due_at = 0.0
+    while worker._leases and lane in worker._lanes.values():
+        await asyncio.sleep(0.01)
+
+
+CHANGES = {
+    "a claim that fails": lambda office, worker: fail_once(worker, _claimed),
+    "another mechanism": other_settings,
+    "a lease that was lost": lease_lost,
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_u33_idle_sessions_leave_when_the_next_ones_are_of_another_kind(office, change):
+    """The server counts those of before, too; they would be found by nobody."""
+    hooks = {"content": lambda _: Answer("250 2.0.0 taken", delay=0.3)}
+    async with SinkServer(login=LOGIN, password=PASSWORD, hooks=hooks) as sink:
+        await office.connect(sink, limits={"max_sessions": 3}, **SIGNED_IN)
+        async with office.courier(threads=LedgerThreads(1)) as worker:
+            await three_more(office)
+            assert (sink.sessions, sink.most_open) == (3, 3)
+            await CHANGES[change](office, worker)
+            await three_more(office)
+            assert sink.sessions > 3
+            assert sink.most_open == 3
+
+
+def with_token(connection):
+    """The connection signs in with tokens."""
+    with writing():
+        Connection.objects.filter(pk=connection.pk).update(auth="oauth2", version=2)
+        vault.destroy(connection)
+
+
+class Source:
+    """Of tokens: the one that is good now."""
+
+    token = Secret("one")
+
+    async def current(self, _, hop):  # noqa: ARG002  as `tokens.Tokens`
+        return self.token
+
+    fresh = current
+
+
+async def test_u33_idle_sessions_leave_when_the_next_one_signs_in_with_another_token(office):
+    """The others are idle again by then."""
+    source = Source()
+    hooks = {
+        "greeting": lambda moment: Answer("220 hi", delay=1.0) if moment.session == 3 else None,
+        "content": lambda _: Answer("250 2.0.0 taken", delay=0.3),
+    }
+    async with SinkServer(login=LOGIN, tokens=("one", "two"), mechanisms="XOAUTH2", hooks=hooks) as sink:
+        connection = await office.connect(sink, limits={"max_sessions": 3}, **SIGNED_IN)
+        await office.ask(with_token, connection)
+        async with office.courier(tokens=source):
+            for _ in range(2):
+                await office.post()
+            await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == 2)
+            assert sink.open_sessions == 2
+            source.token = Secret("two")
+            await three_more(office)
+            await three_more(office)
+            assert sink.sessions > 3
+            assert sink.most_open == 3

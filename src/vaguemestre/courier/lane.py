@@ -127,7 +127,8 @@ class Lane:
         if facts.version != self.facts.version:
             self.domains_refused.clear()
             self.ladder = facts.ladder
-            self._close(self.engine.pool.surplus(self.hop, 0))
+        if hop is not self.hop:
+            self._close_idle()
         self.ladder = still(self.ladder, self.engine.now())
         self.stale = self.stale or hop is None
         self.hop = hop or self.hop
@@ -263,6 +264,8 @@ class Lane:
         )
         self._origin.seen(session.seen_address)
         if self.hop is hop:
+            if session.hop != hop:
+                self._close_idle()
             self.hop = session.hop  # with the token that was taken, where it signs in with one
         self._notice_certificate(session)
         return session
@@ -282,6 +285,10 @@ class Lane:
         if validity != self.facts.validity:
             self.facts = replace(self.facts, validity=validity)
             self.engine.later(lanes.keep_certificate, self.lease, validity)
+
+    def _close_idle(self) -> None:
+        """Those of a hop that is about to be another: nobody would find them, and the server counts them."""
+        self._close(self.engine.pool.surplus(self.hop, 0))
 
     def _close(self, sessions: Iterable[Session]) -> None:
         for session in sessions:
@@ -309,6 +316,11 @@ class Lane:
         self.ladder = ladder
 
     # Letting go
+
+    def give_up(self) -> None:
+        """Another one takes its place: nothing is begun any more, and no session kept."""
+        self.stale = True
+        self._close_idle()
 
     async def let_go(self) -> None:
         """Return what was claimed and not begun."""

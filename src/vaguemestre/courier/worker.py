@@ -167,8 +167,8 @@ class Worker:
 
     async def _recovered(self, lease: Lease, now: datetime) -> bool:
         """Settle what earlier holders left claimed; a lane where that fails is let go and taken again."""
-        self._lanes.pop(lease.connection_id, None)
         connection = lease.connection_id
+        self._give_up(connection)
         try:
             found = await self.engine.threads.run(recovery.recover, lease, now, self.engine.schedule)
         except (Stale, DatabaseError, *AWAY) as error:
@@ -240,9 +240,14 @@ class Worker:
     async def _let_go(self, connection_id: int) -> None:
         """Give a stale lane up, to take it again with a new epoch: what it left claimed is recovered then."""
         await self.engine.threads.run(leases.let_go, self.holder, connection_id)
-        self._lanes.pop(connection_id, None)
+        self._give_up(connection_id)
         self._leases.pop(connection_id, None)
         self._renew_soon()
+
+    def _give_up(self, connection_id: int) -> None:
+        lane = self._lanes.pop(connection_id, None)
+        if lane is not None:
+            lane.give_up()
 
     async def _pause(self, seconds: float) -> None:
         """Until somebody rings, but for a breath, or that long."""
