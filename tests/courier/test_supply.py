@@ -2,14 +2,22 @@
 
 import asyncio
 
+import pytest
+from upstream_fault import KEYWORDS
+
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier import supply
-from vaguemestre.ledger import queue
-from vaguemestre.ledger.models import Delivery
+from vaguemestre.ledger import instance, queue
+from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.models import Delivery, Event
 
 
 def claimed():
     return Delivery.objects.filter(state="claimed").count()
+
+
+def accepted():
+    return Delivery.objects.filter(state="accepted").count()
 
 
 async def test_a_server_that_takes_nothing_has_no_more_claimed_for_it_than_at_first(office, monkeypatch):
@@ -46,3 +54,41 @@ async def test_what_a_look_said_is_claimed_once(office, monkeypatch, sink):
         worker.engine.wake()
         await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == 9)
     assert [len(found) for found in claims] == [8, 1]
+
+
+def bump():
+    with writing():
+        instance.bump()
+
+
+@pytest.mark.parametrize("manner", ["data", "bdat"])
+async def test_what_was_claimed_before_a_change_of_routes_is_let_go_and_leaves_in_its_turn(office, manner):
+    """Each would be offered in vain, in DATA with its content, and come back behind all that is due since."""
+    begun, goes_on = asyncio.Event(), asyncio.Event()
+
+    def content(_):
+        begun.set()
+        return Answer("250 2.0.0 taken", after=goes_on)
+
+    async with SinkServer(keywords=KEYWORDS[manner], hooks={"content": content}) as sink:
+        await office.connect(sink, limits={"max_sessions": 1})
+        for number in range(10, 30):
+            await office.post(f"to{number}@example.com")
+        async with office.courier() as worker:
+            await begun.wait()
+            (lane,) = worker._lanes.values()
+            assert len(lane._supply) > 10
+            epoch = lane.facts.routing_epoch
+            await office.ask(bump)
+            while lane.facts.routing_epoch == epoch:
+                await asyncio.sleep(0.01)
+            goes_on.set()
+            await office.until_true(lambda: accepted() == 20)
+        # In DATA the next one was in hand by then, to ride behind the dot of the first.
+        rider = "to11@example.com" if manner == "data" else None
+        order = [taken.recipients[0] for taken in sink.accepted if taken.recipients[0] != rider]
+        assert order == sorted(order)
+        offered = [line for _, line in sink.commands if line.startswith("RCPT")]
+        assert len(offered) <= 21
+        refused = Event.objects.filter(detail__trouble__why="stage_refused")
+        assert await office.ask(refused.count) <= 1

@@ -119,6 +119,9 @@ class Lane:
 
         A health that was learned here and recorded later than that is newer than the ledger's.
         """
+        if facts.routing_epoch != self.facts.routing_epoch:
+            # What was claimed before may not be staged any more: it is routed anew, and not offered in vain.
+            await self.let_go()
         same = (facts.version, facts.mechanism) == (self.facts.version, self.facts.mechanism)
         hop = self.hop if same else await _hop(self.engine, facts)
         if self._health_known_at > asked_at:
