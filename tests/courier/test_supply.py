@@ -56,6 +56,33 @@ async def test_what_a_look_said_is_claimed_once(office, monkeypatch, sink):
     assert [len(found) for found in claims] == [8, 1]
 
 
+async def test_a_lane_of_one_session_that_was_slow_is_quick_again_as_soon_as_its_server_is(
+    office, monkeypatch
+):
+    """One delivery at a time is no sign that there is no more."""
+    monkeypatch.setattr(supply, "BRISK", 0.2)
+    monkeypatch.setattr(supply, "SLOW", 0.3)
+    slow = [True]
+
+    def content(_):
+        return Answer("250 2.0.0 taken", delay=0.4) if slow else None
+
+    async with SinkServer(hooks={"content": content}) as sink:
+        await office.connect(sink, limits={"max_sessions": 1})
+        for number in range(70):
+            await office.post(f"to{number}@example.com")
+        monkeypatch.setattr(supply, "FIRST", 2)
+        async with office.courier(look=5.0) as worker:
+            await office.until_true(lambda: bool(worker._lanes))
+            (lane,) = worker._lanes.values()
+            async with asyncio.timeout(10):
+                while lane._supply._ahead > 1:
+                    await asyncio.sleep(0.02)
+            slow.clear()
+            await office.until_true(lambda: accepted() == 70, 20)
+            assert lane._supply._ahead > 1
+
+
 def bump():
     with writing():
         instance.bump()

@@ -189,7 +189,7 @@ class Supply:
             self._asks_again = now + LIMIT_PAUSE
         self._pace()
         self._taken, self._pulled = len(claimed.attempts), 0
-        self._more = taken >= room > 1
+        self._more = taken >= room and not probing(self._lane.facts.health, now)
         self._waiting.extend(claimed.attempts)
         self._lane.start(now)
 
