@@ -1,13 +1,14 @@
 """What is claimed ahead: never more than goes out within some seconds."""
 
 import asyncio
+import time
 
 import pytest
 from upstream_fault import KEYWORDS
 
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier import supply
-from vaguemestre.ledger import instance, queue
+from vaguemestre.ledger import contents, instance, queue
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Delivery, Event
 
@@ -119,3 +120,22 @@ async def test_what_was_claimed_before_a_change_of_routes_is_let_go_and_leaves_i
         assert len(offered) <= 21
         refused = Event.objects.filter(detail__trouble__why="stage_refused")
         assert await office.ask(refused.count) <= 1
+
+
+async def test_an_end_that_comes_while_a_content_is_read_leaves_its_delivery_queued(
+    office, sink, monkeypatch
+):
+    as_ever, loop, reading = contents.piece, asyncio.get_running_loop(), asyncio.Event()
+
+    def slowly(*arguments):
+        loop.call_soon_threadsafe(reading.set)
+        time.sleep(0.1)
+        return as_ever(*arguments)
+
+    monkeypatch.setattr(contents, "piece", slowly)
+    await office.connect(sink, limits={"max_sessions": 1})
+    message = await office.post(text=("y" * 70 + "\r\n") * 60_000)
+    async with office.courier(drain=0.1):
+        await reading.wait()
+    delivery = await office.delivery(message)
+    assert (delivery.state, delivery.orphaned, delivery.counted) == ("queued", 0, 0)

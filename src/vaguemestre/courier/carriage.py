@@ -8,6 +8,7 @@ and counted, or in doubt where it was staged.
 
 from __future__ import annotations
 
+import asyncio
 import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -95,6 +96,9 @@ class Carriage:
             except ContentGone:
                 now = lane.engine.now()
                 await lane.engine.threads.run(recovery.refuse_gone, lane.lease, attempt.claim, now)
+        except asyncio.CancelledError:
+            self._back.append(attempt)  # it is in nobody's hands yet
+            raise
         except (Stale, *AWAY):
             lane.stale = True
             raise
