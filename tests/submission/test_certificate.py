@@ -1,10 +1,15 @@
 """The certificate is read anew where its files change: no restart, and never a broken one in use."""
 
+import os
+import pty
 import socket
 import ssl
+import subprocess
+import sys
 
 import pytest
 import structlog
+from cryptography.hazmat.primitives import serialization
 
 from scripted.certificates import self_signed, the_authority, the_certificate
 from submission.door import Line
@@ -83,6 +88,12 @@ def with_another_key(chain, key):
     key.write_bytes(self_signed().key)
 
 
+def encrypted(chain, key):
+    secret = serialization.load_pem_private_key(key.read_bytes(), None)
+    kind, lock = serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"canary")
+    key.write_bytes(secret.private_bytes(serialization.Encoding.PEM, kind, lock))
+
+
 def empty(chain, key):
     chain.write_bytes(b"")
 
@@ -91,7 +102,7 @@ def half(chain, key):
     chain.write_bytes(chain.read_bytes()[:200])
 
 
-@pytest.mark.parametrize("broken", [without_key, with_another_key, empty, half])
+@pytest.mark.parametrize("broken", [without_key, with_another_key, encrypted, empty, half])
 def test_what_cannot_be_used_changes_nothing_and_is_said_once(files, broken):
     clock = Clock()
     certificate = Certificate(*files, clock)
@@ -102,12 +113,35 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_once(files, broken):
             clock.now += 1
             assert certificate.context() is before
     assert [(event["event"], event["log_level"]) for event in events] == [("certificate_unusable", "error")]
+    assert events[0]["file"] == f"{files[0]}, {files[1]}"  # either may be the wrong one
+    assert ("passphrase" in events[0]["reason"]) is (broken is encrypted)
     renewed = the_authority().certificate("localhost")
     replace(files, renewed)
     clock.now += 1
     with structlog.testing.capture_logs() as events:
         assert certificate.context() is not before
     assert [event["event"] for event in events] == ["certificate_renewed"]
+
+
+def test_an_encrypted_key_ends_the_start_with_what_to_do_and_asks_nobody(files):
+    encrypted(*files)
+    program = (
+        "import sys; from pathlib import Path;"
+        "from vaguemestre.doors.submission.certificate import Certificate; Certificate(*map(Path, sys.argv[1:]))"
+    )
+    ours, theirs = pty.openpty()  # OpenSSL asks on the terminal that a session has, not on standard input
+    command = ["setsid", "--ctty", sys.executable, "-c", program, *map(str, files)]
+    ended = subprocess.run(command, stdin=theirs, capture_output=True, text=True, timeout=60, check=False)
+    os.set_blocking(ours, False)
+    with pytest.raises(BlockingIOError):
+        os.read(ours, 1)  # nothing was written to it
+    os.close(ours)
+    os.close(theirs)
+    assert ended.returncode == 1
+    assert ended.stderr.startswith(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {files[0]}, {files[1]}: ")
+    assert ended.stderr.endswith(
+        ": the key is encrypted; store it without a passphrase, readable by the service alone.\n"
+    )
 
 
 def test_files_are_looked_at_once_a_second_at_most(files, monkeypatch):

@@ -21,6 +21,8 @@ log = structlog.get_logger("vaguemestre.submission")
 
 LOOK_EVERY = 1.0  # seconds
 
+_ENCRYPTED = "the key is encrypted; store it without a passphrase, readable by the service alone"
+
 type _Stamp = tuple[int, int, int] | None  # of a file; None where it is not there
 
 
@@ -37,7 +39,7 @@ class Certificate:
         self._looked_at = clock()
         found = _found(chain, key)
         if isinstance(found, str):
-            raise SystemExit(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {chain}: {found}.")
+            raise SystemExit(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {self._files}: {found}.")
         self._context = found
 
     def context(self) -> ssl.SSLContext:
@@ -54,10 +56,15 @@ class Certificate:
             return
         found = _found(self._chain, self._key)
         if isinstance(found, str):
-            log.error("certificate_unusable", file=str(self._chain), reason=found, in_use="the one before")
+            log.error("certificate_unusable", file=self._files, reason=found, in_use="the one before")
         else:
             self._context = found
-            log.info("certificate_renewed", file=str(self._chain))
+            log.info("certificate_renewed", file=self._files)
+
+    @property
+    def _files(self) -> str:
+        """Both: which of them is wrong, OpenSSL does not say."""
+        return str(self._chain) if self._key is None else f"{self._chain}, {self._key}"
 
     def _look(self) -> tuple[_Stamp, _Stamp]:
         return _stamp(self._chain), None if self._key is None else _stamp(self._key)
@@ -78,10 +85,18 @@ def _found(chain: Path, key: Path | None) -> ssl.SSLContext | str:
     """TLS 1.2 or later with this chain; or what is wrong with the files."""
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    asked = False
+
+    def password() -> str:
+        # Without any OpenSSL asks for one on the terminal, and all sessions would wait for the answer.
+        nonlocal asked
+        asked = True
+        return "-"
+
     try:
-        context.load_cert_chain(chain, key)
+        context.load_cert_chain(chain, key, password)
     except ssl.SSLError:
-        return "it is not a certificate and its key"
+        return _ENCRYPTED if asked else "it is not a certificate and its key"
     except OSError as error:
         return error.strerror or "it cannot be read"
     return context
