@@ -18,6 +18,7 @@ from pathlib import Path
 
 from playwright.sync_api import Browser, Page, expect
 
+from cluster.shared import begin
 from scripted.certificates import the_authority
 from scripted.sink import Answer, Moment, SinkServer
 from squeezing import squeeze
@@ -263,6 +264,7 @@ def shoot(browser: Browser, product: Product, message: str, wanted: tuple[str, .
 def main() -> int:
     """All of it."""
     IMAGES.mkdir(parents=True, exist_ok=True)
+    begin()
     with network(), servers(), Product(VAGUEMESTRE_EGRESS_ALLOW="203.0.113.0/24") as product:
         message = fill(product)
         with chromium(*SMOOTH) as browser:
