@@ -3,11 +3,13 @@
 import json
 import socket
 import time
+from contextlib import ExitStack
 from urllib.parse import urlencode
 
 import pytest
 
 from system.product import until
+from vaguemestre.doors.api.rooms import LARGE
 
 LINE = "one line of it\r\n"
 RAW = f"From: a@example.org\r\nTo: b@example.org\r\nSubject: broken off\r\n\r\n{LINE * 20}".encode()
@@ -45,6 +47,20 @@ def asked(product, path, kind, body, missing=0, **headers):
         with line.makefile("rb") as answer:
             top, _, content = answer.read().partition(b"\r\n\r\n")
     return int(top.split()[1]), content
+
+
+def begun(product, path, kind, length, **headers):
+    """A connection on which a POST has begun, whose body does not go on."""
+    line = socket.create_connection(("127.0.0.1", product.web_port), timeout=20)
+    fields = {
+        "Host": f"127.0.0.1:{product.web_port}",
+        "Content-Type": kind,
+        "Content-Length": length,
+        **headers,
+    }
+    head = "".join(f"{name}: {value}\r\n" for name, value in fields.items())
+    line.sendall(f"POST {path} HTTP/1.1\r\n{head}\r\nab".encode())
+    return line
 
 
 def parts(values):
@@ -111,3 +127,31 @@ def test_a_sender_that_is_gone_leaves_nothing_and_no_thread_waits_for_it(product
     time.sleep(0.5)  # in which something could be kept
     until(lambda: product.status("/healthz") == 200, 10, what="an answer")
     assert counts(product) == before
+
+
+def test_bodies_that_do_not_go_on_stop_nothing_else(product, form):
+    key = {"Authorization": f"Bearer {product.key}"}
+    with ExitStack() as lines:
+        for path, kind, length, headers in [
+            (form, HTML, 1000, {}),
+            ("/accounts/login/", HTML, 1000, BROWSER),
+            ("/api/v1/messages", JSON, 1000, key),
+            ("/api/v1/messages", JSON, LARGE + 1, key),
+        ] * 25:
+            lines.enter_context(begun(product, path, kind, length, **headers))
+        until(lambda: product.status("/healthz") == 200, 10, what="an answer")
+        time.sleep(3)  # now nobody waits any more who has no place
+        for _ in range(5):
+            asked_at = time.monotonic()
+            assert product.status("/healthz") == 200
+            assert product.status("/accounts/login/") == 200
+            assert time.monotonic() - asked_at < 2
+        status, content = asked(product, "/api/v1/messages", JSON, json.dumps(ONE).encode(), **key)
+        assert (status, json.loads(content)["status"]) == (503, 503)
+        assert asked(product, form, HTML, urlencode(TYPED).encode())[0] == 503
+        assert asked(product, "/accounts/login/", HTML, urlencode(TYPED).encode(), **BROWSER)[0] == 503
+
+    def taken():
+        return asked(product, "/api/v1/messages", JSON, json.dumps(ONE).encode(), **key)[0] == 202
+
+    until(taken, 10, what="room for a body")

@@ -9,6 +9,7 @@ other request waiting. The worker is a process below this one and dies with it. 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import gc
 import importlib
 import multiprocessing
@@ -19,6 +20,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -27,18 +29,20 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
-from vaguemestre.cli import preparation, process
+from vaguemestre.cli import preparation, process, silence
 from vaguemestre.cli.loading import load_django
 from vaguemestre.environment import Bind, Environment
 from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.ledger.sqlite.copying import copier
 
-THREADS = 16  # requests at a time; most of them wait for the disk
+THREADS = 32  # requests at a time; most wait for the disk, some for their bodies (`doors.api.rooms`)
 BACKPRESSURE = 256  # connections at a time
 IDLE = 600  # seconds until an idle thread ends, and its database connection with it
 YOUNG = 10_000  # objects between two looks for garbage: a batch's all stay until its answer
 SWITCH = 0.001  # seconds until a thread that computes lets another one go on, at each of its steps
+LARGE = 131_072  # bytes of memory at a stretch that go back to the system once they are free
 DRAIN = 20  # seconds for requests in progress, once told to stop
+_M_MMAP_THRESHOLD = -3  # mallopt(3)
 # Granian's messages go where all others do, and only when something is wrong.
 LOGGING: dict[str, Any] = {"handlers": {}, "loggers": {"_granian": {"handlers": []}, "granian.access": {}}}
 # Granian copies the process's variables into every request: no secret and no HTTP_ name may be among them.
@@ -78,6 +82,7 @@ def _application(environment: Environment, target: str) -> Callable[..., Any]:
     """In the worker: the application. Should its parent be killed it dies too, or it would keep the port."""
     process.die_with(os.getppid(), signal.SIGKILL)
     sys.setswitchinterval(SWITCH)
+    _give_memory_back()
     load_django(environment)
     module, _, name = target.partition(":")
     application: Callable[..., Any] = getattr(importlib.import_module(module), name)
@@ -89,12 +94,22 @@ def _application(environment: Environment, target: str) -> Callable[..., Any]:
     gc.set_threshold(YOUNG)
     if not on_postgresql():
         copier.start()
+    threading.Thread(target=silence.watch, args=(environment.web_bind.port,), daemon=True).start()
     threading.Thread(
         target=_announce, args=(environment.web_bind, process.ready_descriptor()), daemon=True
     ).start()
     for variable in [name for name in os.environ if name.startswith(PRIVATE)]:
         del os.environ[variable]
     return application
+
+
+def _give_memory_back() -> None:
+    """Have the C library give large pieces back to the system once they are free.
+
+    It would learn from the first to keep them, for each thread apart.
+    """
+    with suppress(AttributeError):  # another library than glibc
+        ctypes.CDLL(None).mallopt(_M_MMAP_THRESHOLD, LARGE)
 
 
 def _announce(bind: Bind, descriptor: int | None) -> None:

@@ -6,12 +6,17 @@ from django.http import HttpRequest, HttpResponse
 from django.views import defaults
 
 from vaguemestre.doors.api.problems import Problem
+from vaguemestre.doors.api.rooms import Full
 
 _API = "/api/"
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400: a host that is not ours, a header that cannot be."""
+    """400: a host that is not ours, a header that cannot be, a broken body; 503: no room for one."""
+    if isinstance(exception, Full) and not request.path.startswith(_API):
+        response = defaults.bad_request(request, exception)
+        response.status_code, response.headers["Retry-After"] = 503, str(exception.after)
+        return response
     if request.path.startswith(_API):
         return Problem(400, "The request could not be read; is its Host the one of this server?").response()
     return defaults.bad_request(request, exception)

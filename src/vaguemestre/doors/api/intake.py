@@ -4,7 +4,7 @@ A request to one of the addresses in `PATHS` goes to `Direct` at once, and its a
 piece: nothing of it needs Django's signals around a request, of which only one does something here, and the
 server is spared an iterator and a turn of the interpreter. All other requests go Django's way.
 
-Whichever way a request goes, its body is read whole or refused (`arrival`).
+Whichever way a request goes, its body is read whole or refused, and where there is room for it (`arrival`).
 
 Promises: the same answers as by Django's way; database connections that are broken are dropped before and
 after each request, as its signals would.
@@ -19,7 +19,7 @@ from django.core.handlers.wsgi import WSGIRequest
 from django.db import close_old_connections
 from django.http import HttpRequest, HttpResponse
 
-from vaguemestre.doors.api.arrival import Arrival
+from vaguemestre.doors.api.arrival import arriving
 from vaguemestre.doors.api.company import requests
 from vaguemestre.doors.api.direct import Direct
 from vaguemestre.doors.visitor import locate
@@ -42,9 +42,14 @@ class Intake:
 
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """PEP 3333."""
-        length = environ.get("CONTENT_LENGTH", "")
-        if length.isdecimal():
-            environ["wsgi.input"] = Arrival(environ["wsgi.input"], int(length))
+        body = arriving(environ)
+        try:
+            return self._answered(environ, start)
+        finally:
+            if body is not None:
+                body.leave()
+
+    def _answered(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         if environ["REQUEST_METHOD"] != "POST" or environ["PATH_INFO"] not in PATHS:
             return self._django(environ, start)
         locate(environ)

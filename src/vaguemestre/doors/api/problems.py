@@ -22,6 +22,7 @@ from ninja.errors import HttpError, ValidationError
 
 from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.rendering import LANGUAGE, render
+from vaguemestre.doors.api.rooms import Full
 from vaguemestre.ledger.idempotency import InProgress, KeyReused
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.ledger.vault import KeyMissing, Unreadable
@@ -152,6 +153,12 @@ def _(_error: RequestDataTooBig) -> Problem:
 def _(error: BrokenOff) -> Problem:
     message = f"{error} Nothing was stored; send all of it again."
     return Problem(400, message, errors=(("body", message),))
+
+
+@problem_of.register
+def _(error: Full) -> Problem:
+    message = f"{error} Nothing was stored; send it again in {error.after} seconds."
+    return Problem(503, message, headers={"Retry-After": str(error.after)})
 
 
 @problem_of.register(SuspiciousOperation)

@@ -22,6 +22,7 @@ from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.body import posted
 from vaguemestre.doors.api.problems import Rejected
 from vaguemestre.doors.api.reading import attachments
+from vaguemestre.doors.api.rooms import Full
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.compose import Attachment
 from vaguemestre.mail.errors import Invalid
@@ -57,6 +58,7 @@ def read(request: HttpRequest, fields: Sequence[Field]) -> Posted:
     Raises:
         Rejected: too many bytes (413), without their number (411), of another type (415), not readable (400).
         BrokenOff: not all of it came.
+        Full: too many are sending something at this moment.
         Refusal: files that are not, or too many, at their field.
     """
     takers = [one for one in fields if one.kind is Kind.FILE]
@@ -95,7 +97,7 @@ def _from_html(request: HttpRequest, takers: Sequence[Field]) -> Posted:
     try:
         values = {name: request.POST.get(name, "") for name in request.POST}
         found = [(one, _uploaded(upload)) for one in takers for upload in request.FILES.getlist(one.name)]
-    except BrokenOff:
+    except (BrokenOff, Full):
         raise
     except _UNREADABLE:
         raise Rejected(400, "The form cannot be read.") from None

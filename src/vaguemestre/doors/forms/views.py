@@ -29,6 +29,7 @@ from django.views.decorators.csrf import csrf_exempt
 
 from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.problems import Problem, Rejected, problem_of
+from vaguemestre.doors.api.rooms import Full
 from vaguemestre.doors.forms import tokens, visitors
 from vaguemestre.doors.forms.reading import Posted, is_json, read
 from vaguemestre.ledger import form_submissions, forms
@@ -95,7 +96,7 @@ def form_itself(request: HttpRequest, form: Form) -> HttpResponse:
         if not visitors.permitted(request, form):
             return _sorry(request, 403, _("This form may not be sent from that site."))
         posted = read(request, forms.fields_of(form))
-    except (Rejected, BrokenOff) as rejected:
+    except (Rejected, BrokenOff, Full) as rejected:
         return _rejected(request, problem_of(rejected))
     except (Refusal, Invalid) as refusal:
         return _again(request, form, Posted({}, ()), _faults(refusal))
@@ -224,10 +225,15 @@ def _preflight(request: HttpRequest, form: Form, methods: tuple[str, ...]) -> Ht
 
 
 def _rejected(request: HttpRequest, problem: Problem) -> HttpResponse:
-    words = {413: _("This is too large for the form."), 415: _("This is not what a form sends.")}
+    words = {
+        413: _("This is too large for the form."),
+        415: _("This is not what a form sends."),
+        503: _("Too much is arriving here at this moment. Nothing was kept; go back and send it again."),
+    }
     if is_json(request):
         return problem.response()
-    return _sorry(request, problem.status, words.get(problem.status, _("The form could not be read.")))
+    told = words.get(problem.status, _("The form could not be read."))
+    return _sorry(request, problem.status, told, dict(problem.headers))
 
 
 def _sorry(

@@ -1,0 +1,58 @@
+"""Rooms for bodies: few at a time, some who wait, and nobody who waits for what does not move."""
+
+import threading
+import time
+
+import pytest
+
+from vaguemestre.cli.web import THREADS
+from vaguemestre.doors.api import rooms
+from vaguemestre.doors.api.rooms import Full, Room
+
+
+def test_who_finds_no_place_waits_for_one_and_gets_it():
+    room, inside = Room(places=1, queue=1, patience=20), []
+    room.enter()
+    late = threading.Thread(target=lambda: (room.enter(), inside.append("late")))
+    late.start()
+    time.sleep(0.05)
+    assert inside == []
+    room.leave()
+    late.join(10)
+    assert inside == ["late"]
+
+
+def test_a_place_that_does_not_become_free_is_not_waited_for_for_ever():
+    room = Room(places=2, queue=5, patience=0)
+    room.enter()
+    room.enter()
+    with pytest.raises(Full):
+        room.enter()
+    room.leave()
+    room.enter()
+
+
+def test_only_so_many_wait():
+    room = Room(places=1, queue=0, patience=600)
+    room.enter()
+    with pytest.raises(Full):
+        room.enter()
+
+
+def test_once_nothing_has_moved_for_so_long_nobody_waits_any_more():
+    room, took = Room(places=1, queue=9, patience=1), []
+    room.enter()
+    for _ in range(2):
+        begun = time.monotonic()
+        with pytest.raises(Full):
+            room.enter()
+        took.append(time.monotonic() - begun)
+    assert took[0] >= 0.9
+    assert took[1] < 0.5
+
+
+def test_the_places_of_all_rooms_are_fewer_than_the_threads():
+    """With those who may wait for long."""
+    places = [room._free for room in (rooms.SUBMITTERS, rooms.VISITORS, rooms.LARGE_ONES)]
+    waiting = rooms.VISITORS._queue + rooms.LARGE_ONES._queue
+    assert sum(places) + waiting < THREADS
