@@ -103,11 +103,11 @@ def test_it_says_why_and_when_it_goes_on_in_the_language_of_the_installation():
     made = sent()
     told = words(made).replace("\xa0", " ")
     assert told == (
-        "Votre message « Facture 17 », remis le 2026-11-24 à 12:00:00 UTC, n’a pas encore pu être transmis à :"
+        "Votre message « Facture 17 », remis le 24 novembre 2026 à 12:00 UTC, n’a pas encore pu être transmis à :"
         "\r\n\r\n"
         "    to@example.com\r\n"
         "    Le serveur demande de réessayer ce message plus tard.\r\n"
-        "    Prochain essai le 2026-11-24 à 19:51:00 UTC.\r\n"
+        "    Prochain essai le 24 novembre 2026 à 19:51 UTC.\r\n"
         "    Le serveur a dit : « 451 4.3.0 Try later »\r\n"
         "\r\n"
         "Les essais continuent d’eux-mêmes : inutile de renvoyer le message.\r\n"
@@ -261,7 +261,7 @@ def test_an_answer_about_our_account_is_nobody_else_s():
     made = sent()
     told = fields(made)[1]
     assert ("Diagnostic-Code" in told, told["Status"]) == (False, "4.4.5")
-    assert said_of("to@example.com", made) == ["Prochain essai le 2026-11-24 à 19:51:00 UTC."]
+    assert said_of("to@example.com", made) == ["Prochain essai le 24 novembre 2026 à 19:51 UTC."]
 
 
 def test_an_end_that_its_submitter_set_is_the_end():

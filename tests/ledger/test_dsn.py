@@ -109,7 +109,7 @@ def test_it_tells_whose_words_and_the_remedy_in_the_language_of_the_installation
     message = refused("nobody@example.com", subject="Facture 17")
     told = words(sent()).replace("\xa0", " ")
     assert told == (
-        "Votre message « Facture 17 », remis le 2026-11-24 à 12:00:00 UTC, n’a pas pu être transmis à :\r\n"
+        "Votre message « Facture 17 », remis le 24 novembre 2026 à 12:00 UTC, n’a pas pu être transmis à :\r\n"
         "\r\n"
         "    nobody@example.com\r\n"
         "    Le serveur refuse ce destinataire.\r\n"
@@ -136,7 +136,7 @@ def test_in_italian_where_that_is_the_language(settings):
     refused("nobody@example.com", subject="Fattura 17")
     told = words(sent())
     assert told.startswith(
-        "Il tuo messaggio «Fattura 17», affidato il 2026-11-24 alle 12:00:00 UTC, non si è potuto"
+        "Il tuo messaggio «Fattura 17», affidato il 24 Novembre 2026 alle 12:00 UTC, non si è potuto"
     )
     assert "    Il server ha detto: «550 5.1.1 No such user»\r\n" in told
 

@@ -51,6 +51,12 @@ def read(made):
     return email.message_from_bytes(raw)
 
 
+def test_the_subject_keeps_its_no_break_spaces_and_is_one_line():
+    subject = "Votre message n’est pas parti\u202f: «\xa0Facture\n  17\xa0»"
+    told = str(make_header(decode_header(read(dsn(subject=subject))["Subject"])))
+    assert told == "Votre message n’est pas parti\u202f: «\xa0Facture 17\xa0»"
+
+
 def groups(parsed):
     """The fields for programs: of the message, then of each recipient."""
     return [

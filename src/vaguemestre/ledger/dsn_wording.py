@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
+from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.ledger.models import Delivery
-from vaguemestre.ledger.outlook_wording import at_words
 from vaguemestre.ledger.wording import trouble_text
 from vaguemestre.mail.dsn import Action, Ended
 from vaguemestre.mail.reply import Reply
@@ -83,7 +84,7 @@ def text(told: Iterable[Told]) -> str:
     """The words of a notification, those of failures first."""
     told = list(told)
     message = told[0].delivery.message
-    facts = {"subject": message.subject, "at": at_words(message.accepted_at)}
+    facts = {"subject": message.subject, "at": _at(message.accepted_at)}
     failed, delayed, relayed = (
         [one for one in told if one.ended.action is action]
         for action in (Action.FAILED, Action.DELAYED, Action.RELAYED)
@@ -105,13 +106,22 @@ def text(told: Iterable[Told]) -> str:
     return "\n\n".join([*paragraphs, number % {"id": message.uid}])
 
 
+def _at(at: datetime) -> str:
+    """A time as an adverb, as it is written in the language of the report."""
+    known = at.astimezone(UTC)
+    return gettext("on %(date)s at %(time)s UTC") % {
+        "date": date_format(known, "DATE_FORMAT"),
+        "time": f"{known:%H:%M}",
+    }
+
+
 def _failure(told: Told) -> str:
     return _indented(told, _why(told))
 
 
 def _delay(told: Told) -> str:
     at, waits = told.outlook.at, gettext(_DELAYS.get(OutlookCode(told.outlook.code), _TURN))
-    lines = [waits % {"at": "?" if at is None else at_words(at)}]
+    lines = [waits % {"at": "?" if at is None else _at(at)}]
     if told.ended.reply is not None:
         lines = [trouble_text(told.delivery.trouble or {}), *lines, _said(told.ended.reply)]
     return _indented(told, lines)

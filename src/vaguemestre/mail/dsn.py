@@ -33,6 +33,7 @@ _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 §4
 _MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 # What an address of the type utf-8 may hold unescaped in seven bits: QCHAR of RFC 6533 §3.
 _NO_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
+_LINES = re.compile(r"[ \n]+")  # not the no-break spaces of French
 _NO_ASCII = re.compile(r"[^ -~]")
 
 
@@ -157,7 +158,7 @@ def _head(dsn: Dsn) -> Iterator[bytes]:
     if dsn.sender is not None:
         yield mailboxes_field("From", [dsn.sender])
     yield mailboxes_field("To", [NamedMailbox(dsn.to)])
-    yield text_field("Subject", " ".join(printable(dsn.subject, SUBJECT_LIMIT).split()))
+    yield text_field("Subject", _LINES.sub(" ", printable(dsn.subject, SUBJECT_LIMIT)).strip())
     yield b"Auto-Submitted: auto-replied\r\n"  # RFC 3834 §5
     if _MESSAGE_ID.fullmatch(dsn.message_id) and len(dsn.message_id) <= LONGEST_WORD:
         yield f"References: {dsn.message_id}\r\n".encode("ascii")
