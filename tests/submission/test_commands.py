@@ -410,6 +410,7 @@ BAD_MAILS = {
     b"FROM:a@example.org": "501 5.5.2",
     b"FROM:<a@example.org": "501 5.5.2",
     b"FROM:<a@example.org>SIZE=1": "501 5.5.2",
+    "FROM:<a@example.org> SIZE=\u0661\u0662".encode(): "501 5.5.4",  # digits, but no octets
     b"FROM <a@example.org>": "501 5.5.2",
     b"TO:<a@example.org>": "501 5.5.2",
     b"FROM:<a b@example.org>": "501 5.5.2",

@@ -175,6 +175,10 @@ def test_headers_of_ours_are_read(open_door, key):
         ("X-Vaguemestre-Connection: nothing", "5.7.1 There is no connection nothing."),
         ("X-Vaguemestre-Metadata: [1]", "5.6.0 The header X-Vaguemestre-Metadata is not a JSON object"),
         ("X-Vaguemestre-Metadata: {" + '"a":' * 100, "5.6.0 The header X-Vaguemestre-Metadata is not"),
+        (
+            'X-Vaguemestre-Metadata: {"a": "1", "a": "2"}',
+            "5.6.0 The header X-Vaguemestre-Metadata names an entry",
+        ),
         ('X-Vaguemestre-Metadata: {"a": 1}', "5.6.0 The header X-Vaguemestre-Metadata is not"),
         ("X-Vaguemestre-Send-At: tomorrow", "5.6.0 The header X-Vaguemestre-Send-At is not a time"),
         (

@@ -21,6 +21,7 @@ from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.mail.value import value
 
 HEADER_LIMIT = 1_048_576  # bytes of a header section
+HEADER_FIELDS = 5_000  # of a header section: each costs time, and everybody else waits
 LINE_LIMIT = 998  # octets of a line without CRLF, RFC 5321 §4.5.3.1.6
 
 type Field = tuple[bytes, bytes]  # its name in small letters, and all of it with its CRLF
@@ -42,7 +43,7 @@ class Content:
 
     Raises:
         Invalid: `bare_line_ending` for a bare CR or LF (RFC 5321 §2.3.8: smuggling), `header_syntax`,
-            `header_size`, `nul`.
+            `header_size`, `header_fields`, `nul`.
     """
 
     raw: bytes
@@ -73,6 +74,9 @@ class Content:
         block = self.raw[: header_end(self.raw)]
         if len(block) > HEADER_LIMIT:
             raise _too_large()
+        if len(block) > 2 * HEADER_FIELDS and _unfolded(block) > HEADER_FIELDS:
+            message = f"The header section has more than {HEADER_FIELDS} fields."
+            raise Invalid("content", "header_fields", message)
         if block.find(b"\0") >= 0:
             raise Invalid("content", "nul", "The header section holds a NUL character.")
         fields = _simple_fields(block)
@@ -144,6 +148,11 @@ def has_long_line(raw: bytes) -> bool:
             return True
         start = end + 2
     return False
+
+
+def _unfolded(block: bytes) -> int:
+    """How many lines of a header section begin a field."""
+    return block.count(b"\r\n") - block.count(b"\r\n ") - block.count(b"\r\n\t")
 
 
 def _too_large() -> Invalid:

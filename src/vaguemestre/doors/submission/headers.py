@@ -81,12 +81,22 @@ def _metadata(text: str | None) -> dict[str, str]:
     if text is None:
         return {}
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_each_once)
+    except Invalid:
+        raise
     except (ValueError, RecursionError):
         value = None
     if not isinstance(value, dict) or not all(isinstance(entry, str) for entry in value.values()):
         raise _fault("Metadata", "metadata", 'is not a JSON object of texts, such as {"order": "17"}')
     return value
+
+
+def _each_once(entries: list[tuple[str, object]]) -> dict[str, object]:
+    """An object in which no name is twice: one of the two would be lost."""
+    found = dict(entries)
+    if len(found) < len(entries):
+        raise _fault("Metadata", "metadata", "names an entry twice")
+    return found
 
 
 def _idempotency_key(text: str | None) -> str | None:

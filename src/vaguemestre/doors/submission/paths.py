@@ -28,7 +28,7 @@ _AUTH = re.compile(rf"<>|{_XTEXT}")
 _ENVID = re.compile(rf"(?=.{{1,100}}$){_XTEXT}")
 _ORCPT = re.compile(rf"(?=.{{1,500}}$)[A-Za-z0-9-]+;(?:{_XTEXT}|[^\x00-\x20=\x7f]+)")
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY))*", re.IGNORECASE)
-_SIZE = re.compile(r"\d{1,20}")
+_SIZE = re.compile(r"[0-9]{1,20}")
 
 PARAMETER_UNKNOWN = answer(555, "5.5.4", "A parameter of the command is not known here")
 PARAMETER_TWICE = answer(501, "5.5.4", "A parameter is given twice")
