@@ -64,9 +64,9 @@ class Guard:
         Raises:
             Foreign: nothing may be done here.
         """
+        commits = self._engine.recorder.commits  # as of `now`: what comes meanwhile is the next look's
         pause = await self._engine.threads.run(_pause_of, self._engine.mark, self._mark, now)
         self._note(pause)
-        commits = self._engine.recorder.commits
         if not self.trusted:
             self._commits = None
         elif self._engine.mark is not None and self._commits != commits:
