@@ -162,7 +162,7 @@ def plot(counts: list[int]) -> dict[str, Any]:
     width = 4 * len(counts) - 1
     return {
         "bars": bars,
-        "total": sum(counts),
+        "number": sum(counts),
         "most": max(counts, default=0),
         "width": width,
         "height": PLOT_HEIGHT,
