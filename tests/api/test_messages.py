@@ -250,12 +250,15 @@ def test_a_batch_of_1000_is_taken_and_1001_refused(api, office):
     assert (response.status_code, fields_of(response)) == (422, ["messages"])
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"messages": {}}, {"messages": [5]}, {"messages": None}, {"messages": []}]
-)
+@pytest.mark.parametrize("body", [{}, {"messages": {}}, {"messages": None}, {"messages": []}])
 def test_what_is_no_batch_is_refused(api, body):
     response = api.post("/messages/batch", body)
     assert (response.status_code, fields_of(response)) == (422, ["messages"])
+
+
+def test_what_is_no_message_in_a_batch_is_refused_by_its_place(api):
+    response = api.post("/messages/batch", {"messages": [TO, 5]})
+    assert (response.status_code, fields_of(response)) == (422, ["messages[1]"])
 
 
 RAW = b"From: Shop <shop@example.com>\r\nTo: ann@example.net, Bob <bob@example.net>\r\nCc: c@example.net\r\nSubject: hi\r\n\r\nbody\r\n"
