@@ -283,7 +283,7 @@ def test_source_addresses_are_replaced_as_a_list(api):
     [
         ({}, "items"),
         ({"items": "192.0.2.1"}, "items"),
-        ({"items": ["192.0.2.1"]}, "items"),
+        ({"items": ["192.0.2.1"]}, "items[0]"),
         ({"items": [{"address": "here"}]}, "items[0].address"),
         ({"items": [{"address": "192.0.2.1"}, {"address": "192.0.2.1"}]}, "items[1].address"),
         ({"items": [{"address": 5}]}, "items[0].address"),

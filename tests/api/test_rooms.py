@@ -2,11 +2,14 @@
 
 import threading
 import time
+from contextlib import suppress
+from io import BytesIO
 
 import pytest
 
 from vaguemestre.cli.web import THREADS
 from vaguemestre.doors.api import rooms
+from vaguemestre.doors.api.arrival import Arrival, BrokenOff
 from vaguemestre.doors.api.rooms import Full, Room
 
 
@@ -53,6 +56,46 @@ def test_once_nothing_has_moved_for_so_long_nobody_waits_any_more():
 
 def test_the_places_of_all_rooms_are_fewer_than_the_threads():
     """With those who may wait for long."""
-    places = [room._free for room in (rooms.SUBMITTERS, rooms.VISITORS, rooms.LARGE_ONES)]
-    waiting = rooms.VISITORS._queue + rooms.LARGE_ONES._queue
-    assert sum(places) + waiting < THREADS
+    each = (rooms.SUBMITTERS, rooms.VISITORS, rooms.ARRIVING, rooms.LARGE_ONES)
+    waiting = rooms.VISITORS._queue + rooms.ARRIVING._queue  # for a place in hand those wait who arrived
+    assert sum(room._free for room in each) + waiting < THREADS
+    assert rooms.LARGE_ONES._queue == rooms.ARRIVING._free
+
+
+class Dripping:
+    """A sender who is on his way."""
+
+    def __init__(self):
+        self.over = threading.Event()
+
+    def read(self, _):
+        self.over.wait(20)
+        return b""
+
+
+def large(source):
+    return Arrival(source, rooms.LARGE + 1, "/api/v1/messages")
+
+
+def test_slow_senders_of_large_bodies_do_not_keep_others_from_sending_large_ones():
+    slow = [Dripping() for _ in range(3)]
+    threads = [threading.Thread(target=broken_off, args=(large(source),)) for source in slow]
+    for thread in threads:
+        thread.start()
+    quick = large(BytesIO(b"x" * (rooms.LARGE + 1)))
+    begun = time.monotonic()
+    assert len(quick.read()) == rooms.LARGE + 1
+    assert time.monotonic() - begun < 5
+    assert rooms.LARGE_ONES._free == 1  # until it is answered
+    quick.leave()
+    for source in slow:
+        source.over.set()
+    for thread in threads:
+        thread.join(10)
+    assert (rooms.LARGE_ONES._free, rooms.ARRIVING._free) == (2, 5)
+
+
+def broken_off(body):
+    with suppress(BrokenOff):
+        body.read()
+    body.leave()

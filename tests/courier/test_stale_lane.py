@@ -121,3 +121,27 @@ async def test_l08_a_mark_that_was_granted_and_never_used_is_no_doubt_to_whoever
     assert known == ["accepted_here", "evidence", "attempt"]
     assert found["to@example.com"].doubts == 0
     assert len(sink.accepted) == 1
+
+
+async def test_l08_a_mark_that_was_committed_unseen_and_never_used_is_no_doubt_to_whoever_has_the_lane_then(
+    office, sink, monkeypatch
+):
+    """The answer to the commit was lost with its connection; somebody else has the lane."""
+    record_as_ever, lost = queue.record_all, []
+
+    def recorded(entries, now):
+        answers = record_as_ever(entries, now)
+        if entries[0].marks and not lost:
+            lost.append(entries)
+            Lane.objects.update(epoch=F("epoch") + 1)
+            raise OperationalError("the server closed the connection unexpectedly")
+        return answers
+
+    monkeypatch.setattr(queue, "record_all", recorded)
+    await office.connect(sink)
+    message = await office.post()
+    async with office.courier():
+        found = await office.until(message, "accepted")
+    assert lost
+    assert found["to@example.com"].doubts == 0
+    assert len(sink.accepted) == 1

@@ -132,6 +132,21 @@ def test_where_a_thread_cannot_start_the_next_call_tries_again(threads, monkeypa
     assert asyncio.run(asyncio.wait_for(threads.run(len, "yes"), 5)) == 3
 
 
+def test_where_no_further_thread_can_start_a_call_waits_for_one_that_is_there(monkeypatch, ledger):
+    threads = LedgerThreads(2)
+
+    async def ask():
+        assert await threads.run(len, "one") == 3
+        busy = asyncio.ensure_future(threads.run(time.sleep, 0.05))
+        with monkeypatch.context() as there:
+            there.setattr(threading.Thread, "start", no_more_threads)
+            assert await asyncio.wait_for(threads.run(len, "more"), 5) == 4
+        await busy
+
+    asyncio.run(ask())
+    threads.shutdown()
+
+
 def no_more_threads(thread):
     raise RuntimeError("can't start new thread")
 

@@ -91,7 +91,7 @@ def test_a_ledger_that_cannot_be_asked_is_told_as_such(monkeypatch, told):
     ],
 )
 def test_a_user_name_that_looks_like_one_is_shown(user):
-    assert shown(user) == user
+    assert shown(typed(user)) == user
 
 
 @pytest.mark.parametrize(
@@ -100,11 +100,21 @@ def test_a_user_name_that_looks_like_one_is_shown(user):
      "correct horse", "a\nb", "a\x1b[31m", "été", "", "app+", "p4ssw0rd", "Tr0ub4dor&3"],
 )  # fmt: skip
 def test_a_user_name_that_may_be_a_secret_is_not(user):
-    assert shown(user) is None
+    assert shown(typed(user)) is None
+
+
+@pytest.mark.parametrize("password", ["app", "invoices", "boss@example.org", ""])
+def test_no_user_name_is_shown_where_the_password_is_no_key(password):
+    """The two may have changed places: many a password looks like a name."""
+    assert shown(Credentials("azerty123", Secret(password))) is None
 
 
 def test_no_more_of_a_user_name_is_shown_than_64_characters():
-    assert shown("app." * 40 + "app") == ("app." * 16)
+    assert shown(typed("app." * 40 + "app")) == ("app." * 16)
+
+
+def typed(user):
+    return Credentials(user, Secret("vgm_wrong"))
 
 
 def test_a_password_where_the_user_name_belongs_stays_out_of_the_log(door, key, told):

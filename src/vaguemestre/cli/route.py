@@ -11,9 +11,11 @@ from vaguemestre.ledger import accept, wording
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.resources import rules_resource
 from vaguemestre.ledger.stream_wording import rule_why_text
+from vaguemestre.policy.decision import RuleWhy
 from vaguemestre.policy.routing import Route
 
 _OUTCOMES = {"matched": "decides", "passed_over": "passed over", "not_applicable": "does not apply"}
+_OF_STREAMS = {RuleWhy.NO_STREAM, RuleWhy.STREAM_HAS_NONE}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -47,18 +49,17 @@ def _route(route: Route) -> dict[str, Any]:
 
 
 def _text(value: dict[str, Any]) -> str:
-    route, reason = value["route"], _in_our_words(value["reason"]["text"])
+    route, reason = value["route"], value["reason"]["text"]
     head = f"Carried by {route['connection_name']}: {reason}" if route else f"Held: {reason}"
-    rules = [
-        f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {_in_our_words(rule_why_text(rule))}"
-        for rule in value["rules"]
-    ]
+    rules = [f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {_why(rule)}" for rule in value["rules"]]
     return "\n".join([head, *_leaves(route), *rules])
 
 
-def _in_our_words(text: str) -> str:
+def _why(rule: dict[str, Any]) -> str:
     """What the console calls a communication is a stream in every command."""
-    return text.replace("communication", "stream")
+    text = rule_why_text(rule)
+    # Not in the others: they may quote an address, or a name.
+    return text.replace("communication", "stream") if rule["why"] in _OF_STREAMS else text
 
 
 def _leaves(route: dict[str, Any] | None) -> list[str]:

@@ -27,7 +27,8 @@ def watch(port: int) -> None:
     """Do so, for good."""
     while True:
         time.sleep(_LOOK)
-        end(port, SILENCE)
+        with suppress(OSError):  # no descriptor is left for the look itself
+            end(port, SILENCE)
 
 
 def end(port: int, silence: float) -> None:

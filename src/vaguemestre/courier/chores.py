@@ -20,6 +20,7 @@ from vaguemestre.ledger import rerouting, retention
 from vaguemestre.mail.value import value
 
 CALM = 5  # looks that nobody rang for, after which what is done with each is done that many times less often
+LONG = 2.0  # seconds of chores, behind which another look comes first: it renews the leases
 PEOPLE_EVERY = 5.0
 CERTIFICATES_EVERY = 60.0
 DELAYS_EVERY = 15.0
@@ -85,17 +86,20 @@ class Chores:
         self._due_at[name] = -math.inf
 
     async def look(self, now: datetime, *, trusted: bool) -> None:
-        """Do what is due; once somebody rings, the rest waits for the next look.
+        """Do what is due; once somebody rings, or it took long, the rest waits for the next look.
 
         Args:
             now: when.
             trusted: whether the ledger is known not to be a copy.
         """
+        began = self._engine.network.monotonic()
         for name in self._due(trusted=trusted):
             chore = self._chores[name]
             every = self._often() if chore.every is None else chore.every
             self._due_at[name] = self._engine.network.monotonic() + every
             await chore.do(now)
+            if self._engine.network.monotonic() - began > LONG:
+                self._engine.wake()
             if self._engine.woken.is_set():
                 return
 
@@ -120,7 +124,7 @@ class Chores:
         """At the next look, behind what is due longer: a million must keep nothing else from its turn."""
         self._due_at[name] = self._engine.network.monotonic()
 
-    # Those of more than one call
+    # What each does
 
     async def _reroute(self, now: datetime) -> None:
         """Some at each look, which may claim them then: a million must not keep leases from renewal."""

@@ -228,7 +228,8 @@ class Recorder:
 
         Entry by entry: one that cannot be settled stands before no other.
         """
-        known = [entry_of(report) for report in reports if report.staged_at is not None]
+        # Also what was not marked, as far as is known here: the mark may have been committed unseen.
+        known = [entry_of(report) for report in reports]
         if known:
             settled = await self._engine.threads.run(replay, known, self._engine.now())
             log.info("late_evidence", entries=len(known), settled=settled)

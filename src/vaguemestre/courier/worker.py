@@ -121,7 +121,7 @@ class Worker:
             self._renewal_due_at = at + leases.RENEWED_EVERY.total_seconds()
             await self._renew(now)
         await self._work(now)
-        # Else nothing ends, and nothing is forgotten, that a person may be about to ask for.
+        # In what may be a copy nothing ends, and nothing is forgotten, that a person may be about to ask for.
         await self._chores.look(now, trusted=self._guard.trusted)
         for session in self.engine.pool.expired(self.engine.network.monotonic()):
             self.engine.close_later(session)

@@ -29,6 +29,7 @@ from vaguemestre.mail.errors import Invalid
 from vaguemestre.policy.routing import parse_allowed_sender
 
 SCOPES = ("send", "read", "connections", "admin")
+PREFIX = "vgm_"
 _SHAPE = re.compile(r"vgm_[0-9a-f]{12}_[A-Za-z0-9_-]{43}")
 _SEEN_EVERY = timedelta(minutes=1)
 _NO_DIGEST = hashlib.sha256(b"no such key").hexdigest()
@@ -58,7 +59,7 @@ def create(  # noqa: PLR0913  what a key may be limited to, each by its name
         allowed = [parse_allowed_sender(sender, "senders") for sender in senders]
     except Invalid as fault:
         raise Refusal(fault) from None
-    prefix = "vgm_" + secrets.token_hex(6)
+    prefix = PREFIX + secrets.token_hex(6)
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
     with writing():
         key = ApiKey.objects.create(
@@ -93,7 +94,7 @@ def authenticate(text: str, now: datetime) -> ApiKey | None:
 
 def _looked_up(text: str, digest: str, now: datetime) -> ApiKey | None:
     began = _known.forgotten
-    key = ApiKey.objects.filter(prefix=text[: len("vgm_") + 12]).first()
+    key = ApiKey.objects.filter(prefix=text[: len(PREFIX) + 12]).first()
     right = hmac.compare_digest(key.digest if key else _NO_DIGEST, digest)
     if key is None or not right or key.revoked_at is not None:
         return None
@@ -109,7 +110,7 @@ def why_not(text: str) -> tuple[str, str | None]:
     """
     if not _SHAPE.fullmatch(text):
         return "unknown", None
-    key = ApiKey.objects.filter(prefix=text[: len("vgm_") + 12]).first()
+    key = ApiKey.objects.filter(prefix=text[: len(PREFIX) + 12]).first()
     right = hmac.compare_digest(key.digest if key else _NO_DIGEST, _digest(text))
     if key is None:
         return "unknown", None

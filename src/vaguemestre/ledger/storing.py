@@ -9,10 +9,12 @@ whether it takes writes; the room on its disk is its administrator's care. `rece
 from __future__ import annotations
 
 import errno
+import os
 import time
 from contextlib import suppress
 from pathlib import Path
 from tempfile import TemporaryFile
+from threading import Lock
 from typing import TYPE_CHECKING, Literal, cast
 
 import structlog
@@ -31,6 +33,7 @@ ROOM = 1 << 20  # bytes
 FULL = (errno.ENOSPC, errno.EDQUOT)
 _AS_IT_IS = "UPDATE django_migrations SET app = app WHERE id = (SELECT max(id) FROM django_migrations)"
 _recent: tuple[float, Problem | None] | None = None
+_trying = Lock()  # a try waits for whoever writes, and who asks meanwhile gets the answer before
 
 log = structlog.get_logger("ledger")
 
@@ -64,7 +67,8 @@ def take_room(folder: Path) -> None:
         OSError: there is none.
     """
     with suppress(PermissionError), TemporaryFile(dir=folder, buffering=0) as file:
-        file.write(bytes(ROOM))
+        if file.write(bytes(ROOM)) < ROOM:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def recent_problem() -> Problem | None:
@@ -73,7 +77,12 @@ def recent_problem() -> Problem | None:
     before, now = _recent, time.monotonic()
     if before is not None and now - before[0] < EVERY:
         return before[1]
-    found, reason = _problem()
+    if not _trying.acquire(blocking=False):
+        return None if before is None else before[1]
+    try:
+        found, reason = _problem()
+    finally:
+        _trying.release()
     if found is not None and (before is None or before[1] != found):
         log.warning("nothing_can_be_stored", problem=found, error=reason)  # once, and not at every try
     _recent = (now, found)

@@ -95,7 +95,7 @@ class LedgerThreads:
             tell: called on the loop, with what that answered and None, or with None and what it raised.
 
         Raises:
-            RuntimeError: after `shutdown`, or where no thread can be started; nobody will be told.
+            RuntimeError: after `shutdown`, or without any thread where none can be started; nobody is told.
         """
         self._queue(_Call(work, tell, asyncio.get_running_loop()))
 
@@ -103,7 +103,11 @@ class LedgerThreads:
         if self._over:
             raise RuntimeError("the ledger's threads have ended")
         if len(self._running) >= len(self._threads) < self.workers:
-            self._start_one()
+            try:
+                self._start_one()
+            except RuntimeError:  # as where memory is short
+                if not self._threads:
+                    raise
         self._running.add(call)  # until it has ended, whether or not somebody still waits for it
         self._calls.put(call)
 

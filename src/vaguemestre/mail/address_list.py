@@ -139,9 +139,14 @@ def _elements(text: str, field: str, no_group: str = "") -> Iterator[NamedMailbo
 
 
 def _after(mark: str, group: _Group, field: str) -> _Group:
-    """Where a mark leads (RFC 5322 §3.4): a group is in no group, and a comma follows it."""
+    """Where a mark leads (RFC 5322 §3.4): a group is in no group, and a comma follows it.
+
+    Between addresses a semicolon is a comma: some programs separate recipients by it.
+    """
     if mark == ",":
         return group if group is _Group.WITHIN else _Group.NONE
+    if mark == ";" and group is _Group.NONE:
+        return group
     if (mark == ":") is not (group is _Group.NONE) or group is _Group.BEHIND:
         raise _syntax(field)
     return _Group.WITHIN if mark == ":" else _Group.BEHIND
@@ -197,7 +202,7 @@ class _Element:
     def mailbox(self) -> NamedMailbox:
         if self.angle is not None:
             address = self.angle.strip(" \t")
-            if self._names_others() and self.words != [("atom", address)]:
+            if self._names_others() and not self._names_itself(address):
                 message = 'A name with @ stands in quotes, like "Ann @ Shop" <name@example.org>.'
                 raise Invalid(self.field, "address_syntax", message)
             return _named(Mailbox.parse(address, self.field), self._name(), self.field)
@@ -208,6 +213,10 @@ class _Element:
     def _needs_quotes(self) -> bool:
         """Whether a phrase has specials outside quotes (RFC 5322 §3.2.3)."""
         return any(kind == "atom" and _SPECIAL.search(token) for kind, token in self.words)
+
+    def _names_itself(self, address: str) -> bool:
+        """Whether the address is its own name, as `Ann@Example.org <ann@example.org>`."""
+        return [(kind, token.casefold()) for kind, token in self.words] == [("atom", address.casefold())]
 
     def _names_others(self) -> bool:
         """Whether another parser may read an address where a name should be.

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 from django.conf import settings
 from django.core.exceptions import BadRequest, RequestDataTooBig
 
-from vaguemestre.doors.api.rooms import LARGE, LARGE_ONES, SUBMITTERS, VISITORS
+from vaguemestre.doors.api.rooms import ARRIVING, LARGE, LARGE_ONES, SUBMITTERS, VISITORS
 
 API = "/api/"
 
@@ -44,7 +44,7 @@ class Arrival:
         self._source, self._length = source, length
         self._room = SUBMITTERS if path.startswith(API) else VISITORS
         if length > LARGE and self._room is SUBMITTERS:
-            self._room = LARGE_ONES
+            self._room = ARRIVING
         self._inside = False
         self._came: BytesIO | None = None
 
@@ -71,21 +71,30 @@ class Arrival:
     def _whole(self) -> BytesIO:
         if self._length > settings.DATA_UPLOAD_MAX_MEMORY_SIZE:
             raise RequestDataTooBig("The body is larger than anything that is taken here.")
-        self._room.enter()
-        self._inside = True
+        if not self._inside:
+            self._room.enter()
+            self._inside = True
         came = self._source.read(self._length)
-        if self._length <= LARGE:  # what is large keeps its place while it is in hand
+        if self._room is not ARRIVING:
             self.leave()
         if len(came) < self._length:
             raise BrokenOff(f"The body broke off: {len(came)} of {self._length} bytes came.")
+        if self._room is ARRIVING:
+            self._take_in_hand()
         self._came = BytesIO(came)
         return self._came
 
+    def _take_in_hand(self) -> None:
+        """What is large takes several times its length from now on, and keeps a place until the answer."""
+        LARGE_ONES.enter()
+        ARRIVING.leave()  # kept until then: who waits has a thread
+        self._room = LARGE_ONES
+
 
 def arriving(environ: dict[str, Any]) -> Arrival | None:
-    """The body of a request, put where its source was; None where none is announced."""
+    """The body of a request, put where its source was; None where none, or an empty one, is announced."""
     length = environ.get("CONTENT_LENGTH", "")
-    if not length.isdecimal():
+    if not length.isdecimal() or not int(length):
         return None
     environ["wsgi.input"] = body = Arrival(environ["wsgi.input"], int(length), environ["PATH_INFO"])
     return body

@@ -16,6 +16,8 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     if isinstance(exception, Full) and not request.path.startswith(_API):
         response = defaults.bad_request(request, exception)
         response.status_code, response.headers["Retry-After"] = 503, str(exception.after)
+        # Django would log it as an error of ours, with its traceback.
+        response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001
         return response
     if request.path.startswith(_API):
         return Problem(400, "The request could not be read; is its Host the one of this server?").response()

@@ -2,10 +2,11 @@
 
 Whoever reads a body waits for its sender, in one of the few threads that answer requests; and a large one
 takes up to ten times its length in memory until its message is kept. So a body needs a place: among those of
-visitors, who need no key, those of submitters, or those of large bodies. Where a room is full, some wait; but
-where it has been full for so long that its bodies do not move, whoever comes is sent away at once. The places
-of all rooms together are fewer than the threads (`cli.web.THREADS`), so that pages, health and requests
-without a body are answered whatever arrives.
+visitors, who need no key, those of submitters, or those of large bodies: while they arrive, and then in hand.
+Where a room is full, some wait; but where it has been full for so long that its bodies do not move, whoever
+comes is sent away at once. The places of all rooms together, with those who may wait for long, are fewer than
+the threads (`cli.web.THREADS`), so that pages, health and requests without a body are answered whatever
+arrives.
 """
 
 from __future__ import annotations
@@ -79,4 +80,5 @@ class Room:
 # In a crowd many of them wait for the interpreter with their bodies in hand: who has a key may queue.
 SUBMITTERS = Room(places=16, queue=32, patience=2)
 VISITORS = Room(places=4, queue=2, patience=2)
-LARGE_ONES = Room(places=2, queue=6, patience=20)  # a message of 18 MB is in hand for a second or two
+ARRIVING = Room(places=5, queue=2, patience=20)  # large ones on their way, perhaps for minutes
+LARGE_ONES = Room(places=2, queue=5, patience=20)  # a message of 18 MB is in hand for a second or two

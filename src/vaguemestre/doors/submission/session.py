@@ -213,7 +213,7 @@ class Session(asyncio.Protocol):
         log.warning(
             "sign_in_refused",
             peer=self._name,
-            user=shown(credentials.user),
+            user=shown(credentials),
             key=found.key,
             why=found.why,
             code=found.reply.code,

@@ -62,6 +62,10 @@ def _from_here(key: ApiKey, peer: Peer) -> bool:
     return not key.networks or peer.within(tuple(ip_network(network) for network in key.networks))
 
 
-def shown(user: str) -> str | None:
-    """A user name as the log may have it; None where it might be a password."""
-    return user[:SHOWN] if _NAME.fullmatch(user) else None
+def shown(credentials: Credentials) -> str | None:
+    """A user name as the log may have it; None where it might be a password.
+
+    So where what came as the password has no key's form: the two may have changed places.
+    """
+    named = credentials.key.reveal().startswith(keys.PREFIX) and _NAME.fullmatch(credentials.user)
+    return credentials.user[:SHOWN] if named else None
