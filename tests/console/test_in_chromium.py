@@ -304,7 +304,7 @@ def test_times_are_shown_in_the_readers_zone(signed_in):
 
     signed_in.goto(f"/messages/{message.uid}/")
 
-    expect(signed_in.locator(".page-head time")).to_have_text("2 janv. 2026, 05:30")
+    expect(signed_in.locator(".page-head time")).to_have_text("vendredi 2 janvier 2026 à 05:30")
 
 
 def test_times_stay_in_the_readers_zone_when_the_list_is_replaced(signed_in):

@@ -47,7 +47,7 @@ def test_each_recipient_of_a_message_has_one_plain_answer(page, office):
     assert grey.startswith("Le serveur fait d’abord patienter ceux qu’il ne connaît pas (liste grise)")
     assert now == "Il part maintenant."
     times = [a for tag, a in tags(answer) if tag == "time" and a.get("data-form") == "spoken"]
-    assert [a["datetime"] for a in times] == [at.isoformat(timespec="seconds")]
+    assert [a["datetime"] for a in times[1:]] == [at.isoformat(timespec="seconds")]  # behind the acceptance's
     assert NASTY in text(answer)
     assert "<script>alert" not in answer.content.decode()
     assert look_again(answer, "message") == "every 3s"

@@ -142,7 +142,8 @@ def test_a_certificate_without_its_key_is_one_sentence(tmp_path):
     other.write_bytes(self_signed().key)
     for key in (None, other):
         said = refusal(submission_certificate=chain, submission_key=key)
-        assert said.startswith(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {chain}: ")
+        files = f"{chain}" if key is None else f"{chain}, {key}"
+        assert said.startswith(f"VAGUEMESTRE_SUBMISSION_CERTIFICATE: {files}: ")
         assert len(said.splitlines()) == 1
 
 
