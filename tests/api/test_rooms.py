@@ -95,6 +95,16 @@ def test_slow_senders_of_large_bodies_do_not_keep_others_from_sending_large_ones
     assert (rooms.LARGE_ONES._free, rooms.ARRIVING._free) == (2, 5)
 
 
+def test_a_visitor_s_large_body_keeps_its_place_until_the_answer_and_a_small_one_while_it_comes():
+    for length, kept in ((rooms.LARGE, 0), (rooms.LARGE + 1, 1)):
+        before = rooms.VISITORS._free
+        body = Arrival(BytesIO(b"x" * length), length, "/f/key")
+        body.read()
+        assert before - rooms.VISITORS._free == kept
+        body.leave()
+        assert rooms.VISITORS._free == before
+
+
 def broken_off(body):
     with suppress(BrokenOff):
         body.read()

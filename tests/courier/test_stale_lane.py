@@ -99,19 +99,11 @@ async def test_l08_what_a_dead_courier_left_is_found_though_the_database_goes_as
 
 
 async def test_l08_a_mark_that_was_granted_and_never_used_is_no_doubt_to_whoever_has_the_lane_then(
-    office, sink, monkeypatch
+    office, sink, instead_of_commits
 ):
     """The machine slept behind the commit; somebody else had the lane, as far as anybody knows."""
-    record_as_ever, asleep = queue.record_all, []
-
-    def recorded(entries, now):
-        answers = record_as_ever(entries, now)
-        if entries[0].marks and not asleep:
-            asleep.append(100.0)
-            Lane.objects.update(epoch=F("epoch") + 1)
-        return answers
-
-    monkeypatch.setattr(queue, "record_all", recorded)
+    asleep = []
+    instead_of_commits(losing_the_lane(lambda: asleep.append(100.0)))
     await office.connect(sink)
     message = await office.post()
     async with office.courier(boottime=lambda: system_boottime() + sum(asleep)):
@@ -124,24 +116,34 @@ async def test_l08_a_mark_that_was_granted_and_never_used_is_no_doubt_to_whoever
 
 
 async def test_l08_a_mark_that_was_committed_unseen_and_never_used_is_no_doubt_to_whoever_has_the_lane_then(
-    office, sink, monkeypatch
+    office, sink, instead_of_commits
 ):
     """The answer to the commit was lost with its connection; somebody else has the lane."""
-    record_as_ever, lost = queue.record_all, []
+    lost = []
 
-    def recorded(entries, now):
-        answers = record_as_ever(entries, now)
-        if entries[0].marks and not lost:
-            lost.append(entries)
-            Lane.objects.update(epoch=F("epoch") + 1)
-            raise OperationalError("the server closed the connection unexpectedly")
-        return answers
+    def lose():
+        lost.append(True)
+        raise OperationalError("the server closed the connection unexpectedly")
 
-    monkeypatch.setattr(queue, "record_all", recorded)
+    instead_of_commits(losing_the_lane(lose))
     await office.connect(sink)
     message = await office.post()
     async with office.courier():
         found = await office.until(message, "accepted")
-    assert lost
+    assert lost == [True]
     assert found["to@example.com"].doubts == 0
     assert len(sink.accepted) == 1
+
+
+def losing_the_lane(then):
+    """A commit behind which, where it is the first with a mark, somebody else has the lane."""
+    left = [then]
+
+    def commit(entries, commit_as_ever):
+        answers = commit_as_ever()
+        if entries[0].marks and left:
+            Lane.objects.update(epoch=F("epoch") + 1)
+            left.pop()()
+        return answers
+
+    return commit

@@ -12,10 +12,10 @@ from django.db.backends.signals import connection_created
 
 from submission.door import MESSAGE
 from submission.test_main_path import stored
-from vaguemestre.doors.submission.intake import _disk_full
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Idempotency, Instance, Message
+from vaguemestre.ledger.storing import disk_full
 
 
 def hold_writers():
@@ -141,9 +141,9 @@ def test_a_full_disk_is_452(door, key):
 
 
 def test_a_full_disk_of_postgresql_is_known_by_its_words():
-    assert _disk_full(OperationalError('could not extend file "base/1/2": No space left on device'))
-    assert _disk_full(OSError(28, "No space left on device"))
-    assert not _disk_full(OperationalError("database is locked"))
+    assert disk_full(OperationalError('could not extend file "base/1/2": No space left on device'))
+    assert disk_full(OSError(28, "No space left on device"))
+    assert not disk_full(OperationalError("database is locked"))
 
 
 def with_headers(*headers):

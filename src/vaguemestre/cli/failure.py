@@ -26,7 +26,7 @@ def reasons(error: Exception) -> list[str]:
             return [str(error)]
         case BrokenPipeError():
             return []
-    return _of_the_ledger(error) or [f"{sentence} {CHECK}" for sentence in of_the_database(error)]
+    return _of_the_ledger(error) or [f"{sentence} {CHECK}" for sentence in _of_the_database(error)]
 
 
 def _of_the_ledger(error: Exception) -> list[str]:
@@ -42,12 +42,12 @@ def _of_the_ledger(error: Exception) -> list[str]:
     return []
 
 
-def of_the_database(error: Exception, name: str = "The database") -> list[str]:
+def _of_the_database(error: Exception) -> list[str]:
     """The sentence that an error of Django's database stands for; none for another error."""
     kinds = {"OperationalError", "ProgrammingError", "DatabaseError", "InterfaceError"}
     if type(error).__module__ != "django.db.utils" or type(error).__name__ not in kinds:
         return []
-    return [unusable(name, error)]
+    return [unusable("The database", error)]
 
 
 def unusable(name: str, error: Exception) -> str:

@@ -19,7 +19,7 @@ from vaguemestre.courier.watch import Watch
 from vaguemestre.ledger import rerouting, retention
 from vaguemestre.mail.value import value
 
-CALM = 5  # looks that nobody rang for, after which what is done with each is done that many times less often
+CALM = 5  # looks that nobody rang for, after which what is done at each is done that many times less often
 LONG = 2.0  # seconds of chores, behind which another look comes first: it renews the leases
 PEOPLE_EVERY = 5.0
 CERTIFICATES_EVERY = 60.0
@@ -35,7 +35,7 @@ class _Chore:
     """One of them.
 
     Attributes:
-        every: seconds from one time to the next; None for each look that is made without a ring.
+        every: seconds from one time to the next; None for those between two looks, more while nobody rings.
         always: whether it is done on a ledger that may be a copy, too.
     """
 

@@ -94,13 +94,18 @@ def authenticate(text: str, now: datetime) -> ApiKey | None:
 
 def _looked_up(text: str, digest: str, now: datetime) -> ApiKey | None:
     began = _known.forgotten
-    key = ApiKey.objects.filter(prefix=text[: len(PREFIX) + 12]).first()
-    right = hmac.compare_digest(key.digest if key else _NO_DIGEST, digest)
+    key, right = _of_prefix(text, digest)
     if key is None or not right or key.revoked_at is not None:
         return None
     if _LASTING.isdisjoint(key.scopes):
         _known.keep(digest, key, now, began)
     return key
+
+
+def _of_prefix(text: str, digest: str) -> tuple[ApiKey | None, bool]:
+    """The key with the prefix of `text`, and whether the rest is right; as long where there is none."""
+    key = ApiKey.objects.filter(prefix=text[: len(PREFIX) + 12]).first()
+    return key, hmac.compare_digest(key.digest if key else _NO_DIGEST, digest)
 
 
 def why_not(text: str) -> tuple[str, str | None]:
@@ -110,8 +115,7 @@ def why_not(text: str) -> tuple[str, str | None]:
     """
     if not _SHAPE.fullmatch(text):
         return "unknown", None
-    key = ApiKey.objects.filter(prefix=text[: len(PREFIX) + 12]).first()
-    right = hmac.compare_digest(key.digest if key else _NO_DIGEST, _digest(text))
+    key, right = _of_prefix(text, _digest(text))
     if key is None:
         return "unknown", None
     return ("revoked" if right and key.revoked_at is not None else "unknown"), key.prefix

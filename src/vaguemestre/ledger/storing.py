@@ -30,7 +30,7 @@ type Problem = Literal["disk_full", "not_writable"]
 
 EVERY = 5.0  # seconds
 ROOM = 1 << 20  # bytes
-FULL = (errno.ENOSPC, errno.EDQUOT)
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _AS_IT_IS = "UPDATE django_migrations SET app = app WHERE id = (SELECT max(id) FROM django_migrations)"
 _recent: tuple[float, Problem | None] | None = None
 _trying = Lock()  # a try waits for whoever writes, and who asks meanwhile gets the answer before
@@ -94,9 +94,13 @@ def _problem() -> tuple[Problem | None, str]:
         attempt()
     except (DatabaseError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        return "disk_full" if _is_full(error, reason) else "not_writable", reason
+        return "disk_full" if disk_full(error) else "not_writable", reason
     return None, ""
 
 
-def _is_full(error: Exception, reason: str) -> bool:
-    return "is full" in reason if isinstance(error, DatabaseError) else getattr(error, "errno", 0) in FULL
+def disk_full(error: BaseException) -> bool:
+    """Whether it says so: the system's errors by number, SQLite's and PostgreSQL's by their words."""
+    if isinstance(error, OSError):
+        return error.errno in _FULL
+    text = str(error).lower()
+    return isinstance(error, DatabaseError) and ("is full" in text or "no space left" in text)

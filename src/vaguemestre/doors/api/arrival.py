@@ -75,7 +75,7 @@ class Arrival:
             self._room.enter()
             self._inside = True
         came = self._source.read(self._length)
-        if self._room is not ARRIVING:
+        if self._length <= LARGE:  # what is large keeps a place while it is in hand
             self.leave()
         if len(came) < self._length:
             raise BrokenOff(f"The body broke off: {len(came)} of {self._length} bytes came.")

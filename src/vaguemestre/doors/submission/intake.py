@@ -9,7 +9,6 @@ meanwhile, is no part of it; an answer to an idempotency key is given again, not
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -18,12 +17,12 @@ from datetime import datetime
 from itertools import compress
 from typing import Any
 
-from django.db import DatabaseError, IntegrityError
+from django.db import IntegrityError
 
 from vaguemestre.doors.submission import answers, troubles
 from vaguemestre.doors.submission.answers import Answer
 from vaguemestre.doors.submission.effects import Handover
-from vaguemestre.ledger import accept, explanations, parcels
+from vaguemestre.ledger import accept, explanations, parcels, storing
 from vaguemestre.ledger.database import AWAY, writing
 from vaguemestre.ledger.draft import Draft, draft
 from vaguemestre.ledger.idempotency import InProgress, KeyReused, once
@@ -253,11 +252,4 @@ def _fingerprint(handover: Handover, notify: Mapping[str, str], orcpt: Mapping[s
 def trouble(error: BaseException) -> Answer:
     """What to tell a submitter whose message could not be recorded; it still has it."""
     troubles.tell("recording_failed", error)
-    return answers.DISK_FULL if _disk_full(error) else answers.NOT_RECORDED
-
-
-def _disk_full(error: BaseException) -> bool:
-    """SQLite and PostgreSQL say it in words, the file system by number."""
-    text = str(error).lower()
-    full = isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}
-    return full or (isinstance(error, DatabaseError) and ("is full" in text or "no space left" in text))
+    return answers.DISK_FULL if storing.disk_full(error) else answers.NOT_RECORDED
