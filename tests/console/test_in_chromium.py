@@ -432,7 +432,7 @@ def test_lines_are_added_to_the_whitelist_and_taken_away(signed_in):
 def test_the_list_is_copied(signed_in):
     signed_in.context.grant_permissions(["clipboard-read", "clipboard-write"])
     signed_in.goto("/keys/new/")
-    signed_in.fill("#name", "Site")
+    signed_in.fill("#id_name", "Site")
     signed_in.get_by_role("button", name="Créer la clé").click()
 
     signed_in.get_by_role("button", name="Copier").click()

@@ -8,7 +8,7 @@ from django.test import Client
 from django.urls import path
 from django.utils import timezone
 
-from console.kit import ACTOR, connect, hand_over, tags, text
+from console.kit import ACTOR, connect, errors, hand_over, tags, text
 from vaguemestre.console.urls import urlpatterns as console_urls
 from vaguemestre.environment import Bind
 from vaguemestre.ledger import instance, keys, sightings, source_addresses
@@ -139,6 +139,39 @@ def test_a_key_needs_a_name_and_a_permission(page):
     assert answer.status_code == 422
     assert "Donnez-lui un nom." in text(answer)
     assert "Choisissez au moins une autorisation." in text(answer)
+    assert not ApiKey.objects.exists()
+
+
+def test_a_key_is_limited_where_it_is_made(page):
+    limits = {"streams": ["reports", "invoices"], "senders": "*@Exemple.fr\r\nlea@exemple.org",
+              "networks": "192.0.2.7, 2001:db8::/32"}  # fmt: skip
+    page.post("/keys/new/", {"name": "Compta", "scopes": ["send"]} | limits)
+
+    made = ApiKey.objects.get()
+    assert made.streams == ["reports", "invoices"]
+    assert made.senders == ["*@exemple.fr", "lea@exemple.org"]
+    assert made.networks == ["192.0.2.7/32", "2001:db8::/32"]
+
+
+def test_each_fault_of_a_limit_names_what_it_is_about_and_everything_typed_stays(page):
+    limits = {"streams": ["reports", "nulle-part"], "senders": "lea@exemple.org\npersonne",
+              "networks": "192.0.2.1/24\n10.0.0.0/8\npartout"}  # fmt: skip
+    answer = page.post("/keys/new/", {"name": "", "scopes": ["send"]} | limits)
+
+    assert answer.status_code == 422
+    assert errors(answer) == {
+        "name": "Donnez-lui un nom.",
+        "streams": "« nulle-part » : Cette communication n’existe pas.",
+        "senders": "« personne » : Un expéditeur admis est une adresse comme nom@exemple.fr, ou *@exemple.fr pour "
+        "tout un domaine.",
+        "networks": "« 192.0.2.1/24 » : Ce n’est pas un réseau comme 192.0.2.0/24. "
+        "« partout » : Ce n’est pas un réseau comme 192.0.2.0/24.",
+    }
+    found = tags(answer)
+    assert ("details", {"class": "fold limits", "open": None}) in found
+    ticked = [a["value"] for _tag, a in found if a.get("name") in {"streams", "scopes"} and "checked" in a]
+    assert ticked == ["send", "reports"]
+    assert "192.0.2.1/24\n10.0.0.0/8\npartout" in answer.content.decode()
     assert not ApiKey.objects.exists()
 
 

@@ -123,3 +123,14 @@ def test_a_key_keeps_its_limits_in_canonical_form():
     assert told["senders"] == ["a@example.org", "*@xn--bcher-kva.example"]
     assert told["networks"] == ["192.0.2.0/24", "2001:db8::/32", "127.0.0.1/32"]
     assert told["streams"] == ["reports"]
+    (journal,) = Version.objects.all()
+    limits = ("streams", "senders", "networks")
+    assert {name: journal.changes[name] for name in limits} == {name: told[name] for name in limits}
+
+
+def test_everything_that_is_wrong_with_a_key_is_told_at_once():
+    with pytest.raises(Refusal) as caught:
+        keys.create("", [], ACTOR, NOW, streams=["x"], senders=["no", "a@b.example", "nor"], networks=["y"])
+    assert [(fault.field, fault.facts.get("typed")) for fault in caught.value.errors] == [
+        ("name", None), ("scopes", None), ("streams", "x"), ("networks", "y"), ("senders", "no"), ("senders", "nor"),
+    ]  # fmt: skip

@@ -6,9 +6,14 @@ as it was typed.
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 from django import forms
+from django.utils.translation import gettext as _
+
+from vaguemestre.ledger.wording import describe
+from vaguemestre.mail.errors import Invalid
 
 
 def text_input(label: Any, hint: Any = "", *, must: bool = False, **attributes: Any) -> forms.CharField:
@@ -35,3 +40,15 @@ def choice_input(label: Any, hint: Any, *choices: tuple[str, Any]) -> forms.Char
 def flag_input(label: Any, hint: Any) -> forms.BooleanField:
     """A box to tick."""
     return forms.BooleanField(label=label, help_text=hint, required=False)
+
+
+def listed(text: str) -> list[str]:
+    """What was typed into `lines_input`; blanks, commas and semicolons part values too."""
+    return [part for part in re.split(r"[\s,;]+", text) if part]
+
+
+def told(fault: Invalid) -> str:
+    """A fault in the reader's language; that of one of several values with the value."""
+    said = describe(fault)
+    typed = fault.facts.get("typed")
+    return said if typed is None else _("“%(typed)s”: %(fault)s") % {"typed": typed, "fault": said}

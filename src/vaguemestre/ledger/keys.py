@@ -54,11 +54,10 @@ def create(  # noqa: PLR0913  what a key may be limited to, each by its name
     Raises:
         Refusal: the faults, each at its field.
     """
-    _refuse(name, scopes, streams, networks)
-    try:
-        allowed = [parse_allowed_sender(sender, "senders") for sender in senders]
-    except Invalid as fault:
-        raise Refusal(fault) from None
+    allowed, faults = _allowed(senders)
+    faults = [*_faults(name, scopes, streams, networks), *faults]
+    if faults:
+        raise Refusal(*faults)
     prefix = PREFIX + secrets.token_hex(6)
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
     with writing():
@@ -72,6 +71,7 @@ def create(  # noqa: PLR0913  what a key may be limited to, each by its name
             "scopes": key.scopes,
             "streams": key.streams,
             "senders": key.senders,
+            "networks": key.networks,
             "dsn": dsn,
         }
         journal.record("key", str(key.uid), "created", actor, now, changes)
@@ -176,7 +176,9 @@ def resource(key: ApiKey) -> dict[str, Any]:
     }
 
 
-def _refuse(name: str, scopes: Sequence[str], streams: Sequence[str], networks: Sequence[str]) -> None:
+def _faults(
+    name: str, scopes: Sequence[str], streams: Sequence[str], networks: Sequence[str]
+) -> list[Invalid]:
     faults = []
     if not name.strip() or len(name) > 100 or not name.isprintable():
         code = "too_long" if len(name) > 100 else "name_empty"
@@ -185,17 +187,31 @@ def _refuse(name: str, scopes: Sequence[str], streams: Sequence[str], networks: 
         faults.append(Invalid("scopes", "scope_unknown", f"Choose from: {', '.join(SCOPES)}."))
     known = set(Stream.objects.filter(key__in=streams).values_list("key", flat=True))
     faults += [
-        Invalid("streams", "stream_unknown", f"There is no stream {stream}.")
+        Invalid("streams", "stream_unknown", f"There is no stream {stream}.", {"typed": stream})
         for stream in streams
         if stream not in known
     ]
     faults += [
-        Invalid("networks", "network_syntax", f"{network} is not a network such as 192.0.2.0/24.")
+        Invalid(
+            "networks",
+            "network_syntax",
+            f"{network} is not a network such as 192.0.2.0/24.",
+            {"typed": network},
+        )
         for network in networks
         if not _is_network(network)
     ]
-    if faults:
-        raise Refusal(*faults)
+    return faults
+
+
+def _allowed(senders: Sequence[str]) -> tuple[list[str], list[Invalid]]:
+    allowed, faults = [], []
+    for sender in senders:
+        try:
+            allowed.append(parse_allowed_sender(sender, "senders"))
+        except Invalid as fault:
+            faults.append(Invalid(fault.field, fault.code, fault.message, {"typed": sender}))
+    return allowed, faults
 
 
 def _is_network(text: str) -> bool:

@@ -5,7 +5,6 @@ With it stand the addresses at which it is taken, as another machine names them.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from ipaddress import ip_address
 from urllib.parse import urlsplit
@@ -16,39 +15,15 @@ from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from vaguemestre.console.keys.forms import SCOPES, KeyForm, stream_choices
 from vaguemestre.console.pages import actor
 from vaguemestre.environment import Bind, Environment
-from vaguemestre.ledger import keys, streams
+from vaguemestre.ledger import keys
 from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Missing, Refusal
-from vaguemestre.ledger.stream_wording import stream_text
-from vaguemestre.ledger.wording import describe
-from vaguemestre.mail.errors import Invalid
-
-SCOPES = {
-    "send": (gettext_lazy("Send messages"), gettext_lazy("and see what became of its own")),
-    "read": (gettext_lazy("Read all messages"), gettext_lazy("of every application")),
-    "connections": (
-        gettext_lazy("Manage connections"),
-        gettext_lazy("change them, verify them, choose the default"),
-    ),
-    "admin": (gettext_lazy("Everything else"), gettext_lazy("keys and settings")),
-}
-
-
-@dataclass(frozen=True)
-class Typed:
-    """What was typed into the form, and what is wrong with it."""
-
-    name: str = ""
-    scopes: tuple[str, ...] = ("send",)
-    dsn: bool = True
-    name_error: str = ""
-    scopes_error: str = ""
 
 
 @dataclass(frozen=True)
@@ -67,7 +42,7 @@ class Listener:
 def index(request: HttpRequest) -> HttpResponse:
     """The keys in use, then the revoked ones."""
     known = keys.all_keys()
-    names = {stream.key: stream_text(stream.key, stream.name) for stream in streams.all_streams()}
+    names = dict(stream_choices())
     context = {
         "keys": [
             (key, [names.get(stream, stream) for stream in key.streams])
@@ -84,14 +59,14 @@ def index(request: HttpRequest) -> HttpResponse:
 def new(request: HttpRequest) -> HttpResponse:
     """Make a key; the answer shows it, once."""
     if request.method != "POST":
-        return _form(request, Typed())
-    name, scopes = request.POST.get("name", ""), tuple(request.POST.getlist("scopes"))
-    dsn = "dsn" in request.POST
+        return _form(request, KeyForm(initial={"dsn": True}))
+    typed = KeyForm(request.POST)
+    name, dsn, values = request.POST.get("name", ""), "dsn" in request.POST, typed.typed()
     try:
-        key, text = keys.create(name, scopes, actor(request), timezone.now(), dsn=dsn)
+        key, text = keys.create(name, actor=actor(request), now=timezone.now(), dsn=dsn, **values)
     except Refusal as refusal:
-        name_error, scopes_error = (_at(refusal.errors, field) for field in ("name", "scopes"))
-        return _form(request, Typed(name, scopes, dsn, name_error, scopes_error), status=422)
+        typed.refuse(refusal.errors)
+        return _form(request, typed, status=422)
     environment = settings.ENVIRONMENT
     context = {
         "key": key,
@@ -142,9 +117,6 @@ def _found(uid: str) -> ApiKey:
     raise Http404
 
 
-def _at(faults: Iterable[Invalid], field: str) -> str:
-    return " ".join(describe(fault) for fault in faults if fault.field == field)
-
-
-def _form(request: HttpRequest, typed: Typed, status: int = 200) -> HttpResponse:
-    return render(request, "console/keys/form.html", {"typed": typed, "scopes": SCOPES}, status=status)
+def _form(request: HttpRequest, typed: KeyForm, status: int = 200) -> HttpResponse:
+    context = {"typed": typed, "scopes": SCOPES, "streams": stream_choices()}
+    return render(request, "console/keys/form.html", context, status=status)

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from vaguemestre.console.inputs import flag_input, lines_input, text_input
+from vaguemestre.console.inputs import flag_input, lines_input, listed, text_input
 from vaguemestre.ledger.models import Connection, Form
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
@@ -89,7 +88,7 @@ class WebForm(forms.Form):
         """The values under the names of the API's resource, as they were typed."""
         self.is_valid()
         values: dict[str, object] = {name: str(self.data.get(name, "")) for name in TEXTS}
-        values |= {name: _listed(str(self.data.get(name, ""))) for name in LISTS}
+        values |= {name: listed(str(self.data.get(name, ""))) for name in LISTS}
         values |= {name: _number(str(self.data.get(name, ""))) for name in NUMBERS}
         return values | {name: bool(self.cleaned_data.get(name)) for name in FLAGS}
 
@@ -98,10 +97,6 @@ class WebForm(forms.Form):
         for fault in faults:
             if not fault.field.startswith("fields["):
                 self.add_error(fault.field if fault.field in self.fields else None, describe(fault))
-
-
-def _listed(text: str) -> list[str]:
-    return [part for part in re.split(r"[\s,;]+", text) if part]
 
 
 def _number(text: str) -> int | str:
