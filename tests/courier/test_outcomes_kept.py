@@ -10,13 +10,17 @@ from django.db import OperationalError
 from django.db import connection as database
 from structlog.testing import capture_logs
 
+from cluster.postgresql import administer
 from scripted.sink import SinkServer
+from vaguemestre.courier import recorder
 from vaguemestre.courier.outcomes import Outcomes
 from vaguemestre.ledger import leases, queue
 from vaguemestre.ledger.claims import Report, Settlement
 from vaguemestre.ledger.database import on_postgresql
+from vaguemestre.ledger.evidence import entry_of
 from vaguemestre.ledger.models import Delivery, Event
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
+from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
 
@@ -163,6 +167,78 @@ async def test_d6_what_was_accepted_while_the_database_could_not_be_locked_is_re
         sink.hooks = {}
         lock.open()
         found = await office.until(message, "accepted")
+    assert found["to@example.com"].doubts == 0
+    assert len(sink.accepted) == 1
+
+
+@pytest.mark.skipif(on_postgresql(), reason="there no lane shares its commits")
+async def test_d6_a_report_that_nobody_can_read_costs_no_other_lane_its_acceptances(office, monkeypatch):
+    """A fault of ours with it keeps the common commit from being made, and what is known of it from being told."""
+    record_as_ever, poisoned = queue.record_all, set()
+
+    def record_all(entries, now):
+        if not poisoned and len([entry for entry in entries if entry.reports]) > 1:
+            poisoned.add(entries[0].reports[0].claim.attempt)
+        if [one for entry in entries for one in entry.reports if one.claim.attempt in poisoned]:
+            raise ValueError("a fault of ours")
+        return record_as_ever(entries, now)
+
+    def told(report):
+        if report.claim.attempt in poisoned:
+            raise ValueError("a fault of ours")
+        return entry_of(report)
+
+    monkeypatch.setattr(queue, "record_all", record_all)
+    monkeypatch.setattr(recorder, "entry_of", told)
+    async with SinkServer() as one, SinkServer() as two:
+        await office.connect(one, sender_email="one@example.org")
+        await office.connect(two, sender_email="two@example.org")
+        senders = ["one@example.org", "two@example.org"] * 6
+        posted = [await office.post(f"r{n}@example.com", sender=sender) for n, sender in enumerate(senders)]
+        async with office.courier():
+            for message in posted:
+                await office.until(message, "accepted", "in_doubt")
+    assert poisoned
+    doubtful = Delivery.objects.filter(state="in_doubt").values_list("attempt", flat=True)
+    assert {attempt.hex for attempt in await office.ask(lambda: list(doubtful))} == poisoned
+
+
+class NotNow:
+    """PostgreSQL as it is behind a failover to a standby: it answers, and takes no writes."""
+
+    def __init__(self):
+        self.name = database.settings_dict["NAME"]
+
+    def begin(self, _moment=None):
+        self._set("on")
+
+    def end(self):
+        self._set("off")
+
+    def _set(self, read_only):
+        administer(f"ALTER DATABASE {self.name} SET default_transaction_read_only = {read_only}")
+        administer(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{self.name}'")
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="SQLite has no standby")
+async def test_d6_what_was_accepted_while_the_database_took_no_writes_is_recorded_once_it_does(
+    office, sink, tmp_path
+):
+    standby = NotNow()
+    await office.connect(sink)
+    try:
+        async with office.courier(outcomes=Outcomes(tmp_path)):
+            sink.hooks = {"content": standby.begin}
+            message = await office.post()
+            await until(lambda: kept(tmp_path))
+            await asyncio.sleep(1.2)  # it looks at the database meanwhile
+            sink.hooks = {}
+            standby.end()
+            await until(lambda: not kept(tmp_path))
+    finally:
+        standby.end()
+    office.threads = LedgerThreads(4)  # the others were thrown out, too
+    found = await office.until(message, "accepted")
     assert found["to@example.com"].doubts == 0
     assert len(sink.accepted) == 1
 

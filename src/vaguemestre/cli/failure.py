@@ -44,7 +44,7 @@ def _of_the_ledger(error: Exception) -> list[str]:
 
 def _of_the_database(error: Exception) -> list[str]:
     """The sentence that an error of Django's database stands for; none for another error."""
-    kinds = {"OperationalError", "ProgrammingError", "DatabaseError", "InterfaceError"}
+    kinds = {"OperationalError", "ProgrammingError", "DatabaseError", "InterfaceError", "InternalError"}
     if type(error).__module__ != "django.db.utils" or type(error).__name__ not in kinds:
         return []
     return [unusable("The database", error)]

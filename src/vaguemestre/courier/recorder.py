@@ -212,16 +212,20 @@ class Recorder:
             log.exception("record_failed")
             answers = [fault] * len(piles)
         self.commits += 1
+        refused = []
         for (lane, pile), answer in zip(piles, answers, strict=True):
-            if isinstance(answer, queue.Recorded):
-                _grant(pile, answer.staged)
-                lane.recorded(pile.reports)
-            else:
+            if not isinstance(answer, queue.Recorded):
                 pile.refuse(str(answer))
-                await self._tell_late(pile.reports)
-                _lose(lane, pile, answer)
-            self._forget(pile.reports)
-            del taken[lane]
+                refused.append((lane, pile, answer))
+                continue
+            _grant(pile, answer.staged)
+            lane.recorded(pile.reports)
+            self._done(lane, pile, taken)
+        # Behind the others, which wait for nothing that fails here.
+        for lane, pile, why in refused:
+            await self._tell_late(pile.reports)
+            _lose(lane, pile, why)
+            self._done(lane, pile, taken)
 
     async def _tell_late(self, reports: Sequence[Report]) -> None:
         """The lane goes to somebody else, who takes what was staged for doubtful: tell what is known.
@@ -229,7 +233,12 @@ class Recorder:
         Entry by entry: one that cannot be settled stands before no other.
         """
         # Also what was not marked, as far as is known here: the mark may have been committed unseen.
-        known = [entry_of(report) for report in reports]
+        known = []
+        for report in reports:
+            try:
+                known.append(entry_of(report))
+            except Exception:
+                log.exception("evidence_not_settled", attempt=report.claim.attempt)
         if known:
             settled = await self._engine.threads.run(replay, known, self._engine.now())
             log.info("late_evidence", entries=len(known), settled=settled)
@@ -268,9 +277,11 @@ class Recorder:
         except Exception as error:  # noqa: BLE001  where memory is short, no thread may be had; they are still here
             log.error("outcomes_not_kept", error=str(error) or type(error).__name__)  # noqa: TRY400  all there is
 
-    def _forget(self, reports: Sequence[Report]) -> None:
+    def _done(self, lane: Lane, pile: _Pile, taken: dict[Lane, _Pile]) -> None:
+        """Nothing of it is to be written any more, and nothing to be kept."""
         if self._engine.outcomes is not None:
-            self._engine.outcomes.done([report.claim.attempt for report in reports])
+            self._engine.outcomes.done([report.claim.attempt for report in pile.reports])
+        del taken[lane]
 
 
 def _end(waiting: asyncio.Future[None]) -> None:

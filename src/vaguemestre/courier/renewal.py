@@ -13,7 +13,6 @@ from collections.abc import Collection
 from datetime import datetime
 
 import structlog
-from django.db import DatabaseError
 
 from vaguemestre.courier.alert_wording import Alert
 from vaguemestre.courier.engine import Engine
@@ -57,7 +56,7 @@ class Renewal:
     async def _renew(self, due: Due) -> None:
         try:
             await self._keep(due, await self._verified(due.draft, due.connection.pk))
-        except (DatabaseError, *AWAY) as error:
+        except AWAY as error:
             log.warning("database_away", at="renewal", error=type(error).__name__)
         except Exception:
             log.exception("renewal_failed", connection=due.connection.pk)

@@ -16,7 +16,6 @@ from collections.abc import Awaitable
 from datetime import datetime, timedelta
 
 import structlog
-from django.db import DatabaseError
 
 from vaguemestre.courier.absence import Absence
 from vaguemestre.courier.chores import Chores
@@ -85,7 +84,7 @@ class Worker:
                 await self.turn()
                 self._absence.over()
                 await self._pause(self._rest())
-            except (DatabaseError, *AWAY) as error:
+            except AWAY as error:
                 self._absence.met(error)
                 self._renew_soon()  # and have the guard look: another one may come back
                 await self._pause(1.0)
@@ -171,7 +170,7 @@ class Worker:
         self._give_up(connection)
         try:
             found = await self.engine.threads.run(recovery.recover, lease, now, self.engine.schedule)
-        except (Stale, DatabaseError, *AWAY) as error:
+        except (Stale, *AWAY) as error:
             log.warning("recovery_failed", connection=connection, error=type(error).__name__)
         except Exception:
             # A fault of ours with this lane stops no other.
@@ -216,7 +215,7 @@ class Worker:
             lane = await self._lane(facts, asked_at)
             if lane is not None:
                 await lane.fill(now)
-        except (DatabaseError, *AWAY):
+        except AWAY:
             raise
         except Exception:
             log.exception("lane_failed", connection=facts.connection_id)
@@ -326,7 +325,7 @@ class Worker:
         """
         try:
             await done
-        except (DatabaseError, *AWAY) as error:
+        except AWAY as error:
             log.warning("database_away", at=what, error=str(error).partition("\n")[0])
         except Exception:
             log.exception("end_failed", at=what)

@@ -90,8 +90,8 @@ def replay(entries: Iterable[Entry], now: datetime) -> int:
     it. What of it was staged is in doubt then, and the rest queued.
 
     Raises:
-        OperationalError, InterfaceError, OSError, MemoryError: the database is away, or this machine has no
-            room; the same call may succeed later.
+        OperationalError, InterfaceError, InternalError, OSError, MemoryError: the database is away, or this
+            machine has no room; the same call may succeed later.
     """
     return sum(_replayed(entry, now) for entry in entries)
 

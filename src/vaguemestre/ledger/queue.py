@@ -207,7 +207,7 @@ def record_all(entries: Sequence[Entry], now: datetime) -> list[Recorded | Stale
     """`record` for several lanes in one commit; what one of them meets is its own answer.
 
     Raises:
-        OperationalError, InterfaceError: the database is away; nothing was written for any.
+        OperationalError, InterfaceError, InternalError: the database is away; nothing was written for any.
     """
     if len(entries) == 1:
         return [_recorded(entries[0], now)]  # a transaction by itself, without a savepoint in it

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 from django.conf import settings
 from django.core.exceptions import RequestDataTooBig, SuspiciousOperation
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, InternalError, OperationalError
 from django.http import Http404, HttpRequest, HttpResponse
 from django.http.request import UnreadablePostError
 from ninja.errors import HttpError, ValidationError
@@ -180,6 +180,7 @@ def _(error: Unreadable) -> Problem:
 
 @problem_of.register(OperationalError)
 @problem_of.register(InterfaceError)
+@problem_of.register(InternalError)
 def _(error: Exception) -> Problem:
     log.error("database_unavailable", exc_info=error)
     message = "The database does not answer; nothing was stored. Try again."

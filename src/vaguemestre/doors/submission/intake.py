@@ -85,7 +85,7 @@ def record_all(clock: Callable[[], datetime], limit: int, turns: Sequence[Turn[H
         turns: what waits.
 
     Raises:
-        OperationalError, InterfaceError: the database is away.
+        OperationalError, InterfaceError, InternalError: the database is away.
     """
     now, uids = clock(), iter(new_names(len(turns)))
     drafts = [(turn, _drafted(turn.item, now, next(uids), limit)) for turn in turns]
