@@ -34,12 +34,27 @@ async def test_two_couriers_and_a_restart_send_it_once_a_week(office, sink):
         await office.until_true(lambda: len(reports()) == 1)
         await office.until((await office.ask(reports))[0], DeliveryState.ACCEPTED)
     async with office.courier() as again:
-        await again._chores._watch.weekly_report(office.clock())
+        assert not await again._chores._watch.weekly_report(office.clock())
     assert len(await office.ask(reports)) == 1
     assert len(sink.contents("claire@example.net")) == 1
     set_clock(office, DUE_AT + timedelta(7, hours=3))  # nobody was there at eight
     async with office.courier():
         await office.until_true(lambda: len(reports()) == 2)
+
+
+async def test_its_days_are_counted_one_at_a_time_with_leases_renewed_in_between(office, sink):
+    set_clock(office, DUE_AT - timedelta(1))
+    await office.connect(sink)
+    await office.ask(report_schedule.change, CHOSEN, "test", office.clock())
+    set_clock(office, DUE_AT)
+    worker = office.worker()
+    counted = 0
+    while await worker._chores._watch.weekly_report(office.clock()):
+        assert await office.ask(reports) == []
+        counted += 1
+    assert counted == 7
+    assert len(await office.ask(reports)) == 1
+    worker.engine.threads.shutdown()
 
 
 async def test_a_template_that_cannot_write_it_is_told_and_stops_nothing(office, sink):

@@ -72,7 +72,7 @@ class Chores:
             "addresses": _Chore(watch.addresses, PEOPLE_EVERY),
             "quotas": _Chore(watch.quotas, PEOPLE_EVERY),
             "certificates": _Chore(self._tell_certificates, CERTIFICATES_EVERY),
-            "reports": _Chore(watch.weekly_report, REPORTS_EVERY),
+            "reports": _Chore(self._report, REPORTS_EVERY),
             "renewals": _Chore(self._renew, RENEWALS_EVERY),
             "sweep": _Chore(self._sweep, SWEEP_EVERY),
         }
@@ -151,6 +151,12 @@ class Chores:
 
     async def _renew(self, now: datetime) -> None:
         await self._renewal.look(self._served(), now)
+
+    async def _report(self, now: datetime) -> None:
+        """A day of the week at each look, likewise."""
+        if await self._watch.weekly_report(now):
+            self._go_on_with("reports")
+            self._engine.wake()
 
     async def _sweep(self, now: datetime) -> None:
         """Forget what is due; where something went, there may be more."""

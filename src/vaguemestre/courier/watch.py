@@ -8,7 +8,7 @@ tells it, and no restart tells it again.
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from datetime import datetime
+from datetime import datetime, tzinfo
 from typing import TYPE_CHECKING
 
 import structlog
@@ -47,6 +47,8 @@ class Watch:
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
         self._standing_in: frozenset[int] | None = None  # connections that backups stand in for, once known
+        self._counted: tuple[Day, ...] = ()  # of the weekly report that is due
+        self._zone: tzinfo | None = None  # in which they were
 
     async def backups(self, now: datetime) -> None:
         """Move what backups are to carry, and tell which begin or end to stand in."""
@@ -119,17 +121,31 @@ class Watch:
         if await self._engine.threads.run(_answer_asks, now):
             self._engine.wake()
 
-    async def weekly_report(self, now: datetime) -> None:
-        """Hand the weekly report over where it is due: by one of the couriers, once."""
+    async def weekly_report(self, now: datetime) -> bool:
+        """Hand the weekly report over where it is due: by one of the couriers, once.
+
+        One day of it is counted at each call, since leases are renewed between two of them, and a million
+        messages may take as long as a lease lives. The answer is whether there is more to count.
+        """
         run = self._engine.threads.run
         due = await run(report_schedule.due, now)
         if due is None:
-            return
-        # Day by day: a thread that counts a million messages must not keep leases from renewal.
-        days = [await run(figures.of_day, day, due.zone) for day in days_before(due.day)]
+            self._counted = ()
+            return False
+        wanted = days_before(due.day)
+        if self._zone != due.zone or (self._counted and self._counted[0].day != wanted[0]):
+            self._counted, self._zone = (), due.zone
+        if len(self._counted) < len(wanted):
+            day = await run(figures.of_day, wanted[len(self._counted)], due.zone)
+            self._counted = (*self._counted, day)
+            return True
+        days, self._counted = self._counted, ()
         sent = await run(_send_weekly, due, days, now)
-        if sent is None:
-            return
+        if sent is not None:
+            self._tell_weekly(due, sent)
+        return False
+
+    def _tell_weekly(self, due: Due, sent: Sent) -> None:
         log.info("weekly_report_sent", day=due.day.isoformat(), message=str(sent.message.uid))
         if sent.refusal is not None:
             log.warning("template_not_used", template=sent.template, why=str(sent.refusal))

@@ -24,8 +24,8 @@ from vaguemestre.ledger.sqlite.transaction import Provisional, Transaction
 type Row = dict[str, Any]
 
 # The database is away, locked, full or read-only: the same call may succeed later. Any other error will not.
-# `InternalError` is what PostgreSQL says where it takes no writes for now (a standby behind a failover, a full
-# disk at some providers), and where it ended a transaction that stood still for too long.
+# `InternalError` is what PostgreSQL says where it takes no writes for now (a standby behind a failover; at
+# some providers, a full disk), and where it ended a transaction that stood still for too long.
 AWAY = (OperationalError, InterfaceError, InternalError)
 _IN_INDEX_ORDER = """
 SELECT set_config('enable_sort', 'off', true), set_config('enable_bitmapscan', 'off', true),
