@@ -110,6 +110,16 @@ async def test_u24_555_is_tried_again_alone_without_parameters(network):
     assert b"n=C3=A9" in server.contents[0]
 
 
+@pytest.mark.parametrize("refused", ["503 no", "550 nobody"])
+async def test_u24_555_and_354_all_the_same_is_ended_by_a_lone_dot_before_it_is_tried_again(network, refused):
+    """What was said again would be content else, with nothing at its end."""
+    script = f"{opened('PIPELINING', 'SIZE')}C: MAIL FROM:<sender@example.org> SIZE=20\n{rcpt('one')}{DATA}"
+    script += said("555 what", refused, "354 go") + "C: .\n" + said("503 no valid recipients")
+    script += f"{RSET}{MAIL}{rcpt('one')}{DATA}{TAKEN_AGAIN}{CONTENT}S: 250 taken\n{BYE}"
+    outcome, _ = await alone(script, network)
+    assert outcome.accepted
+
+
 async def test_u24_555_twice_is_the_outcome(network):
     script = f"{opened('PIPELINING', 'SIZE')}C: MAIL FROM:<sender@example.org> SIZE=20\n{rcpt('one')}{DATA}"
     script += said("555 what", "503 no", "503 no") + f"{RSET}{MAIL}{rcpt('one')}{DATA}"

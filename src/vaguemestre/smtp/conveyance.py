@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from vaguemestre.mail.manner import Manner
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.transcript import Step
-from vaguemestre.smtp.command import Command
+from vaguemestre.smtp.command import Command, end_of_data
 from vaguemestre.smtp.flow import Flow, Limits, StageRefused
 from vaguemestre.smtp.offer import Offer
 from vaguemestre.smtp.session import Session
@@ -146,6 +146,17 @@ class Conveyance:
             if trouble is not None:
                 raise session.broken(trouble)
 
+    async def end_for_nobody(self, offer: Offer) -> None:
+        """The lone dot that 354 asks for where nobody was taken: what came next would be content else.
+
+        Raises:
+            SessionFailed: as `say` and `hear`.
+        """
+        command = end_of_data(offer.shown)
+        self.say(offer, [command])
+        offer.ended = True
+        await self.hear(offer, command)
+
     async def _goes_on(self, offer: Offer) -> bool:
         """Whether the server speaks on behind the 421 that should be its last word."""
         return offer.ended and self.manner is Manner.BDAT and not await self.session.closes()
@@ -174,5 +185,7 @@ class Conveyance:
             if commands and offer.hopeless:
                 break
         if offer.again:
+            if offer.asked:
+                await self.end_for_nobody(offer)
             await offer.strip()
             await self.introduce(offer, offer.commands(reset=self.manner is not Manner.SINGLE))
