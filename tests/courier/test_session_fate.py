@@ -87,6 +87,8 @@ async def test_a_session_is_closed_or_kept_as_the_failure_table_says(office, row
                 await asyncio.sleep(0.1)
                 assert sink.open_sessions == 1
         assert sink.sessions == 1
+        if row == 10:  # the dialogue is in order, and closed as RFC 5321 has it
+            assert sink.heard.endswith(b"QUIT\r\n")
 
 
 def once(action):

@@ -143,7 +143,7 @@ class Carriage:
         self._learn(result, reused=tried.reused)
         if closes(found):
             # Though it may still speak: what is tried again, and all else, goes on another one.
-            self._session.poison()
+            self._session.retired = True
             self._spent = True
         if wants_new_session(found):
             attempt.retried = True

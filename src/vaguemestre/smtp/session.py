@@ -81,6 +81,7 @@ class Session:
         state: what it is doing.
         steps: where steps are recorded: those of the opening, then of the transaction at hand.
         unfinished: whether the server may hold a transaction open, and RSET must come first.
+        retired: whether it is to carry no more, though its dialogue is in order.
         window: how many transactions may be in flight, as far as was proven (BDAT).
         in_flight: how many are.
         proven: whether a transaction with BDAT went through, and the last one in good time.
@@ -100,14 +101,13 @@ class Session:
         self.presented: Certificate | None = None
         self.mechanism = self.peer = ""
         self.addresses: tuple[IPAddress, ...] = ()
-        self.transactions = 0
-        self.state = State.OPENING
+        self.transactions, self.state = 0, State.OPENING
         self._observe = observe
         self._listen()
         self.opening: Transcript = ()
         self.steps: list[Step] = []
         self._last: dict[Phase, Step] = {}  # as it was heard
-        self._poisoned = self.unfinished = self.proven = False
+        self._poisoned = self.retired = self.unfinished = self.proven = False
         self.taken_by: tuple[str, ...] | None = None
         self.windows, self.window, self.in_flight, self.heard_at = True, 1, 0, 0.0
         masks = () if hop.secret is None else traces(hop.login, hop.secret)
@@ -148,7 +148,7 @@ class Session:
     @property
     def reusable(self) -> bool:
         """Whether another transaction may be tried on it."""
-        return not (self._poisoned or self.stale)
+        return not (self._poisoned or self.retired or self.stale)
 
     @property
     def facts(self) -> dict[str, str]:
@@ -177,7 +177,7 @@ class Session:
         return SessionFailed(trouble, self.transcript)
 
     def poison(self) -> None:
-        """No other transaction is tried on it."""
+        """No other transaction is tried on it, and it ends without a word."""
         self._poisoned = True
 
     def abort(self) -> None:
@@ -385,7 +385,7 @@ class Session:
     async def quit(self) -> None:
         """QUIT, then close. Nothing that the server does here matters, and nothing is raised."""
         try:
-            if self.reusable:
+            if not (self._poisoned or self.stale):
                 with contextlib.suppress(SessionFailed):
                     await self.exchange(Phase.QUIT, wire.command("QUIT"))
             if self.peer and not self.link.over:
