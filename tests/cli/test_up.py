@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import stat
+import subprocess
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from cli.installation import Installation, alive, answers, descendants, wait_for
+from cli.installation import COMMAND, Installation, alive, answers, descendants, wait_for
 from vaguemestre.cli.supervisor import restart_delay
 
 
@@ -133,6 +134,13 @@ def test_l03_sigterm_ends_up_and_every_child_within_30_s(installation):
         assert up.stop() < 20  # less than the 28 s after which they would have been killed
         assert up.process.returncode == 0
         assert not any(alive(pid) for pid in family)
+
+
+def test_web_ends_at_once_while_its_worker_loads(installation):
+    with subprocess.Popen([COMMAND, "web"], env=installation.environment) as web:
+        wait_for(lambda: descendants(web.pid))
+        web.terminate()
+        assert web.wait(10) == 0  # half of the time after which a worker is killed
 
 
 def test_the_children_of_a_killed_up_end_too_and_another_up_may_start(installation):

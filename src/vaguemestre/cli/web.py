@@ -61,6 +61,7 @@ def _web(arguments: argparse.Namespace) -> int:
     # Forked, so that the worker keeps this command's name and the descriptor on which it says it is ready.
     # There is one thread here until then.
     multiprocessing.set_start_method("fork")
+    _let_it_end_while_it_loads()
     Granian(
         "vaguemestre.wsgi:application",
         address=bind.host,
@@ -76,6 +77,24 @@ def _web(arguments: argparse.Namespace) -> int:
         log_dictconfig=LOGGING,
     ).serve(target_loader=partial(_application, environment))
     return 0
+
+
+def _let_it_end_while_it_loads() -> None:
+    """Have a SIGTERM end a worker that does not serve yet.
+
+    By its parent's handlers, which it begins with, it would take no notice, and be killed after `DRAIN`.
+    """
+    told = (signal.SIGTERM,)
+    os.register_at_fork(
+        before=partial(signal.pthread_sigmask, signal.SIG_BLOCK, told),
+        after_in_parent=partial(signal.pthread_sigmask, signal.SIG_UNBLOCK, told),
+        after_in_child=_end_when_told,
+    )
+
+
+def _end_when_told() -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, (signal.SIGTERM,))
 
 
 def _application(environment: Environment, target: str) -> Callable[..., Any]:
