@@ -126,6 +126,17 @@ def test_stopping_does_not_wait_for_who_is_still_shaking_hands(door):
     assert time.monotonic() - begun < 8
 
 
+@pytest.mark.parametrize("loop", LOOPS)
+def test_stopping_does_not_wait_for_a_handshake_that_never_comes(open_door, loop):
+    door = open_door(Limits(linger=0.2), certificate=the_certificate(), loop_factory=loop)
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    begun = time.monotonic()
+    door.run(door.listener.drain(10))
+    assert time.monotonic() - begun < 3
+    assert line.closed()
+
+
 def test_stopping_is_not_broken_off_by_a_handshake_whose_peer_is_gone():
     with socket.create_server(("127.0.0.1", 0)) as server:
         far = socket.create_connection(server.getsockname())

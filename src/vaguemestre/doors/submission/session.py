@@ -60,6 +60,7 @@ class Session(asyncio.Protocol):
         self._refused: set[bytes] = set()  # digests of credentials
         self._lost = False
         self._reading = True
+        self._shaking = False  # hands, behind STARTTLS
         self._blocked = False  # the submitter does not read what we write
         self._full = False  # it has written on although its answer is still to come
         self._ended = False  # it will write no more
@@ -135,6 +136,8 @@ class Session(asyncio.Protocol):
     def drain(self) -> None:
         """See `Guest`."""
         self._perform(self._dialogue.drain())
+        if self._shaking:  # it is told behind the handshake, unless that never comes
+            self._loop.call_later(self._limits.linger, self.abort)
 
     def abort(self) -> None:
         """See `Guest`."""
@@ -270,6 +273,7 @@ class Session(asyncio.Protocol):
     async def _negotiate(self) -> None:
         certificate = self._house.terms.tls
         assert certificate is not None  # noqa: S101  TLS is offered only with one
+        self._shaking = True
         try:
             transport = await self._loop.start_tls(
                 self._transport,
@@ -282,7 +286,8 @@ class Session(asyncio.Protocol):
             reason = troubles.of_tls(error)
             log.info("tls_failed", peer=self._name, error=type(error).__name__, reason=reason)
             transport = None
-        if transport is None:
+        self._shaking = False
+        if transport is None or transport.is_closing():  # uvloop raises of no abort
             self._transport.abort()
             self.connection_lost(None)
             return
