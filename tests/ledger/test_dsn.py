@@ -6,6 +6,7 @@ import re
 import signal
 import time
 from dataclasses import replace
+from email.policy import default
 
 import pytest
 
@@ -64,8 +65,8 @@ def sent(now=SOON):
     return made
 
 
-def read(message):
-    return email.message_from_bytes(content_of(message).raw)
+def read(message, **policy):
+    return email.message_from_bytes(content_of(message).raw, **policy)
 
 
 def words(message):
@@ -121,6 +122,13 @@ def test_it_tells_whose_words_and_the_remedy_in_the_language_of_the_installation
         "Ce compte rendu vient d’un programme. Pour la personne qui le gère : message "
         f"{message.uid}.\r\n"
     )
+
+
+def test_what_has_no_subject_is_called_so():
+    refused("nobody@example.com", subject=" ")
+    made = sent()
+    assert str(read(made, policy=default)["Subject"]).endswith("\xa0: (sans objet)")
+    assert words(made).startswith("Votre message «\xa0(sans objet)\xa0», remis le 24 novembre 2026")
 
 
 def test_in_english_where_that_is_the_language(settings):

@@ -72,19 +72,19 @@ def remedy(delivery: Delivery) -> str:
 
 def subject(told: Iterable[Told], about: str) -> str:
     """The subject, with that of the message it is about."""
-    actions = {one.ended.action for one in told}
+    actions, facts = {one.ended.action for one in told}, {"subject": _named(about)}
     if Action.FAILED in actions:
-        return gettext("Your message did not get through: %(subject)s") % {"subject": about}
+        return gettext("Your message did not get through: %(subject)s") % facts
     if Action.DELAYED in actions:
-        return gettext("Your message is late: %(subject)s") % {"subject": about}
-    return gettext("Your message was accepted: %(subject)s") % {"subject": about}
+        return gettext("Your message is late: %(subject)s") % facts
+    return gettext("Your message was accepted: %(subject)s") % facts
 
 
 def text(told: Iterable[Told]) -> str:
     """The words of a notification, those of failures first."""
     told = list(told)
     message = told[0].delivery.message
-    facts = {"subject": message.subject, "at": _at(message.accepted_at)}
+    facts = {"subject": _named(message.subject), "at": _at(message.accepted_at)}
     failed, delayed, relayed = (
         [one for one in told if one.ended.action is action]
         for action in (Action.FAILED, Action.DELAYED, Action.RELAYED)
@@ -104,6 +104,11 @@ def text(told: Iterable[Told]) -> str:
         paragraphs.append(gettext("That server was not asked to report what becomes of it."))
     number = gettext("This report was made by a program. For whoever runs it: message %(id)s.")
     return "\n\n".join([*paragraphs, number % {"id": message.uid}])
+
+
+def _named(about: str) -> str:
+    """A subject; scanners and scripts often give none."""
+    return about if about.strip() else gettext("(without subject)")
 
 
 def _at(at: datetime) -> str:
