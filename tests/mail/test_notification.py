@@ -169,6 +169,14 @@ def test_addresses_beyond_ascii_are_written_in_seven_bits():
     assert raw.isascii()
 
 
+@pytest.mark.parametrize(
+    ("host", "named"), [("192.0.2.1", "[192.0.2.1]"), ("2001:db8::1", "[IPv6:2001:db8::1]")]
+)
+def test_a_server_without_a_name_is_an_address_literal(host, named):
+    (_, of_recipient) = groups(read(dsn(ended=(dataclasses.replace(ANN, remote=host),))))
+    assert of_recipient["Remote-MTA"] == f"dns; {named}"
+
+
 def test_a_server_s_words_beyond_ascii_are_escaped_for_programs():
     one = Ended(Mailbox.parse("a@b.example"), Action.FAILED, "5.1.1", reply=Reply(550, "Élève\ninconnu"))
     assert groups(read(dsn(ended=(one,))))[1]["Diagnostic-Code"] == "smtp; 550 \\x{C9}l\\x{E8}ve inconnu"

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from email.utils import format_datetime
 from enum import StrEnum
+from ipaddress import ip_address
 
 from vaguemestre.mail.content import Content, has_long_line, header_end
 from vaguemestre.mail.header import LINE_GOAL, LONGEST_WORD, mailboxes_field, text_field
@@ -226,12 +227,21 @@ def _of_recipient(ended: Ended) -> Iterator[bytes]:
     yield _line("Status", ended.status)
     if ended.reply is not None:
         if ended.remote:
-            yield _line("Remote-MTA", f"dns; {ended.remote}")
+            yield _line("Remote-MTA", f"dns; {_named(ended.remote)}")
         yield _folded("Diagnostic-Code", f"smtp; {ended.reply}")
     if ended.attempted_at is not None:
         yield _line("Last-Attempt-Date", format_datetime(ended.attempted_at.replace(microsecond=0)))
     if ended.retry_until is not None and ended.action is Action.DELAYED:  # RFC 3464 §2.3.9
         yield _line("Will-Retry-Until", format_datetime(ended.retry_until.replace(microsecond=0)))
+
+
+def _named(host: str) -> str:
+    """A server; one that is known by its address alone as a literal (RFC 3464 §2.2.2, RFC 5321 §4.1.3)."""
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return host
+    return f"[IPv6:{address}]" if address.version == 6 else f"[{address}]"
 
 
 def _typed(mailbox: Mailbox) -> str:
