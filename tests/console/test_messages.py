@@ -160,6 +160,26 @@ def test_saying_that_it_arrived(page):
     assert "user:claire@exemple.fr" in str(list(Event.objects.values_list("detail", flat=True)))
 
 
+@pytest.mark.parametrize(
+    ("header", "told"),
+    [
+        ("From: a@x.fr, b@x.fr\r\n", "Il y a plusieurs adresses ; il en faut une seule"),
+        ("From: Nous: a@x.fr;\r\n", "C’est un groupe d’adresses, car un : ou un ; s’y trouve"),
+    ],
+)
+def test_what_was_taken_before_and_is_refused_now_is_so_in_the_language_of_the_page(page, header, told):
+    connect("Bureau")
+    message = hand_over()
+    old = f"{header}\r\nBonjour\r\n".encode()
+    Chunk.objects.filter(message=message).update(data=old)
+    Message.objects.update(size=len(old))
+
+    answer = page.post(f"/messages/{message.uid}/resend/")
+
+    assert answer.status_code == 422
+    assert told in text(answer).replace("\xa0", " ")
+
+
 def test_sending_once_more_makes_a_linked_message(page):
     connect("Bureau")
     message = hand_over()

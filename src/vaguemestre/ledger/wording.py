@@ -229,6 +229,11 @@ _REFUSALS = {
     "address_blank": gettext_noop("There is a blank before or after the address; remove it."),
     "address_syntax": gettext_noop("This is not an email address; write it like name@example.org."),
     "address_length": gettext_noop("The address is too long: at most 64 bytes before the @ and 254 in all."),
+    "address_single": gettext_noop("There are several addresses; give one, like Name <name@example.org>."),
+    "address_group": gettext_noop(
+        "This is a group of addresses: a : or ; stands outside quotes. Give one, like Name"
+        " <name@example.org>."
+    ),
     "allowed_sender_syntax": gettext_noop(
         "An allowed sender is an address such as name@example.org, or *@example.org for a whole domain."
     ),
