@@ -57,6 +57,14 @@ async def test_what_a_look_said_is_claimed_once(office, monkeypatch, sink):
     assert [len(found) for found in claims] == [8, 1]
 
 
+async def test_a_clock_that_is_set_back_stops_no_lane(office, sink):
+    await office.connect(sink)
+    async with office.courier():
+        await office.until(await office.post(), "accepted")
+        office.clock.advance(hours=-1)
+        await office.until(await office.post(), "accepted")
+
+
 async def test_a_lane_of_one_session_that_was_slow_is_quick_again_as_soon_as_its_server_is(
     office, monkeypatch
 ):

@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import structlog
@@ -34,8 +34,8 @@ FIRST = 16  # deliveries claimed for each session until it is known how fast the
 BRISK, SLOW = 2.0, 10.0  # seconds in which a claim was carried: the next is twice, or half as large
 CLAIM_LIMIT = 128  # deliveries of one claim at most: who else writes waits for it, some 3 ms
 READ_AHEAD = 4_194_304  # octets of content read with a claim; what is beyond is read when its turn comes
-LIMIT_PAUSE = timedelta(seconds=1)
-FAULT_PAUSE = timedelta(seconds=30)  # after a claim that failed by a fault of ours
+LIMIT_PAUSE = 1.0  # seconds
+FAULT_PAUSE = 30.0  # after a claim that failed by a fault of ours
 
 log = structlog.get_logger("courier")
 
@@ -54,7 +54,7 @@ class Supply:
         self._ahead = FIRST
         self._used: float | None = None  # the look whose word on what is due a claim used up
         self._claimed_at = -math.inf
-        self._asks_again = lane.engine.now()
+        self._asks_again_at = -math.inf  # on the monotonic clock: the time of day may be set back
 
     def __len__(self) -> int:
         return len(self._waiting)
@@ -133,9 +133,11 @@ class Supply:
 
     def _wanted(self, now: datetime) -> int:
         """How many deliveries to claim now."""
-        if self._filling is not None or now < self._asks_again or not self._lane.may_begin():
-            return 0
         lane = self._lane
+        if self._filling is not None or not lane.may_begin():
+            return 0
+        if lane.engine.network.monotonic() < self._asks_again_at:
+            return 0
         due = self._more or (lane.looked_at != self._used and lane.facts.due)
         return self._room(now) if due else 0
 
@@ -177,7 +179,7 @@ class Supply:
             log.warning("database_away", connection=lane.facts.connection_id, error=type(error).__name__)
         except Exception:
             # A fault of ours, perhaps with one message: nothing was claimed, and it is not tried hotly.
-            self._asks_again = now + FAULT_PAUSE
+            self._asks_again_at = lane.engine.network.monotonic() + FAULT_PAUSE
             log.exception("claim_failed", connection=lane.facts.connection_id)
         return None
 
@@ -186,7 +188,7 @@ class Supply:
         self._claims += taken > 0
         if claimed.exhausted:
             # Asking at every ring would only cost.
-            self._asks_again = now + LIMIT_PAUSE
+            self._asks_again_at = self._lane.engine.network.monotonic() + LIMIT_PAUSE
         self._pace()
         self._taken, self._pulled = len(claimed.attempts), 0
         self._more = taken >= room and not probing(self._lane.facts.health, now)
