@@ -199,6 +199,39 @@ def test_a_retry_of_a_doubt_that_was_refused_returns_to_doubt():
     assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 1, None)
 
 
+def retried_unseen():
+    """A retry of a doubt was deferred, the ledger was away, and another courier recovered the lane."""
+    office, message, done = accepted_unseen()
+    settle(lease_of(office), report(done.claim, DeliveryState.IN_DOUBT, NOW, doubt="timeout"), NOW)
+    again = later(minutes=11)
+    _, claim = staged(office, again)
+    deferred = report(
+        claim, DeliveryState.IN_DOUBT, again, Reply(450, "later"), trouble=TROUBLE, delay=60.0, counted=True,
+        delay_until=later(minutes=12),
+    )  # fmt: skip
+    lose_lease(office)
+    recovery.recover(lease_of(office, "another-courier", again), again)
+    assert (only(message).doubts, only(message).next_attempt_at) == (2, None)
+    return office, message, read_back(deferred)
+
+
+def test_a_retry_of_a_doubt_that_was_deferred_is_no_second_doubt_though_another_courier_took_it_for_one():
+    _, message, deferred = retried_unseen()
+    assert replay([deferred], SOON) == 1
+    delivery = only(message)
+    assert (delivery.state, delivery.doubts, delivery.next_attempt_at) == ("in_doubt", 1, later(minutes=12))
+    assert replay([deferred], SOON) == 0
+
+
+def test_such_a_retry_waits_for_a_person_where_routing_would_answer_otherwise_by_then():
+    office, message, deferred = retried_unseen()
+    connections.deactivate(str(office.uid), ACTOR, SOON)
+    rerouting.reroute(SOON)
+    assert replay([deferred], SOON) == 1
+    assert rerouting.reroute(SOON) == 1
+    assert (only(message).state, only(message).next_attempt_at) == ("in_doubt", None)
+
+
 @pytest.mark.parametrize(
     "impossible",
     [

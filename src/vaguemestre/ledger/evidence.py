@@ -134,8 +134,8 @@ def _waiting(entry: Entry) -> list[tuple[Delivery, Ending]]:
 
 def _settle(delivery: Delivery, ending: Ending, entry: Entry, now: datetime) -> bool:
     """Give the delivery its next state; False where the ledger knows as much."""
-    if delivery.state == ending.state:
-        return False
+    if delivery.state == ending.state and delivery.doubts <= ending.doubts:
+        return False  # else it is a retry, which whoever recovered its lane counted as another doubt
     _apply(delivery, ending, entry)
     delivery.save()
     detail = {
@@ -162,7 +162,7 @@ def _apply(delivery: Delivery, ending: Ending, entry: Entry) -> None:
     if ending.code is not None:
         delivery.last_code, delivery.last_text = ending.code, ending.text
     delivery.trouble = ending.trouble
-    if ending.state is DeliveryState.QUEUED:
+    if ending.next_attempt_at is not None:
         delivery.route_epoch -= 1  # to be routed anew: re-routing passed it over while it was in doubt
     delivery.settled_at = entry.ended_at if ending.state.terminal else None
     delivery.lane_epoch = delivery.claimed_at = delivery.staged_at = None
