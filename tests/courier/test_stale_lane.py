@@ -9,7 +9,7 @@ from django.db.models import F
 from scripted.sink import Answer
 from vaguemestre.courier.engine import system_boottime
 from vaguemestre.ledger import connections, leases, messages, queue, recovery
-from vaguemestre.ledger.models import Attempt, Event, Lane
+from vaguemestre.ledger.models import Attempt, Delivery, Event, Lane
 
 
 async def test_a_stale_lane_is_taken_again_with_a_new_epoch_and_works_on(office, sink):
@@ -96,6 +96,22 @@ async def test_l08_what_a_dead_courier_left_is_found_though_the_database_goes_as
         await office.until(message, "accepted")
     assert not left
     assert len(sink.accepted) == 1
+
+
+async def test_sessions_at_work_of_a_lane_that_was_lost_count_in_the_next_ones_limit(
+    office, sink, monkeypatch
+):
+    monkeypatch.setattr(leases, "RENEWED_EVERY", timedelta(seconds=0.2))
+    sink.hooks = {"content": lambda moment: Answer("250 2.0.0 taken", delay=1.0)}
+    connection = await office.connect(sink, limits={"max_sessions": 1})
+    first = await office.post("first@example.com")
+    async with office.courier() as worker:
+        await office.until_true(lambda: Delivery.objects.filter(staged_at__isnull=False).exists())
+        second = await office.post("second@example.com")
+        await office.ask(leases.let_go, worker.holder, connection.pk)
+        await office.until(second, "accepted")
+        await office.until(first, "accepted")
+    assert sink.most_open == 1
 
 
 async def test_l08_a_mark_that_was_granted_and_never_used_is_no_doubt_to_whoever_has_the_lane_then(

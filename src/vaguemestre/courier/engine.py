@@ -114,13 +114,19 @@ class Engine:
 
     def close_later(self, session: Session) -> None:
         """QUIT on its own time."""
-        leaving = self._leaving.setdefault(_account(session.hop), set())
-        task = self._apart_from_all(session.quit())
+        self.leave(session.hop, self._apart_from_all(session.quit()))
+
+    def leave(self, hop: NextHop, task: asyncio.Task[None]) -> None:
+        """A session with that server is over with this task, and nobody else counts it."""
+        leaving = self._leaving.setdefault(_account(hop), set())
         leaving.add(task)
         task.add_done_callback(leaving.discard)
 
     def leaving(self, hop: NextHop) -> Collection[asyncio.Task[None]]:
-        """The sessions with that server, under that login, that say QUIT now: they count there still."""
+        """The sessions with that server, under that login, that say QUIT now: they count there still.
+
+        So do those of a lane that was lost while they were at work.
+        """
         return self._leaving.get(_account(hop), ())
 
     def later[**P](self, function: Callable[P, object], *args: P.args, **kwargs: P.kwargs) -> None:

@@ -324,6 +324,8 @@ class Lane:
         """Another one takes its place: nothing is begun any more, and no session kept."""
         self.stale = True
         self._close_idle()
+        for task in self._tasks:
+            self.engine.leave(self.hop, task)
 
     async def let_go(self) -> None:
         """Return what was claimed and not begun."""
