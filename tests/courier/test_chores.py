@@ -1,13 +1,14 @@
 """What a courier looks after besides mail: behind it, one at a time, and each in its turn."""
 
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
 from scripted.client import loopback_network
 from vaguemestre.courier.chores import Chores
 from vaguemestre.courier.engine import Engine
-from vaguemestre.ledger import messages
+from vaguemestre.ledger import messages, rerouting
 from vaguemestre.ledger.models import Chunk
 
 pytestmark = pytest.mark.any_database
@@ -75,3 +76,17 @@ async def test_in_what_may_be_a_copy_mail_is_routed_anew_and_nothing_ends(office
     assert "routes" not in chores._due(trusted=True)
     assert len(chores._due(trusted=True)) == len(chores._chores) - 1
     assert (await office.delivery(late)).state == "queued"
+
+
+async def test_what_ends_in_great_number_ends_look_after_look(office, sink, monkeypatch):
+    await office.connect(sink)
+    late = [await ending(office) for _ in range(3)]
+    monkeypatch.setattr(rerouting, "expire", partial(rerouting.expire, limit=1))
+    monkeypatch.setattr(rerouting, "BATCH", 1)
+    chores = chores_of(office)
+    for done in range(1, 4):
+        await chores.look(office.clock(), trusted=True)
+        assert [(await office.delivery(one)).state for one in late].count("expired") == done
+        assert chores._engine.woken.is_set()  # the next look comes at once
+        chores._due_at |= dict.fromkeys(chores._due_at.keys() - {"expiry"}, float("inf"))
+        chores._engine.woken.clear()
