@@ -195,6 +195,16 @@ def test_a_chunk_beyond_any_message_ends_the_session_where_there_is_no_transacti
     assert dialogue.receive(INJECTED) == []
 
 
+def test_a_chunk_without_end_ends_the_session_in_a_transaction_too():
+    dialogue = begun()
+    assert dialogue.receive(b"BDAT %d LAST\r\n" % (2**32 - 1)) == []
+    dialogue = begun()
+    effects = dialogue.receive(b"BDAT %d\r\n" % 2**32 + INJECTED)
+    assert said(effects).startswith(b"552 5.3.4 ")
+    assert isinstance(effects[-1], Close)
+    assert dialogue.receive(INJECTED) == []
+
+
 def test_empty_chunks_are_cut_short():
     dialogue = begun(Limits(idle_commands=10, errors=5))
     effects = dialogue.receive(chunk(b"") * 100)

@@ -302,9 +302,9 @@ class Dialogue:
             # Where its octets end, and commands begin again, nobody knows.
             return self._close(answers.CHUNK_SYNTAX)
         size, last = chunk
-        if size > self._limits.message and self._transaction is None:
+        if size > self._limits.message and (self._transaction is None or size >= self._limits.chunk):
             # Whoever says it would be read for ever, and may be a stranger.
-            return self._close(answers.MAIL_FIRST)
+            return self._close(answers.MAIL_FIRST if self._transaction is None else answers.TOO_LARGE)
         if size <= TINY and not last:
             self._conduct.idle()
         self.content.begin_chunk(size, obstacle(self._transaction), last=last)

@@ -16,6 +16,8 @@ class Limits:
 
     Attributes:
         message: largest content that is taken, announced as SIZE (RFC 1870).
+        chunk: what is no message's chunk any more, and never read. Of a smaller one that is too large for a
+            message the octets are read to their end, where RFC 3030 §2 has the answer.
         held: content of all sessions together that may be in memory.
         recipients: of one transaction.
         command: of a command line with its CRLF. RFC 5321 §4.5.3.1.4 asks for 512, the parameters of
@@ -37,6 +39,7 @@ class Limits:
     """
 
     message: int = 26_214_400
+    chunk: int = 1 << 32
     held: int = 128 * 1_048_576
     recipients: int = RECIPIENT_LIMIT
     command: int = 2_048
