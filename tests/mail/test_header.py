@@ -117,6 +117,14 @@ def test_reading_never_fails(value):
     assert isinstance(readable(value), str)
 
 
+@pytest.mark.parametrize("charset", ["punycode", "idna"])
+def test_a_charset_of_host_names_is_none_of_mail_and_takes_no_time(charset):
+    value = f"=?{charset}?q?{'99' * 100_000}?="
+    started = time.process_time()
+    assert readable(value) == value
+    assert time.process_time() - started < 0.5
+
+
 def test_i08_reading_a_megabyte_of_encoded_words_takes_no_time():
     value = "=?utf-8?q?a?= " * 75_000
     started = time.process_time()

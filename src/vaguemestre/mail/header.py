@@ -33,6 +33,7 @@ _SINGLE = {character: character.encode() for character in _LITERAL} | {" ": b"_"
 _SINGLE_OCTETS = "".join(_SINGLE).encode()
 _FRAME = len("=?utf-8?q??=")  # around an encoded word's text
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)[ \t]+(?==\?)")
+_OF_HOSTS = frozenset({"idna", "punycode"})  # no mail is written in them, and they take quadratic time
 _ENCODED_WORD = re.compile(r"=\?([^?\s]{1,60})\?([bBqQ])\?([^?\s]*)\?=")
 
 
@@ -80,15 +81,27 @@ def readable(value: str) -> str:
     return _ENCODED_WORD.sub(_decoded, _BETWEEN_WORDS.sub("", value))
 
 
-def _decoded(found: re.Match[str]) -> str:
+def charset_named(name: str) -> str | None:
+    """Python's name of a charset; None where it has none, or no text is written in it."""
     try:
-        charset = codecs.lookup(found[1].partition("*")[0]).name
+        found = codecs.lookup(name)
+    except (LookupError, ValueError):
+        return None
+    is_text = getattr(found, "_is_text_encoding", True)
+    return found.name if is_text and found.name not in _OF_HOSTS else None
+
+
+def _decoded(found: re.Match[str]) -> str:
+    charset = charset_named(found[1].partition("*")[0])
+    if charset is None:
+        return found[0]
+    try:
         if found[2] in "bB":
             raw = base64.b64decode(found[3] + "=" * (-len(found[3]) % 4))
         else:
             raw = quopri.decodestring(found[3], header=True)
         return raw.decode(charset, "replace")
-    # A codec may be no text encoding, or raise what it likes at foreign bytes.
+    # A codec may raise what it likes at foreign bytes.
     except (LookupError, ValueError, TypeError, AttributeError):
         return found[0]
 
