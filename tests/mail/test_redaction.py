@@ -1,5 +1,7 @@
 """What opens a door is hidden; what a message is about can still be read."""
 
+import time
+
 import pytest
 
 from vaguemestre.mail.redaction import DOTS, redacted
@@ -47,3 +49,14 @@ def test_what_is_announced_as_a_secret_is_hidden_whatever_it_looks_like(announce
 )
 def test_ordinary_words_stay(text):
     assert redacted(text) == text
+
+
+@pytest.mark.parametrize("unit", ["1", "-", "a-", "a.", "_-", "AB-", "é-", "a+", "www.", "12 "])
+def test_looking_through_a_long_text_takes_linear_time(unit):
+    started = time.process_time()
+    redacted(unit * (20_000 // len(unit)))
+    assert time.process_time() - started < 0.5
+
+
+def test_a_link_is_hidden_however_long_what_stands_before_it_is():
+    assert redacted("x" * 60 + "://evil.example/abc") == "x" * 20 + DOTS
