@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import time
 
 import pytest
 from django.db import OperationalError
@@ -58,6 +59,16 @@ def test_i09_what_is_no_json_object_is_400(api, path, body):
 )
 def test_i09_another_content_type_is_415(api, path, kind):
     assert api.post(path, raw=b"{}", content_type=kind).status_code == 415
+
+
+@pytest.mark.parametrize("unit", [";", "; (", "; a*0*=", ';x="\\'])
+def test_a_content_type_keeps_nobody_waiting(api, unit):
+    started = time.process_time()
+    answer = api.post(
+        "/routes/explain", raw=b"{}", content_type="application/json" + unit * (9_900 // len(unit))
+    )
+    assert answer.status_code == 200
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(

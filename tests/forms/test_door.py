@@ -215,6 +215,12 @@ def test_a_charset_that_is_no_text_is_not_read():
     assert answer.status_code == 400
 
 
+def test_a_content_type_of_parentheses_is_read_like_any_other():
+    kind = "application/json; " + "(" * 5_000
+    answer = Client().post(f"/f/{contact().key}", b"{}", content_type=kind)
+    assert answer.status_code == 422
+
+
 def test_its_own_page_has_a_token_and_speaks_the_visitors_language():
     form = contact(languages=["fr", "it"], thanks_url="https://www.exemple.fr/merci")
     page = Client().get(f"/f/{form.key}", headers={"accept-language": "it-CH,it;q=0.9,fr;q=0.5"})

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import email
 import hashlib
+import time
 from email.message import EmailMessage
 from email.policy import SMTP
 
@@ -131,6 +132,21 @@ def test_parts_nested_beyond_reason_do_not_break_us():
         content += b"Content-Type: multipart/mixed; boundary=b%d\r\n\r\n--b%d\r\n" % (depth, depth)
     content += "\r\né\r\n".encode()
     assert fitted(content, eight_bit=False, smtputf8=False)
+
+
+SLOW = {
+    "semicolons": b"Content-Type: multipart/mixed" + b";" * 500_000 + b"\r\n\r\n\xe9\r\n",
+    "a quote": b'Content-Type: multipart/mixed; x="' + b";" * 500_000 + b"\r\n\r\n\xe9\r\n",
+    "parentheses": "Content-Type: text/plain; é=".encode() + b"(" * 5_000 + b"\r\n\r\nx\r\n",
+    "no field": b"Content-Type: multipart/mixed; boundary=b\r\n\r\n--b\r\n" + b"a" * 500_000 + b"\r\n\r\n\xe9",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("content", SLOW.values(), ids=SLOW)
+def test_no_header_keeps_the_courier_for_long(content):
+    started = time.process_time()
+    assert fitted(content, eight_bit=False, smtputf8=False)
+    assert time.process_time() - started < 1.0
 
 
 FRAGMENTS = st.sampled_from(

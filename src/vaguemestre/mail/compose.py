@@ -29,6 +29,7 @@ from vaguemestre.mail.bodies import (
     text_part,
 )
 from vaguemestre.mail.content import LINE_LIMIT, Content, Field, has_long_line
+from vaguemestre.mail.described import percent_pieces
 from vaguemestre.mail.envelope import UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import LONGEST_WORD, mailboxes_field, text_field
@@ -288,21 +289,9 @@ def _disposition(kind: str, filename: str) -> bytes:
     if filename.isascii():
         quoted = filename.replace('"', '\\"')
         return f'Content-Disposition: {kind};\r\n filename="{quoted}"\r\n'.encode()
-    pieces = list(_percent_pieces(filename))
+    pieces = list(percent_pieces(filename))
     if len(pieces) == 1:
         return f"Content-Disposition: {kind};\r\n filename*=utf-8''{pieces[0]}\r\n".encode()
     pieces[0] = f"utf-8''{pieces[0]}"
     numbered = "".join(f";\r\n filename*{number}*={piece}" for number, piece in enumerate(pieces))
     return f"Content-Disposition: {kind}{numbered}\r\n".encode()
-
-
-def _percent_pieces(filename: str) -> Iterator[str]:
-    piece = ""
-    for character in filename:
-        safe = character.isascii() and (character.isalnum() or character in "-._~")
-        octets = character if safe else "".join(f"%{octet:02X}" for octet in character.encode())
-        if len(piece) + len(octets) > 55:
-            yield piece
-            piece = ""
-        piece += octets
-    yield piece

@@ -12,7 +12,8 @@ from typing import Protocol
 
 from vaguemestre.mail.content import has_long_line
 from vaguemestre.mail.line_ending import has_bare_line_ending
-from vaguemestre.smtp.downgrade import fitted, split
+from vaguemestre.mail.parts import split
+from vaguemestre.smtp.downgrade import fitted
 from vaguemestre.smtp.wire import BLOCK, BareLineEnding
 
 

@@ -16,30 +16,21 @@ import binascii
 import contextlib
 import re
 from dataclasses import dataclass
-from email import policy
-from email.message import Message
-from email.parser import BytesHeaderParser
 
 from vaguemestre.mail.content import address_field, has_long_line, header_field
+from vaguemestre.mail.described import described
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.parts import FIELD, border_of, kind_of, split, value_of
 
 _DEPTH = 50  # of parts within parts
-_FIELD = re.compile(rb"([!-9;-~]+)[ \t]*:((?:[^\r]|\r\n[ \t]|\r(?!\n))*)(?:\r\n|$)")
 _OF_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
+_OF_PARTS = frozenset({"content-type", "content-disposition"})
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
 
 
 def fitted(content: bytes, *, eight_bit: bool, smtputf8: bool) -> bytes:
     """The content as a server may be given it that announced these extensions, or did not."""
     return _Fitting(eight_bit, smtputf8 and eight_bit).entity(content, 0)
-
-
-def split(entity: bytes) -> tuple[bytes, bytes]:
-    """Header section with the CRLF of its last line, and body."""
-    if entity.startswith(b"\r\n"):
-        return b"", entity[2:]
-    end = entity.find(b"\r\n\r\n")
-    return (entity, b"") if end < 0 else (entity[: end + 2], entity[end + 4 :])
 
 
 @dataclass(frozen=True)
@@ -68,43 +59,35 @@ class _Fitting:
         return header + b"\r\n" + body
 
     def _body(self, header: bytes, body: bytes, depth: int) -> tuple[bytes, bytes]:
-        fields: Message = BytesHeaderParser(policy=policy.compat32).parsebytes(header)
-        boundary = fields.get_boundary()
-        if fields.get_content_maintype() == "multipart" and boundary:
-            body = self._parts(body, boundary.encode("utf-8", "surrogateescape"), depth)
-        elif fields.get_content_type() == "message/rfc822":
+        kind, encoding = kind_of(header), value_of(header, b"content-transfer-encoding").lower()
+        border = border_of(kind)
+        if border is not None:
+            body = self._parts(body, border, depth)
+        elif kind.kind == "message/rfc822":
             body = self.entity(body, depth + 1)
         else:
-            return _recoded(header, fields, body)
-        encoding = _encoding(fields)
+            return _recoded(header, body, encoding, as_text=kind.main in {"text", "message"})
         lowered = body.isascii() and encoding in {"8bit", "binary"}
         return (_with_encoding(header, b"7bit") if lowered else header), body
 
-    def _parts(self, body: bytes, boundary: bytes, depth: int) -> bytes:
-        """Each part between its delimiters (RFC 2046 §5.1.1); preamble and epilogue stay."""
-        border = re.compile(rb"(?:^|\r\n)--" + re.escape(boundary) + rb"(?:--)?[ \t]*(?:\r\n|$)")
+    def _parts(self, body: bytes, border: re.Pattern[bytes], depth: int) -> bytes:
+        """Each part between its delimiters; preamble and epilogue stay."""
         pieces, position, closed = [], 0, True
         for found in border.finditer(body):
             inner = body[position : found.start()]
             pieces += [inner if closed else self.entity(inner, depth + 1), found[0]]
-            position, closed = found.end(), found[0].rstrip().endswith(boundary + b"--")
+            position, closed = found.end(), bool(found[1])
         rest = body[position:]
         return b"".join((*pieces, rest if closed else self.entity(rest, depth + 1)))
 
     def _header(self, header: bytes) -> bytes:
         return b"".join(
-            found[0] if self._header_fits(found[0]) else _refolded(found) for found in _FIELD.finditer(header)
+            found[0] if self._header_fits(found[0]) else _refolded(found) for found in FIELD.finditer(header)
         )
 
 
-def _encoding(fields: Message) -> str:
-    return str(fields.get("Content-Transfer-Encoding", "")).strip().lower()
-
-
-def _recoded(header: bytes, fields: Message, body: bytes) -> tuple[bytes, bytes]:
+def _recoded(header: bytes, body: bytes, encoding: str, *, as_text: bool) -> tuple[bytes, bytes]:
     """A leaf in an encoding that fits everywhere."""
-    encoding = _encoding(fields)
-    as_text = fields.get_content_maintype() in {"text", "message"}
     if encoding in _IDENTITY:
         name = b"quoted-printable" if as_text else b"base64"
         return _with_encoding(header, name), _quoted(body) if as_text else _base64(body)
@@ -129,7 +112,7 @@ def _base64(body: bytes) -> bytes:
 def _with_encoding(header: bytes, encoding: bytes) -> bytes:
     """The header with that Content-Transfer-Encoding in the place of the old one, else at its end."""
     field = b"Content-Transfer-Encoding: " + encoding + b"\r\n"
-    kept = [(found[1].lower(), found[0]) for found in _FIELD.finditer(header)]
+    kept = [(found[1].lower(), found[0]) for found in FIELD.finditer(header)]
     if not any(name == b"content-transfer-encoding" for name, _ in kept):
         return header + field
     return b"".join(field if name == b"content-transfer-encoding" else raw for name, raw in kept)
@@ -146,9 +129,8 @@ def _refolded(found: re.Match[bytes]) -> bytes:
     try:
         if name.lower() in _OF_ADDRESSES:
             return address_field(name, text)
-        if name.lower().startswith("content-"):
-            # Parameters, such as the name of a file, have an encoding of their own (RFC 2231).
-            return policy.SMTP.fold_binary(name, policy.SMTP.header_store_parse(name, text)[1])
+        if name.lower() in _OF_PARTS:
+            return described(text).wire(name)  # names of files have an encoding of their own (RFC 2231)
         return header_field(name, text)
     except (Invalid, ValueError, LookupError):
         return found[0]

@@ -8,7 +8,6 @@ database or header takes it.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from email.message import EmailMessage
 from functools import lru_cache
 
 from django.conf import settings
@@ -18,6 +17,7 @@ from vaguemestre.doors.api.problems import Rejected
 from vaguemestre.doors.api.strict_json import JsonObject, parsed
 from vaguemestre.ledger.database import storable
 from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.mail.described import described
 from vaguemestre.mail.errors import Invalid
 
 SMALL = 1_048_576  # bytes of a body that holds no message
@@ -62,15 +62,11 @@ def raw_body(request: HttpRequest, media_type: str, limit: int) -> bytes:
     return raw
 
 
-@lru_cache(maxsize=64)  # submitters write it in few ways, and reading it takes longer than their JSON
+@lru_cache(maxsize=64)  # submitters write it in few ways
 def _content_type(given: str) -> tuple[str, str]:
     """Type and charset, in small letters."""
-    header = EmailMessage()
-    try:
-        header["Content-Type"] = given
-        return header.get_content_type().lower(), str(header.get_content_charset(""))
-    except (ValueError, IndexError, AttributeError, LookupError):
-        return "", ""
+    found = described(given)
+    return found.kind, found.parameters.get("charset", "").lower()
 
 
 def posted_messages(request: HttpRequest) -> tuple[JsonObject, bool]:
