@@ -1,6 +1,7 @@
 """Messages: the list, one message, and what a person does with it."""
 
 import re
+import time
 from datetime import timedelta
 from uuid import uuid4
 
@@ -344,6 +345,27 @@ def test_i11_html_is_shown_as_its_words_alone(page):
     assert "alert(1)" not in text(answer)
     assert "Le texte du HTML" in text(answer)
     assert_inert(answer)
+
+
+HOSTILE = {
+    "parentheses": ("To: " + "(" * 900, "Bonjour"),
+    "commas": ("To: " + ",\r\n ".join(["," * 400] * 100), "Bonjour"),
+    "blanks": ("Content-Type: text/html", "Bonjour" + "<b> </b>" * 100_000),
+    "nested": (
+        "Content-Type: multipart/x; boundary=b",
+        "".join(
+            f"--b{n or ''}\r\nContent-Type: multipart/x; boundary=b{n + 1}\r\n\r\n" for n in range(2_000)
+        ),
+    ),
+}
+
+
+@pytest.mark.parametrize(("header", "body"), HOSTILE.values(), ids=HOSTILE)
+def test_no_content_keeps_its_page_from_being_shown_at_once(page, header, body):
+    message = hand_over(body=body, headers=[header])
+    started = time.process_time()
+    assert page.get(f"/messages/{message.uid}/").status_code == 200
+    assert time.process_time() - started < 3.0
 
 
 def test_i11_a_bidirectional_override_and_control_characters_are_shown_as_escapes(page):

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from email import policy
-from email.message import EmailMessage
-from email.parser import BytesParser
 from html.parser import HTMLParser
-from typing import Any
 
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.models import Message
+from vaguemestre.mail.content import Content
+from vaguemestre.mail.parts import Part, part_of
 from vaguemestre.mail.redaction import redacted
 from vaguemestre.mail.reply import printable
 
 TEXT_LIMIT = 20_000  # characters
+MARKUP_LIMIT = 200_000  # characters of HTML that are read for its words
 READ_LIMIT = 2_000_000  # bytes: of a larger message the beginning is enough to recognise it
 BLOCKS = {"p", "div", "br", "tr", "li", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote"}
+BODIES = {"text/plain", "text/html", "multipart/related", "multipart/alternative"}
 SILENT = {"script", "style", "head", "title", "template"}
 
 
@@ -70,26 +71,22 @@ def _redacted(found: Preview) -> Preview:
 
 def _preview(message: Message) -> Preview:
     try:
-        raw = content_of(message).raw
+        content = content_of(message)
     except ContentGone:
         return Preview(gone=True)
-    try:
-        parsed = BytesParser(EmailMessage, policy=policy.default).parsebytes(raw[:READ_LIMIT])
-        return _read(parsed, cut=len(raw) > READ_LIMIT)
-    except (ValueError, LookupError, AttributeError, KeyError, IndexError):
-        return Preview()  # what the standard library stumbles over is not worth a failing page
+    return _read(content, part_of(content.raw[:READ_LIMIT]), cut=len(content.raw) > READ_LIMIT)
 
 
-def _read(parsed: EmailMessage, *, cut: bool) -> Preview:
-    text, markup = _words(parsed, "plain"), False
+def _read(content: Content, whole: Part, *, cut: bool) -> Preview:
+    text, markup = _words(whole, "plain"), False
     if not text:
-        text = _words(parsed, "html")
+        text = _words(whole, "html")
         markup = bool(text)
-    found = [_attachment(part) for part in parsed.iter_attachments()]
+    found = [_attachment(part) for part in _beside(whole)]
     if cut and found:
         found[-1] = replace(found[-1], size=None)
     return Preview(
-        to=_shown(str(parsed["To"] or "")),
+        to=_shown(content.text("To") or ""),
         text=text,
         from_markup=markup,
         attachments=tuple(found),
@@ -97,17 +94,30 @@ def _read(parsed: EmailMessage, *, cut: bool) -> Preview:
     )
 
 
-def _words(parsed: EmailMessage, kind: str) -> str:
-    body = parsed.get_body(preferencelist=(kind,))
-    text = "" if body is None else str(body.get_content())
-    return _shown(_plain(text) if kind == "html" else text)[:TEXT_LIMIT]
+def _words(whole: Part, kind: str) -> str:
+    part = whole.first(f"text/{kind}")
+    text = "" if part is None else part.text
+    return _shown(_plain(text[:MARKUP_LIMIT]) if kind == "html" else text)[:TEXT_LIMIT]
 
 
-def _attachment(part: Any) -> Attachment:
-    name, kind = _shown(part.get_filename() or ""), _shown(part.get_content_type())
-    if part.is_multipart():  # a message in it, or the fields of a report
-        return Attachment(name, kind, sum(len(bytes(one)) for one in part.get_payload()))
-    return Attachment(name, kind, len(part.get_payload(decode=True) or b""))
+def _beside(whole: Part) -> Iterator[Part]:
+    """What travels with the text: all that is not the first of what may be the text, or holds it."""
+    if whole.kind.kind == "multipart/alternative":
+        return
+    if whole.kind.kind == "multipart/related":
+        yield from whole.parts[1:]
+        return
+    seen: set[str] = set()
+    for part in whole.parts:
+        kind = part.kind.kind
+        if kind in BODIES and kind not in seen and not part.attached:
+            seen.add(kind)
+        else:
+            yield part
+
+
+def _attachment(part: Part) -> Attachment:
+    return Attachment(_shown(part.filename), _shown(part.kind.kind), len(part.octets))
 
 
 def _shown(text: str) -> str:
@@ -119,7 +129,12 @@ def _plain(markup: str) -> str:
     reader = _TextOfMarkup()
     reader.feed(markup)
     reader.close()
-    return re.sub(r"\s*\n\s*\n\s*", "\n\n", "".join(reader.pieces))
+    return re.sub(r"\s+", _paragraph, "".join(reader.pieces))
+
+
+def _paragraph(blank: re.Match[str]) -> str:
+    """Of lines without words, one."""
+    return "\n\n" if blank[0].count("\n") > 1 else blank[0]
 
 
 class _TextOfMarkup(HTMLParser):
