@@ -15,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.communications.forms import StreamForm
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, streams, unsubscribing
@@ -87,6 +88,12 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     stream = or_404(streams.find, key)
     if request.method != "POST":
         return _page(request, StreamForm.of(stream), stream)
+    current = StreamForm.of(stream).initial
+    changed = overtaking.overtaken(request, current)
+    if changed:
+        form = StreamForm(overtaking.merged(request.POST, current, changed))
+        overtaking.tell(form, changed)
+        return _page(request, form, stream, status=409)
     form = StreamForm(request.POST)
     try:
         streams.edit(key, _changed_name(form.typed(), stream), actor(request), timezone.now())
@@ -166,11 +173,13 @@ def _page(request: HttpRequest, form: StreamForm, stream: Stream | None, status:
     form.offer(connections.all_connections())
     name = stream_text(stream.key, stream.name) if stream else ""
     gone = unsubscribing.of_stream(stream, OPT_OUTS) if stream and stream.pk else []
+    saved = StreamForm.of(stream).initial if stream else {}
     base = settings.ENVIRONMENT.base_url
     links = stream is not None and stream.unsubscribe and not base.startswith("https://")
     context = {
         "form": form,
         "stream": stream,
+        "seen": overtaking.marked(request, saved, afresh=status == 409),
         "name": name,
         "opt_outs": gone,
         "plain_links": links,

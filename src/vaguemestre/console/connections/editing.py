@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.connections.findings import told_again
 from vaguemestre.console.connections.forms import USUAL_PORTS, ConnectionForm, successor_of
 from vaguemestre.console.connections.lane import lane_told
@@ -56,6 +57,13 @@ def edit(request: HttpRequest, uid: object) -> HttpResponse:
     if request.method != "POST":
         return form_page(request, ConnectionForm.of(connection), connection)
 
+    current = ConnectionForm.of(connection).initial
+    changed = overtaking.overtaken(request, current)
+    if changed:
+        form = ConnectionForm(overtaking.merged(request.POST, current, changed))
+        overtaking.tell(form, changed)
+        return form_page(request, form, connection, status=409, afresh=True)
+
     def save(values: Mapping[str, object]) -> Saved:
         chosen = successor_of(request.POST.get("successor"))
         kept = _without_default(values) if connection.is_default and not values["active"] else values
@@ -69,9 +77,12 @@ def form_page(
     form: ConnectionForm,
     connection: Connection | None,
     status: int = 200,
+    *,
+    afresh: bool = False,
     **more: Any,
 ) -> HttpResponse:
     """The page around the form."""
+    saved = ConnectionForm.of(connection).initial if connection else {}
     others = [
         other for other in connections.all_connections() if connection is None or other.pk != connection.pk
     ]
@@ -80,6 +91,7 @@ def form_page(
     context = {
         "form": form,
         "connection": connection,
+        "seen": overtaking.marked(request, saved, afresh=afresh),
         "default": next((other for other in others if other.is_default), None),
         "heirs": [other for other in others if other.active],
         "has_password": connection is not None and connections.vault_has(connection),

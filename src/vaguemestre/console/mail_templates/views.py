@@ -17,6 +17,7 @@ from django.utils.translation import get_language, gettext_noop
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.mail_templates import showing
 from vaguemestre.console.mail_templates.draft import Draft
 from vaguemestre.console.pages import actor, or_404
@@ -79,6 +80,11 @@ def edit(request: HttpRequest, key: str, language: str) -> HttpResponse:
     stream = request.GET.get("stream", "")
     found = or_404(lambda name: templates.find(name, language, stream), key)
     if request.method == "POST":
+        saves = request.POST.get("act") not in {"preview", "test"}
+        changed = overtaking.overtaken(request, _saved_sources(found)) if saves else set()
+        if changed:
+            data = overtaking.merged(request.POST, _saved_sources(found), changed)
+            return _page(request, Draft.typed(data, found), found, status=409)
         return _act(request, Draft.typed(request.POST, found), found)
     return _page(request, Draft.of(found), found)
 
@@ -103,6 +109,10 @@ def delete(request: HttpRequest, key: str, language: str) -> HttpResponse:
 def title_of(key: str) -> str:
     """What people call a template."""
     return _(TITLES[key]) if key in TITLES else key
+
+
+def _saved_sources(found: Found) -> dict[str, object]:
+    return {name: getattr(found.sources, name) for name in ("subject", "text", "html")}
 
 
 def _act(request: HttpRequest, draft: Draft, found: Found | None) -> HttpResponse:
@@ -166,6 +176,7 @@ def _page(request: HttpRequest, draft: Draft, found: Found | None, status: int =
     context = {
         "draft": draft,
         "found": found,
+        "seen": overtaking.marked(request, _saved_sources(found), afresh=status == 409) if found else "",
         "title": title_of(draft.key),
         "language_name": language_name(draft.language),
         "languages": [(code, language_name(code)) for code, _name in settings.LANGUAGES],

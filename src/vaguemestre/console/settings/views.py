@@ -12,6 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.pages import actor
 from vaguemestre.ledger import foresight, instance
 from vaguemestre.ledger.foresight import DAYS
@@ -24,6 +25,12 @@ def index(request: HttpRequest) -> HttpResponse:
     """The settings."""
     if request.method != "POST":
         return _page(request)
+    current = _shown()
+    changed = overtaking.overtaken(request, current)
+    if changed:
+        data = overtaking.merged(request.POST, current, changed)
+        told: dict[str, Any] = {"mode": data.get("default_mode", ""), "renews": "renew_verifications" in data}
+        return _page(request, status=409, **told)
     try:
         values = {
             "default_mode": request.POST.get("default_mode", ""),
@@ -55,6 +62,11 @@ def preview(request: HttpRequest) -> HttpResponse:
     return _page(request, **told, renews=request.POST.get("renew_verifications") == "on")
 
 
+def _shown() -> dict[str, object]:
+    found = instance.settings()
+    return {name: found[name] for name in ("default_mode", "renew_verifications")}
+
+
 def _page(request: HttpRequest, error: str = "", status: int = 200, **told: object) -> HttpResponse:
     found = instance.settings()
     context = {
@@ -62,6 +74,7 @@ def _page(request: HttpRequest, error: str = "", status: int = 200, **told: obje
         "renews": found["renew_verifications"],
         "ruling": instance.ruling(),
         "error": error,
+        "seen": overtaking.marked(request, _shown(), afresh=status == 409),
         **told,
     }
     return render(request, "console/settings/index.html", context, status=status)

@@ -17,6 +17,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.pages import actor
 from vaguemestre.ledger import report_schedule, weekly
 from vaguemestre.ledger.models import ReportSchedule
@@ -87,6 +88,12 @@ def index(request: HttpRequest) -> HttpResponse:
     """The schedule."""
     if request.method != "POST":
         return _page(request, ScheduleForm.of(report_schedule.find()))
+    current = ScheduleForm.of(report_schedule.find()).initial
+    changed = overtaking.overtaken(request, current)
+    if changed:
+        form = ScheduleForm(overtaking.merged(request.POST, current, changed))
+        overtaking.tell(form, changed)
+        return _page(request, form, status=409)
     form = ScheduleForm(request.POST)
     try:
         report_schedule.change(form.typed(), actor(request), timezone.now())
@@ -117,6 +124,7 @@ def _page(request: HttpRequest, form: ScheduleForm, status: int = 200) -> HttpRe
     context = {
         "form": form,
         "saved": saved,
+        "seen": overtaking.marked(request, ScheduleForm.of(saved).initial, afresh=status == 409),
         "next_at": report_schedule.resource(saved, timezone.now())["next_at"],
         "zones": report_schedule.zones(),
     }

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.pages import actor
 from vaguemestre.console.source_addresses.notice import changes_ahead, notice
 from vaguemestre.ledger import sightings, source_addresses
@@ -114,19 +115,27 @@ def forget(request: HttpRequest, number: int) -> HttpResponse:
 def edit(request: HttpRequest) -> HttpResponse:
     """Change the list; empty rows fall away."""
     if request.method != "POST":
-        rows = [
-            {name: str(getattr(row, name) or "") for name in source_addresses.FIELDS}
-            for row in source_addresses.listed()
-        ]
+        rows = _saved()
         proposed = plausible(request.GET.get("add", ""))
         return _form(request, [*rows, *([{"address": proposed}] if proposed else [])])
     rows = _posted(request)
+    if overtaking.overtaken(request, {"rows": _saved()}):
+        typed = {row["address"] for row in rows}
+        theirs = [row for row in _saved() if row["address"] not in typed]
+        return _form(request, [*rows, *theirs], status=409)
     try:
         source_addresses.replace(rows, actor(request), timezone.now())
     except Refusal as refusal:
         return _form(request, _marked(rows, refusal), status=422)
     messages.success(request, _("The list is saved."))
     return redirect("source_addresses:index")
+
+
+def _saved() -> list[Row]:
+    return [
+        {name: str(getattr(row, name) or "") for name in source_addresses.FIELDS}
+        for row in source_addresses.listed()
+    ]
 
 
 def _posted(request: HttpRequest) -> list[Row]:
@@ -150,4 +159,6 @@ def _marked(rows: list[Row], refusal: Refusal) -> list[Row]:
 
 def _form(request: HttpRequest, rows: list[Row], status: int = 200) -> HttpResponse:
     spare: list[Row] = [{} for _spare in range(SPARE_ROWS)]
-    return render(request, "console/source_addresses/form.html", {"rows": rows + spare}, status=status)
+    seen = overtaking.marked(request, {"rows": _saved()}, afresh=status == 409)
+    context = {"rows": rows + spare, "seen": seen}
+    return render(request, "console/source_addresses/form.html", context, status=status)

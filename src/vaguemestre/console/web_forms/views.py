@@ -6,6 +6,7 @@ import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
@@ -14,6 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
+from vaguemestre.console import overtaking
 from vaguemestre.console.communications.views import Way, way_of
 from vaguemestre.console.mail_templates.views import language_name, title_of
 from vaguemestre.console.pages import actor, or_404
@@ -138,6 +140,11 @@ def _posted(request: HttpRequest, existing: Form | None) -> HttpResponse:
     typed, posted = WebForm(request.POST), field_rows.posted(request.POST)
     if request.POST.get("act") == "rows":
         return _page(request, typed, field_rows.with_spare(posted, MORE), existing)
+    if existing is not None:
+        saved_values = _saved(existing)
+        changed = overtaking.overtaken(request, saved_values)
+        if changed:
+            return _overtaken(request, existing, posted, saved_values, changed)
     values = typed.typed() | {"fields": field_rows.typed(posted)}
     try:
         if existing is None:
@@ -150,6 +157,33 @@ def _posted(request: HttpRequest, existing: Form | None) -> HttpResponse:
         return _page(request, typed, field_rows.with_spare(told), existing, 422)
     messages.success(request, _("The form “%(name)s” is saved.") % {"name": saved.name})
     return redirect("web_forms:markup" if existing is None else "web_forms:index", *_key(existing, saved))
+
+
+def _saved(form: Form) -> dict[str, object]:
+    """A form's values as its page is made from them."""
+    return {**WebForm.of(form).initial, "fields": _as_text(_saved_rows(form))}
+
+
+def _saved_rows(form: Form) -> list[Row]:
+    return [row for row in field_rows.of_fields(forms.fields_of(form)) if row.label]
+
+
+def _as_text(rows: list[Row]) -> str:
+    return orjson.dumps(field_rows.typed(rows)).decode()
+
+
+def _overtaken(
+    request: HttpRequest, form: Form, posted: list[Row], values: overtaking.Values, changed: set[str]
+) -> HttpResponse:
+    """The page of a form that somebody else saved meanwhile."""
+    data, own = request.POST.copy(), _as_text(posted)
+    data["fields"] = own
+    data = overtaking.merged(data, values, changed)
+    if data["fields"] != own:
+        posted = _saved_rows(form)
+    typed = WebForm(data)
+    overtaking.tell(typed, changed)
+    return _page(request, typed, field_rows.with_spare(posted), form, 409)
 
 
 def _key(existing: Form | None, saved: Form) -> list[str]:
@@ -166,6 +200,7 @@ def _page(
         "rows": rows,
         "kinds": [(kind.value, words) for kind, words in KINDS.items()],
         "form": form,
+        "seen": "" if form is None else overtaking.marked(request, _saved(form), afresh=status == 409),
         "way": None if form is None else _way(form),
         "refused": bool(typed.errors) or any(row.error for row in rows),
     }
