@@ -4,7 +4,7 @@ import threading
 import time
 
 import pytest
-from django.db import transaction
+from django.db import OperationalError, transaction
 
 from ledger.kit import (
     ACTOR,
@@ -360,3 +360,31 @@ def test_content_is_the_same_whatever_became_of_the_route():
     connections.deactivate(str(office.uid), ACTOR, NOW)
     rerouting.reroute(NOW)
     assert contents.content_of(message) == made
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.skipif(not on_postgresql(), reason="on SQLite writers exclude each other")
+def test_l3_a_change_has_its_turn_between_the_marks_of_many_lanes():
+    """Else marks that overlap, one behind the other, keep it from what they all share, as long as they come."""
+    one, two = lease_of(connect("One")), lease_of(connect("Two"))
+
+    def change():
+        with instance.alone():
+            instance.bump()
+
+    def mark_without_waiting():
+        with transaction.atomic():
+            sql("SET LOCAL lock_timeout = '200ms'")
+            return queue.hold(two, marking=True)
+
+    before, waiting = epoch(), threading.Thread(target=lambda: elsewhere(change))
+    with transaction.atomic():
+        queue.hold(one, marking=True)
+        waiting.start()
+        while not sql("SELECT 1 FROM pg_locks WHERE NOT granted"):
+            time.sleep(0.01)
+        with pytest.raises(OperationalError):
+            elsewhere(mark_without_waiting)
+    waiting.join()
+    with transaction.atomic():
+        assert queue.hold(two, marking=True).routing_epoch == before + 1

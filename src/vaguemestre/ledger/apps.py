@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from django.apps import AppConfig
 from django.db import connection
+from django.db.backends.signals import connection_created
 
+from vaguemestre.ledger.database import steadied
 from vaguemestre.ledger.sqlite.configuration import configure
 
 
@@ -18,3 +20,5 @@ class LedgerConfig(AppConfig):
         """Before anything is asked of a database."""
         if connection.vendor == "sqlite":
             configure()
+        else:
+            connection_created.connect(steadied)

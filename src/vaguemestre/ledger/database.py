@@ -37,6 +37,12 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 """
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
+_STEADY = """
+SELECT set_config(name, CASE setting WHEN 'off' THEN 'on' WHEN '0' THEN '15s' ELSE setting || unit END, false)
+FROM (SELECT name, setting, COALESCE(unit, '') AS unit FROM pg_settings
+      WHERE name IN ('synchronous_commit', 'idle_in_transaction_session_timeout')) AS found
+"""
+_COMMITS = "SELECT setting, reset_val FROM pg_settings WHERE name = 'synchronous_commit'"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
 
 
@@ -74,6 +80,16 @@ def lock(name: int) -> None:
     if on_postgresql():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [name])
+
+
+def share(name: int) -> str:
+    """An item of FROM that shares the advisory lock `name` until the transaction ends.
+
+    Whoever shares waits behind one who is to have it alone (`lock`). With the rows of `for_share` it is not
+    so: where many share them one behind the other, a change of such a row has its turn by chance, after
+    seconds.
+    """
+    return f"CROSS JOIN (SELECT pg_advisory_xact_lock_shared({name})) AS turn" if on_postgresql() else ""
 
 
 def rows(sql: str, parameters: Mapping[str, Any]) -> list[Row]:
@@ -207,6 +223,18 @@ def storable(text: str) -> bool:
     return _UNSTORABLE.search(text) is None
 
 
+def steadied(connection: Any, **_: Any) -> None:
+    """A receiver of Django's `connection_created`: what no setting of a server or a role is to change.
+
+    A commit waits for the disk, though the server's setting may become another one while we run. And a
+    transaction in which nobody says anything is ended: behind a machine that lost its power or its network
+    the server would keep it, with the rows that it locked, for hours, and all other couriers wait for those.
+    """
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(_STEADY)
+
+
 def durability_problems() -> list[str]:
     """What keeps a commit from being durable; empty where 202 and 250 may be given."""
     return _postgresql_problems() if on_postgresql() else _sqlite_problems()
@@ -226,7 +254,9 @@ def _sqlite_problems() -> list[str]:
 
 def _postgresql_problems() -> list[str]:
     problems = []
-    if _setting("SHOW synchronous_commit") not in SAFE_COMMITS:
+    # The one of this connection, and that which it would have of itself (`steadied`).
+    (found,) = rows(_COMMITS, {})
+    if not SAFE_COMMITS.issuperset(found.values()):
         problems.append("PostgreSQL's synchronous_commit is off: set it to on.")
     if _setting("SHOW fsync") != "on":
         problems.append("PostgreSQL's fsync is off: set it to on.")

@@ -17,7 +17,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import chain
 from typing import Any, NamedTuple
 
@@ -34,10 +34,12 @@ from vaguemestre.ledger.database import (
     for_update,
     keep_index_order,
     provisional,
+    share,
     stored,
     writing,
 )
 from vaguemestre.ledger.identity import new_digits
+from vaguemestre.ledger.instance import CONFIGURATION_LOCK
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.statements import concern, tuples
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
@@ -46,15 +48,16 @@ from vaguemestre.policy.turns import USUAL
 
 # The lease is ours, and stays so until this transaction ends. The mark before the dot holds the connection
 # and the instance row, too, so that a change of the routing comes before or after; in this order, which is
-# every such change's, so that they never wait for each other.
+# every such change's, so that they never wait for each other. It shares the changes' own lock, so that these
+# have their turn between the marks of many lanes.
 _HELD = """
 SELECT c.active AND i.paused = '', i.routing_epoch{limits}
-FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i
+FROM ledger_lane l JOIN ledger_connection c ON c.id = l.connection_id CROSS JOIN ledger_instance i {turn}
 WHERE l.connection_id = %(connection)s AND l.epoch = %(epoch)s
 """
-_HOLD = _HELD.format(limits="")
+_HOLD = _HELD.format(limits="", turn="")
 # The same with the connection's limits, for a claim: each column costs as much as some lines of Python.
-_HOLD_AND_LIMITS = _HELD.format(limits=", c.per_minute, c.per_day, c.max_recipients")
+_HOLD_AND_LIMITS = _HELD.format(limits=", c.per_minute, c.per_day, c.max_recipients", turn="")
 
 # What is due on a lane and of one rank, in the order of acceptance; only what was routed at the present epoch
 # (L3). Each rank is asked for by itself: a million later ones of a rank must not stand before the next.
@@ -231,7 +234,13 @@ def hold(lease: Lease, *, marking: bool = False) -> Held:
         lease: of the lane.
         marking: whether the connection and the routing are to stay as they are, too.
     """
-    return Held._make(_held(lease, _HOLD + (for_share("l", "c", "i") if marking else for_share("l"))))
+    return Held._make(_held(lease, _marking() if marking else _HOLD + for_share("l")))
+
+
+@cache
+def _marking() -> str:
+    """The statement of a mark."""
+    return _HELD.format(limits="", turn=share(CONFIGURATION_LOCK)) + for_share("l", "c", "i")
 
 
 def _hold_to_claim(lease: Lease) -> tuple[Held, allowance.Limits]:
