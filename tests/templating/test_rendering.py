@@ -1,5 +1,7 @@
 """A template and data as a mail: its subject, its dress, the text made from HTML, the starters."""
 
+import time
+
 import pytest
 
 from vaguemestre.templating import starters
@@ -79,6 +81,25 @@ def test_text_is_made_from_html_in_a_persons_order():
 )
 def test_html_that_styles_would_be_lost_in_is_refused(maze):
     assert fault(Sources("S", html=maze)) == ("html", "template_limit")
+
+
+@pytest.mark.parametrize(
+    "styles",
+    ["".join(f"[q{n}]~p~p{{color:red}}" for n in range(200)), "".join(f"p.a{n}{{}}" for n in range(9_000))],
+)
+def test_more_styles_than_can_be_compared_with_all_elements_are_refused(styles):
+    assert fault(Sources("S", html=f"<style>{styles}</style>" + "<p>x</p>" * 3_000)) == (
+        "html", "template_limit"
+    )  # fmt: skip
+    few = Sources("S", html="<style>p:nth-child(2n) ~ p { color: red }</style>" + "<p>x</p>" * 3_000)
+    assert "color: red" in (compose(few, {}, "fr").html or "")
+
+
+@pytest.mark.parametrize("run", ["</td>", "<b> </b>", "<a href=x>", "<a href=x></a>"])
+def test_the_text_of_html_takes_time_by_its_length(run):
+    began = time.thread_time()
+    text_of(run * 40_000 + "</a>" * 40_000)
+    assert time.thread_time() - began < 2
 
 
 def test_html_with_ends_left_out_is_no_maze():

@@ -60,6 +60,10 @@ def test_what_cannot_be_understood_or_made_is_a_fault_at_its_line(source, code, 
     ("source", "code"),
     [
         ("{% for i in (1..100000000) %}a{% endfor %}", "template_limit"),
+        ("{% for i in (1..100000000) reversed %}a{% endfor %}", "template_limit"),
+        ("{% for i in (-100000000..1) offset: 100000001 %}a{% endfor %}", "template_limit"),
+        ("{{ x" + " | append: x" * 9 + " | size }}", "template_limit"),
+        ("{{ x" + " | prepend: x" * 9 + " | size }}", "template_limit"),
         ("{% for i in (1..900) %}{% for j in (1..90) %}a{% endfor %}{% endfor %}", "template_limit"),
         ("{% assign a = 'xxxxxxxxxx' %}{% for i in (1..100) %}{% assign a = a | append: a %}{% endfor %}", "template_limit"),
         ("{% assign a = 99999999 %}{% for i in (1..1000) %}{% assign a = a | times: a %}{% endfor %}", "template_value"),
@@ -76,6 +80,16 @@ def test_what_takes_too_much_ends_at_once(source, code):
     assert time.thread_time() - began < 1
 
 
+def test_each_item_once_is_found_without_comparing_each_with_all():
+    many = [{"a": number} for number in range(20_000)]
+    began = time.thread_time()
+    assert render("text", "{{ many | uniq | size }}", {"many": many + many[:9]}) == "20000"
+    assert time.thread_time() - began < 1
+    some = [{"a": 1, "b": "x"}, {"a": 1, "b": "y"}, {"b": "x", "a": 1}, {"b": "z"}]
+    assert render("text", "{{ some | uniq | map: 'b' | join }}", {"some": some}) == "x y z"
+    assert render("text", "{{ some | uniq: 'a' | map: 'b' | join }}", {"some": some}) == "x z"
+
+
 def test_a_render_has_a_limit_of_processor_time(monkeypatch):
     assert engine.SECONDS == 2.0
     monkeypatch.setattr(engine, "SECONDS", 0.2)
@@ -83,6 +97,10 @@ def test_a_render_has_a_limit_of_processor_time(monkeypatch):
     began = time.thread_time()
     assert fault("{% for i in (1..9000) %}" + chain + "{% endfor %}", x="y" * 20_000)[0] == "template_limit"
     assert 0.2 <= time.thread_time() - began < 1.2
+    began, many = time.thread_time(), list(range(100_000))
+    whens = "{% case a %}{% when " + "b," * 20_000 + "1 %}{% endcase %}"  # one node
+    assert fault(whens, a=many, b=[*many[:-1], 0])[0] == "template_limit"
+    assert 0.2 <= time.thread_time() - began < 2
 
 
 def test_every_value_in_html_is_escaped_whatever_a_template_does_with_it():

@@ -49,7 +49,9 @@ _VALUES = (FilterArgumentError, FilterError, FilterItemTypeError, FilterValueErr
 
 
 class _Bounded(RenderContext):
-    """A render that ends: it counts the turns of its loops, and looks at the clock at every node."""
+    """A render that ends: it counts the turns of its loops, and looks at the clock at every node, filter and
+    variable.
+    """
 
     def __init__(self, *args: Any, **values: Any) -> None:
         self._until = time.thread_time() + SECONDS
@@ -72,6 +74,11 @@ class _Bounded(RenderContext):
         self._look_at_the_clock()
         return super().filter(name, token)
 
+    def get(self, *args: Any, **values: Any) -> object:
+        """The value of a variable."""
+        self._look_at_the_clock()
+        return super().get(*args, **values)
+
     def raise_for_loop_limit(self, length: int = 1) -> None:
         """Count the turns of a loop that begins."""
         self._turns += length
@@ -81,6 +88,19 @@ class _Bounded(RenderContext):
     def _look_at_the_clock(self) -> None:
         if time.thread_time() > self._until:
             raise ResourceLimitError(f"more than {SECONDS:.0f} seconds", token=None)
+
+
+class _Range(RangeLiteral):
+    """A range that is looked at before a loop takes anything from it: `offset` and `reversed` go through it
+    in one step, which no clock interrupts.
+    """
+
+    def evaluate(self, context: RenderContext) -> range:
+        """The range."""
+        found = super().evaluate(context)
+        if found.stop - found.start > TURNS_LIMIT:
+            raise LoopIterationLimitError(f"more than {TURNS_LIMIT} turns of loops", token=None)
+        return found
 
 
 class _Template(BoundTemplate):
@@ -135,6 +155,7 @@ def parse(part: str, source: str) -> BoundTemplate:
     except RecursionError:
         raise Fault(part, "template_limit", said="nested too deeply") from None
     _refuse(part, template)
+    _bound(template)
     return template
 
 
@@ -171,6 +192,15 @@ def _refuse(part: str, template: BoundTemplate) -> None:
                 for used in getattr(inner, "filters", None) or ():
                     if used.name not in template.env.filters:
                         raise Fault(part, "template_filter", _line(used.token or node.token), name=used.name)
+
+
+def _bound(template: BoundTemplate) -> None:
+    context = template.context_class(template)
+    for node in _nodes(template.nodes, context):
+        for expression in node.expressions():
+            if isinstance(expression, LoopExpression) and isinstance(expression.iterable, RangeLiteral):
+                literal = expression.iterable
+                expression.iterable = _Range(literal.token, literal.start, literal.stop)
 
 
 def _nodes(nodes: Any, context: RenderContext) -> Iterator[Node]:

@@ -1,13 +1,15 @@
 """The filters a template may use: Liquid's, as far as their input bounds them, and ours for a language.
 
 Left out are those that could mark data as safe HTML (`safe`, `url_decode`), those whose cost is not bounded
-by their input, and Liquid's own `date`, which knows English alone. `replace`, `remove`, `join` and `times`
-are ours, bounded: an empty pattern or a long separator would multiply two texts, and a number times itself
-doubles its length.
+by their input, and Liquid's own `date`, which knows English alone. `replace`, `remove`, `join`, `append`,
+`prepend`, `times` and `uniq` are ours, bounded: an empty pattern or a long separator would multiply two
+texts, a chain of appends makes one that is kept in no variable, a number times itself doubles its length, and
+Liquid's `uniq` compares each with all.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from datetime import date, datetime
 from decimal import Decimal, InvalidOperation
@@ -17,13 +19,13 @@ from babel.core import Locale, UnknownLocaleError
 from babel.dates import format_date, format_datetime
 from babel.numbers import format_currency, format_decimal
 from liquid import Environment, RenderContext
-from liquid.exceptions import FilterArgumentError
+from liquid.exceptions import FilterArgumentError, ResourceLimitError
 from liquid.filter import liquid_filter, sequence_filter, string_filter, with_context, with_environment
 
 KEPT = frozenset(
-    "abs append at_least at_most capitalize ceil compact concat default divided_by downcase escape"  # noqa: SIM905  reads best
-    " first floor last map minus modulo newline_to_br plus prepend reverse round size slice sort"
-    " split strip sum truncate uniq upcase url_encode where".split()
+    "abs at_least at_most capitalize ceil compact concat default divided_by downcase escape"  # noqa: SIM905  reads best
+    " first floor last map minus modulo newline_to_br plus reverse round size slice sort"
+    " split strip sum truncate upcase url_encode where".split()
 )
 LONGEST = 1_000_000  # characters that a filter may make
 BITS = 256  # of a whole number
@@ -39,6 +41,9 @@ def install(environment: Environment) -> None:
         **kept,
         "replace": replace,
         "remove": remove,
+        "append": _bounded(environment.filters["append"]),
+        "prepend": _bounded(environment.filters["prepend"]),
+        "uniq": uniq,
         "join": _join(environment.filters["join"]),
         "times": _times(environment.filters["times"]),
         "date": in_words,
@@ -76,6 +81,30 @@ def _join(joined: Filter) -> Filter:
         return joined(found, separator, environment=environment)
 
     return join
+
+
+def _bounded(added: Filter) -> Filter:
+    def bounded(text: object, more: object) -> object:
+        made = added(text, more)
+        if isinstance(made, str) and len(made) > LONGEST:
+            raise ResourceLimitError("a text that is too long", token=None)
+        return made
+
+    return bounded
+
+
+@sequence_filter
+def uniq(items: Iterable[object], key: object = None) -> list[object]:
+    """Each item once, or each that differs in a property."""
+    found: dict[str, object] = {}
+    for one in items:
+        compared = one
+        if key is not None:
+            if not isinstance(one, dict):
+                raise FilterArgumentError(f"there is no property {key}", token=None)
+            compared = one.get(key)
+        found.setdefault(json.dumps(compared, sort_keys=True, default=str), one)
+    return list(found.values())
 
 
 def _times(multiplied: Filter) -> Filter:

@@ -23,9 +23,10 @@ def text_of(markup: str, colon: str = ": ") -> str:
     reader = _Reader(colon)
     reader.feed(markup)
     reader.close()
-    text = re.sub(rf" *{_LINE}[ {_LINE}]*", _LINE, "".join(reader.pieces))
+    text = re.sub(r" {2,}", " ", "".join(reader.pieces))  # so that no pattern below goes over a run twice
+    text = re.sub(rf" ?{_LINE}[ {_LINE}]*", _LINE, text)
     text = re.sub(rf"[ {_LINE}]*{_PARAGRAPH}[ {_LINE}{_PARAGRAPH}]*", "\n\n", text).replace(_LINE, "\n")
-    lines = (re.sub(r" {2,}", " ", line).strip(" ") for line in text.split("\n"))
+    lines = (line.strip(" ") for line in text.split("\n"))
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).strip() + "\n"
 
 
@@ -48,7 +49,7 @@ class _Reader(HTMLParser):
             case "li":
                 self.pieces.append("- ")
             case "a":
-                self.links.append((given.get("href") or "", len(self.pieces)))
+                self.links = [(given.get("href") or "", len(self.pieces))]  # one ends where the next begins
             case "img":
                 self.handle_data(given.get("alt") or "")
             case "th":

@@ -31,6 +31,8 @@ _TAG = re.compile(r"<(/?)([A-Za-z][A-Za-z0-9]*)")
 _SHALLOW = frozenset("br hr img input meta link col wbr p li td th tr dt dd option thead tbody tfoot".split())  # noqa: SIM905
 DEPTH = 100  # elements within each other
 TAGS = 50_000
+STYLING = 20_000_000  # comparisons of an element with a style, about two seconds
+_SHEET = re.compile(r"<style\b[^>]*>(.*?)(?:</style|\Z)", re.IGNORECASE | re.DOTALL)
 _LAYOUT = Path(__file__).with_name("layout.html")
 _COLONS = {"fr": "\u00a0: "}  # French sets a space before it
 _INLINER = CSSInliner(load_remote_stylesheets=False, keep_at_rules=True)
@@ -149,14 +151,26 @@ def _plain_data(data: Mapping[str, object]) -> dict[str, object]:
 
 
 def _refuse_maze(markup: str) -> None:
-    """Refuse what matching styles would take for ever on: very deep, or very many elements."""
-    depth = 0
-    for number, (closing, name) in enumerate(_TAG.findall(markup)):
+    """Refuse what matching styles would take for ever on: very deep, very many elements, or too many styles
+    for them. A style is compared with each element, and with what is above it; one with `~` in it goes back
+    over all siblings, at a tenth of the price.
+    """
+    depth = deepest = number = 0
+    for number, (closing, name) in enumerate(_TAG.findall(markup), 1):
         if name.lower() not in _SHALLOW:
             depth += -1 if closing and depth else not closing
+            deepest = max(deepest, depth)
         if depth > DEPTH or number > TAGS:
             said = f"more than {TAGS} tags" if number > TAGS else f"elements nested more than {DEPTH} deep"
-            raise Fault("html", "template_limit", markup.count("\n") + 1, said=said)
+            raise _too_much(markup, said)
+    sheet = "".join(_SHEET.findall(markup))
+    styles = sheet.count("{") + sheet.count(",")
+    if styles * number * (1 + deepest / 10) + sheet.count("~") * number**2 / 10 > STYLING:
+        raise _too_much(markup, f"{styles} styles for {number} tags")
+
+
+def _too_much(markup: str, said: str) -> Fault:
+    return Fault("html", "template_limit", markup.count("\n") + 1, said=said)
 
 
 def _dressed(piece: str, subject: str, values: Mapping[str, object]) -> str:
