@@ -6,8 +6,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as some
 
-from ledger.kit import NOW, connect, deliveries, post, rendered
-from vaguemestre.ledger import contents
+from ledger.kit import ACTOR, NOW, connect, deliveries, post, rendered
+from vaguemestre.ledger import contents, keys
+from vaguemestre.ledger.accept import Via
 from vaguemestre.mail.content import header_field
 
 DATE = "Tue, 24 Nov 2026 12:00:00 +0000"
@@ -31,3 +32,13 @@ def test_the_trace_and_the_date_are_of_the_second_of_acceptance(micro):
     text = rendered(message, deliveries(message)[0].route).replace(b"\r\n ", b" ").decode()
     assert f" with HTTP id {message.uid.hex}; {DATE}\r\n" in text
     assert f"\r\nDate: {DATE}\r\n" in text
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("signed_in", [False, True])
+def test_the_trace_says_that_somebody_signed_in_only_where_that_is_so(signed_in):
+    connect()
+    key = keys.create("scanner", ["send"], ACTOR, NOW)[0] if signed_in else None
+    message = post(via=Via.SMTP, submitter=key)
+    how = "ESMTPA" if signed_in else "ESMTP"
+    assert f"(Vaguemestre) with {how} id".encode() in rendered(message, deliveries(message)[0].route)

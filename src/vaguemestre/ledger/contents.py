@@ -33,8 +33,10 @@ from vaguemestre.mail.content import (
 )
 from vaguemestre.mail.mailbox import NamedMailbox
 
+_TRUSTED = "trusted"  # by SMTP from a trusted network, without signing in
 _PROTOCOLS = {
-    Via.SMTP.value: "ESMTPA",
+    Via.SMTP.value: "ESMTPA",  # RFC 3848
+    _TRUSTED: "ESMTP",
     Via.API.value: "HTTP",
     Via.CLI.value: "LOCAL",
     Via.CONSOLE.value: "HTTP",
@@ -44,7 +46,8 @@ _PROTOCOLS = {
 
 # What rendering asks of messages, with the first chunk of their contents.
 _LEAVING = """
-SELECT m.id, {uid}, m.via, m.received_by, m.message_id, m.header_from, {second}, m.size, m.added, c.data
+SELECT m.id, {uid}, CASE WHEN m.via = 'smtp' AND m.submitter_id IS NULL THEN 'trusted' ELSE m.via END,
+  m.received_by, m.message_id, m.header_from, {second}, m.size, m.added, c.data
 FROM {wanted} ledger_message m LEFT JOIN ledger_chunk c ON c.message_id = m.id AND c.position = 0
 WHERE m.id = {number}
 """
@@ -67,6 +70,7 @@ class _Leaving(NamedTuple):
 
     Attributes:
         uid: as hexadecimal digits.
+        via: of the message, or `_TRUSTED`.
         second: of the acceptance, as the database gives a time.
         data: the first chunk; None where retention took it.
     """
