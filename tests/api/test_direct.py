@@ -66,7 +66,9 @@ def test_an_address_that_no_pattern_takes_is_a_404_problem(api):
 def served(path="/api/v1/messages", body=b"{}", **headers):
     """What the WSGI application that is served answers to a POST: status, headers and body."""
     told = {}
-    environ = RequestFactory().generic("POST", path, body, "application/json", headers=headers).environ
+    kind = headers.pop("Content_Type", "application/json")
+    asked = RequestFactory().generic("POST", path, body, "application/json", headers=headers)
+    environ = asked.environ | {"CONTENT_TYPE": kind}
     pieces = application(environ, lambda status, fields: told.update(status=status, fields=fields))
     return int(told["status"].split()[0]), dict(told["fields"]), b"".join(pieces)
 
@@ -98,6 +100,15 @@ def test_the_short_way_believes_the_proxy_whose_request_it_is(monkeypatch):
     far = {"X-Forwarded-For": "127.0.0.1, 203.0.113.9"}
     answers = [served(**here)[0], served(**here, **far)[0], served(**there, **far)[0], served(**there)[0]]
     assert answers == [422, 403, 422, 403]
+
+
+def test_a_content_type_of_which_django_makes_no_request_is_none(monkeypatch, api):
+    monkeypatch.setattr(intake, "close_old_connections", lambda: None)  # the test's transaction goes on
+    kind = "application/json" + ";" * 20_000
+    status, fields, _ = served(Authorization=f"Bearer {api.key}", Content_Type=kind)
+    assert (status, fields["Content-Type"]) == (415, "application/problem+json")
+    other = RequestFactory().post("/f/x").environ | {"CONTENT_TYPE": kind}
+    assert Intake(lambda environ, _start: [environ["CONTENT_TYPE"].encode()])(other, None) == [b"?"]
 
 
 def test_other_requests_go_django_s_way():
