@@ -238,6 +238,15 @@ def test_resending_makes_a_linked_message_and_leaves_the_old_one():
     assert {one.state for one in deliveries(message)} == {"accepted"}
 
 
+def test_a_person_resends_what_a_key_handed_over_that_was_revoked_since():
+    connect()
+    key = keys.create("Shop", ["send"], ACTOR, NOW)[0]
+    message = post(submitter=key)
+    assert messages.resend(str(message.uid), ACTOR, NOW).submitter == key
+    keys.revoke(str(key.uid), ACTOR, NOW)
+    assert messages.resend(str(message.uid), ACTOR, NOW).submitter is None
+
+
 def test_resending_keeps_a_null_reverse_path():
     connect()
     again = messages.resend(str(post(reverse_path=None).uid), ACTOR, NOW)

@@ -231,7 +231,7 @@ def resolve(  # noqa: PLR0913  what is narrowed down is named
 
 
 def resend(uid: str, actor: str, now: datetime) -> Message:
-    """A new message with the same content, to the same recipients, linked to this one.
+    """A new message with the same content, to the same recipients, linked to this one; no revoked key's.
 
     Raises:
         Missing.
@@ -249,11 +249,12 @@ def resend(uid: str, actor: str, now: datetime) -> Message:
         raise Conflict("no_route", message_text, {"reason": "explicit_gone"})
     reverse_path = Mailbox.parse(message.reverse_path) if message.reverse_path else None
     recipients = tuple(Mailbox.parse(delivery.recipient) for delivery in deliveries_of(message))
+    key = message.submitter
     submission = Submission(
         envelope=Envelope(reverse_path, recipients),
         content=content,
         via=Via.CONSOLE if actor.startswith("user:") else Via.API,
-        submitter=message.submitter,
+        submitter=None if key is None or key.revoked_at is not None else key,
         stream=message.stream.key if message.stream else None,
         connection=str(explicit.uid) if explicit else None,
         on_doubt=message.on_doubt,
