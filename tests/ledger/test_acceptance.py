@@ -280,6 +280,25 @@ def test_a_sender_header_is_taken_where_the_key_may_send_as_it_or_is_not_limited
     assert post(from_="shop@example.org", headers=["Sender: ceo@example.org"], submitter=key_for())
 
 
+@pytest.mark.parametrize("named", ["Boss", "boss by id"])
+def test_a_key_names_no_connection_as_whose_sender_it_may_not_send(named):
+    connect("Shop", sender_email="shop@example.org")
+    boss = connect("Boss", sender_email="ceo@example.org")
+    limited = key_for(senders=["shop@example.org"])
+    asked = boss.name if named == "Boss" else str(boss.uid)
+    with pytest.raises(Refusal) as caught:
+        post(from_="shop@example.org", connection=asked, submitter=limited)
+    assert fault_codes(caught.value) == {("connection", "sender_not_allowed")}
+    assert not Message.objects.exists()
+    assert post(from_="shop@example.org", connection="Shop", submitter=limited)
+    assert post(from_="shop@example.org", connection="Boss", submitter=key_for())
+
+
+def test_a_key_names_a_connection_where_its_from_stays():
+    connect("Boss", sender_email="ceo@example.org", allowed_senders=["shop@example.org"])
+    assert post(from_="shop@example.org", connection="Boss", submitter=key_for(senders=["shop@example.org"]))
+
+
 def test_a_key_with_senders_does_not_send_without_a_from():
     connect()
     with pytest.raises(Refusal) as caught:

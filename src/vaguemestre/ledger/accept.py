@@ -20,7 +20,7 @@ from vaguemestre.ledger.acceptance import CHUNK as CHUNK  # noqa: PLC0414  for t
 from vaguemestre.ledger.acceptance import REFUSED, Answer, Placed, Rows, rows_of, store
 from vaguemestre.ledger.additions import NOTHING, additions
 from vaguemestre.ledger.database import writing
-from vaguemestre.ledger.draft import Draft, draft
+from vaguemestre.ledger.draft import Draft, draft, refuse_sender_of
 from vaguemestre.ledger.draft import header_mailbox as header_mailbox  # noqa: PLC0414  for the doors
 from vaguemestre.ledger.models import Connection, Delivery, Message, Parcel, Stream
 from vaguemestre.ledger.opening import Opening, ask
@@ -256,6 +256,8 @@ def _placed(
         return Refusal(Invalid("content", "content_gone", message))
     try:
         stream, explicit, answer = _routed(one, present)
+        if explicit is not None:
+            refuse_sender_of(present.connection(submission.connection or ""), one)
     except Refusal as refusal:
         return refusal
     if stream is None:

@@ -22,11 +22,11 @@ from vaguemestre.mail.address_list import parse_single
 from vaguemestre.mail.content import LINE_LIMIT, Content
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import raw_value, readable
-from vaguemestre.mail.mailbox import NamedMailbox
+from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.reply import printable
 from vaguemestre.mail.state import OnDoubt
 from vaguemestre.mail.value import value
-from vaguemestre.policy.routing import is_allowed
+from vaguemestre.policy.routing import ConnectionFacts, is_allowed
 
 FARTHEST = timedelta(days=366)  # of send_at
 TAGS = 20
@@ -93,6 +93,22 @@ def header_mailbox(content: Content) -> NamedMailbox | None:
             what a connection permits is asked of one (RFC 7489 §6.6.1 sees several as abuse).
     """
     return _sender(content, dict(content.fields))[0]
+
+
+def refuse_sender_of(asked: ConnectionFacts | None, one: Draft) -> None:
+    """Refuse a key that is limited to senders a connection as whose sender its message would leave.
+
+    Raises:
+        Refusal: at `connection`; where the From stays, or the connection's sender is one of the key's, none.
+    """
+    key = one.submission.submitter
+    if asked is None or key is None or not key.senders or is_allowed(asked.sender, key.senders):
+        return
+    from_ = None if one.header_from is None else Mailbox.parse(json.loads(one.header_from)["email"])
+    if from_ is None or not asked.permits(from_):
+        message = f"This key may not send as {asked.sender}, the sender of that connection."
+        facts = {"address": asked.sender.address}
+        raise Refusal(Invalid("connection", "sender_not_allowed", message, facts))
 
 
 def _sender(content: Content, one: Mapping[bytes, bytes]) -> tuple[NamedMailbox | None, str | None]:
