@@ -8,6 +8,7 @@ from datetime import timedelta
 
 import pytest
 from django.core.cache import cache
+from django.test import Client
 from django.utils import timezone
 from playwright.sync_api import expect
 
@@ -68,18 +69,17 @@ def window(chromium, live_server):
 
 
 @pytest.fixture
-def signed_in(window):
+def signed_in(window, live_server, settings):
     """The same, with Claire signed in and something on every page."""
-    User.objects.create_user("claire@exemple.fr", PASSWORD, language="fr")
+    client = Client()
+    client.force_login(User.objects.create_user("claire@exemple.fr", PASSWORD, language="fr"))
+    name = settings.SESSION_COOKIE_NAME
+    window.context.add_cookies([{"name": name, "value": client.cookies[name].value, "url": live_server.url}])
     connect("Bureau", is_default=True)
     connect("Serveur Marketing", active=False)
     hand_over("une-adresse-vraiment-tres-longue-sans-aucune-coupure@un-domaine-tres-long.exemple.org")
     keys.create("Boutique", ["send", "read", "connections", "admin"], "user:x", timezone.now())
-    window.goto("/accounts/login/")
-    window.fill("[name=login]", "claire@exemple.fr")
-    window.fill("[name=password]", PASSWORD)
-    window.get_by_role("button", name="Se connecter").click()
-    window.wait_for_url("**/connections/")
+    window.goto("/connections/")
     return window
 
 
@@ -132,6 +132,15 @@ def test_the_first_run_and_a_first_connection_by_keyboard_alone(window):
     expect(window.get_by_text("« Bureau » est enregistrée, et vérifiée.")).to_be_visible()
     saved = Connection.objects.get()
     assert (saved.port, saved.is_default, saved.encryption) == (server.port, True, "none")
+
+
+def test_a_person_signs_in(window):
+    User.objects.create_user("claire@exemple.fr", PASSWORD, language="fr")
+    window.goto("/accounts/login/")
+    window.fill("[name=login]", "claire@exemple.fr")
+    window.fill("[name=password]", PASSWORD)
+    window.get_by_role("button", name="Se connecter").click()
+    window.wait_for_url("**/connections/")
 
 
 def test_the_skip_link_comes_first_and_leads_to_the_content(signed_in):
