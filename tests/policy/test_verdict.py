@@ -380,22 +380,26 @@ TEXTS = [
     "wait 30 seconds",
     "\x1b[31m é",
 ]
-FLAGS = [
-    {
-        "after_dot": after_dot,
-        "reused_first_reply": reused,
-        "accepted_before": accepted,
-        "recipient_domains_refused_running": domains,
-        "broken_running": 1 + domains,
-        "null_reverse_path": null,
-        "has_been_retried_on_new_session": retried,
-        "sender_needs_smtputf8": utf8,
-    }
-    for after_dot, reused, accepted, domains, null, retried, utf8 in product(
-        (False, True), (False, True), (0, 1), (1, 2), (False, True), (False, True), (False, True)
-    )
-]
-SOME_FLAGS = [FLAGS[0], FLAGS[-1], *FLAGS[1::11]]
+VALUES = {
+    "after_dot": (False, True),
+    "reused_first_reply": (False, True),
+    "accepted_before": (0, 1),
+    "recipient_domains_refused_running": (1, 2),
+    "null_reverse_path": (False, True),
+    "has_been_retried_on_new_session": (False, True),
+    "sender_needs_smtputf8": (False, True),
+}
+
+
+def flags(*places: int) -> dict:
+    chosen = {name: VALUES[name][place] for name, place in zip(VALUES, places, strict=True)}
+    return chosen | {"broken_running": 1 + chosen["recipient_domains_refused_running"]}
+
+
+ALL = [flags(*places) for places in product((0, 1), repeat=7)]
+# In these any two flags, or any three, meet with each of their values (orthogonal arrays).
+PAIRS = [flags(a, b, c, a ^ b, a ^ c, b ^ c, a ^ b ^ c) for a, b, c in product((0, 1), repeat=3)]
+TRIPLES = [flags(a, b, c, d, a ^ b ^ c, a ^ b ^ d, a ^ c ^ d) for a, b, c, d in product((0, 1), repeat=4)]
 CODES = [200, 250, 354, 421, 432, 450, 451, 452, 454, 500, 503, 521, 530, 535, 550, 552, 553, 554, 555, 599]
 
 
@@ -403,18 +407,19 @@ def troubles() -> Iterator[tuple[Trouble, list]]:
     for phase in Phase:
         for cause in Cause:
             if cause is not Cause.REPLY:
-                yield Trouble(phase, cause), FLAGS
+                yield Trouble(phase, cause), ALL
+        yield Trouble(phase, Cause.REPLY, Reply(550, "")), ALL
         for code in range(200, 600):
-            yield Trouble(phase, Cause.REPLY, Reply(code, "")), SOME_FLAGS
+            yield Trouble(phase, Cause.REPLY, Reply(code, "")), [PAIRS[0], PAIRS[-1]]
         for code, text in product(CODES, TEXTS):
-            yield Trouble(phase, Cause.REPLY, Reply(code, text)), SOME_FLAGS
+            yield Trouble(phase, Cause.REPLY, Reply(code, text)), PAIRS
         for text in TEXTS:
-            yield Trouble(phase, Cause.REPLY, Reply(550, text)), FLAGS
+            yield Trouble(phase, Cause.REPLY, Reply(550, text)), TRIPLES
 
 
 @pytest.fixture(scope="module")
 def judged() -> list[tuple[Case, Judgement]]:
-    """Every phase, cause, code and known text, with the flags: about two hundred thousand cases."""
+    """Every phase, cause, code and known text, with the flags: over a hundred thousand cases."""
     return [
         (case, judge(case))
         for trouble, flags in troubles()
@@ -438,7 +443,7 @@ def settled(case: Case) -> bool:
 
 def test_every_row_is_reached_and_no_case_is_without_one(judged):
     assert {judgement.row for _, judgement in judged} == set(range(19))
-    assert len(judged) > 150_000
+    assert len(judged) > 100_000
 
 
 def test_a_connections_fault_never_refuses_mail_and_is_counted_only_when_a_dialogue_broke(judged):
