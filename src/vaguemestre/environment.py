@@ -7,8 +7,6 @@ Secrets have no `repr`.
 
 from __future__ import annotations
 
-import base64
-import binascii
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -25,10 +23,11 @@ from vaguemestre.mail.secret import Secret
 from vaguemestre.pem import has_certificates, has_key
 from vaguemestre.signing import SigningKey
 from vaguemestre.spelling import Network
-from vaguemestre.variables import PREFIX, dotenv, unknown
+from vaguemestre.variables import PREFIX, dotenv, secret_text, unknown
 
 SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
+ENV_FILE = ".env"
 DATABASE_FILE = "vaguemestre.sqlite3"
 LANGUAGES = ("fr", "en", "it")
 LOOPBACK = "127.0.0.0/8,::1/128"
@@ -114,12 +113,10 @@ class _Reader:
 
     def secret(self, name: str) -> str:
         path, text = self.text(f"{name}_FILE"), self.text(name)
-        if not path:
-            return text
         try:
-            return Path(path).read_text(errors="replace").strip()
-        except OSError as error:
-            self.problem(f"{name}_FILE", f"The file {path} cannot be read: {error.strerror}.")
+            return secret_text(name, path, text) if path else text
+        except ValueError as error:
+            self.problem(f"{name}_FILE", str(error))
             return ""
 
     def problem(self, name: str, message: str) -> None:
@@ -136,7 +133,7 @@ class _Reader:
 def read_environment(process: Mapping[str, str]) -> Environment:
     """The environment as a value; what is wrong with it is in `problems`, all of it."""
     data_dir = Path(process.get(f"{PREFIX}DATA_DIR") or "data").absolute()
-    read = _Reader({**dotenv(data_dir / ".env"), **process})
+    read = _reader(process, data_dir)
     web = _bind(read, "WEB_BIND", "127.0.0.1:8587")
     secret_key = _secret_key(read, data_dir)
     found = Environment(
@@ -197,6 +194,17 @@ def read_environment(process: Mapping[str, str]) -> Environment:
     return replace(found, problems=tuple(read.problems))
 
 
+def _reader(process: Mapping[str, str], data_dir: Path) -> _Reader:
+    found, wrong = dotenv(data_dir / ENV_FILE)
+    read = _Reader({**found, **process})
+    for sentence in wrong:
+        read.problem(ENV_FILE, sentence)
+    elsewhere = found.get(f"{PREFIX}DATA_DIR")
+    if elsewhere and Path(elsewhere).absolute() != data_dir:
+        read.problem(f"{PREFIX}DATA_DIR", f"It is read from the process alone, not from {data_dir / ENV_FILE}.")
+    return read
+
+
 def _bind(read: _Reader, name: str, default: str) -> Bind:
     return read.parsed(
         f"{PREFIX}{name}", default, _as_bind, _as_bind(default), "Give an address and a port: 127.0.0.1:8587."
@@ -218,24 +226,14 @@ def _database_url(read: _Reader, data_dir: Path) -> Secret:
     text = read.secret("DATABASE_URL") or f"sqlite:///{quote(str(data_dir / DATABASE_FILE))}"
     if not re.match(r"sqlite:///.|postgres(ql)?://", text):
         read.problem("DATABASE_URL", "Give postgresql://USER:PASSWORD@HOST/NAME, or sqlite:///PATH.")
-    elif not _is_url(text):
+    elif not spelling.is_url(text):
         hint = "It cannot be read: write # and / of the password as %23 and %2F, and the port as a number."
         read.problem("DATABASE_URL", hint)
     return Secret(text)
 
 
-def _is_url(text: str) -> bool:
-    """Whether it can be taken apart, and nothing is lost behind a `#`."""
-    try:
-        parts = urlsplit(text)
-        _ = parts.port
-    except ValueError:
-        return False
-    return not parts.fragment
-
-
 def _is_web_address(text: str) -> bool:
-    return _is_url(text) and urlsplit(text).scheme in {"http", "https"} and bool(urlsplit(text).hostname)
+    return spelling.is_url(text) and urlsplit(text).scheme in {"http", "https"} and bool(urlsplit(text).hostname)
 
 
 def _base_url(read: _Reader, web: Bind) -> str:
@@ -380,17 +378,10 @@ def _vault_keys(read: _Reader, data_dir: Path) -> tuple[Secret, ...]:
     """Keys of 32 bytes in base64; the first encrypts, all decrypt."""
     text = read.secret(f"{PREFIX}VAULT_KEYS") or _stored(data_dir / VAULT_KEY_FILE)
     keys = [part for part in re.split(r"[,\s]+", text) if part]
-    if not all(_is_vault_key(key) for key in keys):
+    if not all(spelling.is_vault_key(key) for key in keys):
         read.problem(f"{PREFIX}VAULT_KEYS", "Each key is 32 random bytes in base64.")
         return ()
     return tuple(Secret(key) for key in keys)
-
-
-def _is_vault_key(key: str) -> bool:
-    try:
-        return len(base64.b64decode(key, validate=True)) == 32
-    except (binascii.Error, ValueError):
-        return False
 
 
 def _stored(path: Path) -> str:

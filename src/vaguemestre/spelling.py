@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from urllib.parse import urlsplit
 
 DNS_PORT = 53
 
@@ -62,3 +65,21 @@ def is_address(text: str) -> bool:
     except ValueError:
         return False
     return True
+
+
+def is_vault_key(key: str) -> bool:
+    """Whether it is 32 bytes in base64."""
+    try:
+        return len(base64.b64decode(key, validate=True)) == 32
+    except (binascii.Error, ValueError):
+        return False
+
+
+def is_url(text: str) -> bool:
+    """Whether it can be taken apart, and nothing is lost behind a `#`."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return False
+    return not parts.fragment

@@ -168,7 +168,10 @@ def test_what_a_cluster_sets_for_a_service_of_that_name_is_no_mistake():
 def test_files_of_the_environment_that_are_no_text_are_no_traceback(tmp_path):
     (tmp_path / ".env").write_bytes(b"VAGUEMESTRE_LANGUAGE=en\n\xff=\xff\n")
     (tmp_path / "vault.key").write_bytes(b"\xff" * 40)
-    assert ours(DATA_DIR=str(tmp_path)) == ["VAGUEMESTRE_VAULT_KEYS: Each key is 32 random bytes in base64."]
+    assert ours(DATA_DIR=str(tmp_path)) == [
+        f".env: Line 2 of {tmp_path}/.env is not NAME=value.",
+        "VAGUEMESTRE_VAULT_KEYS: Each key is 32 random bytes in base64.",
+    ]
     assert read_environment({"VAGUEMESTRE_DATA_DIR": str(tmp_path)}).language == "en"
 
 
@@ -192,3 +195,56 @@ def test_trusted_proxies_are_networks_and_this_machine_unless_it_says_otherwise(
     assert [str(one) for one in read_environment({}).trusted_proxies] == ["127.0.0.0/8", "::1/128"]
     given = read_environment({"VAGUEMESTRE_TRUSTED_PROXIES": "10.1.0.5, 2001:db8::/64"}).trusted_proxies
     assert [str(one) for one in given] == ["10.1.0.5/32", "2001:db8::/64"]
+
+
+def kept(tmp_path, text):
+    (tmp_path / ".env").write_bytes(text)
+    return ours(DATA_DIR=str(tmp_path))
+
+
+def test_a_byte_order_mark_and_carriage_returns_hide_no_line(tmp_path):
+    text = b"\xef\xbb\xbfDATABASE_URL=postgresql://me@host/name\r\nVAGUEMESTRE_LANGUAGE='en'\r\n"
+    assert kept(tmp_path, text) == []
+    found = read_environment({"VAGUEMESTRE_DATA_DIR": str(tmp_path)})
+    assert (found.database_url.reveal(), found.language) == ("postgresql://me@host/name", "en")
+
+
+def test_lines_that_are_no_assignment_are_told_by_their_number(tmp_path):
+    text = b"# a note\n\nexport DATABASE_URL=postgresql://me@host/name\nVAGUEMESTRE_LANGUAGE: de\n"
+    assert kept(tmp_path, text) == [f".env: Lines 3, 4 of {tmp_path}/.env are not NAME=value."]
+
+
+def test_a_name_of_ours_in_small_letters_is_none_of_ours(tmp_path):
+    assert kept(tmp_path, b"vaguemestre_language=en\n") == [
+        "vaguemestre_language: There is no such variable; VAGUEMESTRE_LANGUAGE is one."
+    ]
+
+
+def test_only_a_pair_of_quotes_is_taken_off(tmp_path):
+    assert kept(tmp_path, b"VAGUEMESTRE_SECRET_KEY=" + b"k" * 32 + b"'\n") == []
+    assert read_environment({"VAGUEMESTRE_DATA_DIR": str(tmp_path)}).secret_key.reveal() == "k" * 32 + "'"
+
+
+def test_a_file_of_variables_that_cannot_be_read_is_told(tmp_path):
+    (tmp_path / ".env").mkdir()
+    assert ours(DATA_DIR=str(tmp_path)) == [
+        f".env: The file {tmp_path}/.env is there but cannot be read: Is a directory."
+    ]
+
+
+def test_a_data_directory_cannot_name_another_one(tmp_path):
+    assert kept(tmp_path, f"VAGUEMESTRE_DATA_DIR={tmp_path}\n".encode()) == []
+    assert kept(tmp_path, b"VAGUEMESTRE_DATA_DIR=/var/lib/elsewhere\n") == [
+        f"VAGUEMESTRE_DATA_DIR: It is read from the process alone, not from {tmp_path}/.env."
+    ]
+
+
+def test_a_secrets_file_that_is_empty_or_beside_the_secret_itself_is_no_usual_value(tmp_path):
+    path = tmp_path / "url"
+    path.write_bytes(b"\xef\xbb\xbf\r\n")
+    assert problems(DATABASE_URL_FILE=str(path)) == [f"DATABASE_URL_FILE: The file {path} is empty."]
+    path.write_bytes(b"\xef\xbb\xbfpostgresql://me@host/name\r\n")
+    assert read_environment({"DATABASE_URL_FILE": str(path)}).database_url.reveal().endswith("host/name")
+    assert problems(DATABASE_URL_FILE=str(path), DATABASE_URL="sqlite:///x") == [
+        "DATABASE_URL_FILE: DATABASE_URL is set as well: take one of the two away."
+    ]
