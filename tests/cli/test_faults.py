@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from cli.installation import Installation
+from vaguemestre.cli import preparation
 
 SPARE_KEY = base64.b64encode(b"another key of 32 bytes, not it!").decode()
 
@@ -121,6 +122,35 @@ def test_l12_check_names_each_connection_whose_stored_password_cannot_be_read(in
         "The stored password of Night shift cannot be read:"
         " type it again with `vaguemestre connection edit 'Night shift' --ask-password`.",
     )
+
+
+def applied(installation, statement):
+    with closing(sqlite3.connect(installation.data / "vaguemestre.sqlite3")) as database, database:
+        database.execute(statement)
+
+
+def test_a_database_that_a_later_version_changed_is_told_and_nothing_starts_on_it(installation):
+    applied(
+        installation,
+        "INSERT INTO django_migrations (app, name, applied) VALUES ('ledger', '9999_hence', '2026-11-29')",
+    )
+    told = (
+        "The database is of a later version of Vaguemestre, which has applied ledger.9999_hence:"
+        " install that version again, or restore what was backed up before the upgrade."
+    )
+    says(installation.run("check"), told)
+    says(installation.run("migrate"), told)
+    says(installation.run("up"), told, "Nothing was started.")
+
+
+def test_tables_are_not_changed_under_an_up_that_was_made_for_them_as_they_are(installation):
+    applied(installation, "DELETE FROM django_migrations WHERE name = '0030_numbers_first'")
+    lock = preparation.alone(installation.data)
+    try:
+        told = f"Another `vaguemestre up`, or a `migrate`, is at work on {installation.data}:"
+        says(installation.run("migrate"), f"{told} stop it, or let it end, first.")
+    finally:
+        os.close(lock)
 
 
 def test_every_error_of_the_environment_is_told_at_once(installation):

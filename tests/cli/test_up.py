@@ -96,7 +96,8 @@ def test_l07_a_second_up_on_the_same_data_is_refused_with_one_sentence(running):
     refused = Installation(running.installation.data).run("up")
     assert refused.returncode == 1
     assert refused.stderr == (
-        f"Another `vaguemestre up` is running on {running.installation.data}: stop it first.\n"
+        f"Another `vaguemestre up`, or a `migrate`, is at work on {running.installation.data}:"
+        " stop it, or let it end, first.\n"
     )
 
 

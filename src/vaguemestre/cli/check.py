@@ -120,8 +120,11 @@ def _disk_problems(folder: Path) -> Iterator[str]:
 
 
 def _ledger_problems(environment: Environment, *, writable: bool) -> Iterator[str]:
-    missing = database.unapplied()
+    missing, later = database.unapplied(), database.later()
     yield from durability_problems()
+    yield from later
+    if later:
+        return
     if missing:
         yield f"{len(missing)} migrations are not applied: run `vaguemestre migrate`."
         return

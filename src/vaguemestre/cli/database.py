@@ -5,6 +5,7 @@ from __future__ import annotations
 from django.core.management import call_command
 from django.db import DEFAULT_DB_ALIAS, connections
 from django.db.migrations.executor import MigrationExecutor
+from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
 from vaguemestre.cli.failure import Failed
@@ -18,7 +19,7 @@ SETUP_PATH = "/setup/"
 
 def prepare(environment: Environment) -> int:
     """Migrate; look that commits last and keys are right. The answer is how many migrations were applied."""
-    problems = durability_problems()
+    problems = [*durability_problems(), *later()]
     if problems:
         raise Failed(*problems)
     applied = len(unapplied())
@@ -35,6 +36,21 @@ def unapplied() -> list[str]:
     executor = MigrationExecutor(connections[DEFAULT_DB_ALIAS])
     plan = executor.migration_plan(executor.loader.graph.leaf_nodes())
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
+
+
+def later() -> list[str]:
+    """What is to be told where a later version has changed the database: this one would misread what it wrote."""
+    loader = MigrationLoader(connections[DEFAULT_DB_ALIAS])
+    apps = {app for app, _ in loader.disk_migrations}
+    strange = [
+        f"{app}.{name}"
+        for app, name in sorted(loader.applied_migrations)
+        if app in apps and (app, name) not in loader.disk_migrations
+    ]
+    if not strange:
+        return []
+    what = f"The database is of a later version of Vaguemestre, which has applied {', '.join(strange)}"
+    return [f"{what}: install that version again, or restore what was backed up before the upgrade."]
 
 
 def first_link(environment: Environment) -> str | None:

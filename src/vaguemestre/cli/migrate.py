@@ -21,6 +21,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         help="print a new one-time link for the first administrator, while there is none",
     )
     parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.add_argument("--for-up", action="store_true", help=argparse.SUPPRESS)  # `up` has taken the data
     parser.set_defaults(run=_migrate)
 
 
@@ -31,6 +32,9 @@ def _migrate(arguments: argparse.Namespace) -> int:
         environment = read_environment(os.environ)
     load_django(environment, logging.WARNING)
     database = importlib.import_module("vaguemestre.cli.database")
+    if database.unapplied() and not arguments.for_up:
+        # Until this process ends: what runs was made for the tables as they are.
+        preparation.alone(environment.data_dir)
     applied = database.prepare(environment)
     link = database.first_link(environment) if arguments.link else None
     text = f"Applied {applied} migrations." if applied else "The database is up to date."

@@ -50,7 +50,9 @@ def alone(path: Path) -> int:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
         os.close(descriptor)
-        raise Failed(f"Another `vaguemestre up` is running on {path}: stop it first.") from None
+        raise Failed(
+            f"Another `vaguemestre up`, or a `migrate`, is at work on {path}: stop it, or let it end, first."
+        ) from None
     return descriptor
 
 

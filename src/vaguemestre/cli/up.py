@@ -55,7 +55,7 @@ def _migrate() -> str:
     reader, writer = os.pipe()
     with open(reader, "rb") as told:  # noqa: PTH123  a descriptor
         try:
-            child = process.fork("migrate", "--link", "--json")
+            child = process.fork("migrate", "--link", "--json", "--for-up")
         except process.Born:
             os.dup2(writer, sys.stdout.fileno())
             raise
