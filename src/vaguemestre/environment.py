@@ -201,7 +201,9 @@ def _reader(process: Mapping[str, str], data_dir: Path) -> _Reader:
         read.problem(ENV_FILE, sentence)
     elsewhere = found.get(f"{PREFIX}DATA_DIR")
     if elsewhere and Path(elsewhere).absolute() != data_dir:
-        read.problem(f"{PREFIX}DATA_DIR", f"It is read from the process alone, not from {data_dir / ENV_FILE}.")
+        read.problem(
+            f"{PREFIX}DATA_DIR", f"It is read from the process alone, not from {data_dir / ENV_FILE}."
+        )
     return read
 
 
@@ -233,7 +235,9 @@ def _database_url(read: _Reader, data_dir: Path) -> Secret:
 
 
 def _is_web_address(text: str) -> bool:
-    return spelling.is_url(text) and urlsplit(text).scheme in {"http", "https"} and bool(urlsplit(text).hostname)
+    return (
+        spelling.is_url(text) and urlsplit(text).scheme in {"http", "https"} and bool(urlsplit(text).hostname)
+    )
 
 
 def _base_url(read: _Reader, web: Bind) -> str:

@@ -1,4 +1,4 @@
-"""Variables as they are written: the lines of a file, a secret's file, names that look like ours and are none.
+"""Variables as they are written: the lines of a file, a secret in its own, names that only look like ours.
 
 A slip of the keyboard does not pass in silence.
 """
@@ -40,9 +40,9 @@ def _meant(name: str, known: Collection[str]) -> str:
 def dotenv(path: Path) -> tuple[dict[str, str], list[str]]:
     """`NAME=value` lines, and what is wrong with the file.
 
-    Blank lines and `#` comments are passed over, quotes around a value removed. A line that is something else is
-    told by its number alone, since it may hold a secret: passed over, it would leave the usual value in force,
-    such as another database.
+    Blank lines and `#` comments are passed over, quotes around a value removed. A line that is something else
+    is told by its number alone, since it may hold a secret: passed over, it would leave the usual value in
+    force, such as another database.
     """
     try:
         text = path.read_text(encoding="utf-8-sig", errors="replace")
@@ -61,8 +61,8 @@ def dotenv(path: Path) -> tuple[dict[str, str], list[str]]:
             strange.append(str(number))
     if not strange:
         return found, []
-    these = f"Line {strange[0]} of {path} is" if len(strange) == 1 else f"Lines {', '.join(strange)} of {path} are"
-    return found, [f"{these} not NAME=value."]
+    which, are = (f"Line {strange[0]}", "is") if len(strange) == 1 else (f"Lines {', '.join(strange)}", "are")
+    return found, [f"{which} of {path} {are} not NAME=value."]
 
 
 def _unquoted(value: str) -> str:

@@ -23,11 +23,11 @@ def run(installation, *words, within=()):
     )
 
 
-@pytest.mark.parametrize("word", ["up", "check"])
-def test_a_key_that_cannot_be_read_is_not_called_missing(installation, word):
+@pytest.mark.parametrize("words", [["up"], ["check"], ["vault", "rotate"]])
+def test_a_key_that_cannot_be_read_is_not_called_missing(installation, words):
     path = installation.data / "vault.key"
     path.chmod(0)
-    done = run(installation, word)
+    done = run(installation, *words)
     assert (done.returncode, done.stdout) == (1, "")
     told = f"The key {path} is there but cannot be read (Permission denied): run `chmod u+rw {path}`."
     assert done.stderr.splitlines() == [told]

@@ -39,7 +39,7 @@ def unapplied() -> list[str]:
 
 
 def later() -> list[str]:
-    """What is to be told where a later version has changed the database: this one would misread what it wrote."""
+    """What is to be told where a later version has changed the database: this one would misread it."""
     loader = MigrationLoader(connections[DEFAULT_DB_ALIAS])
     apps = {app for app, _ in loader.disk_migrations}
     strange = [

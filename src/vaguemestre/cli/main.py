@@ -19,7 +19,7 @@ from importlib.metadata import version
 
 from vaguemestre.cli import permissions, process
 from vaguemestre.cli.failure import Failed, reasons
-from vaguemestre.environment import Environment, read_environment
+from vaguemestre.environment import VAULT_KEY_FILE, Environment, read_environment
 
 
 class Needs(Enum):
@@ -97,7 +97,7 @@ def run(words: Sequence[str], inherited: Environment | None = None) -> int:
     except KeyboardInterrupt:
         return 1
     except Exception as error:
-        lines = reasons(error)
+        lines = _key_barred(error) or reasons(error)
         if not lines:
             raise
         _tell(lines, chosen.family, child=inherited is not None)
@@ -111,6 +111,15 @@ def _perform(chosen: argparse.Namespace, family: Family, environment: Environmen
     module.declare(parser)
     arguments = parser.parse_args(chosen.rest, argparse.Namespace(environment=environment))
     return int(arguments.run(arguments) or 0)
+
+
+def _key_barred(error: Exception) -> list[str]:
+    """Where a stored secret is wanted, and the key is there but not for this user: what mends that."""
+    if type(error).__module__ != "vaguemestre.ledger.vault":
+        return []
+    environment: Environment = importlib.import_module("vaguemestre.settings").ENVIRONMENT
+    barred = permissions.unreadable(environment.data_dir / VAULT_KEY_FILE, "The key")
+    return [barred] if barred and not environment.vault_keys else []
 
 
 def _tell(lines: Sequence[str], name: str, *, child: bool) -> None:
