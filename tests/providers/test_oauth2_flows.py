@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs, quote_plus, urlsplit
 
 import pytest
 from cryptography.hazmat.primitives import serialization
@@ -130,6 +130,21 @@ async def test_a_service_account_signs_for_a_person_of_its_domain(server, key):
     assert refused.value.why is Refusal.SCOPE_MISSING
 
 
+@pytest.mark.parametrize("before", ["", "x" * 290])
+@pytest.mark.parametrize("form", [str, quote_plus])
+def test_no_secret_is_in_what_a_provider_says_even_where_that_is_cut_short(before, form):
+    word, echoed = "open/secret+9Z", form("open/secret+9Z")
+    told = {"error": "invalid_client", "error_description": f"{before} {echoed} is wrong"}
+    answer = Answer(400, {}, json.dumps(told).encode())
+    entra = Account(Provider.GENERIC, Grant.CLIENT_CREDENTIALS, "id", "https://login.example.org/token")
+    with pytest.raises(TokenRefused) as refused:
+        read(answer, entra, secret(word), now())
+    assert echoed[:4] not in refused.value.said
+    token = {"access_token": "abcdef", "token_type": "bearer", "scope": f"mail {echoed}"}
+    found = read(Answer(200, {}, json.dumps(token).encode()), entra, secret(word), now())
+    assert found.scope == "mail ***"
+
+
 def test_only_an_rsa_key_of_2048_bits_can_sign():
     for wrong in (Secret(""), Secret("a key"), pem(ec.generate_private_key(ec.SECP256R1()))):
         with pytest.raises(BadKey):
@@ -197,7 +212,7 @@ def test_only_an_error_that_says_so_is_a_refusal(status, body, meaning):
     answer = Answer(status, {}, (body if isinstance(body, str) else json.dumps(body)).encode())
     person = Account(Provider.MICROSOFT, Grant.AUTHORIZATION_CODE, CLIENT, "https://login.example.org/token")
     with pytest.raises((TokenRefused, TokenAway)) as failed:
-        read(answer, person, now())
+        read(answer, person, Credentials(), now())
     refused = failed.value.why if isinstance(failed.value, TokenRefused) else None
     assert refused is meaning
 
@@ -210,7 +225,10 @@ def test_the_life_of_a_token_is_what_the_answer_says_within_reason(told, seconds
     body = json.dumps({"access_token": "x", "token_type": "bearer", "expires_in": told}).encode()
     at = now()
     found = read(
-        Answer(200, {}, body), Account(Provider.GENERIC, Grant.CLIENT_CREDENTIALS, "a", "https://a"), at
+        Answer(200, {}, body),
+        Account(Provider.GENERIC, Grant.CLIENT_CREDENTIALS, "a", "https://a"),
+        Credentials(),
+        at,
     )
     assert found.expires_at == at + timedelta(seconds=seconds)
 

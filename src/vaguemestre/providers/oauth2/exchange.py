@@ -57,14 +57,4 @@ async def _ask(
         answer = await http.send(request, within=WITHIN, at_most=ANSWER_LIMIT)
     except HttpFailed as failed:
         raise TokenAway(failed.why) from None
-    try:
-        return read(answer, account, now)
-    except TokenRefused as refused:
-        raise TokenRefused(refused.why, _without(credentials, refused.said)) from None
-
-
-def _without(credentials: Credentials, said: str) -> str:
-    """A provider's words, with nothing of ours in them that it may have echoed."""
-    for secret in (credentials.secret.reveal(), credentials.refresh_token.reveal()):
-        said = said.replace(secret, "***") if len(secret) >= 4 else said
-    return said
+    return read(answer, account, credentials, now)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
-from urllib.parse import urlencode
+from urllib.parse import quote_plus, urlencode
 
 from vaguemestre.http_transport import Address, Answer, Request
 from vaguemestre.mail.reply import printable
@@ -160,13 +160,13 @@ def _request(account: Account, form: Mapping[str, str]) -> Request:
     return Request("POST", Address.parse(account.token_endpoint, "token_endpoint"), headers, body)
 
 
-def read(answer: Answer, account: Account, now: datetime) -> Token:
-    """The token of an answer (RFC 6749 §5.1).
+def read(answer: Answer, account: Account, credentials: Credentials, now: datetime) -> Token:
+    """The token of an answer (RFC 6749 §5.1); its words for people hold nothing that was asked with.
 
     Raises:
         TokenRefused, TokenAway.
     """
-    told = _object(answer.body)
+    told = _without(credentials, _object(answer.body))
     if answer.status != 200:
         raise _refusal(account.grant, answer.status, told)
     access = told.get("access_token")
@@ -181,6 +181,17 @@ def read(answer: Answer, account: Account, now: datetime) -> Token:
     life = timedelta(seconds=_seconds(told.get("expires_in")))
     scope = " ".join(permissions(str(told.get("scope") or shown_scope(access) or account.scope)))
     return Token(Secret(access), now + life, printable(scope, _TOLD), _refresh_token(told))
+
+
+def _without(credentials: Credentials, told: dict[str, Any]) -> dict[str, Any]:
+    """What a provider says to people, with nothing of ours that it may have echoed; not yet cut short."""
+    secrets = [credentials.secret.reveal(), credentials.refresh_token.reveal()]
+    forms = [form for secret in secrets if len(secret) >= 4 for form in (secret, quote_plus(secret))]
+    words = {name: told[name] for name in ("error", "error_description", "scope") if name in told}
+    for name, text in words.items():
+        for form in forms if isinstance(text, str) else ():
+            words[name] = words[name].replace(form, "***")
+    return told | words
 
 
 def _refresh_token(told: Mapping[str, Any]) -> Secret | None:
