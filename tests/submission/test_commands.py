@@ -469,6 +469,9 @@ def test_i03_mail_refuses(argument):
         (b"TO:<b@example.net> NOTIFY", "501 5.5.4"),
         (b"TO:<b@example.net> ORCPT=b@example.net", "501 5.5.4"),
         (b"TO:<b@example.net> ORCPT=rfc822;" + b"a" * 500, "501 5.5.4"),
+        ("TO:<b@example.net> ORCPT=rfc822;é@example.net".encode(), "501 5.5.4"),
+        (b"TO:<b@example.net> ORCPT=rfc822;a+4", "501 5.5.4"),
+        ("TO:<b@example.net> ORCPT=utf-8;é@example.net".encode(), "553 5.6.7"),
         ("TO:<é@example.net>".encode(), "553 5.6.7"),
     ],
 )
@@ -483,6 +486,13 @@ def test_parameters_of_dsn_are_kept_as_given():
     assert mail == Mail(mail.reverse_path, 12, utf8=False, ret="FULL", envid="a+2Bb")
     rcpt = parse_rcpt(b"TO:<b@example.net> NOTIFY=delay,failure ORCPT=rfc822;b@example.net", utf8=False)
     assert (rcpt.notify, rcpt.orcpt) == ("DELAY,FAILURE", "rfc822;b@example.net")
+
+
+@pytest.mark.parametrize(
+    "orcpt", ["utf-8;é@exämple.org", r"UTF-8;\x{E9}@example.org", "rfc822;a+2Bb@example.org", "rfc822;"]
+)
+def test_an_original_recipient_is_xtext_or_where_its_type_says_so_utf8(orcpt):
+    assert parse_rcpt(f"TO:<b@example.net> ORCPT={orcpt}".encode(), utf8=True).orcpt == orcpt
 
 
 def test_a_utf8_recipient_needs_the_parameter_on_its_mail(line):

@@ -26,7 +26,8 @@ _PARAMETER = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]*)(?:=([^\x00-\x20=\x7f]+))?")
 _XTEXT = r"(?:[!-*,-<>-~]|\+[0-9A-F]{2})*"
 _AUTH = re.compile(rf"<>|{_XTEXT}")
 _ENVID = re.compile(rf"(?=.{{1,100}}$){_XTEXT}")
-_ORCPT = re.compile(rf"(?=.{{1,500}}$)[A-Za-z0-9-]+;(?:{_XTEXT}|[^\x00-\x20=\x7f]+)")
+# Beyond ASCII only of the type utf-8: RFC 6533 §3.
+_ORCPT = re.compile(rf"(?=.{{1,500}}$)(?:(?i:utf-8);[^\x00-\x20=\x7f]+|[A-Za-z0-9-]+;{_XTEXT})")
 _NOTIFY = re.compile(r"NEVER|(?:SUCCESS|FAILURE|DELAY)(?:,(?:SUCCESS|FAILURE|DELAY))*", re.IGNORECASE)
 _SIZE = re.compile(r"[0-9]{1,20}")
 
@@ -103,8 +104,10 @@ def parse_rcpt(argument: bytes, *, utf8: bool) -> Rcpt:
         Refused: with the answer to give.
     """
     path, parameters = _split("TO:", argument, _RCPT_VALUES)
-    recipient = _mailbox(path, "5.1.3", utf8=utf8)
-    return Rcpt(recipient, (parameters.get("NOTIFY") or "").upper(), parameters.get("ORCPT") or "")
+    recipient, orcpt = _mailbox(path, "5.1.3", utf8=utf8), parameters.get("ORCPT") or ""
+    if not (utf8 or orcpt.isascii()):
+        raise Refused(NEEDS_SMTPUTF8)
+    return Rcpt(recipient, (parameters.get("NOTIFY") or "").upper(), orcpt)
 
 
 def _split(keyword: str, argument: bytes, values: _Values) -> tuple[str, dict[str, str | None]]:
