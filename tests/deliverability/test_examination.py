@@ -45,9 +45,9 @@ WELL = {
 }
 
 
-def found(records, host=GMAIL, within=5.0, **values):
+def found(records, host=GMAIL, within=5.0, name="Office", **values):
     """The API's body."""
-    connection = connect("Office", host=host, **values)
+    connection = connect(name, host=host, **values)
     with DnsServer(records) as dns, translation.override("en"):
         seen = examination.examine(connection, TODAY, resolvers=((dns.address, dns.port),), within=within)
         found.asked = dns.asked
@@ -249,7 +249,17 @@ def test_what_dns_does_not_say_is_told_as_not_known_and_in_time(answer):
     started = time.monotonic()
     body = found(records, within=0.4)
     assert time.monotonic() - started < 1.5
-    assert set(codes(body)) == {"mx_unknown", "spf_unknown", "dkim_not_found", "dmarc_unknown"}
+    assert set(codes(body)) == {"mx_unknown", "spf_unknown", "dkim_unknown", "dmarc_unknown"}
+
+
+@pytest.mark.parametrize(
+    ("name", "code"), [("example.org", "spf_unknown"), ("google._domainkey.example.org", "dkim_unknown")]
+)
+def test_what_dns_does_not_say_alarms_nobody_about_dmarc(name, code):
+    records = WELL | {("example.org", "TXT"): txt("v=spf1 -all")}
+    del records["google._domainkey.example.org", "TXT"]
+    assert "dmarc_unproven" in codes(found(records))
+    assert {code, "dmarc_ok"} <= set(codes(found(records | {(name, "TXT"): FAILS}, name="Other")))
 
 
 def test_a_domain_cannot_have_us_ask_without_end():
@@ -266,11 +276,45 @@ def test_a_domain_cannot_have_us_ask_without_end():
     assert "spf_too_many_lookups" in codes(body)
 
 
-def test_a_record_that_includes_itself_ends():
+def test_a_record_that_includes_itself_ends_and_is_told():
     body = found(
         WELL | {("example.org", "TXT"): txt("v=spf1 include:example.org include:_spf.google.com -all")}
     )
-    assert "spf_ok" in codes(body)
+    assert {"spf_ok", "spf_loop"} <= set(codes(body))
+    assert "includes example.org in a circle" in point(body, "spf_loop")["what"]
+
+
+def test_names_that_all_include_each_other_are_not_followed_on_every_way():
+    names = ["example.org", *(f"n{number}.example.org" for number in range(20))]
+    records = {
+        (name, "TXT"): ['"v=spf1" ' + " ".join(f'" include:{other}"' for other in names if other != name)]
+        for name in names
+    }
+    began = time.monotonic()
+    body = found(WELL | records)
+    assert time.monotonic() - began < 4
+    assert "spf_too_many_lookups" in codes(body)
+
+
+def test_an_include_behind_all_does_not_cover_and_the_record_shown_has_it_before():
+    body = found(WELL | {("example.org", "TXT"): txt("v=spf1 mx -all include:_spf.google.com")})
+    told = point(body, "spf_not_covering")
+    assert "counts for nothing: include:_spf.google.com." in told["why"]
+    assert told["record"]["value"] == "v=spf1 mx include:_spf.google.com -all"
+
+
+def test_a_record_that_depends_on_the_message_is_not_said_to_refuse():
+    texts = txt("v=spf1 include:%{i}._ip.%{h}._ehlo.%{d}._spf.vali.example -all")
+    records = WELL | {("example.org", "TXT"): texts}
+    del records["google._domainkey.example.org", "TXT"]
+    body = found(records)
+    assert "%{i}" in point(body, "spf_by_message")["why"]
+    assert not {"spf_not_covering", "dmarc_unproven"} & set(codes(body))
+
+
+def test_what_every_name_below_a_domain_has_is_no_key():
+    texts = {("google._domainkey.example.org", "TXT"): txt("v=spf1 -all")}
+    assert "dkim_not_found" in codes(found(WELL | texts))
 
 
 def test_only_so_many_are_examined_at_once():

@@ -51,12 +51,72 @@ def test_what_is_a_record_of_spf_at_all(text, expected):
         "exists",
         "redirect=",
         "+-all",
+        # as people write them, and RFC 7208 §7.1 does not
+        "a:203.0.113.7",
+        "a:mail",
+        "include:example.org:587",
+        "include:spf.example.org/24",
+        "a:example.-org",
+        "a:\xa0example.org",
+        "ip4:203.0.113.0/255.255.255.0",
+        "ip4:203.0.113.0/024",
+        "ip6:fe80::1%eth0",
+        "redirect=-all",
+        "exp=",
+        "exists:%(ir).example.org",
+        "include:%{a}.example.org",
+        "note=50%",
+        "mx\tptr",
+        "a:" + "x." * 600 + "org",
     ],
 )
 def test_a_term_that_a_receiver_cannot_read_is_named(wrong):
     with pytest.raises(Malformed) as caught:
         spf.parse(f"v=spf1 a {wrong} ~all")
-    assert caught.value.term == wrong
+    assert caught.value.term == wrong[:100]
+
+
+@pytest.mark.parametrize("right", ["a:_spf.x-1.example", "include:%{ir}.%{v}._spf.%{d2}", "mx:example.org./24//64", "moo=a:b"])  # fmt: skip
+def test_a_name_may_have_what_the_standard_lets_it(right):
+    spf.parse(f"v=spf1 {right} ~all")
+
+
+@pytest.mark.parametrize("twice", ["redirect", "exp"])
+def test_a_modifier_is_there_once(twice):
+    with pytest.raises(Malformed):
+        spf.parse(f"v=spf1 {twice}=a.example -all {twice}=b.example")
+
+
+def test_what_stands_behind_all_counts_for_nothing():
+    record = spf.parse("v=spf1 mx -all include:p.example ip4:203.0.113.1 exp=e.example")
+    assert record.unread == "include:p.example ip4:203.0.113.1"
+    assert not spf.includes(
+        Node("a.example", State.RECORD, record, children={"p.example": PROVIDER}), "p.example"
+    )
+    assert spf.lookups(Node("a.example", State.RECORD, record)) == 1
+    whole = "v=spf1 mx include:p.example -all ip4:203.0.113.1 exp=e.example"
+    assert record.with_mechanism("include:p.example") == whole
+
+
+def test_what_is_included_twice_costs_twice_and_is_judged_once():
+    low = node("b.example", "v=spf1 mx mx -all")
+    twice = node("a.example", "v=spf1 ?include:b.example include:b.example -all", {"b.example": low})
+    assert spf.lookups(twice) == 6
+    assert not spf.includes(twice, "b.example")
+    for at in range(9):  # a thousand ways through each of nine records
+        twice = node(
+            f"n{at}.example", f"v=spf1{f' include:{twice.domain}' * 1_000} -all", {twice.domain: twice}
+        )
+    assert spf.lookups(twice) > 1_000**9
+    assert spf.result_for(twice, ip_address("192.0.2.1")) is Result.FAIL
+
+
+def test_a_term_that_depends_on_the_message_is_named():
+    inner = node("b.example", "v=spf1 exists:%{i}.x.example -all")
+    assert spf.opaque(node("a.example", "v=spf1 mx include:b.example -all", {"b.example": inner})) == (
+        "exists:%{i}.x.example"
+    )
+    assert not spf.opaque(TREE)
 
 
 def test_a_record_is_read_term_by_term():

@@ -126,7 +126,7 @@ async def _published(domain: str, expected: Expected, questions: Questions) -> P
         _dmarc(questions, domain),
     )
     exists, hosts = mx
-    return Published(domain, exists, hosts, root, keys, *found)
+    return Published(domain, exists, hosts, root, keys[0], *found, keys_known=keys[1])
 
 
 async def _mx(questions: Questions, domain: str) -> tuple[bool, tuple[str, ...] | None]:
@@ -137,14 +137,19 @@ async def _mx(questions: Questions, domain: str) -> tuple[bool, tuple[str, ...] 
         return True, None
 
 
-async def _keys(questions: Questions, domain: str, selectors: tuple[str, ...]) -> tuple[dkim.Key, ...]:
+async def _keys(
+    questions: Questions, domain: str, selectors: tuple[str, ...]
+) -> tuple[tuple[dkim.Key, ...], bool]:
+    """Those that there are, and whether DNS answered about all."""
     names = [f"{selector}._domainkey.{domain}" for selector in selectors]
     answers = await asyncio.gather(*map(questions.texts, names), return_exceptions=True)
-    return tuple(
-        dkim.key_of(selector, texts[0])
+    found = [
+        (selector, next(filter(dkim.is_record, texts), ""))
         for selector, texts in zip(selectors, answers, strict=True)
-        if isinstance(texts, tuple) and texts
-    )
+        if isinstance(texts, tuple)
+    ]
+    keys = tuple(dkim.key_of(selector, text) for selector, text in found if text)
+    return keys, len(found) == len(selectors)
 
 
 async def _dmarc(questions: Questions, domain: str) -> tuple[Lookup, str, dmarc.Record | None]:

@@ -1,6 +1,7 @@
 """The tree of SPF records that a domain's record pulls in, as DNS has it now (RFC 7208 §5).
 
-Bounded in depth; a name that includes itself is not asked again, and neither is a name with a macro.
+Bounded in depth and in all: names that include each other have more ways through them than anybody can go. A
+name that includes itself is not asked again, and neither is a name with a macro.
 """
 
 from __future__ import annotations
@@ -13,43 +14,58 @@ from vaguemestre.policy import spf
 from vaguemestre.policy.spf import Node, State
 
 DEEPEST = 10
+LARGEST = 100  # nodes
 _MX_HOSTS = 3  # of one `mx` that are worth asking for
 
 
-async def tree(questions: Questions, domain: str, above: tuple[str, ...] = ()) -> Node:
+async def tree(questions: Questions, domain: str) -> Node:
     """What a name publishes, and all below."""
-    if domain in above or len(above) >= DEEPEST:
-        return Node(domain, State.UNASKED)
-    try:
-        found = [text for text in await questions.texts(domain) if spf.is_record(text)]
-    except Unsaid:
-        return Node(domain, State.FAILED)
-    if len(found) != 1:
-        return Node(domain, State.SEVERAL if found else State.NONE)
-    try:
-        record = spf.parse(found[0])
-    except spf.Malformed as error:
-        return Node(domain, State.MALFORMED, wrong=error.term)
-    return await _grown(questions, domain, record, (*above, domain))
+    return await _Growth(questions).node(domain, ())
 
 
-async def _grown(questions: Questions, domain: str, record: spf.Record, above: tuple[str, ...]) -> Node:
-    names = [term.value for term in record.terms if term.name in {"include", "redirect"} and not term.opaque]
-    places = [
-        (term.name, term.value) for term in record.terms if term.name in {"a", "mx"} and not term.opaque
-    ]
-    children = asyncio.gather(*(tree(questions, name, above) for name in names))
-    hosts = asyncio.gather(*(_hosts(questions, kind, name or domain) for kind, name in places))
-    below, found = await children, await hosts
-    return Node(
-        domain,
-        State.RECORD,
-        record,
-        children=dict(zip(names, below, strict=True)),
-        hosts={
-            place: addresses for place, addresses in zip(places, found, strict=True) if addresses is not None
-        },
-    )
+class _Growth:
+    """One tree."""
+
+    def __init__(self, questions: Questions) -> None:
+        self._questions = questions
+        self._left = LARGEST
+
+    async def node(self, domain: str, above: tuple[str, ...]) -> Node:
+        if domain in above:
+            return Node(domain, State.LOOP)
+        if len(above) >= DEEPEST or not self._left:
+            return Node(domain, State.UNASKED)
+        self._left -= 1
+        try:
+            found = [text for text in await self._questions.texts(domain) if spf.is_record(text)]
+        except Unsaid:
+            return Node(domain, State.FAILED)
+        if len(found) != 1:
+            return Node(domain, State.SEVERAL if found else State.NONE)
+        try:
+            record = spf.parse(found[0])
+        except spf.Malformed as error:
+            return Node(domain, State.MALFORMED, wrong=error.term)
+        return await self._grown(domain, record, (*above, domain))
+
+    async def _grown(self, domain: str, record: spf.Record, above: tuple[str, ...]) -> Node:
+        terms = [term for term in record.distinct if not term.opaque]
+        names = list(dict.fromkeys(term.value for term in terms if term.name in {"include", "redirect"}))
+        places = list(dict.fromkeys((term.name, term.value) for term in terms if term.name in {"a", "mx"}))
+        children = asyncio.gather(*(self.node(name, above) for name in names))
+        hosts = asyncio.gather(*(_hosts(self._questions, kind, name or domain) for kind, name in places))
+        below, found = await children, await hosts
+        return Node(
+            domain,
+            State.RECORD,
+            record,
+            children=dict(zip(names, below, strict=True)),
+            hosts={
+                place: addresses
+                for place, addresses in zip(places, found, strict=True)
+                if addresses is not None
+            },
+        )
 
 
 async def _hosts(questions: Questions, kind: str, name: str) -> tuple[IPAddress, ...] | None:

@@ -99,6 +99,13 @@ TEXTS: dict[Code, Text] = {
         gettext_noop("An include that is not there makes the whole record an error."),
         gettext_noop("Remove it, or correct its name."),
     ),
+    Code.SPF_LOOP: Text(
+        gettext_noop("The SPF record of %(domain)s includes %(include)s in a circle"),
+        gettext_noop("Receivers go round until they give up, and heed nothing of the record."),
+        gettext_noop(
+            "Remove the include or redirect that leads back. What a record lists itself needs no include."
+        ),
+    ),
     Code.SPF_OPEN: Text(
         gettext_noop("The SPF record of %(domain)s lets everybody send"),
         gettext_noop(
@@ -120,6 +127,14 @@ TEXTS: dict[Code, Text] = {
         gettext_noop("Whether SPF covers this server cannot be told from here"),
         gettext_noop(
             "It is not known which servers %(provider)s sends from. The record of %(domain)s is: %(record)s."
+        ),
+        gettext_noop("Send yourself a test message and read what its receiver says about SPF."),
+    ),
+    Code.SPF_BY_MESSAGE: Text(
+        gettext_noop("Whether SPF covers this server depends on each message"),
+        gettext_noop(
+            "The record has a term that receivers fill in for each message (%(term)s), so that it cannot be "
+            "tried from here. The record of %(domain)s is: %(record)s."
         ),
         gettext_noop("Send yourself a test message and read what its receiver says about SPF."),
     ),
@@ -163,6 +178,9 @@ TEXTS: dict[Code, Text] = {
         gettext_noop("A DKIM key is found by its selector, and it is not known which one %(provider)s uses."),
         gettext_noop("Send yourself a test message and read what its receiver says about DKIM."),
     ),
+    Code.DKIM_UNKNOWN: Text(
+        gettext_noop("The DKIM keys of %(domain)s are not known just now"), _NOT_KNOWN, _LOOK_AGAIN
+    ),
     Code.DMARC_OK: Text(
         gettext_noop("DMARC is published"),
         gettext_noop("The record at %(at)s asks for: %(policy)s."),
@@ -201,3 +219,5 @@ TEXTS: dict[Code, Text] = {
 
 # Behind the why of DMARC_OK: what speaks for the domain in From.
 ALIGNED = gettext_noop("The sender is proven by: %(aligned)s.")
+# Behind the why of SPF_NOT_COVERING: what would cover, and stands where nobody looks.
+UNREAD = gettext_noop("What stands behind “all” counts for nothing: %(unread)s.")

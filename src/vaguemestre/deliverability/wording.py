@@ -7,7 +7,7 @@ from typing import Any
 from django.utils.translation import gettext
 
 from vaguemestre.deliverability.examination import Examination
-from vaguemestre.deliverability.texts import ALIGNED, TEXTS
+from vaguemestre.deliverability.texts import ALIGNED, TEXTS, UNREAD
 from vaguemestre.policy.deliverability import Code, Point
 from vaguemestre.policy.finding import Severity
 from vaguemestre.verification.wording import who_text
@@ -22,6 +22,8 @@ def told(point: Point) -> dict[str, Any]:
     why = gettext(text.why) % facts
     if point.code is Code.DMARC_OK and facts.get("aligned"):
         why = f"{why} {gettext(ALIGNED) % facts}"
+    if facts.get("unread"):
+        why = f"{why} {gettext(UNREAD) % facts}"
     record = point.record
     return {
         "code": point.code.value,

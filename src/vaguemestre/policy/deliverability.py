@@ -48,16 +48,19 @@ class Code(StrEnum):
     SPF_MALFORMED = "spf_malformed"
     SPF_TOO_MANY_LOOKUPS = "spf_too_many_lookups"
     SPF_BROKEN_INCLUDE = "spf_broken_include"
+    SPF_LOOP = "spf_loop"
     SPF_OPEN = "spf_open"
     SPF_VOID_LOOKUPS = "spf_void_lookups"
     SPF_UNDECIDED = "spf_undecided"
     SPF_UNTOLD = "spf_untold"
+    SPF_BY_MESSAGE = "spf_by_message"
     SPF_UNKNOWN = "spf_unknown"
     DKIM_OK = "dkim_ok"
     DKIM_NOT_FOUND = "dkim_not_found"
     DKIM_BROKEN = "dkim_broken"
     DKIM_WEAK = "dkim_weak"
     DKIM_UNTOLD = "dkim_untold"
+    DKIM_UNKNOWN = "dkim_unknown"
     DMARC_OK = "dmarc_ok"
     DMARC_UNPROVEN = "dmarc_unproven"
     DMARC_MISSING = "dmarc_missing"
@@ -81,6 +84,7 @@ _ERRORS = frozenset(
         Code.SPF_MALFORMED,
         Code.SPF_TOO_MANY_LOOKUPS,
         Code.SPF_BROKEN_INCLUDE,
+        Code.SPF_LOOP,
         Code.SPF_OPEN,
         Code.DKIM_BROKEN,
         Code.DMARC_UNPROVEN,
@@ -88,7 +92,17 @@ _ERRORS = frozenset(
         Code.DMARC_MALFORMED,
     }
 )
-_INFOS = frozenset({Code.MX_OK, Code.SPF_OK, Code.SPF_UNTOLD, Code.DKIM_OK, Code.DKIM_UNTOLD, Code.DMARC_OK})
+_INFOS = frozenset(
+    {
+        Code.MX_OK,
+        Code.SPF_OK,
+        Code.SPF_UNTOLD,
+        Code.SPF_BY_MESSAGE,
+        Code.DKIM_OK,
+        Code.DKIM_UNTOLD,
+        Code.DMARC_OK,
+    }
+)
 _YOURS = frozenset({Code.DOMAIN_UNKNOWN, Code.DOMAIN_NOT_YOURS, Code.DKIM_NOT_FOUND, *_INFOS})
 _GRAVITY = (Severity.ERROR, Severity.WARNING, Severity.INFO)
 
@@ -167,6 +181,7 @@ class Published:
         exists: False where DNS says that there is no such name.
         mx: hosts, the preferred first; None where nobody said. "." is the null MX (RFC 7505).
         keys: what the looked-for selectors have.
+        keys_known: whether DNS answered about all of them.
         dmarc_at: the domain whose DMARC record counts: itself, or one above it.
     """
 
@@ -178,6 +193,7 @@ class Published:
     dmarc: Lookup
     dmarc_at: str = ""
     dmarc_record: DmarcRecord | None = None
+    keys_known: bool = True
 
 
 def examined(published: Published, expected: Expected) -> tuple[Point, ...]:
@@ -232,10 +248,19 @@ def _coverage(published: Published, expected: Expected, facts: Mapping[str, str]
         return Point(Code.SPF_UNTOLD, facts)
     if spf_passes(node, expected):
         return Point(Code.SPF_OK, facts)
-    if any(one.state in {spf.State.FAILED, spf.State.UNASKED} for one in node):
+    if not _known(node):
         return Point(Code.SPF_UNKNOWN, facts)
+    term = spf.opaque(node)
+    if term:
+        return Point(Code.SPF_BY_MESSAGE, facts | {"term": term})
     value = node.record.with_mechanism(_lacking(node, expected)) if node.record else ""
-    return Point(Code.SPF_NOT_COVERING, facts, _txt(published.domain, value))
+    unread = "" if node.record is None else node.record.unread
+    return Point(Code.SPF_NOT_COVERING, facts | {"unread": unread}, _txt(published.domain, value))
+
+
+def _known(node: spf.Node) -> bool:
+    """Whether DNS answered about all of it."""
+    return not any(one.state in {spf.State.FAILED, spf.State.UNASKED} for one in node)
 
 
 def _spf_faults(node: spf.Node, facts: Mapping[str, str]) -> Iterator[Point]:
@@ -243,7 +268,10 @@ def _spf_faults(node: spf.Node, facts: Mapping[str, str]) -> Iterator[Point]:
     count, empty = spf.lookups(node), spf.voids(node)
     if count > spf.MOST_LOOKUPS:
         yield Point(Code.SPF_TOO_MANY_LOOKUPS, {**facts, "count": str(count)})
+    loops = [one for one in node if one.state is spf.State.LOOP]
     broken = [one for one in node if one is not node and _broken(one)]
+    if loops:
+        yield Point(Code.SPF_LOOP, {**facts, "include": loops[0].domain})
     if broken:
         yield Point(Code.SPF_BROKEN_INCLUDE, {**facts, "include": broken[0].domain})
     elif empty > spf.MOST_VOIDS:
@@ -308,13 +336,14 @@ def _dkim(published: Published, expected: Expected) -> Point:
     for state, code in (
         (KeyState.GOOD, Code.DKIM_OK),
         (KeyState.WEAK, Code.DKIM_WEAK),
+        (KeyState.TOO_SHORT, Code.DKIM_WEAK),
         (KeyState.REVOKED, Code.DKIM_BROKEN),
         (KeyState.MALFORMED, Code.DKIM_BROKEN),
     ):
         if state in by_state:
             key = by_state[state]
             return Point(code, facts | {"selector": key.selector, "bits": str(key.bits or "")})
-    return Point(Code.DKIM_NOT_FOUND, facts)
+    return Point(Code.DKIM_NOT_FOUND if published.keys_known else Code.DKIM_UNKNOWN, facts)
 
 
 def _signed(published: Published) -> bool:
@@ -345,10 +374,17 @@ def _dmarc(published: Published, expected: Expected) -> Iterator[Point]:
         if holds
     ]
     facts |= {"policy": policy.value, "record": record.text, "aligned": " + ".join(aligned)}
-    # Only what is known not to pass is an alarm: a selector or a server that no preset knows may pass.
-    known = bool(expected.selectors) and bool(_mechanism(expected))
+    # Only what is known not to pass is an alarm: a selector or a server that no preset knows may pass, and so
+    # may what DNS does not tell just now.
+    signed_known = bool(expected.selectors) and published.keys_known
+    known = signed_known and bool(_mechanism(expected)) and _decided(published.spf)
     unproven = not aligned and known and policy is not Policy.NONE
     yield Point(Code.DMARC_UNPROVEN if unproven else Code.DMARC_OK, facts)
+
+
+def _decided(node: spf.Node) -> bool:
+    """Whether the tree by itself says who passes."""
+    return _known(node) and not spf.opaque(node)
 
 
 def _txt(name: str, value: str) -> DnsRecord | None:

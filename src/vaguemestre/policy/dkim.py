@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -13,7 +14,10 @@ from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from vaguemestre.policy import tags
 
-STRONG = 2048  # bits of RSA; RFC 8301 §3.2 wants at least 1024
+STRONG, LEAST = 2048, 1024  # bits of RSA; below the least nobody heeds it (RFC 8301 §3.2)
+_OTHER = re.compile(
+    r"\s*(?:v=(?:spf1|DMARC1|STSv1|TLSRPTv1)\b|[\w.-]*verification[\w-]*=|MS=ms)", re.IGNORECASE
+)
 
 
 class KeyState(StrEnum):
@@ -21,6 +25,7 @@ class KeyState(StrEnum):
 
     GOOD = "good"
     WEAK = "weak"
+    TOO_SHORT = "too_short"
     REVOKED = "revoked"
     MALFORMED = "malformed"
 
@@ -36,6 +41,13 @@ class Key:
     selector: str
     state: KeyState
     bits: int = 0
+
+
+def is_record(text: str) -> bool:
+    """Whether a TXT record may be meant as a key: one that is of another kind answers for every name below a
+    domain (`*.example.org`), and says nothing of a selector.
+    """
+    return _OTHER.match(text) is None
 
 
 def key_of(selector: str, text: str) -> Key:
@@ -61,4 +73,6 @@ def _rsa(selector: str, octets: bytes) -> Key:
         return Key(selector, KeyState.MALFORMED)
     if not isinstance(key, RSAPublicKey):
         return Key(selector, KeyState.MALFORMED)
+    if key.key_size < LEAST:
+        return Key(selector, KeyState.TOO_SHORT, key.key_size)
     return Key(selector, KeyState.GOOD if key.key_size >= STRONG else KeyState.WEAK, key.key_size)
