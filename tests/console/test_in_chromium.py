@@ -201,6 +201,27 @@ def test_the_switch_replaces_the_list_and_keeps_the_focus(signed_in):
     assert Connection.objects.get(name="Serveur Marketing").active
 
 
+def test_what_is_not_answered_is_told_where_it_is_seen_until_an_answer_comes(signed_in):
+    switch, told = signed_in.get_by_role("switch", name="Serveur Marketing"), signed_in.get_by_role("alert")
+    signed_in.context.set_offline(True)
+    switch.click()
+    expect(told).to_contain_text("Vaguemestre ne répond pas")
+    signed_in.context.set_offline(False)
+
+    cookies = signed_in.context.cookies()
+    signed_in.context.clear_cookies(name="csrftoken")
+    switch.click()
+    expect(told).to_contain_text("Rien n’a été modifié : veuillez réessayer")
+    expect(switch).to_have_count(1)  # and no page of an error in the list's place
+
+    signed_in.context.add_cookies(cookies)
+    switch.click()
+    expect(told).to_have_count(0)
+    expect(switch).to_have_attribute("aria-checked", "true")
+    assert len(signed_in.complaints) == 3  # of the browser: offline twice, 403
+    signed_in.complaints.clear()
+
+
 def test_a_default_is_previewed_made_and_undone_with_one_click(signed_in):
     Connection.objects.update(active=True, is_default=False)
     Delivery.objects.update(route={"sender": None, "reply_to": None, "reverse_path": None})
@@ -417,7 +438,11 @@ def test_the_search_answers_while_typing(signed_in):
     signed_in.locator("#search").press_sequentially("rappel")
 
     expect(signed_in.locator("#results tbody tr")).to_have_count(1)
-    expect(signed_in.get_by_role("link", name="Rappel de rendez-vous")).to_be_visible()
+    signed_in.get_by_role("link", name="Rappel de rendez-vous").click()
+    signed_in.wait_for_url("**/messages/*-*/")
+    signed_in.go_back()
+    expect(signed_in.locator("#search")).to_have_value("rappel")
+    expect(signed_in.locator("#results tbody tr")).to_have_count(1)
     signed_in.get_by_role("link", name="En file").click()
     expect(signed_in).to_have_url(re.compile(r"state=queued&q=rappel"))
     expect(signed_in.locator("#results tbody tr")).to_have_count(1)

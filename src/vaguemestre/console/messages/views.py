@@ -12,6 +12,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
+from django.views.decorators.vary import vary_on_headers
 
 from vaguemestre.console.messages.preview import preview_of
 from vaguemestre.console.messages.story import DeliveryTold, attempts_told, deliveries_told, events_told
@@ -51,6 +52,8 @@ class Row:
     connection: str
 
 
+# Else a browser that goes back shows the part that the search had fetched from the same address.
+@vary_on_headers("HX-Request")
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The list, filtered and searched, one page of it."""
@@ -71,6 +74,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "console/messages/index.html", context)
 
 
+@vary_on_headers("HX-Request")
 @require_safe
 def detail(request: HttpRequest, uid: object) -> HttpResponse:
     """One message."""

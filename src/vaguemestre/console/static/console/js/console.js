@@ -6,6 +6,8 @@ import { enhanceProvider } from "./provider.js";
 import { enhanceAddresses } from "./addresses.js";
 import { enhancePinning } from "./pinning.js";
 import { submitOnce } from "./submitting.js";
+import { tellLosses } from "./losing.js";
+import { keepSearch } from "./searching.js";
 
 showTimes();
 offerCopies();
@@ -14,3 +16,5 @@ enhanceProvider();
 enhanceAddresses();
 enhancePinning();
 submitOnce();
+tellLosses();
+keepSearch();
