@@ -51,6 +51,13 @@ def test_every_page_asks_a_stranger_to_sign_in(claire, stranger, address, method
         assert "?next=" not in answer.url, "what was posted cannot be gone back to"
 
 
+@pytest.mark.parametrize("address", ["/connections/", "/messages/", "/people/", "/keys/", "/accounts/login/"])
+def test_what_a_person_is_shown_is_kept_by_no_proxy(claire, page, address):
+    answer = page.get(address)
+    assert {"private", "no-cache"} <= set(answer["Cache-Control"].split(", "))
+    assert "Cookie" in answer["Vary"]
+
+
 def test_a_piece_of_a_page_sends_the_whole_page_to_the_login(claire, stranger):
     answer = stranger.get("/messages/", headers={"HX-Request": "true"})
 

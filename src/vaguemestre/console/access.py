@@ -46,8 +46,11 @@ class SignedIn:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        """Nothing to do before it is known which view is asked for."""
-        return self.get_response(request)
+        """What a person was shown is kept by no proxy, and by their browser not without asking again."""
+        response = self.get_response(request)
+        if request.resolver_match is not None and request.resolver_match.func.__module__.startswith(CONSOLE):
+            response.headers.setdefault("Cache-Control", "private, no-cache")
+        return response
 
     def process_view(
         self, request: HttpRequest, view: View, args: tuple[Any, ...], kwargs: dict[str, Any]
