@@ -170,14 +170,14 @@ def test_values_with_a_fault_are_refused_before_anything_is_dialled(api, typed, 
 
 
 def test_too_many_at_once_are_429(api, typed):
-    for _ in range(probe.AT_ONCE):
-        assert probe._places.acquire(blocking=False)
+    for _ in range(probe.OF_KEYS):
+        assert probe._of_keys.acquire(blocking=False)
     try:
         response = api.post("/connections/verify", typed)
         assert (response.status_code, response["Retry-After"]) == (429, "5")
     finally:
-        for _ in range(probe.AT_ONCE):
-            probe._places.release()
+        for _ in range(probe.OF_KEYS):
+            probe._of_keys.release()
     assert api.post("/connections/verify", typed).status_code == 200
 
 

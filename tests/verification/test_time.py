@@ -18,7 +18,7 @@ from scripted.server import ScriptedServer
 from scripted.sink import Answer, SinkServer
 from vaguemestre.ledger.models import Verification
 from vaguemestre.mail.transcript import Step
-from vaguemestre.verification.probe import AT_ONCE, Busy, Outcome, verify
+from vaguemestre.verification.probe import AT_ONCE, OF_KEYS, Busy, Outcome, verify
 from verification.trial import GREETED, NOW, WELCOMED, draft_to, outcome, played
 
 pytestmark = pytest.mark.django_db
@@ -217,6 +217,19 @@ def test_too_many_at_once_are_told_at_once_and_nothing_is_dialled(network):
             steps.close()
     with SinkServer().in_thread() as sink:
         assert outcome(draft_to(sink), network).ok
+
+
+def test_programs_leave_places_to_people(network):
+    silent = {"greeting": lambda _: Answer(delay=30)}
+    with SinkServer(hooks=silent).in_thread() as sink:
+        running = [verify(draft_to(sink), NOW, network=network, by_key=True) for _ in range(OF_KEYS)]
+        with pytest.raises(Busy):
+            verify(draft_to(sink), NOW, network=network, by_key=True)
+        running += [verify(draft_to(sink), NOW, network=network) for _ in range(AT_ONCE - OF_KEYS)]
+        for steps in running:
+            steps.close()
+    with SinkServer().in_thread() as sink:
+        assert isinstance(list(verify(draft_to(sink), NOW, network=network, by_key=True))[-1], Outcome)
 
 
 def test_sixty_verifications_take_far_less_than_a_minute(network):

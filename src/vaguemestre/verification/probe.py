@@ -38,13 +38,14 @@ from vaguemestre.verification.sign_in import sign_in_of
 __all__ = ["AT_ONCE", "TIMEOUTS", "WITHIN", "Busy", "Outcome", "as_json", "verify"]
 
 # Half of a web process's threads may wait for servers, the others serve pages. A verification takes a second
-# or two; were it 7.5 s on average, that would still be 64 a minute.
-AT_ONCE = 8
+# or two; were it 6 s on average, the places of programs would still do for 60 a minute. The others are left
+# to people, whatever a program does.
+AT_ONCE, OF_KEYS = 8, 6
 WITHIN = 14.0  # seconds for the whole dialogue; the second that is left is for recording and showing
 TIMEOUTS = replace(Timeouts(), resolve=8.0, connect=10.0, rset=2.0, quit=2.0)
 _FAREWELL = 2.0  # seconds to wait for an abandoned dialogue to close its socket
 
-_places = threading.BoundedSemaphore(AT_ONCE)
+_places, _of_keys = threading.BoundedSemaphore(AT_ONCE), threading.BoundedSemaphore(OF_KEYS)
 
 
 class Busy(Exception):
@@ -62,6 +63,7 @@ def verify(  # noqa: PLR0913  what a test sets, each by its name
     timeouts: Timeouts = TIMEOUTS,
     within: float = WITHIN,
     recipient: Mailbox | None = None,
+    by_key: bool = False,
 ) -> Generator[Step | Outcome, None, None]:
     """Each step as it happens, then the outcome, which is kept by then.
 
@@ -74,23 +76,33 @@ def verify(  # noqa: PLR0913  what a test sets, each by its name
         timeouts: of each phase, none longer than what is left of `within`.
         within: seconds for the whole dialogue.
         recipient: the reader's own address, to be asked for at RCPT; no mail is sent to it.
+        by_key: whether a program asks, and not a person.
 
     Raises:
         Busy: too many run at once.
     """
     network = network or network_from(settings.ENVIRONMENT)
-    if not _places.acquire(blocking=False):
-        raise Busy
+    places = _take(*((_of_keys, _places) if by_key else (_places,)))
     try:
-        dialogue = _Dialogue(draft, network, timeouts, within, recipient)
+        dialogue = _Dialogue(draft, network, timeouts, within, recipient, places)
         dialogue.start()
     except BaseException:
-        _places.release()
+        places.close()
         raise
     told = _told(dialogue, draft, now)
     # A generator that is closed before its first step runs none of its code.
     weakref.finalize(told, dialogue.abandon)
     return told
+
+
+def _take(*places: threading.BoundedSemaphore) -> contextlib.ExitStack:
+    """One of each; closing gives them back."""
+    with contextlib.ExitStack() as taken:
+        for place in places:
+            if not place.acquire(blocking=False):
+                raise Busy
+            taken.callback(place.release)
+        return taken.pop_all()
 
 
 def _told(dialogue: _Dialogue, draft: Draft, now: datetime) -> Generator[Step | Outcome, None, None]:
@@ -104,11 +116,18 @@ def _told(dialogue: _Dialogue, draft: Draft, now: datetime) -> Generator[Step | 
 
 
 class _Dialogue:
-    """One climb, in its own thread and event loop. Holds one of the places until its thread ends."""
+    """One climb, in its own thread and event loop. Holds its places until its thread ends."""
 
-    def __init__(
-        self, draft: Draft, network: Network, timeouts: Timeouts, within: float, recipient: Mailbox | None
+    def __init__(  # noqa: PLR0913, PLR0917  what `verify` was given
+        self,
+        draft: Draft,
+        network: Network,
+        timeouts: Timeouts,
+        within: float,
+        recipient: Mailbox | None,
+        places: contextlib.ExitStack,
     ) -> None:
+        self._places = places
         self._news: queue.SimpleQueue[Step | None] = queue.SimpleQueue()  # None: it is over
         self.climb = Climb(
             draft.hop,
@@ -147,7 +166,7 @@ class _Dialogue:
             with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
                 runner.run(self._wait())
         finally:
-            _places.release()
+            self._places.close()
             self._news.put(None)
 
     async def _wait(self) -> None:

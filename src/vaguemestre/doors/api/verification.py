@@ -114,7 +114,7 @@ def _recipient(values: JsonObject) -> Mailbox | None:
 def _verified(request: HttpRequest, draft: Draft, recipient: Mailbox | None) -> Answer | HttpResponseBase:
     language = preferred_language(request)
     try:
-        told = verify(draft, timezone.now(), recipient=recipient)
+        told = verify(draft, timezone.now(), recipient=recipient, by_key=True)
     except Busy as busy:
         raise Rejected(429, str(busy), headers={"Retry-After": "5"}) from None
     if EVENTS in request.headers.get("Accept", ""):
