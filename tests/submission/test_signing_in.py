@@ -110,6 +110,22 @@ def test_i04_what_is_no_response(door, key):
     )
 
 
+@pytest.mark.parametrize("mechanism", ["PLAIN", "LOGIN"])
+@pytest.mark.parametrize("ending", [r"\n", r"\r\r\n"])
+def test_i04_behind_a_response_that_is_no_line_commands_are_commands_again(door, mechanism, ending):
+    play(
+        door.dial(),
+        rf"""
+        C: AUTH {mechanism}
+        S: 334
+        C- {b64("app")}{ending}
+        S: 501 5.5.2
+        C: NOOP
+        S: 250 2.0.0
+        """,
+    )
+
+
 def test_i04_a_response_of_12_kilobytes_is_refused(door, key):
     line = door.dial()
     assert line.ask("AUTH PLAIN")[0] == 334

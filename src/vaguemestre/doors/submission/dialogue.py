@@ -165,8 +165,7 @@ class Dialogue:
             try:
                 line = self._lines.next_line()
             except BareLineEnding:
-                effects += self._say(answers.BAD_LINE)
-                continue
+                line = b"\r"  # in its place: no command either, and no response
             except LineTooLong:
                 long = answers.AUTH_LONG if self.mode is Mode.RESPONSE else answers.LONG_LINE
                 effects += self._close(long)
