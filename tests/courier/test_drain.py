@@ -5,6 +5,7 @@ A second of the product is a fortieth of one here: the courier waits 24 of them,
 
 from collections import Counter
 from datetime import timedelta
+from time import sleep
 
 import pytest
 from upstream_fault import KEYWORDS, everybody
@@ -12,7 +13,7 @@ from upstream_fault import KEYWORDS, everybody
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.lane import Lane
-from vaguemestre.ledger import leases, models
+from vaguemestre.ledger import leases, models, recovery
 from vaguemestre.ledger.models import Delivery
 from vaguemestre.smtp.flow import Limits
 
@@ -125,3 +126,24 @@ async def test_a_fault_of_ours_in_one_step_of_the_end_keeps_no_other_from_being_
             monkeypatch.setattr(*broken, wrong if broken[0] is leases else awry)
         assert (await office.delivery(message)).state == "accepted"
     assert await office.ask(lambda: list(models.Lane.objects.values_list("holder", flat=True))) == [""]
+
+
+async def test_a_session_that_ends_while_the_rest_is_returned_is_waited_for_no_more(
+    office, sink, monkeypatch
+):
+    sink.hooks = {"content": lambda moment: Answer("250 2.0.0 taken", delay=0.2)}
+    put_back = recovery.put_back
+
+    def slowly(*arguments):
+        sleep(0.6)
+        return put_back(*arguments)
+
+    monkeypatch.setattr(recovery, "put_back", slowly)
+    await office.connect(sink, limits={"max_sessions": 1})
+    for number in range(3):
+        await office.post(f"r{number}@example.com")
+    async with office.courier() as worker:
+        await office.until_true(lambda: Delivery.objects.filter(staged_at__isnull=False).exists())
+        (lane,) = worker._lanes.values()
+        await lane.drain()
+        assert not lane.carrying

@@ -337,7 +337,8 @@ class Lane:
         await self._supply.filled()
         while self._carrying:
             await self.let_go()
-            await asyncio.wait(self._tasks)
+            if tasks := self._tasks:  # which may have ended meanwhile
+                await asyncio.wait(tasks)
         await self.let_go()
 
     async def cancel(self) -> None:
