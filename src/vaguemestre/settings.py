@@ -89,7 +89,11 @@ if ENVIRONMENT.on_sqlite:
         "OPTIONS": {
             "timeout": 20,
             "transaction_mode": "IMMEDIATE",
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+            # The log grows while somebody reads one state of all, as a backup does; then it is cut again.
+            "init_command": (
+                "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;"
+                " PRAGMA journal_size_limit=67108864;"
+            ),
         },
     }
 else:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from django.db import connection, transaction
 
-from ledger.kit import child, elsewhere, on_postgresql
+from ledger.kit import child, elsewhere, on_postgresql, sql
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.sqlite import copying
 from vaguemestre.ledger.sqlite.copying import copy
@@ -71,6 +71,22 @@ def test_the_end_of_a_long_log_is_copied_under_the_lock(monkeypatch):
             bump()
             copy()
         assert seen == [False, False, True]
+
+
+def test_a_log_that_grew_while_somebody_read_one_state_is_cut_again():
+    assert sql("PRAGMA journal_size_limit") == [(64 * 1024 * 1024,)]
+    log = Path(connection.settings_dict["NAME"] + "-wal")
+    sql("PRAGMA journal_size_limit = 100000")
+    try:
+        with _reading():
+            sql("CREATE TABLE grown AS SELECT zeroblob(1000000) AS octets")
+            assert log.stat().st_size > 1_000_000
+        copy()
+        bump()
+        assert log.stat().st_size <= 100_000
+    finally:
+        sql("DROP TABLE grown")
+        connection.close()
 
 
 def test_who_copies_wakes_after_some_fifty_commits():
