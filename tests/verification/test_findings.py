@@ -19,11 +19,12 @@ from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.policy.finding import FindingCode
 from vaguemestre.smtp.network import Network
 from vaguemestre.smtp.timeouts import Timeouts
-from vaguemestre.verification.wording import words
-from verification.trial import GREETED, WELCOMED, Nowhere, draft_to, outcome, played
+from vaguemestre.verification.wording import step_failed, step_text, words
+from verification.trial import FORMS_OF_THE_PASSWORD, GREETED, WELCOMED, Nowhere, draft_to, outcome, played
 
 pytestmark = pytest.mark.django_db
 
+SIGNING_IN = f"{GREETED}\nS- 250-mx\\r\\n250 AUTH PLAIN\\r\\n\nC~ AUTH PLAIN .*"
 QUICK = Timeouts().at_most(0.4)
 
 
@@ -286,9 +287,48 @@ def test_no_way_of_signing_in_in_common(network):
     assert "XOAUTH2 OAUTHBEARER" in words(finding)["why"]
 
 
+def test_a_server_that_takes_tokens_alone_is_no_dead_end(network):
+    told = words(answered(network, sink_fields={"mechanisms": "XOAUTH2 OAUTHBEARER"}).findings[0])
+    assert "so does Vaguemestre" in told["remedy"]
+    told = words(answered(network, sink_fields={"mechanisms": "GSSAPI NTLM"}).findings[0])
+    assert "OAuth2" not in told["remedy"]
+
+
+@pytest.mark.parametrize(
+    ("script", "label"),
+    [
+        ("S: 250 hello", "Its answer makes no sense"),
+        (f"{SIGNING_IN}\nS: 250 ok", "Its answer makes no sense"),
+        (f"{SIGNING_IN}\nS: 334 go on\nC: *\nS: 334 go on", "Its answer makes no sense"),
+        (f"{SIGNING_IN}\nS: 334 go on\nC: *\nS: 501 as you like", "Login refused"),
+    ],
+)
+def test_a_yes_to_another_question_is_no_step_that_went_well(network, script, label):
+    found = scripted(f"{script}\n@close any", network, password=PASSWORD)
+    decisive(found, FindingCode.PROTOCOL_BROKEN)
+    assert [step_text(step) for step in found.steps if step_failed(step)] == [label]
+
+
+@pytest.mark.parametrize(
+    ("greeting", "code"),
+    [(r"220 mx\n", FindingCode.PROTOCOL_BROKEN), (r"HI 220 mx\r\n", FindingCode.NOT_SMTP)],
+)
+def test_a_mail_server_that_breaks_the_rules_is_not_called_another_service(network, greeting, code):
+    decisive(scripted(f"S- {greeting}\n@close any", network), code)
+
+
+@pytest.mark.parametrize("echo", [PASSWORD.upper(), FORMS_OF_THE_PASSWORD[2].upper(), PASSWORD.title()])
+def test_a_server_that_repeats_the_login_in_capitals_shows_nobody_the_password(network, echo):
+    found = scripted(f"{SIGNING_IN}\nS: 500 unknown: {echo}!\n@close any", network, password=PASSWORD)
+    assert found.findings[0].facts["said"] == "unknown: ***!"
+    assert echo.lower() not in repr(found).lower()
+
+
 @pytest.mark.parametrize(
     ("phase", "reply", "code"),
     [
+        ("auth", "421 4.7.0 Authentication failed, too many bad passwords", FindingCode.AUTH_REFUSED),
+        ("auth", "421 4.7.0 Try again later", FindingCode.SERVICE_CLOSING),
         (
             "auth",
             "535 5.7.139 Authentication unsuccessful, SmtpClientAuthentication is disabled for the Tenant",

@@ -70,6 +70,14 @@ def test_typed_settings_ask_for_a_token_and_sign_in_with_it(mechanisms, used):
     assert not any(secret in told for secret in (*tokens.tokens, CLIENT_SECRET))
 
 
+def test_a_server_that_takes_passwords_alone_is_not_said_to_want_plain_or_login():
+    with world("PLAIN LOGIN") as (tokens, sink):
+        found = outcome(connections.draft(values(tokens, sink)))
+    told = words(found.findings[0])
+    assert (told["code"], told["what"]) == ("no_mechanism", "127.0.0.1 takes no token (OAuth2)")
+    assert "The server offers: PLAIN LOGIN." in told["why"]
+
+
 def test_a_verification_counts_for_the_save_and_the_saved_one_shares_its_token():
     with world() as (tokens, sink):
         typed = values(tokens, sink)

@@ -277,7 +277,11 @@ OK = Reply(250, "ok")
         (Step(Phase.AUTH, "AUTH", None, Cause.NOT_OFFERED), "It takes no login", True),
         (Step(Phase.MAIL, "MAIL FROM:<a@example.org>", OK), "Sender accepted", False),
         (Step(Phase.MAIL, "MAIL FROM:<a@example.org>", Reply(550, "no")), "Sender refused", True),
-        (Step(Phase.MAIL, "MAIL FROM:<a@example.org>", Reply(354, "what")), "Sender refused", True),
+        (
+            Step(Phase.MAIL, "MAIL FROM:<a@example.org>", Reply(354, "what")),
+            "Its answer makes no sense",
+            True,
+        ),
         (Step(Phase.RSET, "RSET", OK), "Trial ended, nothing sent", False),
         (Step(Phase.QUIT, "QUIT", Reply(221, "bye")), "Goodbye", False),
         (Step(Phase.QUIT, "QUIT", None, Cause.LOST), "It left without a goodbye", True),

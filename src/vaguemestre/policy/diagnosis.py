@@ -215,7 +215,7 @@ def _closed(phase: Phase, reply: Reply) -> FindingCode | None:
     """What a server may say at any phase of itself, or of a limit."""
     if wording.limit_reached(reply):
         return _limit(reply)
-    if reply.code != 421:
+    if reply.code != 421 or (phase is Phase.AUTH and wording.login_wrong(reply)):
         return None
     return FindingCode.GREETING_BUSY if phase is Phase.GREETING else FindingCode.SERVICE_CLOSING
 

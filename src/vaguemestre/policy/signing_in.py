@@ -27,7 +27,7 @@ def refused(facts: DialogueFacts, trouble: Trouble, reply: Reply) -> FindingCode
     known = _known(reply)
     if known is not None:
         return known
-    if reply.transient:
+    if reply.transient and not (reply.code == 421 and wording.login_wrong(reply)):
         return FindingCode.AUTH_TEMPORARILY_UNAVAILABLE
     if reply.code in {500, 502, 503}:
         return FindingCode.AUTH_NOT_OFFERED  # the command is unknown here, or not enabled

@@ -72,6 +72,11 @@ _SESSION = any_of(
     rf"too many {_MAILS} (?:in|on|over|for|per) (?:this|one|a|the|a single)? ?(?:session|connection)",
     rf"(?:max\w*|limit).{{0,20}}{_MAILS}.{{0,20}}(?:this|one|per|a) (?:session|connection)",
 )
+_WRONG_LOGIN = any_of(
+    "(?:bad|wrong|invalid|incorrect|failed) (?:user|login|password|passwd|credentials|auth)",
+    "(?:auth\\w*|login|sign-?in) (?:has )?(?:failed|failure|unsuccessful)",
+    "(?:password|credentials).{0,30}(?:incorrect|invalid|wrong|rejected)",
+)
 _NOT_A_COMMAND = any_of("command", "syntax", r"recogni[sz]ed", "implement", "sequence", "^$")
 _GREYLIST = any_of("gr[ea]y[- ]?list", "(?:post|sql)grey", r"\btriplet\b")
 _LOGINS = any_of(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
@@ -222,6 +227,11 @@ def daily_limit(reply: Reply) -> bool:
 def too_many_logins(reply: Reply) -> bool:
     """Whether the limit that was reached is one of sign-ins; servers count them over a quarter of an hour."""
     return limit_reached(reply) and bool(_LOGINS.search(reply.text))
+
+
+def login_wrong(reply: Reply) -> bool:
+    """Whether login or password are said to be wrong, whatever the code: some servers hang up with 421."""
+    return bool(_WRONG_LOGIN.search(reply.text))
 
 
 def too_many_recipients(reply: Reply) -> bool:

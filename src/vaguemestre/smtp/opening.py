@@ -154,7 +154,8 @@ def _greeting_cause(session: Session, error: Exception) -> Cause:
     if isinstance(error, wire.MalformedReply):
         if plain and error.start[:2] in {b"\x15\x03", b"\x16\x03"}:  # a record of TLS
             return Cause.TLS_EXPECTED
-        return Cause.MALFORMED if error.lines else Cause.NOT_SMTP
+        meant = error.lines or error.start.startswith(b"220")  # a mail server, though not by the rules
+        return Cause.MALFORMED if meant else Cause.NOT_SMTP
     if plain and session.hop.port in TLS_PORTS:
         return Cause.TLS_EXPECTED
     return cause_of(error)
@@ -285,6 +286,8 @@ def _no_way(session: Session, cause: Cause) -> SessionFailed:
     session.record(Step(Phase.AUTH, "AUTH", error=cause))
     offered, fixed = session.capabilities.auth, session.hop.mechanism
     facts = {"offered": " ".join(offered)[:500]}
+    if session.hop.auth is AuthKind.OAUTH2:
+        facts |= {"oauth": "not_offered"}
     if fixed and fixed not in offered:
         facts |= {"fixed": fixed}
     return session.failed(session.trouble(Phase.AUTH, cause, None, facts))

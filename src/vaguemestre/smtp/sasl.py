@@ -24,6 +24,7 @@ from vaguemestre.smtp.hop import NextHop
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 §2.1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_LONG = 8  # octets of a trace that is looked for in capitals too
 _TOLD = 200  # characters of a server's reason that are kept
 
 
@@ -192,11 +193,22 @@ def traces(login: str, secret: Secret) -> tuple[str, ...]:
 
 
 def masked(traces: tuple[str, ...], shown: str, lines: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """A server's words with something else in place of what could give the secret away."""
+    """A server's words with something else in place of what could give the secret away, in capitals or not:
+    some repeat a command that they do not know in capitals.
+    """
     said = b"\n".join(lines)
     for trace in traces:
-        said = said.replace(trace.encode(), shown.encode())
+        said = _without(said, trace.encode(), shown.encode())
     return tuple(said.split(b"\n"))
+
+
+def _without(said: bytes, trace: bytes, shown: bytes) -> bytes:
+    if len(trace) < _LONG:  # "Authentication" has "auth" in it, which is somebody's password
+        return said.replace(trace, shown)
+    low, sought, kept, at = said.lower(), trace.lower(), b"", 0
+    while (found := low.find(sought, at)) >= 0:
+        kept, at = kept + said[at:found] + shown, found + len(trace)
+    return kept + said[at:]
 
 
 def _within(word: str) -> tuple[str, ...]:

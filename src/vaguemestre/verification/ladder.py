@@ -95,6 +95,8 @@ _NO_TOKEN_NOW = gettext_noop("No token for now (OAuth2)")
 _NOT_TRUSTED = gettext_noop("Certificate not trusted")
 _HANDSHAKE = "TLS handshake"  # what `smtp.opening` writes into the step
 _GO_ON = frozenset({Phase.AUTH, Phase.DATA})  # where 3yz is an answer that was asked for
+_ONLY = {Phase.GREETING: 220, Phase.EHLO: 250, Phase.STARTTLS: 220, Phase.AUTH: 235}  # of 2yz, what means yes
+_CANCELLED = "*"  # what ends AUTH in our name (RFC 4954 §4)
 
 
 def step_failed(step: Step) -> bool:
@@ -103,7 +105,9 @@ def step_failed(step: Step) -> bool:
         return step.error not in {None, Cause.UNREACHABLE}
     if step.error is not None or step.reply is None:
         return step.error is not None
-    return not (step.reply.positive or (step.reply.intermediate and step.phase in _GO_ON))
+    if step.reply.intermediate:
+        return step.phase not in _GO_ON or step.sent == _CANCELLED
+    return not step.reply.positive or step.reply.code != _ONLY.get(step.phase, step.reply.code)
 
 
 def step_text(step: Step) -> str:
@@ -145,6 +149,8 @@ def _by_error(step: Step, cause: Cause) -> str:
 def _by_reply(step: Step) -> str:
     reply = step.reply
     if reply is not None and step_failed(step):
+        if not (reply.transient or reply.permanent):
+            return _SENSELESS
         refused = _NO.get(step.phase, _REFUSES)
         return _NOT_NOW.get(step.phase, refused) if reply.transient else refused
     if step.phase is Phase.AUTH and reply is not None and reply.intermediate:

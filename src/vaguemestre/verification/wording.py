@@ -24,7 +24,7 @@ from vaguemestre.verification.texts.encryption import ENCRYPTION
 from vaguemestre.verification.texts.passing import PASSING
 from vaguemestre.verification.texts.reaching import REACHING
 from vaguemestre.verification.texts.seen import SEEN
-from vaguemestre.verification.texts.signing_in import SIGNING_IN
+from vaguemestre.verification.texts.signing_in import SIGNING_IN, TAKES_NO_TOKEN
 from vaguemestre.verification.texts.text import Text
 from vaguemestre.verification.texts.tokens import TOKENS
 
@@ -110,6 +110,8 @@ def _text(code: FindingCode, facts: Mapping[str, str]) -> Text:
     text = TEXTS[code]
     if code is FindingCode.OK and not facts.get("login"):
         return Text(text.what, _WITHOUT_LOGIN, text.remedy)
+    if code is FindingCode.NO_MECHANISM and "oauth" in facts:
+        return TAKES_NO_TOKEN
     return text
 
 

@@ -81,6 +81,10 @@ _READING_PORT = gettext_noop("Port %(port)s is for reading mail; sending goes th
 _WEB = frozenset({"80", "443"})
 _WEB_PORT = gettext_noop("Port %(port)s is for websites; sending mail goes through 465 or 587.")
 _PORT_25 = gettext_noop("Many networks let nothing out on port 25: try 587 with TLS, or 465 with SSL.")
+_TOKENS = frozenset({"OAUTHBEARER", "XOAUTH2"})
+_TAKES_TOKENS = gettext_noop(
+    "It takes OAuth2, and so does Vaguemestre: choose it on the connection’s page in place of the password."
+)
 _AT_PROVIDER = {
     (FindingCode.AUTH_REFUSED, Provider.GOOGLE): gettext_noop(
         "At Google the usual password does not work here: create an app password at"
@@ -137,7 +141,13 @@ def behind_remedy(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...
     """Message ids that go behind `remedy`."""
     provider = provider_of(facts.get("host", ""))
     own = None if provider is None else _AT_PROVIDER.get((code, provider))
-    return (*_about_port(code, facts), *((own,) if own else ()))
+    return (*_about_port(code, facts), *_about_tokens(code, facts), *((own,) if own else ()))
+
+
+def _about_tokens(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:
+    offered = _TOKENS & set(facts.get("offered", "").split())
+    able = code is FindingCode.NO_MECHANISM and "oauth" not in facts and bool(offered)
+    return (_TAKES_TOKENS,) if able else ()
 
 
 def _about_port(code: FindingCode, facts: Mapping[str, str]) -> tuple[str, ...]:

@@ -20,8 +20,7 @@ SIGNING_IN = {
     FindingCode.NO_MECHANISM: Text(
         gettext_noop("%(host)s and Vaguemestre sign in differently"),
         gettext_noop(
-            "The server takes logins, but only in ways that Vaguemestre does not use; it uses PLAIN and "
-            "LOGIN, with a password."
+            "The server takes logins, but not with a password in one of the two usual ways, PLAIN and LOGIN."
         ),
         gettext_noop(
             "Ask your provider how an application signs in with a password. Some allow it only after a "
@@ -184,3 +183,13 @@ SIGNING_IN = {
         ),
     ),
 }
+
+# In place of the above where the connection signs in with a token.
+TAKES_NO_TOKEN = Text(
+    gettext_noop("%(host)s takes no token (OAuth2)"),
+    gettext_noop("This connection signs in with OAuth2, and the server knows no such way on this port."),
+    gettext_noop(
+        "Check “Server” and “Port” with your provider. If you were given a password, choose it in place of "
+        "OAuth2 on this page."
+    ),
+)
