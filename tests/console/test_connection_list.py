@@ -1,13 +1,14 @@
 """The list of connections: the ruling, the switch, the question, verification and volume at a glance."""
 
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 from django.utils import timezone
 
 from console.kit import ACTOR, HTMX, connect, hand_over, tags, text
 from vaguemestre.ledger import connections, instance, verifications
-from vaguemestre.ledger.models import Connection, Delivery
+from vaguemestre.ledger.models import Attempt, Connection, Delivery
 
 
 def listed(page):
@@ -159,11 +160,13 @@ def test_the_list_tells_when_each_was_verified_and_what_changed_since(page):
 def test_the_last_day_is_a_plot_with_its_words(page):
     office = connect("Bureau")
     now = timezone.now()
-    for hours in (1, 1, 1, 5):
-        message = hand_over()
-        Delivery.objects.filter(message=message).update(
-            state="accepted", settled_at=now - timedelta(hours=hours, minutes=1), next_attempt_at=None
-        )
+    for hours in (5, 1, 1, 1):
+        message, at = hand_over(), now - timedelta(hours=hours, minutes=1)
+        Attempt.objects.create(
+            uid=uuid4(), connection=office, message=message, connection_version=1, lane_epoch=1, started_at=at,
+            ended_at=at, steps=[],
+        )  # fmt: skip
+        Delivery.objects.filter(message=message).update(state="accepted", settled_at=at, next_attempt_at=None)
 
     answer = page.get("/connections/")
 

@@ -165,7 +165,10 @@ def test_saying_that_it_arrived(page):
     ("header", "told"),
     [
         ("From: a@x.fr, b@x.fr\r\n", "Il y a plusieurs adresses ; il en faut une seule"),
-        ("From: Nous: a@x.fr;\r\n", "C’est un groupe d’adresses, car un : ou un ; s’y trouve"),
+        (
+            "From: Nous: a@x.fr;\r\n",
+            "C’est un groupe d’adresses, car un deux-points ou un point-virgule s’y trouve",
+        ),
     ],
 )
 def test_what_was_taken_before_and_is_refused_now_is_so_in_the_language_of_the_page(page, header, told):

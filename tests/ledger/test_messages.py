@@ -1,4 +1,4 @@
-"""Messages as people ask about them: lists, release, cancel, resend, volumes, and what is forgotten when."""
+"""Messages as people ask about them: lists, release, cancel, resend, and what is forgotten when."""
 
 from dataclasses import replace
 from uuid import UUID
@@ -292,17 +292,6 @@ def test_resending_by_a_key_that_may_not_any_more_is_refused():
 
 
 # figures
-
-
-def test_volumes_count_by_hour_the_latest_last():
-    office = connect()
-    for hours in (0, 0, 1, 23, 24):
-        post(now=later(hours=-hours))
-        accepted(office, later(hours=-hours))
-    counts = messages.volumes(office, NOW)
-    assert len(counts) == 24
-    assert (counts[23], counts[22], counts[0], sum(counts)) == (2, 1, 1, 4)
-    assert messages.volumes(connect("Other"), NOW) == [0] * 24
 
 
 def test_depths_and_the_oldest_tell_what_waits():

@@ -9,11 +9,11 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, QuerySet, prefetch_related_objects
+from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, prefetch_related_objects
 
 from vaguemestre.ledger import explanations, waits, wake
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
@@ -302,18 +302,6 @@ def oldest(state: DeliveryState) -> datetime | None:
     return found if isinstance(found, datetime) else None
 
 
-def volumes(connection: Connection, now: datetime, hours: int = 24) -> list[int]:
-    """Deliveries accepted through a connection in each of the last hours, the latest last."""
-    settled = Delivery.objects.filter(connection=connection, state=DeliveryState.ACCEPTED).values_list(
-        "settled_at", flat=True
-    )
-    counts = [0] * hours
-    for at in settled.filter(settled_at__gt=now - timedelta(hours=hours)):
-        age = timedelta() if at is None else now - at
-        counts[hours - 1 - max(0, int(age.total_seconds() // 3600))] += 1
-    return counts
-
-
 def _filtered(wanted: Filter) -> QuerySet[Message]:
     found = Message.objects.all()
     if wanted.submitter is not None:
@@ -325,7 +313,10 @@ def _filtered(wanted: Filter) -> QuerySet[Message]:
         within &= Q(state=wanted.state)
     if wanted.connection is not None:
         within &= Q(connection_id=wanted.connection)
-    if within:
+    if wanted.state == DeliveryState.ACCEPTED and wanted.connection is None:
+        # Nearly all are: asked of each message, the latest first, it is answered after a page of them.
+        found = found.filter(Exists(Delivery.objects.filter(within, message=OuterRef("pk"))))
+    elif within:
         found = found.filter(pk__in=Delivery.objects.filter(within).values("message_id"))
     return found.filter(_search(wanted.search)) if wanted.search else found
 

@@ -20,11 +20,11 @@ from django_htmx.http import HttpResponseClientRedirect
 
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, undoing, verifications
-from vaguemestre.ledger import messages as ledger_messages
 from vaguemestre.ledger.connections import Saved
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.ledger.verifications import VerificationState
+from vaguemestre.ledger.volumes import volumes
 from vaguemestre.ledger.wording import describe
 
 type Change = Callable[[str, str, datetime], Saved]
@@ -120,8 +120,9 @@ def _back(request: HttpRequest, connection: Connection) -> str:
 
 def _context() -> dict[str, object]:
     now = timezone.now()
+    accepted = volumes(now)
     rows = [
-        Row(connection, verifications.state_of(connection), ledger_messages.volumes(connection, now))
+        Row(connection, verifications.state_of(connection), accepted.get(connection.pk, []))
         for connection in connections.all_connections()
     ]
     return {"rows": rows, "ruling": instance.ruling(), "undoable": undoing.undoable(now)}
