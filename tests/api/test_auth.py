@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.test import Client
 from django.utils import timezone
 
 from api.client import Api, fields_of, key_with
@@ -156,6 +157,13 @@ def test_a_revoked_key_is_401(api):
 def test_a_key_works_from_its_networks_only():
     assert key_with("send", networks=["127.0.0.0/8"]).get("/messages").status_code == 200
     assert key_with("send", networks=["10.0.0.0/8", "2001:db8::/32"]).get("/messages").status_code == 403
+
+
+@pytest.mark.parametrize("by", [{}, {"X-Forwarded-For": "::ffff:203.0.113.9"}])
+def test_who_comes_by_ipv4_to_a_socket_of_ipv6_is_in_its_network(by):
+    near = "::ffff:127.0.0.1" if by else "::ffff:203.0.113.9"
+    limited = Api(key_with("send", networks=["203.0.113.0/24"]).key, Client(REMOTE_ADDR=near))
+    assert limited.get("/messages", **by).status_code == 200
 
 
 def test_i06_a_key_limited_to_senders_sends_as_no_other():

@@ -20,6 +20,7 @@ from django.http.response import HttpResponseBase
 from vaguemestre.spelling import Network
 
 FORWARDED = "HTTP_X_FORWARDED_FOR"
+_MAPPED = "::ffff:"  # RFC 4291 §2.5.5.2
 
 type IPAddress = IPv4Address | IPv6Address
 
@@ -37,11 +38,15 @@ class Visitor:
 
 
 def locate(environ: MutableMapping[str, Any]) -> None:
-    """Have `REMOTE_ADDR` of a request's environment name the visitor; twice is once."""
-    forwarded = environ.get(FORWARDED)
+    """Have `REMOTE_ADDR` of a request's environment name the visitor; twice is once.
+
+    Who comes by IPv4 to a socket of IPv6 has an IPv4 address all the same: networks are compared with it.
+    """
+    forwarded, near = environ.get(FORWARDED), str(environ.get("REMOTE_ADDR", ""))
     if forwarded:
-        near = str(environ.get("REMOTE_ADDR", ""))
         environ["REMOTE_ADDR"] = visitor(near, forwarded, settings.ENVIRONMENT.trusted_proxies)
+    elif near.startswith(_MAPPED):
+        environ["REMOTE_ADDR"] = str(_address(near) or near)
 
 
 def visitor(near: str, forwarded: str, trusted: Collection[Network]) -> str:
