@@ -152,7 +152,7 @@ def test_one_typed_address_gets_three_replies_a_day():
 
 @pytest.mark.parametrize(
     "address",
-    ["mailer-daemon@exemple.org", "MAILER-DAEMON@exemple.org", "noreply@exemple.org", "no-reply@exemple.org",
+    ["mailer-daemon@exemple.org", "MAILER-DAEMON@exemple.org", "noreply@exemple.org", "no-reply-dmarc@exemple.org",
      "no_reply+7@exemple.org", "postmaster@exemple.org", "owner-liste@exemple.org", "liste-request@exemple.org",
      "bounces+12@exemple.org", "bureau@exemple.fr"],
 )  # fmt: skip

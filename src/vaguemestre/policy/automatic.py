@@ -11,8 +11,8 @@ from vaguemestre.mail.mailbox import Mailbox
 
 _NOBODY = re.compile(
     r"(?:mailer-daemon|postmaster|daemon|nobody|null|dev-null|majordomo|listserv|mailman|bounces?"
-    r"|(?:no|non|do-?not|ne-?pas)-?(?:reply|repondre|répondre|rispondere|responder)|auto-?(?:reply|responder))"
-    r"(?:\+.*)?",
+    r"|auto-?(?:reply|responder))(?:\+.*)?"
+    r"|(?:no|non|do-?not|ne-?pas)-?(?:reply|repondre|répondre|rispondere|responder)(?:[+-].*)?",
     re.IGNORECASE,
 )
 _LIST = re.compile(r"(?:owner|bounces?)-.*|.*-(?:owner|request|bounces?|daemon)(?:\+.*)?", re.IGNORECASE)
