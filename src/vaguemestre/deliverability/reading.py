@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from django.utils.translation import gettext, gettext_noop
 
@@ -60,7 +61,8 @@ class Line:
 
 def lines(reading: Reading, sender_domain: str) -> list[Line]:
     """A line for each of the three."""
-    return [_line(method, reading.best(method), sender_domain) for method in Method]
+    aligned = partial(_aligned, sender_domain=sender_domain)
+    return [_line(method, reading.best(method, aligned), sender_domain) for method in Method]
 
 
 def _line(method: Method, result: Result | None, sender_domain: str) -> Line:

@@ -10,6 +10,7 @@ bounded, and nothing in it is ever more than text. Pure.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -72,12 +73,13 @@ class Reading:
     receiver: str
     results: tuple[Result, ...]
 
-    def best(self, method: Method) -> Result | None:
-        """A message may be signed twice: one signature that passes is enough."""
+    def best(self, method: Method, aligned: Callable[[str], bool] = bool) -> Result | None:
+        """A message may be signed twice, by the provider and for the sender: one signature that passes is
+        enough, and one that is aligned says more.
+        """
         of_method = [result for result in self.results if result.method is method]
-        return next((one for one in of_method if one.verdict is Verdict.PASS), None) or next(
-            iter(of_method), None
-        )
+        passed = [one for one in of_method if one.verdict is Verdict.PASS]
+        return next((one for one in passed if aligned(one.domain)), next(iter(passed or of_method), None))
 
 
 def read(text: str) -> Reading | None:
