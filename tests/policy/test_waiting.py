@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -165,3 +167,10 @@ def test_what_is_no_limit_of_the_account_implies_nothing(line):
 @given(st.sampled_from([421, 432, 450, 452, 454, 550, 554]), st.text())
 def test_no_text_implies_more_than_an_hour(code, text):
     assert least_pause(Reply(code, text)) in {0, 60, 900, 3600}
+
+
+@pytest.mark.parametrize("unit", ["an hour ", "per 1 s ", "limit in 1 s ", "1 s ", "in 1:1:1 "])
+def test_the_longest_reply_is_read_in_no_time(unit):
+    started = time.process_time()
+    named_delay(unit * (64_000 // len(unit)))
+    assert time.process_time() - started < 0.5

@@ -29,6 +29,7 @@ _DELAY = re.compile(
     re.IGNORECASE,
 )
 _CLOCK = re.compile(r"\b(?:in|for|after) (\d{1,2}):(\d{2}):(\d{2})\b", re.IGNORECASE)  # milter-greylist's
+_BEFORE = 80  # characters before a time that say what it is; of all of them a long reply would keep everybody
 # What stands before or behind the time over which a limit counts, rather than the time to wait.
 _COUNTED_BEFORE = re.compile(
     r"(?:\bper|\bevery|\beach|\blast|\bpast|\bwithin|\bonly)(?: the)? ?$"
@@ -96,8 +97,8 @@ def _delays(text: str) -> Iterator[float]:
     for clock in _CLOCK.finditer(text):
         yield float(int(clock[1]) * 3600 + int(clock[2]) * 60 + int(clock[3]))
     for found in _DELAY.finditer(text):
-        before, behind = text[: found.start()], text[found.end() :]
-        if _COUNTED_BEFORE.search(before) or _COUNTED_BEHIND.match(behind):
+        before = text[max(0, found.start() - _BEFORE) : found.start()]
+        if _COUNTED_BEFORE.search(before) or _COUNTED_BEHIND.match(text, found.end()):
             continue
         if found[1] is None and not _SINGLE.search(before):
             continue  # "in an hour" is a delay; "10 messages an hour" is not
