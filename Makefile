@@ -12,7 +12,7 @@ test: ## the whole suite on SQLite, and beside it ledger, courier and API on Pos
 	@tools/bootstrap dev
 	@tools/test
 
-soak: ## the long runs, both databases: 200 kills over 5,000 messages, 50 SIGTERMs under load; about an hour
+soak: ## the long runs, both databases: 200 kills, 50 SIGTERMs under load, ten minutes of faults; an hour or more
 	@tools/bootstrap dev
 	@tools/soak
 

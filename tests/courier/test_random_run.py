@@ -1,7 +1,7 @@
-"""U35: servers that do anything at any step, for a minute; whatever they do, the ledger tells the truth.
+"""U35: servers that do anything at any step, for half a minute; whatever they do, the ledger tells the truth.
 
-The seed is printed; RANDOM_RUN_SEED repeats one, RANDOM_RUN_SECONDS makes it longer. What servers
-do and what is posted follow from the seed; how it all interleaves does not.
+The seed is printed; RANDOM_RUN_SEED repeats one, RANDOM_RUN_SECONDS makes it longer, as `make soak`
+does. What servers do and what is posted follow from the seed; how it all interleaves does not.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ from vaguemestre.smtp.timeouts import Timeouts
 
 pytestmark = pytest.mark.any_database
 
-SECONDS = float(os.environ.get("RANDOM_RUN_SECONDS") or 60)
+SECONDS = float(os.environ.get("RANDOM_RUN_SECONDS") or 30)
 CALM = 45.0  # seconds at most until everything is at rest, once servers behave
 SCHEDULE = RetrySchedule(delays=(0.3, 0.6, 1.2), then=2.0, jitter=0.0)
 FAULTY = 0.06  # the share of steps that go wrong
