@@ -49,6 +49,7 @@ def opened_on_postgresql():
 
 
 def _make_template(folder):
+    administer(f"DROP DATABASE IF EXISTS {TEMPLATE}")  # of a try that failed
     administer(f"CREATE DATABASE {TEMPLATE}")
     where = {"DATABASE_URL": url_of(TEMPLATE)}
     _migrate(folder / "data", **where)

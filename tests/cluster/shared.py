@@ -36,6 +36,7 @@ def made_once(name, make):
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not done.exists():
             half = done.with_name(f"{name}.half")
+            shutil.rmtree(half, ignore_errors=True)  # of a try that failed
             make(half)
             half.rename(done)
     return done
