@@ -64,6 +64,7 @@ def facing(manner, phase=""):
     return sink, {"limits": {"max_sessions": 1}, **(SIGNED_IN if login else {})}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(("row", "closed", "manner", "hooks"), EACH)
 async def test_a_session_is_closed_or_kept_as_the_failure_table_says(office, row, closed, manner, hooks):
     (*_, phase) = hooks

@@ -110,6 +110,7 @@ BAD = [
 ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("field", "value", "code"), BAD, ids=[f"{field} {n}" for n, (field, _, _) in enumerate(BAD)]
 )
@@ -191,6 +192,7 @@ def test_names_that_differ_are_kept_beside_each_other(first, second):
     assert connect(first).name_key != connect(second).name_key
 
 
+@pytest.mark.any_database
 @given(name=some.text(max_size=30))
 def test_the_key_of_a_name_is_stable(name):
     key = fields.name_key(name)
@@ -357,6 +359,7 @@ JSON = some.recursive(
 )
 
 
+@pytest.mark.any_database
 @given(values=some.dictionaries(some.sampled_from([*fields.FIELDS, "id", "x"]), JSON, max_size=6))
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300, deadline=None)
 def test_i09_whatever_json_is_given_it_is_a_draft_or_a_refusal(values):
