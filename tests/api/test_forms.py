@@ -42,6 +42,10 @@ def test_a_form_is_made_changed_listed_and_deleted(api, office, form):
         ({"connection": "Nowhere"}, "connection"),
         ({"origins": ["https://example.org/path"]}, "origins"),
         ({"thanks_url": "javascript:alert(1)"}, "thanks_url"),
+        ({"thanks_url": "https://[example.org/merci"}, "thanks_url"),  # no address: the page fell over it
+        ({"thanks_url": "https://a;script-src/merci"}, "thanks_url"),
+        ({"thanks_url": "https:///merci"}, "thanks_url"),
+        ({"thanks_url": "https://example.org:99999/merci"}, "thanks_url"),
         ({"template": "nothing"}, "template"),
         ({"languages": []}, "languages"),
         ({"per_hour": 0}, "per_hour"),

@@ -252,10 +252,17 @@ def _thanks_url(value: object) -> Clean:
     if value is None or value == "":
         return {"thanks_url": ""}
     if not isinstance(value, str) or len(value) > 2000 or not _URL.fullmatch(value):
-        raise Invalid(
-            "thanks_url", "form_thanks", "An address of a page looks like https://example.org/merci."
-        )
+        raise _no_page()
+    try:
+        parts = urlsplit(value)
+        origin(f"{parts.scheme}://{parts.netloc}")  # the visitors' browsers are told that they may go there
+    except (ValueError, Invalid):
+        raise _no_page() from None
     return {"thanks_url": value}
+
+
+def _no_page() -> Invalid:
+    return Invalid("thanks_url", "form_thanks", "An address of a page looks like https://example.org/merci.")
 
 
 def _texts(value: object, field: str, most: int) -> list[str]:

@@ -209,7 +209,8 @@ def _policy(form: Form) -> dict[str, Any]:
     if not form.thanks_url:
         return dict(settings.SECURE_CSP)
     parts = urlsplit(form.thanks_url)
-    return settings.SECURE_CSP | {"form-action": [CSP.SELF, f"{parts.scheme}://{parts.netloc}"]}
+    there = forms.origin(f"{parts.scheme}://{parts.netloc}")
+    return settings.SECURE_CSP | {"form-action": [CSP.SELF, there]}
 
 
 def _preflight(request: HttpRequest, form: Form, methods: tuple[str, ...]) -> HttpResponse:
