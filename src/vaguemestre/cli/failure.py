@@ -24,6 +24,8 @@ def reasons(error: Exception) -> list[str]:
             return list(sentences)
         case Invalid():
             return [str(error)]
+        case EOFError():
+            return ["Nothing was typed."]
         case BrokenPipeError():
             return []
     return _of_the_ledger(error) or [f"{sentence} {CHECK}" for sentence in _of_the_database(error)]

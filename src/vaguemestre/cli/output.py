@@ -9,6 +9,9 @@ from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from uuid import UUID
 
+from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.process import flush_standard_streams
+
 # Control characters but the line feed, and marks that turn the direction of writing.
 _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 
@@ -16,9 +19,25 @@ _STEERING = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2
 def show(arguments: argparse.Namespace, value: object, text: str) -> None:
     """Print `value` as JSON where --json was given, else `text`."""
     if arguments.json:
-        print(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
+        say(json.dumps(value, ensure_ascii=False, indent=2, default=_plain))
     elif text:
-        print(inert(text))
+        say(inert(text))
+
+
+def say(text: str) -> None:
+    """Print it, now: what is to go into a file is there, or told to be missing.
+
+    A reader that went away is nobody's error.
+
+    Raises:
+        Failed: it cannot be written.
+    """
+    try:
+        print(text, flush=True)
+    except OSError as error:
+        flush_standard_streams()
+        if not isinstance(error, BrokenPipeError):
+            raise Failed(f"Standard output cannot be written: {error.strerror}.") from None
 
 
 def inert(text: str) -> str:

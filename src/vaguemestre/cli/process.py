@@ -12,6 +12,7 @@ import os
 import signal
 import sys
 from contextlib import suppress
+from io import TextIOWrapper
 from pathlib import Path
 
 READY = "VAGUEMESTRE_READY_FD"
@@ -90,6 +91,9 @@ def open_standard_streams() -> None:
         except OSError:
             os.open(os.devnull, os.O_RDWR)  # the lowest free number: this one
     sys.stdout = sys.stdout or open(os.devnull, "w")  # noqa: PTH123, SIM115  lives as long as the process
+    if isinstance(sys.stdout, TextIOWrapper):
+        # A terminal of another encoding gets an escape for what it has no letter for.
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.stderr = sys.stderr or open(os.devnull, "w")  # noqa: PTH123, SIM115
 
 

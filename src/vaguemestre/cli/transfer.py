@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from vaguemestre.cli.arguments import actor, json_option
 from vaguemestre.cli.failure import Failed
-from vaguemestre.cli.output import show
+from vaguemestre.cli.output import say, show
 from vaguemestre.ledger.portable import export
 from vaguemestre.ledger.portable_import import Manner, TakenIn, take_in
 from vaguemestre.mail.secret import Secret
@@ -47,7 +47,7 @@ def _passphrase_options(parser: argparse.ArgumentParser) -> None:
 
 def _export(arguments: argparse.Namespace) -> None:
     exported = export(timezone.now(), _new_passphrase(arguments))
-    print(json.dumps(exported.document, ensure_ascii=False, indent=2))
+    say(json.dumps(exported.document, ensure_ascii=False, indent=2))
     if exported.left_out:
         names = ", ".join(exported.left_out)
         print(f"Left out, for want of a passphrase: the secrets of {names}.", file=sys.stderr)

@@ -9,7 +9,7 @@ from typing import Any
 
 from django.utils import timezone
 
-from vaguemestre.cli.output import inert
+from vaguemestre.cli.output import inert, say
 from vaguemestre.ledger.connections import Draft
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.transcript import Step
@@ -40,19 +40,19 @@ def run(draft: Draft, arguments: argparse.Namespace, recipient: Mailbox | None =
         if isinstance(told, Outcome):
             return _conclude(told, arguments)
         if not arguments.json:
-            print(inert(_line(told)), flush=True)
+            say(inert(_line(told)))
     return 1
 
 
 def _conclude(outcome: Outcome, arguments: argparse.Namespace) -> int:
     result = as_json(outcome, words)
     if arguments.json:
-        print(json.dumps(result, ensure_ascii=False, indent=2))
+        say(json.dumps(result, ensure_ascii=False, indent=2))
     else:
-        print(inert("\n".join(map(_finding, result["findings"]))))
+        say(inert("\n".join(map(_finding, result["findings"]))))
         if (certificate := pinnable(outcome)) is not None:
-            print(inert(_certificate(certificate)))
-        print("The connection works." if outcome.ok else "The connection does not work.")
+            say(inert(_certificate(certificate)))
+        say("The connection works." if outcome.ok else "The connection does not work.")
     return 0 if outcome.ok else 1
 
 
