@@ -66,3 +66,12 @@ def test_what_is_no_export_is_refused_in_a_sentence(command, tmp_path):
     assert "cannot be read" in command("import", str(tmp_path / "gone")).refusals[0]
     both = command("import", "-", "--passphrase-stdin")
     assert both.refusals == ["Standard input cannot be both the document and the passphrase: name a file."]
+
+
+def test_every_connection_that_cannot_be_taken_is_told_at_once(command, tmp_path):
+    command(*ADD, stdin="s\n")
+    command("connection", "add", "Atelier", "--sender-email", "a@example.test", "--host", "smtp.example.test")
+    path = tmp_path / "configuration.json"
+    path.write_text(command("export").output)
+    places = [line.partition(":")[0] for line in command("import", str(path)).refusals]
+    assert places == ["connections[0].name", "connections[1].name"]

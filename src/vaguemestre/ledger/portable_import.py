@@ -77,10 +77,8 @@ def take_in(document: object, manner: Manner, actor: str, now: datetime) -> Take
         lock(CONFIGURATION_LOCK)
         instance.change_settings(parts["settings"], actor, now)
         taking.connections()
-        for position, stream in enumerate(parts["streams"]):
-            _at(f"streams[{position}]", partial(taking.stream, stream))
-        for position, form in enumerate(parts["forms"]):
-            _at(f"forms[{position}]", partial(taking.form, form))
+        _each("streams", parts["streams"], taking.stream)
+        _each("forms", parts["forms"], taking.form)
         taking.addresses(parts["source_addresses"])
         taking.weekly_report(parts["weekly_report"])
     return taking.done
@@ -155,6 +153,20 @@ def _at[T](place: str, do: Callable[[], T]) -> T:
         raise Refusal.of(faults) from None
 
 
+def _each(part: str, told: list[Mapping[str, Any]], do: Callable[[Mapping[str, Any]], None]) -> None:
+    """All of a part; what is wrong with any of them is told together."""
+    faults: list[Invalid] = []
+    for position, one in enumerate(told):
+        try:
+            _at(f"{part}[{position}]", partial(do, one))
+        except Refusal as refusal:
+            faults += refusal.errors
+            if any(fault.code == "passphrase_wrong" for fault in refusal.errors):
+                break  # it is the same one for all
+    if faults:
+        raise Refusal(*faults)
+
+
 class _Taking:
     """One import under way."""
 
@@ -168,10 +180,8 @@ class _Taking:
 
     def connections(self) -> None:
         """All of them; then what names another one: backups, and the default last."""
-        for position, one in enumerate(self._told):
-            _at(f"connections[{position}]", partial(self._connection, one))
-        for position, one in enumerate(self._told):
-            _at(f"connections[{position}]", partial(self._relations, one))
+        _each("connections", self._told, self._connection)
+        _each("connections", self._told, self._relations)
 
     def stream(self, told: Mapping[str, Any]) -> None:
         """One stream."""
