@@ -44,7 +44,12 @@ def variables() -> dict[str, str]:
 
 
 def let_dial(home: Path) -> None:
-    """Allow the capturing server where every command reads it: those of another terminal dial it too."""
+    """Allow the capturing server where every command reads it: those of another terminal dial it too.
+
+    The first time: what somebody adds there stays.
+    """
+    if (home / ".env").exists():
+        return
     lines = ("VAGUEMESTRE_EGRESS_ALLOW=127.0.0.0/8", f"VAGUEMESTRE_EGRESS_PORTS={PORT}")
     (home / ".env").write_text("\n".join(lines) + "\n")
 

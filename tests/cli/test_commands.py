@@ -206,6 +206,7 @@ def test_route_explain_names_the_rule_that_decides(command):
     assert (routed["route"]["connection_name"], routed["reason"]["code"]) == ("Office", "default_override")
     assert routed["rules"][0]["facts"]["connection"] == routed["route"]["connection"]
     assert "Carried by Office" in command("route", "explain").output
+    assert "communication" not in command("route", "explain", "--json").output
 
 
 def test_a_long_subject_leaves_the_list_its_columns(command):

@@ -61,6 +61,17 @@ def test_a_process_of_up_that_cannot_go_on_says_so_among_the_lines_of_its_log():
     assert (line["event"], line["process"], line["reasons"]) == ("process_failed", "courier", ["Why."])
 
 
+def test_a_process_of_up_that_leaves_with_a_sentence_says_it_among_the_lines_of_its_log():
+    (line,) = logged(
+        "import sys",
+        "from vaguemestre.cli import main",
+        "main._load = lambda *_: None",
+        "main._perform = lambda *_: sys.exit('Port 25 is taken.')",
+        "sys.exit(main.run(['submission'], object()) - 1)",
+    )
+    assert (line["event"], line["reasons"]) == ("process_failed", ["Port 25 is taken."])
+
+
 def test_a_log_that_is_no_terminal_is_json_with_fields():
     first, second = logged(
         "structlog.get_logger().info('attempt_finished', delivery=7, name='é')",

@@ -96,6 +96,11 @@ def run(words: Sequence[str], inherited: Environment | None = None) -> int:
         begun = born.words
     except KeyboardInterrupt:
         return 1
+    except SystemExit as left:
+        if inherited is None or not isinstance(left.code, str):
+            raise
+        _tell([left.code], chosen.family, child=True)
+        return 1
     except Exception as error:
         lines = _key_barred(error) or reasons(error)
         if not lines:

@@ -10,7 +10,7 @@ from vaguemestre.cli.output import show
 from vaguemestre.ledger import accept, wording
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.resources import rules_resource
-from vaguemestre.ledger.stream_wording import rule_why_text
+from vaguemestre.ledger.stream_wording import rule_text, rule_why_text
 from vaguemestre.policy.decision import RuleWhy
 from vaguemestre.policy.routing import Route
 
@@ -32,7 +32,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     value = {
         "route": _route(decision) if isinstance(decision, Route) else None,
         "reason": {"code": reason["code"], "text": wording.reason_text(reason)},
-        "rules": rules_resource(decision),
+        "rules": [rule | {"text": _told(rule)} for rule in rules_resource(decision)],
     }
     show(arguments, value, _text(value))
 
@@ -55,8 +55,12 @@ def _text(value: dict[str, Any]) -> str:
     return "\n".join([head, *_leaves(route), *rules])
 
 
-def _why(rule: dict[str, Any]) -> str:
+def _told(rule: dict[str, Any]) -> str:
     """What the console calls a communication is a stream in every command."""
+    return f"{rule_text(rule['code']).replace('communication', 'stream')}. {_why(rule)}"
+
+
+def _why(rule: dict[str, Any]) -> str:
     text = rule_why_text(rule)
     # Not in the others: they may quote an address, or a name.
     return text.replace("communication", "stream") if rule["why"] in _OF_STREAMS else text
