@@ -51,3 +51,12 @@ def test_l5_what_a_role_or_database_is_given_while_we_run_makes_no_commit_less_d
     assert commits == [("on",)]
     assert idle == ([("7s",)] if "7s" in setting else [("15s",)])
     assert len(problems) == ("off" in setting)  # who starts now is told, and does not
+
+
+def test_a_role_that_wants_stricter_isolation_makes_nobody_fail_who_waited_for_a_row():
+    name = connection.settings_dict["NAME"]
+    administer(f"ALTER DATABASE {name} SET default_transaction_isolation = 'serializable'")
+    try:
+        assert elsewhere(lambda: sql("SHOW transaction_isolation")) == [("read committed",)]
+    finally:
+        administer(f"ALTER DATABASE {name} RESET ALL")

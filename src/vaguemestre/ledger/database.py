@@ -38,9 +38,9 @@ SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 _STEADY = """
-SELECT set_config(name, CASE setting WHEN 'off' THEN 'on' WHEN '0' THEN '15s' ELSE setting || unit END, false)
-FROM (SELECT name, setting, COALESCE(unit, '') AS unit FROM pg_settings
-      WHERE name IN ('synchronous_commit', 'idle_in_transaction_session_timeout')) AS found
+SELECT set_config('default_transaction_isolation', 'read committed', false), set_config(
+  name, CASE setting WHEN 'off' THEN 'on' WHEN '0' THEN '15s' ELSE setting || COALESCE(unit, '') END, false
+) FROM pg_settings WHERE name IN ('synchronous_commit', 'idle_in_transaction_session_timeout')
 """
 _COMMITS = "SELECT setting, reset_val FROM pg_settings WHERE name = 'synchronous_commit'"
 SAFE_COMMITS = {"on", "remote_write", "remote_apply", "local"}
@@ -229,6 +229,7 @@ def steadied(connection: Any, **_: Any) -> None:
     A commit waits for the disk, though the server's setting may become another one while we run. And a
     transaction in which nobody says anything is ended: behind a machine that lost its power or its network
     the server would keep it, with the rows that it locked, for hours, and all other couriers wait for those.
+    Who waited for a row goes on with what it is by then: at a stricter level of isolation that is an error.
     """
     if connection.vendor == "postgresql":
         with connection.cursor() as cursor:
