@@ -1,6 +1,7 @@
 """What must not go wrong at the edges of a courier's work: outages, drains, edits, faults of our own."""
 
 import asyncio
+from datetime import timedelta
 from threading import Event
 
 import pytest
@@ -222,3 +223,20 @@ async def test_sessions_of_old_settings_are_not_left_open(office, sink):
             await office.ask(connections.edit, str(connection.uid), name, "test", office.clock())
             await asyncio.sleep(0.3)
             assert sink.open_sessions <= 2
+
+
+async def test_what_expires_in_a_couriers_hands_does_not_leave_any_more(office, sink):
+    """It was claimed with what goes before it, and that took its time."""
+
+    def slowly(moment):
+        office.clock.advance(minutes=2)
+
+    await office.connect(sink, limits={"max_sessions": 1})
+    await office.post("first@example.com")
+    late = await office.post("late@example.com", expires_at=office.clock() + timedelta(minutes=1))
+    last = await office.post("last@example.com")
+    sink.hooks = {"content": slowly}
+    async with office.courier():
+        await office.until(late, "expired")
+        await office.until(last, "accepted")
+    assert [one.recipients[0] for one in sink.accepted] == ["first@example.com", "last@example.com"]

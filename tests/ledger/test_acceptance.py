@@ -24,7 +24,10 @@ from ledger.kit import (
     lease_of,
     only,
     post,
+    report,
+    settle,
     sql,
+    stage,
     submission,
 )  # fmt: skip
 from vaguemestre.ledger import (
@@ -39,11 +42,13 @@ from vaguemestre.ledger import (
     rerouting,
     streams,
 )  # fmt: skip
+from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.models import Chunk, Delivery, Event, Message
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.routing import RuleCode
 
 pytestmark = pytest.mark.django_db
@@ -470,6 +475,18 @@ def test_what_has_expired_is_not_claimed_and_ends():
     assert rerouting.expire(later(hours=1)) == 1
     assert only(message).state == "expired"
     assert codes(only(message)) == ["accepted_here", "expired"]
+
+
+def test_what_expires_in_a_couriers_hands_is_not_marked_any_more_unless_it_may_have_arrived():
+    office = connect()
+    post(expires_at=later(hours=1))
+    lease, claim = claimed(office)
+    with pytest.raises(Stale):
+        stage(lease, claim, later(hours=1))
+    stage(lease, claim, later(minutes=59))
+    settle(lease, report(claim, DeliveryState.IN_DOUBT, later(minutes=59), doubt="timeout"), NOW)
+    (again,) = queue.claim(lease, 10, later(hours=2))
+    stage(lease, again, later(hours=2))
 
 
 def test_what_is_held_expires_and_what_is_in_doubt_does_not():

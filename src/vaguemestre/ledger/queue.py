@@ -2,10 +2,10 @@
 
 Every function is one transaction that first makes sure of the lane's lease (its epoch), so that a stale
 courier writes nothing. The mark of a stage is committed before an end of data goes out (L6); it also checks
-the routing epoch and that the connection is active (L3). While the installation is paused (`sending`),
-nothing is claimed or staged. What was staged and has no recorded outcome is in doubt; `recovery` finds it
-when a lane changes hands. A claim waits for no disk: nothing has left before the stage is durable, and that
-makes its claim so.
+the routing epoch, that the connection is active (L3), and that what leaves has not expired meanwhile. While
+the installation is paused (`sending`), nothing is claimed or staged. What was staged and has no recorded
+outcome is in doubt; `recovery` finds it when a lane changes hands. A claim waits for no disk: nothing has
+left before the stage is durable, and that makes its claim so.
 
 The statements are written by hand: a handful for each transaction, however many messages it concerns.
 
@@ -94,6 +94,7 @@ UPDATE ledger_delivery AS d SET staged_at = %s
 FROM given
 WHERE d.id = given.delivery AND d.attempt = given.attempt AND d.state = 'claimed'
   AND +d.lane_epoch = %s AND d.route_epoch = %s AND +d.connection_id = %s
+  AND (d.expires_at IS NULL OR d.expires_at > %s OR d.doubts > 0)
 """
 _UNSTAGE = """
 UPDATE ledger_delivery AS d SET staged_at = NULL
@@ -195,7 +196,7 @@ def record(lease: Lease, marks: Sequence[Mark], reports: Sequence[Report], now: 
     """Keep what attempts did, and mark claims as about to be acknowledged: one commit for all.
 
     Repeating a report changes nothing. A mark that may not go out (its route changed, its connection is
-    inactive) is told by position and leaves its claim as it was.
+    inactive, its time is over) is told by position and leaves its claim as it was.
 
     Raises:
         Stale: the lease is somebody else's; nothing was written.
@@ -340,7 +341,8 @@ def _stage(lease: Lease, held: Held, marks: Sequence[Mark], now: datetime) -> tu
         return (False,) * len(marks)
     every = list(chain.from_iterable(marks))
     where = (lease.epoch, held.routing_epoch, lease.connection_id)
-    staged = concern(_STAGE, _TRIED_NOW, every, stored(now), *where)
+    at = stored(now)
+    staged = concern(_STAGE, _TRIED_NOW, every, at, *where, at)
     answers = tuple([bool(mark) and not [row for row in mark if row[0] not in staged] for mark in marks])
     undone = [row for mark, whole in zip(marks, answers, strict=True) if not whole for row in mark]
     concern(_UNSTAGE, _TRIED_NOW, undone)
