@@ -157,3 +157,10 @@ def test_the_choice_of_italian_is_kept(page, chiara):
     chiara.refresh_from_db()
     assert chiara.language == "it"
     assert "Ancora nessun messaggio" in text(page.get("/messages/"))
+
+
+def test_days_are_written_in_small_letters(page):
+    connect("Ufficio")
+    words = text(page.get("/findings/certificate_expires_soon/"))
+    assert "1 maggio 2030" in words
+    assert "Maggio" not in words

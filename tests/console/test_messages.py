@@ -300,6 +300,8 @@ def test_the_steps_of_an_attempt_are_told(page):
     steps = [
         {"phase": "rcpt", "sent": "RCPT TO:<lea@exemple.org>", "error": None, "elapsed_ms": 12.0, "detail": "",
          "reply": {"code": 550, "enhanced": "5.1.1", "text": "5.1.1 <i>unknown</i>"}},
+        {"phase": "content", "sent": "content, 4096 bytes", "error": None, "elapsed_ms": 2.0, "detail": "",
+         "reply": {"code": 250, "enhanced": "", "text": "taken"}},
     ]  # fmt: skip
     Attempt.objects.create(
         uid=uuid4(), message=message, connection=office, connection_version=1, lane_epoch=1,
@@ -309,6 +311,7 @@ def test_the_steps_of_an_attempt_are_told(page):
     answer = page.get(f"/messages/{message.uid}/")
 
     assert "RCPT TO:<lea@exemple.org>" in text(answer)
+    assert "contenu, 4,0 Kio 250 taken" in text(answer)
     assert "550 5.1.1 &lt;i&gt;unknown&lt;/i&gt;" in answer.content.decode()
 
 

@@ -256,5 +256,5 @@ def test_a_failed_renewal_is_told_with_what_was_found_and_what_to_do():
 def test_the_end_of_a_certificate_is_told_with_its_date():
     alert = Alert(AlertKind.CERTIFICATE_EXPIRES, 7, facts={"expires_at": "2026-12-04T12:00:00+00:00"})
     assert worded(alert, "Billing", "en")[0] == (
-        "The certificate of the server of “Billing” ends on Dec. 4, 2026."
+        "The certificate of the server of “Billing” ends on December 4, 2026."
     )

@@ -144,7 +144,7 @@ def test_in_italian_where_that_is_the_language(settings):
     refused("nobody@example.com", subject="Fattura 17")
     told = words(sent())
     assert told.startswith(
-        "Il tuo messaggio «Fattura 17», affidato il 24 Novembre 2026 alle 12:00 UTC, non si è potuto"
+        "Il tuo messaggio «Fattura 17», affidato il 24 novembre 2026 alle 12:00 UTC, non si è potuto"
     )
     assert "    Il server ha detto: «550 5.1.1 No such user»\r\n" in told
 

@@ -8,13 +8,13 @@ import time
 from dataclasses import replace
 
 import pytest
-from django.utils.formats import date_format
 
 from scripted.client import PASSWORD, loopback_network
 from scripted.ports import black_hole
 from scripted.server import ScriptedServer
 from scripted.sink import SinkServer
 from vaguemestre.egress import Guard, parse_networks
+from vaguemestre.ledger.days import day_text
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.smtp.network import Network
 from vaguemestre.verification import climb
@@ -180,5 +180,5 @@ def test_protection_and_sign_in_say_beneath_what_they_are(network):
         found = outcome(draft_to(sink, "ssl", password=PASSWORD), network)
     beneath = {step.phase: step_detail(step) for step in found.steps if step_detail(step)}
     assert beneath["auth"] == "PLAIN"
-    assert beneath["tls"] == f"certificate until {date_format(found.validity.ends_at, 'DATE_FORMAT')}"
+    assert beneath["tls"] == f"certificate until {day_text(found.validity.ends_at)}"
     assert set(beneath) == {"tls", "auth"}

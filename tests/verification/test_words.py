@@ -104,7 +104,7 @@ def test_a_certificate_is_told_with_its_facts():
         "fingerprint": "ab" * 32,
     }
     expired = words(finding(FindingCode.CERTIFICATE_EXPIRED, **facts))["why"]
-    assert "End of its validity: Nov. 20, 2026. It was issued by: Let, us Encrypt, R3." in expired
+    assert "End of its validity: November 20, 2026. It was issued by: Let, us Encrypt, R3." in expired
     wrong = words(finding(FindingCode.CERTIFICATE_WRONG_NAME, **facts))["why"]
     assert "The certificate is for: a.example, b.example." in wrong
     self_signed = words(finding(FindingCode.CERTIFICATE_SELF_SIGNED, **facts))["why"]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from django.utils.formats import date_format
 from django.utils.timezone import localtime
 from django.utils.translation import gettext, gettext_noop, override
 
 from vaguemestre.ledger import sending_wording, wording
+from vaguemestre.ledger.days import day_text
 from vaguemestre.policy.alerting import AlertKind
 from vaguemestre.policy.installation import PauseWhy
 from vaguemestre.verification.wording import stored_words
@@ -152,7 +152,7 @@ def _paused(alert: Alert, language: str) -> tuple[str, str]:
 def _date(facts: Mapping[str, str]) -> str:
     """When a certificate ends, as people write it."""
     text = facts.get("expires_at", "")
-    return date_format(localtime(datetime.fromisoformat(text)), "DATE_FORMAT") if text else ""
+    return day_text(localtime(datetime.fromisoformat(text))) if text else ""
 
 
 def _certificate(facts: Mapping[str, str]) -> str:

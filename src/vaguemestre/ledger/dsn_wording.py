@@ -12,9 +12,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_noop
 
+from vaguemestre.ledger.days import day_text
 from vaguemestre.ledger.models import Delivery
 from vaguemestre.ledger.wording import trouble_text
 from vaguemestre.mail.dsn import Action, Ended
@@ -115,7 +115,7 @@ def _at(at: datetime) -> str:
     """A time as an adverb, as it is written in the language of the report."""
     known = at.astimezone(UTC)
     return gettext("on %(date)s at %(time)s UTC") % {
-        "date": date_format(known, "DATE_FORMAT"),
+        "date": day_text(known),
         "time": f"{known:%H:%M}",
     }
 

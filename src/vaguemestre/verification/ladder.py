@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from django.utils import formats
 from django.utils.translation import gettext, gettext_noop
 
+from vaguemestre.ledger.days import day_text
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.transcript import Step
 from vaguemestre.verification.climb import ALSO
@@ -123,7 +123,7 @@ def step_detail(step: Step) -> str:
     until = step.detail.partition(" until ")[2]
     if step.sent == _HANDSHAKE and until:
         ends = date.fromisoformat(until)
-        return gettext("certificate until %(date)s") % {"date": formats.date_format(ends, "DATE_FORMAT")}
+        return gettext("certificate until %(date)s") % {"date": day_text(ends)}
     return step.sent.split(" ")[1] if step.sent.startswith("AUTH ") else ""
 
 

@@ -12,9 +12,10 @@ from datetime import datetime
 from typing import Any
 
 from django.template.defaultfilters import filesizeformat
-from django.utils import formats, timezone
+from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
+from vaguemestre.ledger.days import day_text
 from vaguemestre.policy.finding import REMARKS, Finding, FindingCode, Who
 from vaguemestre.verification.ladder import step_detail, step_failed, step_text
 from vaguemestre.verification.texts.cautions import CAUTIONS
@@ -145,7 +146,7 @@ def _shown(facts: Mapping[str, str]) -> dict[str, str]:
 
 def _date(text: str) -> str:
     try:
-        return formats.date_format(timezone.localtime(datetime.fromisoformat(text)), "DATE_FORMAT")
+        return day_text(timezone.localtime(datetime.fromisoformat(text)))
     except ValueError:
         return text
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+from django.template.defaultfilters import filesizeformat
+from django.utils.translation import gettext as _
 
 from vaguemestre.ledger import delays, dsn_wording, journal, outlook, wording
 from vaguemestre.ledger.messages import attempts_of, events_of
@@ -16,6 +20,8 @@ from vaguemestre.mail.state import DeliveryState
 from vaguemestre.mail.transcript import Step
 from vaguemestre.policy.outlook import Outlook
 from vaguemestre.verification.wording import step_failed, step_text
+
+_CONTENT = re.compile(r"content, ([0-9]+) bytes")
 
 
 @dataclass(frozen=True)
@@ -117,7 +123,13 @@ def _step_told(kept: dict[str, Any]) -> StepTold:
         detail=kept.get("detail", ""),
     )
     said = "" if step.reply is None else str(step.reply)
-    return StepTold(step_text(step), step_failed(step), step.sent, said, kept["elapsed_ms"])
+    return StepTold(step_text(step), step_failed(step), _sent_text(step.sent), said, kept["elapsed_ms"])
+
+
+def _sent_text(sent: str) -> str:
+    """What was sent, as it was; of a content, which is not kept here, how much in the reader's language."""
+    content = _CONTENT.fullmatch(sent)
+    return sent if content is None else _("content, %(size)s") % {"size": filesizeformat(int(content[1]))}
 
 
 def _told(events: list[Event], *, to_all: bool) -> EventTold:

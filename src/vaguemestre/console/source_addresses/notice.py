@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import date
 
-from django.utils.formats import date_format
 from django.utils.translation import gettext as _
 
+from vaguemestre.ledger.days import day_text
 from vaguemestre.policy.whitelist import Entry
 
 
@@ -54,4 +54,4 @@ def _changes(listed: list[Entry], today: date) -> list[str]:
 
 
 def _day(day: date | None) -> str:
-    return "" if day is None else date_format(day, "DATE_FORMAT")
+    return "" if day is None else day_text(day)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from django import forms, template
@@ -10,9 +10,11 @@ from django.templatetags.static import static
 from django.utils.formats import date_format, number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
+from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.ledger.days import day_text
 from vaguemestre.ledger.messages import subject_of
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.outlook_wording import Sentence, at_words, plain
@@ -167,6 +169,12 @@ def plot(counts: list[int]) -> dict[str, Any]:
         "width": width,
         "height": PLOT_HEIGHT,
     }
+
+
+@register.filter
+def day(at: date | None) -> str:
+    """A day, in words."""
+    return "" if at is None else day_text(localtime(at) if isinstance(at, datetime) else at)
 
 
 @register.filter
