@@ -136,6 +136,8 @@ GOLDEN = [
         "you",
     ),
     ("u22", said(Phase.AUTH, "534 Please choose a stronger mechanism"), "no_mechanism", "provider"),
+    ("u22", said(Phase.AUTH, "534 5.7.9 Authentication mechanism is too weak"), "no_mechanism", "provider"),
+    ("u22", said(Phase.AUTH, "550 Your IP is blocked due to too many failed logins"), "auth_refused", "you"),
     ("u22", said(Phase.AUTH, "538 5.7.11 Encryption required"), "auth_needs_tls", "you"),
     ("u22", said(Phase.AUTH, "530 5.7.0 Must issue a STARTTLS command first"), "auth_needs_tls", "you"),
     ("u22", Trouble(Phase.AUTH, Cause.NOT_PERMITTED), "auth_needs_tls", "you"),
@@ -424,6 +426,8 @@ def test_a_refused_password_is_explained_by_its_form_and_by_the_login(changes, e
 
 def test_a_recipients_account_that_is_closed_says_nothing_of_ours():
     assert codes(trouble=said(Phase.RCPT, "550 5.2.1 The account is disabled")) == ["recipient_refused", "ok"]
+    assert codes(trouble=said(Phase.RCPT, "552 5.2.2 Mailbox full")) == ["recipient_refused", "ok"]
+    assert codes(trouble=said(Phase.RCPT, "552 Mailbox full")) == ["recipient_refused", "ok"]
 
 
 @pytest.mark.parametrize(

@@ -267,7 +267,9 @@ def _at_transaction(facts: DialogueFacts, phase: Phase, reply: Reply) -> Finding
         return FindingCode.TEMPORARILY_REFUSED
     if wording.detail(reply) in wording.BEYOND_ASCII:
         return _beyond_ascii(facts)
-    if reply.code == 552 or wording.detail(reply) == (3, 4):
+    # At RCPT a 552 is of the recipient's mailbox, which is full (RFC 5321 §4.2.2, RFC 3463 §3.3).
+    full = phase is Phase.RCPT or wording.detail(reply) == (2, 2)
+    if (reply.code == 552 and not full) or wording.detail(reply) == (3, 4):
         return FindingCode.MESSAGE_TOO_LARGE
     at_mail = phase is Phase.MAIL and reply.code not in {503, 555}
     return FindingCode.SENDER_REFUSED if at_mail else FindingCode.COMMAND_REFUSED

@@ -89,8 +89,10 @@ _BLOCKLIST = any_of(
     r"(?:client|host|address|\bip\b|\[[0-9a-f.:]+\]).{0,80}blocked (?:using|by|due to|for spam)",
     r"\b(?:black|block|deny)[ -]?list",
     r"\b(?:rbl|dnsbl)s?\b",
+    "banned sending ip",
     "spamhaus|spamcop|barracudacentral|sorbs|uceprotect|abusix|proofpoint.com/dnsbl",
 )
+_ATTEMPTS = any_of(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*|password|attempts)")
 _NO_NAME = any_of("cannot find your (?:reverse )?host", r"reverse.?(?:dns|host|lookup|name)", r"\bptr\b")
 _NO_DOMAIN = any_of(
     "domain (?:name )?(?:not found|of sender|does not (?:exist|resolve))",
@@ -107,7 +109,7 @@ _ADDRESS = re.compile(
 )
 
 _BASIC_OFF = any_of("basic authentication is (?:not supported|disabled)")
-_APP_PASSWORD = any_of("application-specific", "app password", "gsmtp")
+_APP_PASSWORD = any_of("application-specific", "app password", "gsmtp", r"accounts\.google|support\.google")
 
 # Details of x.6 about addresses and headers beyond ASCII: RFC 6531 §3.5.
 BEYOND_ASCII = frozenset({(6, 7), (6, 8), (6, 9), (6, 10)})
@@ -273,8 +275,11 @@ def sign_in_policy(reply: Reply) -> bool:
 
 
 def on_blocklist(reply: Reply) -> bool:
-    """Whether our address is refused because a list of spammers' addresses has it."""
-    return (reply.transient or reply.permanent) and bool(_BLOCKLIST.search(reply.text))
+    """Whether our address is refused because a list of spammers' addresses has it, and not because of
+    sign-ins that failed from there.
+    """
+    listed = _BLOCKLIST.search(reply.text) and not _ATTEMPTS.search(reply.text)
+    return (reply.transient or reply.permanent) and bool(listed)
 
 
 def without_name(reply: Reply) -> bool:
@@ -309,9 +314,10 @@ def address_in(reply: Reply) -> str:
 
 
 def app_password_needed(reply: Reply) -> bool:
-    """Whether Google wants an application's own password in place of the account's."""
-    own = detail(reply) in {(7, 9), (7, 14)} or bool(_APP_PASSWORD.search(reply.text))
-    return reply.code == 534 and own
+    """Whether Google wants an application's own password in place of the account's. Its status alone says no
+    more than that a mechanism is too weak (RFC 4954 §6).
+    """
+    return reply.code == 534 and bool(_APP_PASSWORD.search(reply.text))
 
 
 def detail(reply: Reply) -> tuple[int, int] | None:
