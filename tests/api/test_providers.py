@@ -1,11 +1,13 @@
 """Providers over HTTP: the list, and which one an address belongs to."""
 
+from contextlib import ExitStack
 from dataclasses import replace
 
 import pytest
 
 from api.client import key_with
 from scripted.dns import DnsServer
+from vaguemestre.providers import discovery
 
 
 @pytest.fixture
@@ -49,3 +51,16 @@ def test_what_is_no_address_is_refused_at_its_field(api, dns):
 
 def test_only_a_key_for_connections_may_ask(db):
     assert key_with("send").get("/providers").status_code == 403
+
+
+def test_too_many_at_once_are_429_and_a_domain_that_is_known_is_answered(api, dns):
+    asked = {"sender_email": "bureau@exemple.example"}
+    with ExitStack() as taken:
+        for _ in range(discovery.AT_ONCE):
+            assert discovery._places.acquire(blocking=False)
+            taken.callback(discovery._places.release)
+        refused = api.post("/providers/recognise", asked)
+        assert (refused.status_code, refused["Retry-After"]) == (429, "5")
+        assert api.post("/providers/recognise", {"sender_email": "a@gmail.com"}).json()["found"] is True
+        assert dns.asked == []
+    assert api.post("/providers/recognise", asked).json()["why"] == "mx"

@@ -2,13 +2,15 @@
 
 One deadline for all of it; whatever fails or stays silent counts as not found, since the person can always
 type the values. The questions of DNS go out together. HTTP goes through the one transport and its guard;
-neither the address nor its local part is ever sent, only its domain is asked.
+neither the address nor its local part is ever sent, only its domain is asked. For callers that wait in a
+thread at most `AT_ONCE` ask at a time: whoever comes then is told so (`Busy`), and other requests are served.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import threading
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,11 +27,20 @@ from vaguemestre.providers.recognition import Proposal, Service, by_document, by
 
 DNS_WITHIN = 2.5  # seconds for all questions together
 HTTP_WITHIN = 3.0  # seconds for both places of the document
+AT_ONCE = 8
+_places = threading.BoundedSemaphore(AT_ONCE)
 _SERVICES = {"_submissions._tcp": Encryption.SSL, "_submission._tcp": Encryption.STARTTLS}
 _DOCUMENTS = (
     "https://autoconfig.{domain}/mail/config-v1.1.xml",
     "https://{domain}/.well-known/autoconfig/mail/config-v1.1.xml",
 )
+
+
+class Busy(Exception):
+    """Too many are asked about at once; nothing was asked."""
+
+    def __init__(self) -> None:
+        super().__init__("Several addresses are being looked at already. Try again in a few seconds.")
 
 
 @dataclass(frozen=True)
@@ -120,5 +131,15 @@ def recognise(sender_email: str, discovery: Discovery) -> Proposal | None:
 
     Raises:
         Invalid: at `sender_email`.
+        Busy: nobody can be asked now; a domain that is known is answered all the same.
     """
-    return asyncio.run(discovery.propose(Mailbox.parse(sender_email, "sender_email")))
+    sender = Mailbox.parse(sender_email, "sender_email")
+    known = by_domain(sender.domain_ascii)
+    if known is not None:
+        return known
+    if not _places.acquire(blocking=False):
+        raise Busy
+    try:
+        return asyncio.run(discovery.propose(sender))
+    finally:
+        _places.release()

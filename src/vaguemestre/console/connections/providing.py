@@ -23,7 +23,7 @@ from vaguemestre.dialling import discovery_from
 from vaguemestre.ledger import connections
 from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.providers.discovery import recognise
+from vaguemestre.providers.discovery import Busy, recognise
 from vaguemestre.providers.recognition import Proposal
 
 
@@ -69,7 +69,7 @@ def _choice(text: str) -> Choice | None:
 def _recognised(sender_email: str) -> Proposal | None:
     try:
         return recognise(sender_email, discovery_from(settings.ENVIRONMENT))
-    except Invalid:
+    except (Busy, Invalid):
         return None
 
 

@@ -11,8 +11,9 @@ from vaguemestre.doors.api.body import posted
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import in_preferred_language
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, page
+from vaguemestre.doors.api.problems import Rejected
 from vaguemestre.doors.api.typed import known_only, text
-from vaguemestre.providers.discovery import recognise
+from vaguemestre.providers.discovery import Busy, recognise
 from vaguemestre.providers.preset import presets
 from vaguemestre.providers.wording import preset_resource, proposal_resource
 
@@ -40,5 +41,8 @@ def recognise_provider(request: HttpRequest) -> Answer:
     """Propose settings for an address, and say why; texts by Accept-Language."""
     values = posted(request)
     known_only(values, "sender_email")
-    found = recognise(text(values, "sender_email"), discovery_from(settings.ENVIRONMENT))
+    try:
+        found = recognise(text(values, "sender_email"), discovery_from(settings.ENVIRONMENT))
+    except Busy as busy:
+        raise Rejected(429, str(busy), headers={"Retry-After": "5"}) from None
     return in_preferred_language(request, lambda: proposal_resource(found))
