@@ -28,6 +28,7 @@ from vaguemestre.variables import PREFIX, dotenv, secret_text, unknown
 SECRET_KEY_FILE = "secret.key"  # noqa: S105  a file's name
 VAULT_KEY_FILE = "vault.key"
 ENV_FILE = ".env"
+SECRETS = {"DATABASE_URL", *(f"{PREFIX}{name}" for name in ("SECRET_KEY", "VAULT_KEYS", "ALERT_SECRET"))}
 DATABASE_FILE = "vaguemestre.sqlite3"
 LANGUAGES = ("fr", "en", "it")
 LOOPBACK = "127.0.0.0/8,::1/128"

@@ -183,6 +183,18 @@ def test_check_goes_on_behind_errors_of_the_environment(installation):
     )
 
 
+def test_check_names_a_file_of_variables_that_holds_secrets_for_all_to_read(installation):
+    path = installation.data / ".env"
+    path.write_text("VAGUEMESTRE_LANGUAGE=en\n")
+    path.chmod(0o644)
+    assert installation.run("check").returncode == 0
+    path.write_text(f"VAGUEMESTRE_SECRET_KEY={'k' * 32}\n")
+    says(
+        installation.run("check"),
+        f"{path} holds secrets and can be read by others: run chmod 600 {path}",
+    )
+
+
 def test_check_is_content_with_a_sound_installation(installation):
     done = installation.run("check")
     assert (done.returncode, done.stdout) == (0, "Everything is in order.\n")

@@ -16,11 +16,12 @@ from vaguemestre.cli.arguments import json_option
 from vaguemestre.cli.failure import Failed, reasons, unusable
 from vaguemestre.cli.output import show
 from vaguemestre.doors.submission.terms import dead_end
-from vaguemestre.environment import SECRET_KEY_FILE, VAULT_KEY_FILE, Environment
+from vaguemestre.environment import ENV_FILE, SECRET_KEY_FILE, SECRETS, VAULT_KEY_FILE, Environment
 from vaguemestre.ledger import sending, sending_wording, storing, vault
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
+from vaguemestre.variables import dotenv
 
 _RESUME = " The command is `vaguemestre sending resume [--cancel-waiting|--send-waiting]`."
 
@@ -87,6 +88,9 @@ def _key_problems(environment: Environment) -> Iterator[str]:
         path = environment.data_dir / name
         if _readable_by_others(path):
             yield f"{path} can be read by others: run chmod 600 {path}"
+    path = environment.data_dir / ENV_FILE
+    if SECRETS & dotenv(path)[0].keys() and _readable_by_others(path):
+        yield f"{path} holds secrets and can be read by others: run chmod 600 {path}"
 
 
 def _no_key(path: Path, variable: str) -> str:
