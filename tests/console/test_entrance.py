@@ -3,6 +3,7 @@
 import re
 
 import pytest
+from django.core.cache import cache
 from django.test import Client
 from django.urls import URLPattern, URLResolver
 
@@ -150,6 +151,18 @@ def test_guessing_passwords_is_throttled(claire, stranger):
     answer = stranger.post("/accounts/login/", form | {"password": PASSWORD})
 
     assert answer.status_code == 200
+    assert "_auth_user_id" not in stranger.session
+
+
+def test_whoever_guesses_cannot_have_the_guesses_forgotten(claire, stranger):
+    form = {"login": "claire@exemple.fr", "password": "non non non non"}
+    for _guess in range(5):
+        stranger.post("/accounts/login/", form)
+    for number in range(400):
+        cache.set(f"z{number}", 1)
+
+    stranger.post("/accounts/login/", form | {"password": PASSWORD})
+
     assert "_auth_user_id" not in stranger.session
 
 
