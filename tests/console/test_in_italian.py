@@ -4,6 +4,7 @@ import re
 
 import pytest
 from django.core.cache import cache
+from django.db import OperationalError
 from django.test import Client
 from django.urls import URLResolver, path
 from django.utils import timezone
@@ -26,7 +27,13 @@ SAID = {"aria-label", "alt", "content", "placeholder", "title", "data-just-now",
 # What stands for a part of an address, where it matters; a uid depends on what its page is about.
 PARTS = {"key": "invoice", "language": "it", "code": "auth_refused", "form": "spf", "number": "1"}
 
-urlpatterns = [path("broken/", lambda _request: 1 / 0), *console_urls]
+
+def away(_request):
+    raise OperationalError("database is locked")
+
+
+urlpatterns = [path("broken/", lambda _request: 1 / 0), path("away/", away), *console_urls]
+handler500 = "vaguemestre.doors.api.fallback.server_error"
 
 
 def addresses(patterns, prefix="/"):
@@ -131,10 +138,17 @@ def test_a_verification_is_told_in_italian(page, others):
 @pytest.mark.urls("console.test_in_italian")
 def test_the_pages_of_errors_are_italian(page, others):
     strict = Client(enforce_csrf_checks=True, headers={"accept-language": "it"})
-    answers = {404: page.get("/nulla/"), 403: strict.post("/accounts/login/"), 500: page.get("/broken/")}
+    answers = {
+        404: page.get("/nulla/"),
+        403: strict.post("/accounts/login/"),
+        500: page.get("/broken/"),
+        503: page.get("/away/"),
+    }
     for status, answer in answers.items():
         assert answer.status_code == status
         assert foreign(answer, others) == set()
+    assert "Non è stato modificato nulla." in text(answers[503])
+    assert answers[503]["Retry-After"] == "5"
 
 
 def test_a_stranger_reads_italian_where_the_browser_or_the_installation_says_so(db, settings, others):
