@@ -37,6 +37,7 @@ from vaguemestre.ledger import (
     accept,
     connections,
     contents,
+    database,
     instance,
     queue,
     recovery,
@@ -388,3 +389,6 @@ def test_l3_a_change_has_its_turn_between_the_marks_of_many_lanes():
     waiting.join()
     with transaction.atomic():
         assert queue.hold(two, marking=True).routing_epoch == before + 1
+    with transaction.atomic():
+        database.lock(instance.CONFIGURATION_LOCK)  # as while a form goes, with all that it was sent
+        assert elsewhere(mark_without_waiting).open

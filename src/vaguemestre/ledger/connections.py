@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from vaguemestre.ledger import fields, journal, oauth2, referrers, sightings, vault, verifications
-from vaguemestre.ledger.database import lock, writing
+from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.default_changes import noted
 from vaguemestre.ledger.health import health_of, store_health
-from vaguemestre.ledger.instance import CONFIGURATION_LOCK, bump
+from vaguemestre.ledger.instance import bump, lock_routing
 from vaguemestre.ledger.lookup import all_connections, find, locked
 from vaguemestre.ledger.models import Connection, Lane, Verification
 from vaguemestre.ledger.oauth2_typed import Typed
@@ -211,7 +211,7 @@ def _keep_secrets(
 @contextmanager
 def _change_of_default(actor: str, now: datetime) -> Iterator[None]:
     """Under the lock of the configuration; whether the default is another one then is noted."""
-    lock(CONFIGURATION_LOCK)
+    lock_routing()
     with noted(actor, now):
         yield
 
@@ -276,7 +276,7 @@ def _change_health(
     uid: str, change: Callable[[Connection], HealthState], action: str, actor: str, now: datetime
 ) -> Saved:
     with writing():
-        lock(CONFIGURATION_LOCK)
+        lock_routing()
         connection = locked(uid)
         before = connection.health
         store_health(connection, change(connection))

@@ -26,6 +26,7 @@ from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.policy.routing import Configuration, ConnectionFacts, Mode
 
 CONFIGURATION_LOCK = 0x5667_0001  # advisory: changes of the configuration are one at a time
+ROUTING_LOCK = 0x5667_0007  # advisory, behind it; marks share it, changes of routes do not
 
 _SETTINGS = ("default_mode", "renew_verifications")
 _EPOCH = "SELECT routing_epoch FROM ledger_instance"
@@ -39,15 +40,22 @@ def epoch() -> int:
 
 def bump() -> None:
     """Make every earlier route stale. Runs inside the transaction of what changed; couriers route anew."""
+    lock(ROUTING_LOCK)
     Instance.objects.update(routing_epoch=F("routing_epoch") + 1)
     wake.ring()
+
+
+def lock_routing() -> None:
+    """Have both locks before a connection or the instance is changed: a mark that waits for those has one."""
+    lock(CONFIGURATION_LOCK)
+    lock(ROUTING_LOCK)
 
 
 @contextmanager
 def alone() -> Iterator[None]:
     """One transaction, during which nobody else changes the configuration."""
     with writing():
-        lock(CONFIGURATION_LOCK)
+        lock_routing()
         yield
 
 
@@ -118,7 +126,7 @@ def change_settings(values: Mapping[str, object], actor: str, now: datetime) -> 
     if faults:
         raise Refusal(*faults)
     with writing():
-        lock(CONFIGURATION_LOCK)
+        lock_routing()
         before = settings()
         changes = journal.difference(before, before | dict(values))
         if changes:

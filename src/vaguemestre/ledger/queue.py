@@ -39,7 +39,7 @@ from vaguemestre.ledger.database import (
     writing,
 )
 from vaguemestre.ledger.identity import new_digits
-from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.ledger.instance import ROUTING_LOCK
 from vaguemestre.ledger.leases import Lease
 from vaguemestre.ledger.statements import concern, tuples
 from vaguemestre.mail.envelope import RECIPIENT_LIMIT
@@ -48,7 +48,7 @@ from vaguemestre.policy.turns import USUAL
 
 # The lease is ours, and stays so until this transaction ends. The mark before the dot holds the connection
 # and the instance row, too, so that a change of the routing comes before or after; in this order, which is
-# every such change's, so that they never wait for each other. It shares the changes' own lock, so that these
+# every such change's, so that they never wait for each other. It shares a lock of the changes, so that these
 # have their turn between the marks of many lanes.
 _HELD = """
 SELECT c.active AND i.paused = '', i.routing_epoch{limits}
@@ -241,7 +241,7 @@ def hold(lease: Lease, *, marking: bool = False) -> Held:
 @cache
 def _marking() -> str:
     """The statement of a mark."""
-    return _HELD.format(limits="", turn=share(CONFIGURATION_LOCK)) + for_share("l", "c", "i")
+    return _HELD.format(limits="", turn=share(ROUTING_LOCK)) + for_share("l", "c", "i")
 
 
 def _hold_to_claim(lease: Lease) -> tuple[Held, allowance.Limits]:
