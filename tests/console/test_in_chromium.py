@@ -585,9 +585,11 @@ def test_an_untrusted_certificate_is_shown_on_a_narrow_screen_and_trusted_by_one
 def test_a_test_message_is_followed_where_it_was_asked_for(signed_in):
     office = Connection.objects.get(name="Bureau")
     signed_in.goto(f"/connections/{office.uid}/")
-    signed_in.get_by_role("button", name="M’envoyer un message d’essai").click()
+    signed_in.get_by_role("button", name="M’envoyer un message d’essai").dblclick()
     signed_in.get_by_text("en file").wait_for()
+    signed_in.wait_for_timeout(300)
     mine = Delivery.objects.filter(recipient="claire@exemple.fr")
+    assert mine.count() == 1
     mine.update(state="accepted", settled_at=timezone.now(), next_attempt_at=None)
     signed_in.locator("#trial").get_by_text("accepté par le serveur").first.wait_for()
     assert signed_in.locator("#trial [hx-get], #trial[hx-get]").count() == 0
