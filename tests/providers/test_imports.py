@@ -270,6 +270,7 @@ NASTY = [
     'SMTP_PASS="' + "\\" * 100_000,
     "relayhost = x\n" + " y\n" * 40_000,
     "smtp://" + "a:" * 50_000,
+    "SMTP_HOST=a" + " " * 120_000 + "b",
 ]
 
 

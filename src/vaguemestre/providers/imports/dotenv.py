@@ -13,7 +13,7 @@ from vaguemestre.providers.imports.gathering import Gathering
 from vaguemestre.providers.imports.reading import Kind, Reading, Why
 from vaguemestre.providers.imports.url import gather_url
 
-_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:]\s*(.*?)\s*")
+_LINE = re.compile(r"\s*(?:export\s+)?([A-Za-z_][A-Za-z0-9_.]*)\s*[=:](.*)")
 _DOUBLE = re.compile(r'"((?:[^"\\]|\\.)*)"(?:\s*#.*)?')
 _SINGLE = re.compile(r"'([^']*)'(?:\s*#.*)?")
 _ESCAPE = re.compile(r"\\(.)")
@@ -100,7 +100,7 @@ def _pairs(text: str) -> Iterator[tuple[int, str, str | None]]:
     for number, line in enumerate(text.splitlines(), 1):
         pair = _LINE.fullmatch(line)
         if pair is not None and not line.lstrip().startswith("#"):
-            yield number, pair[1], _value(pair[2])
+            yield number, pair[1], _value(pair[2].strip())
 
 
 def _value(text: str) -> str | None:
