@@ -258,6 +258,12 @@ def test_send_names_what_it_cannot_take(command, tmp_path):
     assert Message.objects.count() == 0
 
 
+def test_a_cursor_that_was_not_given_out_is_refused(command):
+    assert command("message", "list", "--cursor", "x").refusals == [
+        "cursor: This cursor was not given out by this list."
+    ]
+
+
 def test_a_held_message_is_released_cancelled_and_listed(command):
     sent = command("send", "--to", "a@example.test", "--subject", "Wait", "--text", "x", "--wait", "--json")
     assert (sent.status, sent.json["state"]) == (1, "held")

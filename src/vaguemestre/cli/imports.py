@@ -51,8 +51,10 @@ def run(arguments: argparse.Namespace) -> None:
 def _text(name: str) -> str:
     try:
         return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failed(f"The file {name} cannot be read: {error}.") from None
+    except OSError as error:
+        raise Failed(f"The file {name} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise Failed(f"The file {name} cannot be read: it is no text in UTF-8.") from None
 
 
 def _told(value: dict[str, Any]) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import action, actions, actor
+from vaguemestre.cli.failure import Failed
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import connections, messages, wording
 from vaguemestre.ledger.models import Message
@@ -51,6 +52,8 @@ def _one(parser: argparse.ArgumentParser) -> None:
 def _list(arguments: argparse.Namespace) -> None:
     connection = connections.find(arguments.connection).pk if arguments.connection else None
     wanted = messages.Filter(arguments.state, arguments.search, arguments.stream, connection)
+    if arguments.cursor and not arguments.cursor.isdecimal():
+        raise Failed("cursor: This cursor was not given out by this list.")
     page = messages.listing(wanted, arguments.cursor, arguments.limit)
     items = [message_row(message) for message in page.items]
     show(arguments, {"items": items, "next": page.next}, table([_row(item) for item in items], COLUMNS))

@@ -85,8 +85,10 @@ def _document(name: str) -> object:
         if len(text) > MOST:
             raise Failed("This is too long for an export.")
         return json.loads(text)
-    except (OSError, UnicodeDecodeError) as error:
-        raise Failed(f"The file {name} cannot be read: {error}.") from None
+    except OSError as error:
+        raise Failed(f"The file {name} cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise Failed(f"The file {name} cannot be read: it is no text in UTF-8.") from None
     except (ValueError, RecursionError):
         raise Failed("This is not an export of Vaguemestre: it is no JSON.") from None
 
