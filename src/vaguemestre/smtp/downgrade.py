@@ -20,9 +20,8 @@ from dataclasses import dataclass
 from vaguemestre.mail.content import address_field, has_long_line, header_field
 from vaguemestre.mail.described import described
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.mail.parts import FIELD, border_of, kind_of, split, value_of
+from vaguemestre.mail.parts import DEPTH, FIELD, border_of, kind_of, split, value_of
 
-_DEPTH = 50  # of parts within parts
 _OF_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
 _OF_PARTS = frozenset({"content-type", "content-disposition"})
 _IDENTITY = frozenset({"", "7bit", "8bit", "binary"})
@@ -50,7 +49,7 @@ class _Fitting:
         """A message, or a part of one."""
         header, body = split(entity)
         body_fits, header_fits = self._fits(body), self._header_fits(header)
-        if (body_fits and header_fits) or depth > _DEPTH:
+        if (body_fits and header_fits) or depth > DEPTH:
             return entity
         if not body_fits:
             header, body = self._body(header, body, depth)
@@ -72,13 +71,14 @@ class _Fitting:
 
     def _parts(self, body: bytes, border: re.Pattern[bytes], depth: int) -> bytes:
         """Each part between its delimiters; preamble and epilogue stay."""
+        body = b"\r\n" + body
         pieces, position, closed = [], 0, True
         for found in border.finditer(body):
             inner = body[position : found.start()]
             pieces += [inner if closed else self.entity(inner, depth + 1), found[0]]
             position, closed = found.end(), bool(found[1])
         rest = body[position:]
-        return b"".join((*pieces, rest if closed else self.entity(rest, depth + 1)))
+        return b"".join((*pieces, rest if closed else self.entity(rest, depth + 1)))[2:]
 
     def _header(self, header: bytes) -> bytes:
         return b"".join(
