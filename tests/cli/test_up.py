@@ -6,6 +6,7 @@ import os
 import signal
 import stat
 import subprocess
+import sys
 import time
 from contextlib import closing, suppress
 from pathlib import Path
@@ -142,6 +143,25 @@ def test_web_ends_at_once_while_its_worker_loads(installation):
         wait_for(lambda: descendants(web.pid))
         web.terminate()
         assert web.wait(10) == 0  # half of the time after which a worker is killed
+
+
+MISSES_ONE = """
+import signal, sys, time
+from vaguemestre.cli import process
+told = []
+signal.signal(signal.SIGTERM, lambda *_: sys.exit(0) if told else told.append(1))
+process.repeat_signals()
+print("ready", flush=True)
+time.sleep(30)
+sys.exit(1)
+"""
+
+
+def test_who_misses_that_it_is_told_to_end_is_told_again():
+    with subprocess.Popen([sys.executable, "-c", MISSES_ONE], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.terminate()
+        assert process.wait(20) == 0
 
 
 def test_the_children_of_a_killed_up_end_too_and_another_up_may_start(installation):

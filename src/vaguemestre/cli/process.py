@@ -11,11 +11,14 @@ import ctypes
 import os
 import signal
 import sys
+import threading
+import time
 from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
 
 READY = "VAGUEMESTRE_READY_FD"
+_AGAIN = 0.5  # seconds
 _PR_SET_PDEATHSIG = 1
 _ANSWERED = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)  # by the supervisor, in its own way
 
@@ -113,6 +116,25 @@ def die_with(parent: int, number: signal.Signals) -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, number)
     if os.getppid() != parent:
         sys.exit(1)
+
+
+def repeat_signals() -> None:
+    """Have the main thread, which calls this, be told to end again and again, once it was told.
+
+    Granian misses what it is told between its first moment as a server and the next.
+    """
+    reader, writer = os.pipe()
+    os.set_blocking(writer, False)
+    signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    threading.Thread(target=_repeat, args=(reader, threading.get_ident()), daemon=True).start()
+
+
+def _repeat(reader: int, main: int) -> None:
+    while (number := os.read(reader, 1)[0]) not in {signal.SIGTERM, signal.SIGINT}:
+        pass
+    while True:
+        time.sleep(_AGAIN)
+        signal.pthread_kill(main, number)
 
 
 def ready_descriptor() -> int | None:

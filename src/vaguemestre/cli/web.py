@@ -100,6 +100,7 @@ def _end_when_told() -> None:
 def _application(environment: Environment, target: str) -> Callable[..., Any]:
     """In the worker: the application. Should its parent be killed it dies too, or it would keep the port."""
     process.die_with(os.getppid(), signal.SIGKILL)
+    process.repeat_signals()
     sys.setswitchinterval(SWITCH)
     _give_memory_back()
     load_django(environment)
