@@ -1,4 +1,4 @@
-"""One default, always: a hundred at once through the API (L1, I12)."""
+"""One default, always: a hundred at once through the API (L1, I12). `ledger.test_one_default` has each database."""
 
 import threading
 
@@ -8,7 +8,7 @@ from django.db import connection as database
 from api.client import Api, connection, key_with
 from vaguemestre.ledger.models import Connection
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.any_database]
 CHANGES, WRITERS, READERS = 100, 10, 2
 
 
