@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -11,6 +12,7 @@ from django.db import connection as database
 from structlog.testing import capture_logs
 
 from cluster.postgresql import administer
+from scripted.behaviour import Answer
 from scripted.sink import SinkServer
 from vaguemestre.courier import recorder
 from vaguemestre.courier.outcomes import Outcomes
@@ -174,7 +176,7 @@ async def test_d6_what_was_accepted_while_the_database_could_not_be_locked_is_re
 @pytest.mark.skipif(on_postgresql(), reason="there no lane shares its commits")
 async def test_d6_a_report_that_nobody_can_read_costs_no_other_lane_its_acceptances(office, monkeypatch):
     """A fault of ours with it keeps the common commit from being made, and what is known of it from being told."""
-    record_as_ever, poisoned = queue.record_all, set()
+    record_as_ever, poisoned, heard, both = queue.record_all, set(), set(), asyncio.Event()
 
     def record_all(entries, now):
         if not poisoned and len([entry for entry in entries if entry.reports]) > 1:
@@ -188,11 +190,20 @@ async def test_d6_a_report_that_nobody_can_read_costs_no_other_lane_its_acceptan
             raise ValueError("a fault of ours")
         return entry_of(report)
 
+    def at_once(sink, _moment):
+        """Both servers answer their first message in one moment, so that one commit has both ends."""
+        heard.add(sink.port)
+        if len(heard) == 2:
+            both.set()
+        return Answer("250 2.0.0 taken", after=both)
+
     monkeypatch.setattr(queue, "record_all", record_all)
     monkeypatch.setattr(recorder, "entry_of", told)
     async with SinkServer() as one, SinkServer() as two:
         await office.connect(one, sender_email="one@example.org")
         await office.connect(two, sender_email="two@example.org")
+        for sink in (one, two):
+            sink.hooks = {"content": partial(at_once, sink)}
         senders = ["one@example.org", "two@example.org"] * 6
         posted = [await office.post(f"r{n}@example.com", sender=sender) for n, sender in enumerate(senders)]
         async with office.courier():

@@ -314,10 +314,13 @@ def address_in(reply: Reply) -> str:
 
 
 def app_password_needed(reply: Reply) -> bool:
-    """Whether Google wants an application's own password in place of the account's. Its status alone says no
-    more than that a mechanism is too weak (RFC 4954 §6).
+    """Whether Google wants an application's own password in place of the account's.
+
+    5.7.14 with this code is Google's alone; 5.7.9 says no more than that a mechanism is too weak
+    (RFC 4954 §6).
     """
-    return reply.code == 534 and bool(_APP_PASSWORD.search(reply.text))
+    own = detail(reply) == (7, 14) or bool(_APP_PASSWORD.search(reply.text))
+    return reply.code == 534 and own
 
 
 def detail(reply: Reply) -> tuple[int, int] | None:
