@@ -141,6 +141,7 @@ def test_a_person_signs_in(window):
     window.fill("[name=password]", PASSWORD)
     window.get_by_role("button", name="Se connecter").click()
     window.wait_for_url("**/connections/")
+    assert window.evaluate("document.documentElement.lang") == "fr"
 
 
 def test_the_skip_link_comes_first_and_leads_to_the_content(signed_in):

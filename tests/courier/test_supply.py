@@ -63,6 +63,7 @@ async def test_a_clock_that_is_set_back_stops_no_lane(office, sink):
         await office.until(await office.post(), "accepted")
         office.clock.advance(hours=-1)
         await office.until(await office.post(), "accepted")
+    assert len(sink.accepted) == 2
 
 
 async def test_a_lane_of_one_session_that_was_slow_is_quick_again_as_soon_as_its_server_is(

@@ -100,9 +100,7 @@ def test_a_handshake_that_is_none_ends_the_session(door):
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_a_handshake_that_never_comes_ends_the_session(open_door, loop):
-    door = open_door(Limits(handshake=0.3), certificate=the_certificate(), loop_factory=loop)
-    line = door.dial()
-    assert line.ask("STARTTLS")[0] == 220
+    door, line = _silent_behind_starttls(open_door, Limits(handshake=0.3), loop)
     begun = time.monotonic()
     assert line.closed()
     assert time.monotonic() - begun < 3
@@ -128,9 +126,7 @@ def test_stopping_does_not_wait_for_who_is_still_shaking_hands(door):
 
 @pytest.mark.parametrize("loop", LOOPS)
 def test_stopping_does_not_wait_for_a_handshake_that_never_comes(open_door, loop):
-    door = open_door(Limits(linger=0.2), certificate=the_certificate(), loop_factory=loop)
-    line = door.dial()
-    assert line.ask("STARTTLS")[0] == 220
+    door, line = _silent_behind_starttls(open_door, Limits(linger=0.2), loop)
     begun = time.monotonic()
     door.run(door.listener.drain(10))
     assert time.monotonic() - begun < 3
@@ -153,3 +149,11 @@ def test_stopping_is_not_broken_off_by_a_handshake_whose_peer_is_gone():
 def test_tls_below_1_2_is_not_spoken(tmp_path):
     context = Certificate(*the_certificate().write(tmp_path)).context()
     assert context.minimum_version is ssl.TLSVersion.TLSv1_2
+
+
+def _silent_behind_starttls(open_door, limits, loop):
+    """A listener, and a peer that does not shake hands."""
+    door = open_door(limits, certificate=the_certificate(), loop_factory=loop)
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    return door, line

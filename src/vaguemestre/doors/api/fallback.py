@@ -8,7 +8,7 @@ from django.http import HttpRequest, HttpResponse
 from django.template.loader import render_to_string
 from django.views import defaults
 
-from vaguemestre.doors.api.problems import Problem
+from vaguemestre.doors.api.problems import Problem, problem_of
 from vaguemestre.doors.api.rooms import Full
 from vaguemestre.ledger.database import AWAY
 
@@ -30,17 +30,17 @@ def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 def server_error(request: HttpRequest) -> HttpResponse:
     """500: what no view caught; 503: the database did not answer, which passes."""
-    if isinstance(sys.exception(), AWAY):
-        return _away(request)
+    error = sys.exception()
+    if isinstance(error, AWAY):
+        return _away(request, error)
     if request.path.startswith(_API):
         return Problem(500, "Something went wrong here; the operator's log says what.").response()
     return defaults.server_error(request)
 
 
-def _away(request: HttpRequest) -> HttpResponse:
+def _away(request: HttpRequest, error: Exception) -> HttpResponse:
     """As a view of the API answers it; for people a page that asks nothing of the database."""
-    headers = {"Retry-After": "5"}
+    problem = problem_of(error)
     if request.path.startswith(_API):
-        message = "The database does not answer; nothing was stored. Try again."
-        return Problem(503, message, headers=headers).response()
-    return HttpResponse(render_to_string("503.html"), status=503, headers=headers)
+        return problem.response()
+    return HttpResponse(render_to_string("503.html"), status=problem.status, headers=problem.headers)

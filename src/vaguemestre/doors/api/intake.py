@@ -45,9 +45,7 @@ class Intake:
     def __call__(self, environ: dict[str, Any], start: Any) -> Iterable[bytes]:
         """PEP 3333."""
         if len(environ.get("CONTENT_TYPE", "")) > _TYPE:
-            environ["CONTENT_TYPE"] = (
-                "?"  # no type that anything takes; Django could not make a request of it
-            )
+            environ["CONTENT_TYPE"] = "?"  # which nothing takes; Django could make no request of so much
         body = arriving(environ)
         try:
             return self._answered(environ, start)
