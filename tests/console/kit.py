@@ -79,3 +79,40 @@ def errors(response):
         r'<p class="error" id="id_(\w+)_error">.*?<span>(.*?)</span>', response.content.decode(), re.DOTALL
     )
     return {name: re.sub(r"\s+", " ", message).strip() for name, message in found}
+
+
+def filled(answer):
+    """What a browser would post of a page, unchanged."""
+    return _Filled(answer.content.decode()).fields
+
+
+class _Filled(HTMLParser):
+    def __init__(self, page):
+        super().__init__()
+        self.fields, self.within, self.chosen = {}, None, None
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        a = dict(attrs)
+        name, kind = a.get("name"), a.get("type", "text")
+        if tag == "select":
+            self.chosen = name
+        elif tag == "option" and self.chosen and ("selected" in a or self.chosen not in self.fields):
+            self.fields[self.chosen] = a["value"]
+        elif tag == "textarea":
+            self.within, self.fields[name] = name, ""
+        elif tag == "input" and name and (kind not in {"checkbox", "radio"} or "checked" in a):
+            value = a.get("value") or ("on" if kind == "checkbox" else "")
+            rows = self.fields.get(name)
+            self.fields[name] = (
+                value if rows is None else [*([rows] if isinstance(rows, str) else rows), value]
+            )
+
+    def handle_data(self, data):
+        if self.within:
+            self.fields[self.within] += data
+
+    def handle_endtag(self, tag):
+        if tag == "textarea":
+            self.fields[self.within] = self.fields[self.within].removeprefix("\n").replace("\n", "\r\n")
+            self.within = None

@@ -1,10 +1,8 @@
 """A page that stood open while somebody else saved does not undo their change unseen."""
 
-from html.parser import HTMLParser
-
 from django.utils import timezone
 
-from console.kit import connect, errors, text
+from console.kit import connect, errors, filled, text
 from forms.kit import contact
 from vaguemestre.ledger import connections, instance, report_schedule, source_addresses, streams, templates
 from vaguemestre.ledger import forms as web_forms
@@ -13,44 +11,6 @@ from vaguemestre.ledger.models import Form as WebForm
 
 BRUNO = "user:bruno@exemple.fr"
 TOLD = "Rien n’est enregistré : quelqu’un d’autre a enregistré ceci pendant que votre page était ouverte."
-
-
-class Filled(HTMLParser):
-    """What a browser would post of a page, unchanged."""
-
-    def __init__(self, page):
-        super().__init__()
-        self.fields, self.within, self.chosen = {}, None, None
-        self.feed(page)
-
-    def handle_starttag(self, tag, attrs):
-        a = dict(attrs)
-        name, kind = a.get("name"), a.get("type", "text")
-        if tag == "select":
-            self.chosen = name
-        elif tag == "option" and self.chosen and ("selected" in a or self.chosen not in self.fields):
-            self.fields[self.chosen] = a["value"]
-        elif tag == "textarea":
-            self.within, self.fields[name] = name, ""
-        elif tag == "input" and name and (kind not in {"checkbox", "radio"} or "checked" in a):
-            value = a.get("value") or ("on" if kind == "checkbox" else "")
-            rows = self.fields.get(name)
-            self.fields[name] = (
-                value if rows is None else [*([rows] if isinstance(rows, str) else rows), value]
-            )
-
-    def handle_data(self, data):
-        if self.within:
-            self.fields[self.within] += data
-
-    def handle_endtag(self, tag):
-        if tag == "textarea":
-            self.fields[self.within] = self.fields[self.within].removeprefix("\n").replace("\n", "\r\n")
-            self.within = None
-
-
-def filled(answer):
-    return Filled(answer.content.decode()).fields
 
 
 def now():

@@ -3,12 +3,14 @@
 A page of a form holds, as `seen`, a mark of each value that it was made from, and the form brings it back.
 Where one of them is another by now, nothing is saved (409): the page says so, and shows what was typed, but
 the other person's values where the form had left its own alone; sent again, it is taken. What comes without a
-mark is taken as it is.
+mark is taken as it is. The comparison belongs to the transaction that saves, during which nobody else does:
+of two who save in the same moment, one is told.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 
 import orjson
@@ -17,26 +19,56 @@ from django.contrib import messages
 from django.http import HttpRequest, QueryDict
 from django.utils.translation import gettext as _
 
+from vaguemestre.ledger import instance
+
 NAME = "seen"
 
 type Values = Mapping[str, object]
 
 
-def marked(request: HttpRequest, values: Values, *, afresh: bool = False) -> str:
+class Overtaken(Exception):
+    """Somebody else saved since the posted form was made.
+
+    Attributes:
+        values: what is saved by now.
+        changed: the names of those that are others than the form was made from.
+    """
+
+    def __init__(self, values: Values, changed: set[str]) -> None:
+        super().__init__(", ".join(sorted(changed)))
+        self.values, self.changed = values, changed
+
+
+def marked(request: HttpRequest, values: Values, overtaken: Overtaken | None = None) -> str:
     """What a page holds as `seen`: its own mark of what is saved, or the one that was posted.
 
     Args:
         request: a page that shows again what was posted still stands on what was seen then.
         values: what is saved.
-        afresh: the page tells of what was saved meanwhile.
+        overtaken: the page tells of what was saved meanwhile, and stands on that.
     """
-    return (not afresh and request.POST.get(NAME)) or orjson.dumps(_marks(values)).decode()
+    if overtaken is not None:
+        return orjson.dumps(_marks(overtaken.values)).decode()
+    return request.POST.get(NAME) or orjson.dumps(_marks(values)).decode()
 
 
-def overtaken(request: HttpRequest, values: Values) -> set[str]:
-    """Which values somebody else changed since the posted form was made; also tells the reader."""
-    seen, now = _seen(request.POST), _marks(values)
-    changed = {name for name in now if name in seen and seen[name] != now[name]}
+@contextmanager
+def saving(request: HttpRequest, saved: Callable[[], Values]) -> Iterator[None]:
+    """The transaction in which a posted form is saved, unless it was overtaken.
+
+    Args:
+        request: of the form; the reader is told where nothing is saved.
+        saved: reads what is saved, which from then on nobody else changes.
+
+    Raises:
+        Overtaken: it was.
+    """
+    with instance.alone():
+        values = saved()
+        seen, now = _seen(request.POST), _marks(values)
+        changed = {name for name in now if name in seen and seen[name] != now[name]}
+        if not changed:
+            yield
     if changed:
         messages.error(
             request,
@@ -46,23 +78,23 @@ def overtaken(request: HttpRequest, values: Values) -> set[str]:
                 " so."
             ),
         )
-    return changed
+        raise Overtaken(values, changed)
 
 
-def merged(posted: QueryDict, values: Values, changed: set[str]) -> QueryDict:
+def merged(posted: QueryDict, overtaken: Overtaken) -> QueryDict:
     """What was posted, with what somebody else saved where the form had left its own value alone."""
     seen, data = _seen(posted), posted.copy()
-    for name in changed:
+    for name in overtaken.changed:
         if seen[name] == _mark(posted.get(name, "")):
-            data[name] = _plain(values[name])
+            data[name] = _plain(overtaken.values[name])
             if not data[name]:
                 del data[name]  # as a box that is not ticked
     return data
 
 
-def tell(form: forms.Form, changed: set[str]) -> None:
+def tell(form: forms.Form, overtaken: Overtaken) -> None:
     """Say it at each field."""
-    for name in changed & form.fields.keys():
+    for name in overtaken.changed & form.fields.keys():
         form.add_error(name, _("Changed meanwhile by somebody else."))
 
 

@@ -59,6 +59,16 @@ class Found:
         return self.version > 0
 
 
+@dataclass(frozen=True)
+class Checked:
+    """A template that may be stored, for all streams where it names none."""
+
+    key: str
+    language: str
+    stream: Stream | None
+    sources: Sources
+
+
 def render(key: str, language: str, data: Mapping[str, object], stream: str = "") -> Rendered:
     """The mail that a template and data make, in the best language there is.
 
@@ -132,7 +142,12 @@ def save(key: str, language: str, values: Mapping[str, object], actor: str, now:
     Raises:
         Refusal: the faults, each at its part and with its line.
     """
-    stream, sources = _parse(key, language, values)
+    return store(checked(key, language, values), actor, now)
+
+
+def store(wanted: Checked, actor: str, now: datetime) -> Found:
+    """Store what was checked before: to check takes a second for the longest, during which nobody waits."""
+    key, language, stream, sources = wanted.key, wanted.language, wanted.stream, wanted.sources
     with writing():
         lock(CONFIGURATION_LOCK)
         row = Template.objects.filter(key=key, stream=stream, language=language).first()
@@ -220,7 +235,12 @@ def _as_invalid(fault: Fault, found: Found) -> Invalid:
     return Invalid(field, fault.code, f"Template {where}: {fault.message}", {**fault.facts, "where": where})
 
 
-def _parse(key: str, language: str, values: Mapping[str, object]) -> tuple[Stream | None, Sources]:
+def checked(key: str, language: str, values: Mapping[str, object]) -> Checked:
+    """What `store` takes.
+
+    Raises:
+        Refusal: the faults, each at its part and with its line.
+    """
     faults = [
         Invalid(name, "unknown_field", f"A template has no field {name}.")
         for name in values
@@ -244,7 +264,7 @@ def _parse(key: str, language: str, values: Mapping[str, object]) -> tuple[Strea
     faults = [Invalid(one.part, one.code, one.message, one.facts) for one in faults_of(sources)]
     if faults:
         raise Refusal(*faults)
-    return _stream(values.get("stream")), sources
+    return Checked(key, language, _stream(values.get("stream")), sources)
 
 
 def _stream(key: object) -> Stream | None:

@@ -17,6 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from vaguemestre.console import overtaking
 from vaguemestre.console.communications.forms import StreamForm
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, streams, unsubscribing
 from vaguemestre.ledger.accept import explain as ask
@@ -88,15 +89,14 @@ def edit(request: HttpRequest, key: str) -> HttpResponse:
     stream = or_404(streams.find, key)
     if request.method != "POST":
         return _page(request, StreamForm.of(stream), stream)
-    current = StreamForm.of(stream).initial
-    changed = overtaking.overtaken(request, current)
-    if changed:
-        form = StreamForm(overtaking.merged(request.POST, current, changed))
-        overtaking.tell(form, changed)
-        return _page(request, form, stream, status=409)
     form = StreamForm(request.POST)
     try:
-        streams.edit(key, _changed_name(form.typed(), stream), actor(request), timezone.now())
+        with overtaking.saving(request, lambda: StreamForm.of(or_404(streams.find, key)).initial):
+            streams.edit(key, _changed_name(form.typed(), stream), actor(request), timezone.now())
+    except Overtaken as overtaken:
+        form = StreamForm(overtaking.merged(request.POST, overtaken))
+        overtaking.tell(form, overtaken)
+        return _page(request, form, stream, 409, overtaken)
     except Refusal as refusal:
         form.refuse(refusal.errors)
         return _page(request, form, stream, status=422)
@@ -169,7 +169,13 @@ def way_of(decision: Decision) -> Way:
     )
 
 
-def _page(request: HttpRequest, form: StreamForm, stream: Stream | None, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    form: StreamForm,
+    stream: Stream | None,
+    status: int = 200,
+    overtaken: Overtaken | None = None,
+) -> HttpResponse:
     form.offer(connections.all_connections())
     name = stream_text(stream.key, stream.name) if stream else ""
     gone = unsubscribing.of_stream(stream, OPT_OUTS) if stream and stream.pk else []
@@ -179,7 +185,7 @@ def _page(request: HttpRequest, form: StreamForm, stream: Stream | None, status:
     context = {
         "form": form,
         "stream": stream,
-        "seen": overtaking.marked(request, saved, afresh=status == 409),
+        "seen": overtaking.marked(request, saved, overtaken),
         "name": name,
         "opt_outs": gone,
         "plain_links": links,

@@ -24,6 +24,7 @@ from vaguemestre.console.connections.lane import lane_told
 from vaguemestre.console.connections.listing import tell_demoted
 from vaguemestre.console.connections.provider_choice import provider_told
 from vaguemestre.console.connections.trying import trial_told
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import connections, instance, oauth2, verifications
 from vaguemestre.ledger.connections import Saved
@@ -57,19 +58,19 @@ def edit(request: HttpRequest, uid: object) -> HttpResponse:
     if request.method != "POST":
         return form_page(request, ConnectionForm.of(connection), connection)
 
-    current = ConnectionForm.of(connection).initial
-    changed = overtaking.overtaken(request, current)
-    if changed:
-        form = ConnectionForm(overtaking.merged(request.POST, current, changed))
-        overtaking.tell(form, changed)
-        return form_page(request, form, connection, status=409, afresh=True)
-
     def save(values: Mapping[str, object]) -> Saved:
         chosen = successor_of(request.POST.get("successor"))
-        kept = _without_default(values) if connection.is_default and not values["active"] else values
-        return connections.edit(str(uid), kept, actor(request), timezone.now(), chosen)
+        with overtaking.saving(request, lambda: ConnectionForm.of(or_404(connections.find, uid)).initial):
+            was_default = connections.find(str(uid)).is_default
+            kept = _without_default(values) if was_default and not values["active"] else values
+            return connections.edit(str(uid), kept, actor(request), timezone.now(), chosen)
 
-    return _saved_or_form(request, connection, save)
+    try:
+        return _saved_or_form(request, connection, save)
+    except Overtaken as overtaken:
+        form = ConnectionForm(overtaking.merged(request.POST, overtaken))
+        overtaking.tell(form, overtaken)
+        return form_page(request, form, or_404(connections.find, uid), 409, overtaken)
 
 
 def form_page(
@@ -77,8 +78,7 @@ def form_page(
     form: ConnectionForm,
     connection: Connection | None,
     status: int = 200,
-    *,
-    afresh: bool = False,
+    overtaken: Overtaken | None = None,
     **more: Any,
 ) -> HttpResponse:
     """The page around the form."""
@@ -91,7 +91,7 @@ def form_page(
     context = {
         "form": form,
         "connection": connection,
-        "seen": overtaking.marked(request, saved, afresh=afresh),
+        "seen": overtaking.marked(request, saved, overtaken),
         "default": next((other for other in others if other.is_default), None),
         "heirs": [other for other in others if other.active],
         "has_password": connection is not None and connections.vault_has(connection),

@@ -20,6 +20,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from vaguemestre.console import overtaking
 from vaguemestre.console.mail_templates import showing
 from vaguemestre.console.mail_templates.draft import Draft
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import streams, templates
 from vaguemestre.ledger.accept import Submission, Via, accept
@@ -80,11 +81,6 @@ def edit(request: HttpRequest, key: str, language: str) -> HttpResponse:
     stream = request.GET.get("stream", "")
     found = or_404(lambda name: templates.find(name, language, stream), key)
     if request.method == "POST":
-        saves = request.POST.get("act") not in {"preview", "test"}
-        changed = overtaking.overtaken(request, _saved_sources(found)) if saves else set()
-        if changed:
-            data = overtaking.merged(request.POST, _saved_sources(found), changed)
-            return _page(request, Draft.typed(data, found), found, status=409)
         return _act(request, Draft.typed(request.POST, found), found)
     return _page(request, Draft.of(found), found)
 
@@ -130,21 +126,29 @@ def _act(request: HttpRequest, draft: Draft, found: Found | None) -> HttpRespons
 
 
 def _saved(request: HttpRequest, draft: Draft, found: Found | None) -> HttpResponse:
-    if found is None and _taken(draft):
-        raise Refusal(Invalid("key", "template_taken", "A template has this key in this language: open it."))
     values = {"subject": draft.subject, "text": draft.text, "html": draft.html, "stream": draft.stream}
-    saved = templates.save(draft.key, draft.language, values, actor(request), timezone.now())
+    wanted = templates.checked(draft.key, draft.language, values)
+    try:
+        with overtaking.saving(request, lambda: _now(draft, found)):
+            saved = templates.store(wanted, actor(request), timezone.now())
+    except Overtaken as overtaken:
+        data = overtaking.merged(request.POST, overtaken)
+        return _page(request, Draft.typed(data, found), found, 409, overtaken)
     notices.success(request, _("Saved."))
     return redirect(_address(saved.key, saved.language, saved.stream))
 
 
-def _taken(draft: Draft) -> bool:
-    """Whether a new template would take the place of one that is there, unseen."""
+def _now(draft: Draft, found: Found | None) -> overtaking.Values:
+    """What is saved where the draft is to be; a new one does not take another's place unseen."""
+    if found is not None:
+        return _saved_sources(
+            or_404(lambda key: templates.find(key, draft.language, draft.stream), draft.key)
+        )
     try:
         templates.find(draft.key, draft.language, draft.stream)
     except Missing:
-        return False
-    return True
+        return {}
+    raise Refusal(Invalid("key", "template_taken", "A template has this key in this language: open it."))
 
 
 def _tested(request: HttpRequest, draft: Draft, found: Found | None) -> HttpResponse:
@@ -166,7 +170,13 @@ def _send(request: HttpRequest, draft: Draft) -> Message:
     return accept(submission, timezone.now())
 
 
-def _page(request: HttpRequest, draft: Draft, found: Found | None, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    draft: Draft,
+    found: Found | None,
+    status: int = 200,
+    overtaken: Overtaken | None = None,
+) -> HttpResponse:
     made: Rendered | None = None
     if not draft.troubles and (draft.sources.subject or request.method == "POST"):
         try:
@@ -176,7 +186,7 @@ def _page(request: HttpRequest, draft: Draft, found: Found | None, status: int =
     context = {
         "draft": draft,
         "found": found,
-        "seen": overtaking.marked(request, _saved_sources(found), afresh=status == 409) if found else "",
+        "seen": overtaking.marked(request, _saved_sources(found), overtaken) if found else "",
         "title": title_of(draft.key),
         "language_name": language_name(draft.language),
         "languages": [(code, language_name(code)) for code, _name in settings.LANGUAGES],

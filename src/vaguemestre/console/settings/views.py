@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
 from vaguemestre.console import overtaking
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor
 from vaguemestre.ledger import foresight, instance
 from vaguemestre.ledger.foresight import DAYS
@@ -25,19 +26,18 @@ def index(request: HttpRequest) -> HttpResponse:
     """The settings."""
     if request.method != "POST":
         return _page(request)
-    current = _shown()
-    changed = overtaking.overtaken(request, current)
-    if changed:
-        data = overtaking.merged(request.POST, current, changed)
-        told: dict[str, Any] = {"mode": data.get("default_mode", ""), "renews": "renew_verifications" in data}
-        return _page(request, status=409, **told)
+    values = {
+        "default_mode": request.POST.get("default_mode", ""),
+        "renew_verifications": request.POST.get("renew_verifications") == "on",
+    }
     try:
-        values = {
-            "default_mode": request.POST.get("default_mode", ""),
-            "renew_verifications": request.POST.get("renew_verifications") == "on",
-        }
-        before = instance.settings()["default_mode"]
-        after = instance.change_settings(values, actor(request), timezone.now())["default_mode"]
+        with overtaking.saving(request, _shown):
+            before = instance.settings()["default_mode"]
+            after = instance.change_settings(values, actor(request), timezone.now())["default_mode"]
+    except Overtaken as overtaken:
+        data = overtaking.merged(request.POST, overtaken)
+        told: dict[str, Any] = {"mode": data.get("default_mode", ""), "renews": "renew_verifications" in data}
+        return _page(request, status=409, overtaken=overtaken, **told)
     except Refusal as refusal:
         return _page(request, " ".join(describe(fault) for fault in refusal.errors), status=422)
     messages.success(
@@ -67,14 +67,20 @@ def _shown() -> dict[str, object]:
     return {name: found[name] for name in ("default_mode", "renew_verifications")}
 
 
-def _page(request: HttpRequest, error: str = "", status: int = 200, **told: object) -> HttpResponse:
+def _page(
+    request: HttpRequest,
+    error: str = "",
+    status: int = 200,
+    overtaken: Overtaken | None = None,
+    **told: object,
+) -> HttpResponse:
     found = instance.settings()
     context = {
         "mode": found["default_mode"],
         "renews": found["renew_verifications"],
         "ruling": instance.ruling(),
         "error": error,
-        "seen": overtaking.marked(request, _shown(), afresh=status == 409),
+        "seen": overtaking.marked(request, _shown(), overtaken),
         **told,
     }
     return render(request, "console/settings/index.html", context, status=status)

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
 from vaguemestre.console import overtaking
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor
 from vaguemestre.ledger import report_schedule, weekly
 from vaguemestre.ledger.models import ReportSchedule
@@ -88,15 +89,14 @@ def index(request: HttpRequest) -> HttpResponse:
     """The schedule."""
     if request.method != "POST":
         return _page(request, ScheduleForm.of(report_schedule.find()))
-    current = ScheduleForm.of(report_schedule.find()).initial
-    changed = overtaking.overtaken(request, current)
-    if changed:
-        form = ScheduleForm(overtaking.merged(request.POST, current, changed))
-        overtaking.tell(form, changed)
-        return _page(request, form, status=409)
     form = ScheduleForm(request.POST)
     try:
-        report_schedule.change(form.typed(), actor(request), timezone.now())
+        with overtaking.saving(request, lambda: ScheduleForm.of(report_schedule.find()).initial):
+            report_schedule.change(form.typed(), actor(request), timezone.now())
+    except Overtaken as overtaken:
+        form = ScheduleForm(overtaking.merged(request.POST, overtaken))
+        overtaking.tell(form, overtaken)
+        return _page(request, form, 409, overtaken)
     except Refusal as refusal:
         form.refuse(refusal.errors)
         return _page(request, form, status=422)
@@ -119,12 +119,14 @@ def send_now(request: HttpRequest) -> HttpResponse:
     return redirect("messages:detail", sent.uid)
 
 
-def _page(request: HttpRequest, form: ScheduleForm, status: int = 200) -> HttpResponse:
+def _page(
+    request: HttpRequest, form: ScheduleForm, status: int = 200, overtaken: Overtaken | None = None
+) -> HttpResponse:
     saved = report_schedule.find()
     context = {
         "form": form,
         "saved": saved,
-        "seen": overtaking.marked(request, ScheduleForm.of(saved).initial, afresh=status == 409),
+        "seen": overtaking.marked(request, ScheduleForm.of(saved).initial, overtaken),
         "next_at": report_schedule.resource(saved, timezone.now())["next_at"],
         "zones": report_schedule.zones(),
     }

@@ -19,6 +19,7 @@ from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from vaguemestre.console import overtaking
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor
 from vaguemestre.console.source_addresses.notice import changes_ahead, notice
 from vaguemestre.ledger import sightings, source_addresses
@@ -119,12 +120,13 @@ def edit(request: HttpRequest) -> HttpResponse:
         proposed = plausible(request.GET.get("add", ""))
         return _form(request, [*rows, *([{"address": proposed}] if proposed else [])])
     rows = _posted(request)
-    if overtaking.overtaken(request, {"rows": _saved()}):
+    try:
+        with overtaking.saving(request, lambda: {"rows": _saved()}):
+            source_addresses.replace(rows, actor(request), timezone.now())
+    except Overtaken as overtaken:
         typed = {row["address"] for row in rows}
         theirs = [row for row in _saved() if row["address"] not in typed]
-        return _form(request, [*rows, *theirs], status=409)
-    try:
-        source_addresses.replace(rows, actor(request), timezone.now())
+        return _form(request, [*rows, *theirs], 409, overtaken)
     except Refusal as refusal:
         return _form(request, _marked(rows, refusal), status=422)
     messages.success(request, _("The list is saved."))
@@ -157,8 +159,10 @@ def _marked(rows: list[Row], refusal: Refusal) -> list[Row]:
     return marked
 
 
-def _form(request: HttpRequest, rows: list[Row], status: int = 200) -> HttpResponse:
+def _form(
+    request: HttpRequest, rows: list[Row], status: int = 200, overtaken: Overtaken | None = None
+) -> HttpResponse:
     spare: list[Row] = [{} for _spare in range(SPARE_ROWS)]
-    seen = overtaking.marked(request, {"rows": _saved()}, afresh=status == 409)
+    seen = overtaking.marked(request, {"rows": _saved()}, overtaken)
     context = {"rows": rows + spare, "seen": seen}
     return render(request, "console/source_addresses/form.html", context, status=status)

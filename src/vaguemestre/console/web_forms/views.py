@@ -18,6 +18,7 @@ from django.views.decorators.http import require_http_methods, require_safe
 from vaguemestre.console import overtaking
 from vaguemestre.console.communications.views import Way, way_of
 from vaguemestre.console.mail_templates.views import language_name, title_of
+from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.console.web_forms import rows as field_rows
 from vaguemestre.console.web_forms.rows import Row
@@ -140,23 +141,24 @@ def _posted(request: HttpRequest, existing: Form | None) -> HttpResponse:
     typed, posted = WebForm(request.POST), field_rows.posted(request.POST)
     if request.POST.get("act") == "rows":
         return _page(request, typed, field_rows.with_spare(posted, MORE), existing)
-    if existing is not None:
-        saved_values = _saved(existing)
-        changed = overtaking.overtaken(request, saved_values)
-        if changed:
-            return _overtaken(request, existing, posted, saved_values, changed)
     values = typed.typed() | {"fields": field_rows.typed(posted)}
     try:
-        if existing is None:
-            saved = forms.create(values, actor(request), timezone.now())
-        else:
-            saved = forms.edit(existing.key, values, actor(request), timezone.now())
+        saved = _save(request, existing, values)
+    except Overtaken as overtaken:
+        return _overtaken(request, existing, posted, overtaken)
     except Refusal as refusal:
         typed.refuse(refusal.errors)
         told = field_rows.refused(posted, refusal.errors)
-        return _page(request, typed, field_rows.with_spare(told), existing, 422)
+        return _page(request, typed, field_rows.with_spare(told), existing)
     messages.success(request, _("The form “%(name)s” is saved.") % {"name": saved.name})
     return redirect("web_forms:markup" if existing is None else "web_forms:index", *_key(existing, saved))
+
+
+def _save(request: HttpRequest, existing: Form | None, values: dict[str, object]) -> Form:
+    if existing is None:
+        return forms.create(values, actor(request), timezone.now())
+    with overtaking.saving(request, lambda: _saved(or_404(forms.find, existing.key))):
+        return forms.edit(existing.key, values, actor(request), timezone.now())
 
 
 def _saved(form: Form) -> dict[str, object]:
@@ -173,17 +175,18 @@ def _as_text(rows: list[Row]) -> str:
 
 
 def _overtaken(
-    request: HttpRequest, form: Form, posted: list[Row], values: overtaking.Values, changed: set[str]
+    request: HttpRequest, stale: Form | None, posted: list[Row], overtaken: Overtaken
 ) -> HttpResponse:
     """The page of a form that somebody else saved meanwhile."""
+    form = None if stale is None else or_404(forms.find, stale.key)
     data, own = request.POST.copy(), _as_text(posted)
     data["fields"] = own
-    data = overtaking.merged(data, values, changed)
-    if data["fields"] != own:
+    data = overtaking.merged(data, overtaken)
+    if data["fields"] != own and form is not None:
         posted = _saved_rows(form)
     typed = WebForm(data)
-    overtaking.tell(typed, changed)
-    return _page(request, typed, field_rows.with_spare(posted), form, 409)
+    overtaking.tell(typed, overtaken)
+    return _page(request, typed, field_rows.with_spare(posted), form, overtaken)
 
 
 def _key(existing: Form | None, saved: Form) -> list[str]:
@@ -191,19 +194,25 @@ def _key(existing: Form | None, saved: Form) -> list[str]:
 
 
 def _page(
-    request: HttpRequest, typed: WebForm, rows: Sequence[Row], form: Form | None, status: int = 200
+    request: HttpRequest,
+    typed: WebForm,
+    rows: Sequence[Row],
+    form: Form | None,
+    overtaken: Overtaken | None = None,
 ) -> HttpResponse:
     keys = sorted({one.key for one in templates.all_templates()})
     typed.offer(connections.all_connections(), [(key, title_of(key)) for key in keys])
+    refused = bool(typed.errors) or any(row.error for row in rows)
     context = {
         "typed": typed,
         "rows": rows,
         "kinds": [(kind.value, words) for kind, words in KINDS.items()],
         "form": form,
-        "seen": "" if form is None else overtaking.marked(request, _saved(form), afresh=status == 409),
+        "seen": "" if form is None else overtaking.marked(request, _saved(form), overtaken),
         "way": None if form is None else _way(form),
-        "refused": bool(typed.errors) or any(row.error for row in rows),
+        "refused": refused,
     }
+    status = 409 if overtaken else 422 if refused else 200
     return render(request, "console/web_forms/form.html", context, status=status)
 
 
