@@ -211,6 +211,16 @@ async def test_a_recovery_that_did_not_last_is_not_told_late():
     assert (kinds[-1], kinds.count("connection_recovered")) == ("connection_locked", 1)
 
 
+async def test_what_is_held_back_at_the_end_goes_out_then():
+    async with WebServer() as server:
+        alerts = alerts_to(server)
+        for said in ("first", "second", "last"):
+            alerts.tell(Alert(AlertKind.CONNECTION_LOCKED, 7, said=said))
+        await server.arrived(1)
+        await alerts.close()
+    assert [told["what"].rpartition(" ")[2] for told in server.bodies] == ["first", "last"]
+
+
 async def test_after_its_hour_it_is_told_at_once():
     clock = Hours()
     async with WebServer() as server:

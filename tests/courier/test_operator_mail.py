@@ -113,8 +113,22 @@ async def test_what_comes_too_early_waits_for_the_next_mail():
     await asyncio.sleep(0.01)
     digest.add(locked(2), AT)
     await asyncio.sleep(0.2)
-    digest.close()
+    await digest.close()
     assert asked == [{1}, {2}, {2}, {2}]
+
+
+async def test_what_waits_at_the_end_is_mailed_then():
+    mailed = []
+
+    async def mail(told):
+        mailed.append({alert.connection_id for alert, _ in told})
+        return True
+
+    alerts = Alerts(digest=Digest(mail))
+    alerts.tell(locked(1))
+    alerts.tell(locked(2))
+    await alerts.close()
+    assert mailed == [{1, 2}]
 
 
 async def test_what_waits_for_people_and_a_backup_that_stands_in_are_told_by_one_of_the_couriers(

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
+import time
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -102,6 +105,31 @@ async def test_one_that_fails_is_told_without_mail_and_a_refused_password_is_not
     health = await office.ask(lambda: Connection.objects.get().health)
     assert health == "ready"
     assert PASSWORD not in str(logged)
+
+
+async def test_a_stop_while_the_failure_is_written_down_leaves_it_told_once(
+    office, guarded, logged, monkeypatch
+):
+    """What is kept is not told again: it has to be told by then."""
+    await verified(office, guarded)
+    guarded.hooks["auth"] = lambda _: Answer("535 5.7.8 no")
+    office.clock.advance(days=2)
+    keep, kept = verifications.keep, threading.Event()
+
+    def keep_in_vain(*args):
+        kept.set()
+        time.sleep(0.2)  # the stop comes now, and nobody waits for the answer
+        return keep(*args)
+
+    monkeypatch.setattr(verifications, "keep", keep_in_vain)
+    for most in (1, 2):
+        async with office.courier():
+            if most == 1:
+                await office.until_true(kept.is_set)
+            else:
+                await asyncio.sleep(0.3)
+        assert len(told(logged, "verification_failed")) == 1
+    assert await office.ask(Verification.objects.count) == 2
 
 
 async def test_what_passes_by_itself_is_told_once_and_its_end_too(office, guarded, logged):

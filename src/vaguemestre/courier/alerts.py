@@ -104,11 +104,17 @@ class Alerts:
             self._timers[key] = asyncio.get_running_loop().call_later(wait, self._release, key)
 
     async def close(self, within: float = 3.0) -> None:
-        """Wait a little for what is under way, and give up the rest."""
+        """Let go what was held back, wait a little for what is under way, and give up the rest.
+
+        The next courier knows nothing of what was held back, and does not find it out again.
+        """
+        if self.digest is not None:
+            self._tasks.add(asyncio.create_task(self.digest.close()))
+            self.digest = None  # it has its own limit, and what it keeps back is in the log
+        for key in tuple(self._held):
+            self._release(key)
         for timer in self._timers.values():
             timer.cancel()
-        if self.digest is not None:
-            self.digest.close()
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within)
             for task in late:

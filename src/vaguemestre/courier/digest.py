@@ -1,8 +1,9 @@
 """Alerts by mail, for the people who want them: gathered for a minute, then one mail with all of them.
 
 In a storm that is one mail in half an hour (`ledger.operators`), and what came in between is in the next one,
-the latest of each kind and connection. What waits is forgotten when the courier ends: the log has it, and the
-console shows what still holds. Nobody waits for it, and nothing fails with it.
+the latest of each kind and connection. What waits when the courier ends is mailed then, unless it is too
+early for a mail: it is forgotten, the log has it, and the console shows what still holds. Nothing fails with
+it.
 """
 
 from __future__ import annotations
@@ -49,10 +50,12 @@ class Digest:
         if self._task is None or self._task.done():
             self._task = asyncio.create_task(self._tell())
 
-    def close(self) -> None:
-        """Forget what waits."""
+    async def close(self) -> None:
+        """Have what waits mailed at once, if it may be; forget it else."""
         if self._task is not None:
             self._task.cancel()
+        if self._waiting:
+            await self._mailed(list(self._waiting.values()))
 
     async def _tell(self) -> None:
         await asyncio.sleep(self.gather)

@@ -80,15 +80,16 @@ class Renewal:
         return Climb(hop, self._engine.network, TIMEOUTS, WITHIN, observe=_unwatched)
 
     async def _keep(self, due: Due, outcome: Outcome) -> None:
+        """Tell it, and write it down: in this order, or a stop in between would have it told by nobody."""
         record, now, number = record_of(outcome, due.draft.hop), self._engine.now(), due.connection.pk
-        await self._engine.threads.run(verifications.keep, due.draft.fingerprint, due.connection, record, now)
         decisive = record.findings[0]
-        log.info("verification_renewed", connection=number, ok=outcome.ok, finding=decisive["code"])
         # Told when it begins and when it is over, however often it is tried in between.
         if not (outcome.ok or due.failed):
             self._engine.alerts.tell(Alert(AlertKind.VERIFICATION_FAILED, number, finding=decisive))
         elif outcome.ok and due.failed:
             self._engine.alerts.tell(Alert(AlertKind.CONNECTION_RECOVERED, number))
+        await self._engine.threads.run(verifications.keep, due.draft.fingerprint, due.connection, record, now)
+        log.info("verification_renewed", connection=number, ok=outcome.ok, finding=decisive["code"])
 
 
 def _unwatched(step: Step) -> None:
