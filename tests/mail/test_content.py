@@ -16,7 +16,7 @@ from vaguemestre.mail.content import (
     address_field,
     header_field,
     mailbox_field,
-    render,
+    render_header,
 )
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
@@ -31,6 +31,10 @@ RENDERING = Rendering(
     message_id="<1@example.org>",
     date=header_field("Date", "Mon, 05 Jan 2026 10:00:00 +0000"),
 )
+
+
+def rendered(content, rendering):
+    return render_header(content.header_block, rendering) + b"\r\n" + content.body
 
 
 @pytest.mark.parametrize(
@@ -163,7 +167,7 @@ def test_rendering_replaces_what_the_route_decides_and_drops_what_is_ours():
         b"From: Me <me@example.net>\r\nSender: me@example.net\r\nReply-To: x@example.net\r\nBcc: secret@example.net\r\n"
         b"To: a@example.org\r\nX-Vaguemestre-Stream: invoices\r\nReturn-Path: <x@y.z>\r\nSubject: s\r\n\r\nbody\r\n"
     )
-    assert render(content, RENDERING) == (
+    assert rendered(content, RENDERING) == (
         b"Received: from [127.0.0.1] by mail.example.org with ESMTPA id 1; Mon, 05 Jan\r\n 2026 10:00:00 +0000\r\n"
         b"From: =?utf-8?q?Caf=C3=A9_du_Centre?= <office@example.org>\r\n"
         b"Reply-To: Ann <ann@example.org>\r\n"
@@ -177,24 +181,24 @@ def test_rendering_keeps_from_and_sender_where_the_route_does():
     content = Content(
         b"From: Me <me@example.net>\r\nSender: me@example.net\r\nDate: x\r\nMessage-ID: <1>\r\n\r\n"
     )
-    rendered = Content(render(content, dataclasses.replace(RENDERING, sender=b"", reply_to=b"")))
-    assert (rendered.text("from"), rendered.text("sender")) == ("Me <me@example.net>", "me@example.net")
-    assert not rendered.has("reply-to")
-    assert (rendered.text("date"), rendered.text("message-id")) == ("x", "<1>")
+    leaves = Content(rendered(content, dataclasses.replace(RENDERING, sender=b"", reply_to=b"")))
+    assert (leaves.text("from"), leaves.text("sender")) == ("Me <me@example.net>", "me@example.net")
+    assert not leaves.has("reply-to")
+    assert (leaves.text("date"), leaves.text("message-id")) == ("x", "<1>")
 
 
 @given(st.binary(max_size=200).map(lambda raw: raw.replace(b"\r", b"").replace(b"\n", b"\r\n")))
 def test_the_body_passes_byte_for_byte_and_rendering_is_repeatable(body):
     content = Content(b"Subject: s\r\n\r\n" + body)
-    first = render(content, RENDERING)
-    assert first == render(Content(content.raw), RENDERING)
+    first = rendered(content, RENDERING)
+    assert first == rendered(Content(content.raw), RENDERING)
     assert Content(first).body == body
 
 
 def test_a_sender_beyond_ascii_is_rendered_in_utf8():
     sender = NamedMailbox(Mailbox.parse("jérôme@café.example"), "Jérôme")
-    rendered = render(Content(b"\r\n"), dataclasses.replace(RENDERING, sender=mailbox_field("From", sender)))
-    assert "From: =?utf-8?b?SsOpcsO0bWU=?= <jérôme@xn--caf-dma.example>\r\n".encode() in rendered
+    leaves = rendered(Content(b"\r\n"), dataclasses.replace(RENDERING, sender=mailbox_field("From", sender)))
+    assert "From: =?utf-8?b?SsOpcsO0bWU=?= <jérôme@xn--caf-dma.example>\r\n".encode() in leaves
 
 
 @pytest.mark.parametrize(

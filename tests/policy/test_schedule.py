@@ -6,15 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vaguemestre.policy.schedule import (
-    RetrySchedule,
-    expired,
-    next_delay,
-    nominal_delay,
-    spent,
-)
+from vaguemestre.policy.schedule import HOUR, RetrySchedule, expired, next_delay, nominal_delay
 
 ORDINARY = RetrySchedule()
+
+
+def spent(counted):
+    """The seconds between that many counted attempts."""
+    return sum(nominal_delay(ORDINARY, one) for one in range(1, counted))
 
 
 def test_the_ordinary_delays_are_those_of_the_design():
@@ -46,35 +45,9 @@ def test_a_delay_stays_within_its_jitter(counted, unit):
     assert nominal * 0.8 <= next_delay(ORDINARY, counted, unit) <= nominal * 1.2
 
 
-def test_the_retry_age_is_spent_by_the_delays_between_counted_attempts():
-    assert [spent(ORDINARY, counted) for counted in range(9)] == [
-        0,
-        0,
-        60,
-        360,
-        1260,
-        3060,
-        6660,
-        13860,
-        28260,
-    ]
-
-
 def test_a_delivery_expires_at_its_37th_counted_attempt_after_five_days():
-    ends = [counted for counted in range(60) if expired(ORDINARY, spent(ORDINARY, counted))]
-    assert ends[0] == 37
-    assert spent(ORDINARY, 36) < 5 * 86_400 <= spent(ORDINARY, 37)
-
-
-def test_waiting_that_is_not_counted_never_expires():
-    assert not expired(ORDINARY, spent(ORDINARY, 0))
-    assert not expired(ORDINARY, spent(ORDINARY, 1))
-
-
-def test_a_stream_may_have_its_own_retry_age():
-    assert expired(ORDINARY, 3600, 3600)
-    assert not expired(ORDINARY, 3599, 3600)
-    assert not expired(ORDINARY, 3600)
+    assert not expired(spent(36), 120 * HOUR)
+    assert expired(spent(37), 120 * HOUR)
 
 
 @pytest.mark.parametrize(

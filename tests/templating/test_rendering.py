@@ -1,5 +1,6 @@
 """A template and data as a mail: its subject, its dress, the text made from HTML, the starters."""
 
+import json
 import time
 
 import pytest
@@ -119,7 +120,7 @@ def test_starters_are_there_in_three_languages_and_render_with_their_sample_data
     for language in ("en", "fr", "it"):
         sources = starters.starter(key, language)
         assert faults_of(sources) == []
-        made = compose(sources, starters.sample_data(key), language)
+        made = compose(sources, json.loads(starters.sample(key)), language)
         assert made.subject
         assert made.text.count("\n") > 3
         assert "http:" not in made.html

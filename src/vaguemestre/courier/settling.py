@@ -70,7 +70,7 @@ def _deferred(
     if not judgement.counted:
         # Its lane decides when: a connection that waits costs its deliveries nothing (L7).
         return Settlement(duty.id, waiting, judged.reply, told, delay_until=now)
-    if not duty.doubts and expired(schedule, duty.spent, duty.retry_age):
+    if not duty.doubts and expired(duty.spent, duty.retry_age):
         return Settlement(duty.id, DeliveryState.EXPIRED, judged.reply, told, counted=True)
     delay = max(next_delay(schedule, duty.counted + 1, judged.jitter), judgement.retry_after or 0.0)
     return Settlement(
@@ -85,7 +85,7 @@ def our_fault(
     told: dict[str, Any] = {"phase": None, "cause": None, "row": None, "why": "our_fault", "facts": {}}
     if staged:
         return Settlement(duty.id, DeliveryState.IN_DOUBT, None, told, doubt="worker_died")
-    if not duty.doubts and expired(schedule, duty.spent, duty.retry_age):
+    if not duty.doubts and expired(duty.spent, duty.retry_age):
         return Settlement(duty.id, DeliveryState.EXPIRED, None, told, counted=True)
     delay = next_delay(schedule, duty.counted + 1, jitter)
     state = DeliveryState.IN_DOUBT if duty.doubts else DeliveryState.QUEUED

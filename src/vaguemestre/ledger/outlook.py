@@ -28,6 +28,7 @@ from vaguemestre.policy import lane_outlook, outlook
 from vaguemestre.policy.lane_outlook import Activity, Work
 from vaguemestre.policy.manner import Ladder, remembered
 from vaguemestre.policy.outlook import ZERO, Count, DeliveryFacts, Lane, Limit, LimitKind, Outlook
+from vaguemestre.policy.schedule import expired
 
 MOST = 10_000  # counted; of more it is only said that it is more
 
@@ -201,7 +202,7 @@ def _facts(delivery: Delivery, current: int, ahead: Count) -> DeliveryFacts:
         why=str(trouble.get("why", "")),
         why_facts=trouble.get("facts") or {},
         said=said(delivery),
-        last_try=delivery.spent >= delivery.retry_age,
+        last_try=expired(delivery.spent, delivery.retry_age),
         expires_at=delivery.expires_at,
         claimed_at=delivery.claimed_at,
         staged_at=delivery.staged_at,

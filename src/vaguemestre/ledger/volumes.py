@@ -12,6 +12,8 @@ from datetime import UTC, datetime, timedelta
 from vaguemestre.ledger.database import rows
 from vaguemestre.ledger.models import Attempt
 
+_HOURS = 24
+
 # Attempts first, by their numbers; CROSS JOIN keeps SQLite to that order, and means nothing else to either.
 # Both databases write a time as text alike up to its minute.
 _ACCEPTED = """
@@ -22,14 +24,14 @@ GROUP BY d.connection_id, SUBSTR(CAST(d.settled_at AS text), 1, 16)
 """
 
 
-def volumes(now: datetime, hours: int = 24) -> dict[int, list[int]]:
+def volumes(now: datetime) -> dict[int, list[int]]:
     """Of each connection that had any, by its number: deliveries by hour, the latest last."""
-    since = now - timedelta(hours=hours)
+    since = now - timedelta(hours=_HOURS)
     counts: dict[int, list[int]] = {}
     for row in rows(_ACCEPTED, {"first": _first_after(since), "since": since}):
         age = now - datetime.fromisoformat(row["minute"]).replace(tzinfo=UTC)
-        ago = min(max(0, int(age.total_seconds() // 3600)), hours - 1)
-        counts.setdefault(row["connection_id"], [0] * hours)[hours - 1 - ago] += row["deliveries"]
+        ago = min(max(0, int(age.total_seconds() // 3600)), _HOURS - 1)
+        counts.setdefault(row["connection_id"], [0] * _HOURS)[_HOURS - 1 - ago] += row["deliveries"]
     return counts
 
 

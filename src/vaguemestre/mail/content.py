@@ -223,11 +223,6 @@ class Rendering:
     added: tuple[tuple[str, str], ...] = ()
 
 
-def render(content: Content, rendering: Rendering) -> bytes:
-    """The bytes that leave: see the module."""
-    return b"".join((render_header(content.header_block, rendering), b"\r\n", content.body))
-
-
 def render_header(block: bytes, rendering: Rendering) -> bytes:
     """The header section that leaves, of the fields that came; without the empty line that ends it."""
     fields = _fields(block)

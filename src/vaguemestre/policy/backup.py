@@ -20,10 +20,10 @@ from vaguemestre.policy.routing import ConnectionFacts
 PATIENCE = timedelta(minutes=5)  # with a throttled connection: most throttles are over by then
 
 
-def engaged(first: HealthState, now: datetime, patience: timedelta = PATIENCE) -> bool:
+def engaged(first: HealthState, now: datetime) -> bool:
     """Whether a backup serves for a connection of that health."""
     if first.state is Health.THROTTLED:
-        return first.since is not None and now - first.since > patience
+        return first.since is not None and now - first.since > PATIENCE
     return first.state is Health.LOCKED
 
 

@@ -11,7 +11,6 @@ import math
 from dataclasses import dataclass
 
 HOUR = 3600.0
-DAY = 24 * HOUR
 
 
 @dataclass(frozen=True)
@@ -22,18 +21,16 @@ class RetrySchedule:
         delays: after the first counted attempt, the second, and so on.
         then: after all later ones.
         jitter: the share by which a delay is made shorter or longer, so that retries spread out.
-        retry_age: the sum of delays at which a delivery expires; a stream may have its own.
         delay_notice: for how long a delivery may wait before people are told that it is late (`lateness`).
     """
 
     delays: tuple[float, ...] = (60.0, 300.0, 900.0, 1800.0, HOUR, 2 * HOUR)
     then: float = 4 * HOUR
     jitter: float = 0.2
-    retry_age: float = 5 * DAY
     delay_notice: float = 4 * HOUR
 
     def __post_init__(self) -> None:
-        seconds = (*self.delays, self.then, self.retry_age, self.delay_notice)
+        seconds = (*self.delays, self.then, self.delay_notice)
         if not all(math.isfinite(value) and value > 0 for value in seconds):
             raise ValueError("the delays of a schedule are positive and finite")
         if not 0 <= self.jitter < 1:
@@ -57,19 +54,11 @@ def next_delay(schedule: RetrySchedule, counted: int, jitter_unit: float) -> flo
     return nominal_delay(schedule, counted) * (1 + schedule.jitter * (2 * jitter_unit - 1))
 
 
-def spent(schedule: RetrySchedule, counted: int) -> float:
-    """Seconds of retry age that have been waited out when `counted` counted attempts have been made."""
-    between = max(counted - 1, 0)
-    beyond = max(between - len(schedule.delays), 0)
-    return sum(schedule.delays[:between]) + beyond * schedule.then
-
-
-def expired(schedule: RetrySchedule, spent_seconds: float, retry_age: float | None = None) -> bool:
+def expired(spent: float, retry_age: float) -> bool:
     """Whether a delivery is given up after an attempt that failed.
 
     Args:
-        schedule: for its retry age.
-        spent_seconds: the delays of its counted attempts that have been waited out, as `spent` or as summed.
-        retry_age: a stream's own.
+        spent: the seconds of delay between its counted attempts, all of them waited out.
+        retry_age: its stream's.
     """
-    return spent_seconds >= (schedule.retry_age if retry_age is None else retry_age)
+    return spent >= retry_age

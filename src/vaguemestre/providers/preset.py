@@ -123,7 +123,7 @@ def presets() -> Mapping[str, Preset]:
     return dict(sorted(found.items(), key=lambda item: item[1].label.casefold()))
 
 
-def preset(key: str, field: str = "provider") -> Preset:
+def preset(key: str) -> Preset:
     """The provider of that key.
 
     Raises:
@@ -131,7 +131,7 @@ def preset(key: str, field: str = "provider") -> Preset:
     """
     found = presets().get(key)
     if found is None:
-        raise Invalid(field, "provider_unknown", f"There is no provider {key}.", {"provider": key})
+        raise Invalid("provider", "provider_unknown", f"There is no provider {key}.", {"provider": key})
     return found
 
 

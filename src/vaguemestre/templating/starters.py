@@ -6,7 +6,6 @@ stands sample data, for the preview.
 
 from __future__ import annotations
 
-import json
 from functools import cache
 from pathlib import Path
 
@@ -41,9 +40,3 @@ def starter(key: str, language: str) -> Sources | None:
 def sample(key: str) -> str:
     """Sample data as JSON, as it stands in its file; an empty object for what has none."""
     return (_FOLDER / key / "sample.json").read_text(encoding="utf-8") if key in all_keys() else "{}\n"
-
-
-def sample_data(key: str) -> dict[str, object]:
-    """The same as values."""
-    values: dict[str, object] = json.loads(sample(key))
-    return values

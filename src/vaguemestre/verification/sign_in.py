@@ -57,7 +57,7 @@ class SignIn:
     ask: Callable[[], Awaitable[SignInToken]]
 
 
-def sign_in_of(draft: Draft, http: HttpTransport | None = None) -> SignIn | None:
+def sign_in_of(draft: Draft) -> SignIn | None:
     """How a draft comes by its token; None where it signs in with none."""
     if draft.hop.auth is not AuthKind.OAUTH2:
         return None
@@ -66,7 +66,7 @@ def sign_in_of(draft: Draft, http: HttpTransport | None = None) -> SignIn | None
     async def ask() -> SignInToken:
         if account is None:
             raise TokenRefused(Refusal.NOT_CONNECTED)
-        transport = http or http_from(settings.ENVIRONMENT)
+        transport = http_from(settings.ENVIRONMENT)
         if draft.credentials is None:
             return await _stored(draft, account, transport)
         token = await obtain(transport, account, draft.credentials, _now())
