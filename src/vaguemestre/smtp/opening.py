@@ -24,6 +24,7 @@ from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.link import LinkLost, cause_of
 from vaguemestre.smtp.network import DialFailed, Network, TlsFailed
 from vaguemestre.smtp.session import RESPONSE, Observe, Session, SessionFailed, unobserved
+from vaguemestre.smtp.silence import Silence, interpreted
 from vaguemestre.smtp.timeouts import Timeouts
 
 TLS_PORTS = frozenset({465, 2465})  # where servers want TLS at once and say nothing before it
@@ -133,16 +134,17 @@ def _resolve_cause(error: Exception) -> Cause:
 
 
 async def _greet(session: Session) -> None:
-    raw = await session.receive(Phase.GREETING, "", lambda error: _no_greeting(session, error))
+    async with interpreted(session) as silence:
+        raw = await session.receive(Phase.GREETING, "", lambda error: _no_greeting(session, silence, error))
     if raw.code != 220:
         raise session.failed(session.trouble(Phase.GREETING, Cause.REPLY, raw.reply))
 
 
-def _no_greeting(session: Session, error: Exception) -> tuple[Cause, dict[str, str]]:
+def _no_greeting(session: Session, silence: Silence, error: Exception) -> tuple[Cause, dict[str, str]]:
     """Why there is no greeting. A server's bytes are not repeated, only what kind it is: it may be anything
     (SSRF).
     """
-    cause = _greeting_cause(session, error)
+    cause = Cause.TLS_EXPECTED if silence.awaits_tls else _greeting_cause(session, error)
     if cause is not Cause.NOT_SMTP or not isinstance(error, wire.MalformedReply):
         return cause, {}
     kind = next((kind for start, kind in _TONGUES.items() if error.start.startswith(start)), "")

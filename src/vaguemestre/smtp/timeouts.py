@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 from vaguemestre.mail.phase import Phase
@@ -9,7 +10,11 @@ from vaguemestre.mail.phase import Phase
 
 @dataclass(frozen=True)
 class Timeouts:
-    """Deadlines of a session. Each is a total: a dripping server does not stretch it."""
+    """Deadlines of a session. Each is a total: a dripping server does not stretch it.
+
+    `silence` is none: seconds without a greeting after which the server is asked whether it waits for TLS
+    (`smtp.silence`), where somebody waits for the answer.
+    """
 
     resolve: float = 10.0
     connect: float = 30.0
@@ -25,6 +30,7 @@ class Timeouts:
     content: float = 600.0  # the reply to the end of data: leaving earlier makes doubt
     rset: float = 60.0
     quit: float = 5.0
+    silence: float = math.inf
 
     def of(self, phase: Phase) -> float:
         """What a phase may take; the fields have the phases' names."""
@@ -33,4 +39,5 @@ class Timeouts:
 
     def at_most(self, seconds: float) -> Timeouts:
         """None longer than `seconds`, for a dialogue somebody waits for."""
-        return replace(self, **{name: min(value, seconds) for name, value in vars(self).items()})
+        short = {name: min(value, seconds) for name, value in vars(self).items()}
+        return replace(self, **short | {"silence": self.silence})

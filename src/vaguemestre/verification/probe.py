@@ -42,7 +42,7 @@ __all__ = ["AT_ONCE", "TIMEOUTS", "WITHIN", "Busy", "Outcome", "as_json", "verif
 # to people, whatever a program does.
 AT_ONCE, OF_KEYS = 8, 6
 WITHIN = 14.0  # seconds for the whole dialogue; the second that is left is for recording and showing
-TIMEOUTS = replace(Timeouts(), resolve=8.0, connect=10.0, rset=2.0, quit=2.0)
+TIMEOUTS = replace(Timeouts(), resolve=8.0, connect=10.0, rset=2.0, quit=2.0, silence=2.0)
 _FAREWELL = 2.0  # seconds to wait for an abandoned dialogue to close its socket
 
 _places, _of_keys = threading.BoundedSemaphore(AT_ONCE), threading.BoundedSemaphore(OF_KEYS)

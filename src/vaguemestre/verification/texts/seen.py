@@ -46,7 +46,8 @@ SEEN = {
         "25, 587, 2525, 2587 and the handshake gets no answer."
     ),
     FindingCode.STARTTLS_ON_SSL_PORT: gettext_noop(
-        "Seen when a plain dialogue is tried, and TLS comes back; or the port is 465 or 2465 and no "
+        "Seen when a plain dialogue is tried, and TLS comes back; or no greeting comes within 2 s, and a "
+        "second link to the same address takes TLS (not tried on port 25); or the port is 465 or 2465 and no "
         "greeting comes."
     ),
     FindingCode.STARTTLS_NOT_OFFERED: gettext_noop(
