@@ -128,8 +128,7 @@ PASSWORD_RESET_TIMEOUT = 24 * 3600
 ACCOUNT_ADAPTER = "vaguemestre.console.access.ClosedSignup"
 ACCOUNT_FORMS = {"reset_password": "vaguemestre.console.people.forgotten.Forgotten"}
 ACCOUNT_RATE_LIMITS = {
-    "login": "30/m/ip",
-    "login_failed": "10/m/ip,5/5m/key",
+    "login": None,  # `console.people.guesses`, which does not keep people out of their own browser
     "reset_password": "10/m/ip,3/h/key",  # each is a mail to somebody who may not have asked for it
 }
 # Throttles of login are counted in the database, so that they hold for every web process.

@@ -17,6 +17,7 @@ from django.shortcuts import redirect, resolve_url
 from django.utils.translation import gettext_lazy as _
 from django_htmx.http import HttpResponseClientRedirect
 
+from vaguemestre.console.people import guesses
 from vaguemestre.ledger.models import User
 
 CONSOLE = "vaguemestre.console."
@@ -29,11 +30,28 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ship
 
     error_messages = DefaultAccountAdapter.error_messages | {
         "email_password_mismatch": _("The email address or the password is not right."),
+        "too_many_login_attempts": _(
+            "Too many wrong tries for this address. Try again in a minute, or from a browser that you have"
+            " signed in with before; or have a link sent to you under “Forgotten password?”."
+        ),
     }
 
     def is_open_for_signup(self, request: HttpRequest) -> bool:  # noqa: ARG002  allauth's signature
         """Never: the first administrator has a one-time link, the others an invitation."""
         return False
+
+    def pre_authenticate(self, request: HttpRequest, **credentials: Any) -> None:
+        """Refuses one try too many; what is right after all is not counted."""
+        address = str(credentials.get("email") or getattr(request.user, "email", ""))
+        self._login_failed_rl_usage = guesses.begin(request, address)
+        if not self._login_failed_rl_usage:
+            raise self.validation_error("too_many_login_attempts")
+
+    def post_login(self, request: HttpRequest, user: Any, **named: Any) -> HttpResponseBase:
+        """The browser is known from now on."""
+        answer: HttpResponseBase = super().post_login(request, user, **named)
+        guesses.remember(answer, user.email)
+        return answer
 
     def send_mail(self, *_: object, **__: object) -> None:
         """Nothing: links to a password are the ledger's (`passwords`)."""

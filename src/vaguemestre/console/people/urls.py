@@ -9,6 +9,8 @@ from __future__ import annotations
 from allauth.account import views as account
 from django.urls import path, re_path
 
+from vaguemestre.console.people.forgotten import Chosen
+
 urlpatterns = [
     path("login/", account.login, name="account_login"),
     path("logout/", account.logout, name="account_logout"),
@@ -20,7 +22,7 @@ urlpatterns = [
     path("password/forgotten/sent/", account.password_reset_done, name="account_reset_password_done"),
     re_path(
         r"^password/choose/(?P<uidb36>[0-9A-Za-z]+)-(?P<key>.+)/$",
-        account.password_reset_from_key,
+        Chosen.as_view(),
         name="account_reset_password_from_key",
     ),
     path(

@@ -13,6 +13,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_safe
 
+from vaguemestre.console.people import guesses
 from vaguemestre.console.setup.forms import FirstAdministratorForm
 from vaguemestre.ledger import instance
 from vaguemestre.ledger.models import User
@@ -47,7 +48,9 @@ def first_administrator(request: HttpRequest, token: str) -> HttpResponse:
         return _not_valid(request)
     login(request, user, backend=BACKEND)
     messages.success(request, _("Welcome. The next step is your first connection."))
-    return redirect("connections:index")
+    answer = redirect("connections:index")
+    guesses.remember(answer, user.email)
+    return answer
 
 
 def _not_valid(request: HttpRequest) -> HttpResponse:
