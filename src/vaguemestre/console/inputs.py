@@ -7,11 +7,13 @@ as it was typed.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext as _
 
+from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
 
@@ -40,6 +42,17 @@ def choice_input(label: Any, hint: Any, *choices: tuple[str, Any]) -> forms.Char
 def flag_input(label: Any, hint: Any) -> forms.BooleanField:
     """A box to tick."""
     return forms.BooleanField(label=label, help_text=hint, required=False)
+
+
+def connection_choices(connections: Iterable[Connection], none: Any) -> list[tuple[str, Any]]:
+    """For a choice of one of them; `none` says what an empty one means."""
+    return [("", none), *((str(one.uid), f"{one.name} <{one.sender_email}>") for one in connections)]
+
+
+def number(text: str) -> int | str:
+    """A whole number, or what was typed: the ledger says what is wrong with it."""
+    stripped = text.strip()
+    return int(stripped) if stripped.isdecimal() and len(stripped) < 9 else text
 
 
 def listed(text: str) -> list[str]:

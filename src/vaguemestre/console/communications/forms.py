@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from vaguemestre.console.inputs import choice_input, flag_input, text_input
+from vaguemestre.console.inputs import choice_input, connection_choices, flag_input, number, text_input
 from vaguemestre.ledger.models import Connection, Stream
 from vaguemestre.ledger.stream_wording import stream_text
 from vaguemestre.ledger.wording import describe
@@ -87,24 +86,17 @@ class StreamForm(forms.Form):
 
     def offer(self, connections: Iterable[Connection]) -> None:
         """The connections to choose from."""
-        choices: list[tuple[str, Any]] = [("", _("none of its own: by the From of each message"))]
-        choices += [(str(one.uid), f"{one.name} <{one.sender_email}>") for one in connections]
+        choices = connection_choices(connections, _("none of its own: by the From of each message"))
         self.fields["connection"].widget = forms.Select(choices=choices)
 
     def typed(self) -> dict[str, object]:
         """The values under the names of the API's resource, as they were typed."""
         self.is_valid()
         values: dict[str, object] = {name: str(self.data.get(name, "")) for name in TEXTS}
-        values |= {name: _number(str(self.data.get(name, ""))) for name in NUMBERS}
+        values |= {name: number(str(self.data.get(name, ""))) for name in NUMBERS}
         return values | {name: bool(self.cleaned_data.get(name)) for name in FLAGS}
 
     def refuse(self, faults: Iterable[Invalid]) -> None:
         """Put each fault at its field, in the reader's language."""
         for fault in faults:
             self.add_error(fault.field if fault.field in self.fields else None, describe(fault))
-
-
-def _number(text: str) -> int | str:
-    """A whole number, or what was typed: the ledger says what is wrong with it."""
-    stripped = text.strip()
-    return int(stripped) if stripped.isdecimal() and len(stripped) < 9 else text

@@ -22,7 +22,6 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from vaguemestre.console.connections import listing
 from vaguemestre.console.connections.editing import form_page
-from vaguemestre.console.connections.findings import GOOD, TONES
 from vaguemestre.console.connections.forms import ConnectionForm
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.deliverability.examination import Busy, examine
@@ -35,7 +34,6 @@ from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.host import canonical_host
 from vaguemestre.mail.mailbox import Mailbox
-from vaguemestre.policy.finding import Severity
 from vaguemestre.policy.routing import ConnectionFacts
 
 NEW = 0  # the primary key of no connection
@@ -75,15 +73,15 @@ def preview(request: HttpRequest) -> HttpResponse:
 @require_POST
 def vouching(request: HttpRequest) -> HttpResponse:
     """Whether the domain of the new sender vouches for it (SPF, DMARC): a piece of the preview."""
-    context: dict[str, Any] = {"busy": True}
+    context: dict[str, Any]
     try:
         sender = Mailbox.parse(request.POST.get("sender_email", ""), "sender_email")
         asked = Connection(sender_ascii=sender.wire, host=canonical_host(request.POST.get("host", "")))
         found = as_json(examine(asked, timezone.now().date(), resolvers=settings.ENVIRONMENT.resolvers))
         points = [point for point in found["points"] if point["subject"] in {"spf", "dmarc", "domain"}]
-        context = {"domain": found["domain"], "points": [point | _look(point) for point in points]}
+        context = {"domain": found["domain"], "points": points}
     except (Busy, Invalid):
-        pass
+        context = {"busy": True}
     return render(request, "console/connections/vouching.html", context)
 
 
@@ -121,8 +119,3 @@ def _typed(request: HttpRequest, connection: Connection | None) -> ConnectionFac
         sender_name=request.POST.get("sender_name", ""),
         reply_to=Mailbox.parse(reply_to, "reply_to").address if reply_to else "",
     )
-
-
-def _look(point: dict[str, Any]) -> dict[str, str]:
-    tone, icon = GOOD if point["severity"] == Severity.INFO else TONES[point["severity"]]
-    return {"tone": tone, "icon": icon}

@@ -14,7 +14,6 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from vaguemestre.console.connections.findings import GOOD, TONES
 from vaguemestre.console.pages import or_404
 from vaguemestre.deliverability.examination import Busy, examine
 from vaguemestre.deliverability.reading import lines
@@ -23,7 +22,6 @@ from vaguemestre.ledger import connections
 from vaguemestre.ledger.models import Connection
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.policy.authentication_results import LONGEST, read
-from vaguemestre.policy.finding import Severity
 
 
 @require_safe
@@ -40,8 +38,7 @@ def examine_domain(request: HttpRequest, uid: object) -> HttpResponse:
         found = as_json(examine(connection, timezone.now().date(), resolvers=settings.ENVIRONMENT.resolvers))
     except Busy:
         return _page(request, connection, busy=True)
-    points = [point | _look(point["severity"]) for point in found["points"]]
-    return _page(request, connection, points=points)
+    return _page(request, connection, points=found["points"])
 
 
 @require_POST
@@ -53,13 +50,8 @@ def read_results(request: HttpRequest, uid: object) -> HttpResponse:
     if reading is None:
         fault = _("There is no Authentication-Results in this text. Copy all of the message’s source.")
         return _page(request, connection, status=422, pasted=pasted, fault=fault)
-    told = [{"line": line} | _look(line.severity.value) for line in lines(reading, _domain(connection))]
+    told = lines(reading, _domain(connection))
     return _page(request, connection, pasted=pasted, reading=reading, told=told)
-
-
-def _look(severity: str) -> dict[str, str]:
-    tone, icon = GOOD if severity == Severity.INFO else TONES[severity]
-    return {"tone": tone, "icon": icon}
 
 
 def _domain(connection: Connection) -> str:

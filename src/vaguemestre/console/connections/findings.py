@@ -6,16 +6,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from vaguemestre.policy.finding import Finding, FindingCode, Severity
+from vaguemestre.console.looks import GOOD, Look, look_of
+from vaguemestre.policy.finding import Finding, FindingCode
 from vaguemestre.verification.wording import TEXTS, stored_words
 
-TONES = {
-    Severity.ERROR.value: ("bad", "stop"),
-    Severity.WARNING.value: ("wary", "alert"),
-    Severity.INFO.value: ("", "info"),
-}
 ABOUT_ADDRESSES = {code for code, text in TEXTS.items() if "(whitelist)" in text.remedy}
-GOOD = ("good", "done")
 
 
 @dataclass(frozen=True)
@@ -31,8 +26,7 @@ class FindingTold:
     why: str
     remedy: str
     who: str
-    tone: str
-    icon: str
+    look: Look
     about_addresses: bool
     more: str
 
@@ -53,15 +47,13 @@ def _not_ok(finding: Mapping[str, Any]) -> bool:
 
 def _told(texts: Mapping[str, Any]) -> FindingTold:
     fine = texts["code"] == FindingCode.OK
-    tone, icon = GOOD if fine else TONES.get(str(texts["severity"]), TONES[Severity.INFO])
     code = str(texts["code"])
     return FindingTold(
         what=texts["what"],
         why=texts["why"],
         remedy=texts["remedy"],
         who=texts["who_text"],
-        tone=tone,
-        icon=icon,
+        look=GOOD if fine else look_of(str(texts["severity"]), "severity"),
         about_addresses=code in ABOUT_ADDRESSES,
         more="" if fine or code not in FindingCode else code,
     )

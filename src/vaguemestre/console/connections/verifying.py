@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHttpResponse
@@ -39,14 +38,6 @@ from vaguemestre.verification.probe import verify as probe
 from vaguemestre.verification.wording import busy_text, step_detail, step_failed, step_text
 
 LINES = "application/x-ndjson"
-
-
-@dataclass
-class Telling:
-    """What was seen so far, as pieces of HTML."""
-
-    steps: list[SafeString] = field(default_factory=list)
-    outcome: Outcome | None = None
 
 
 @sensitive_post_parameters("password")
@@ -124,15 +115,10 @@ def _line(event: Step | Outcome | None) -> dict[str, Any]:
 
 def _whole(draft: Draft, recipient: Mailbox | None) -> dict[str, Any]:
     """The page's part about the verification, once it has ended."""
-    telling = Telling()
-    for event in _events(draft, recipient):
-        if isinstance(event, Step):
-            telling.steps.append(_step(event))
-        elif event is not None:
-            telling.outcome = event
-    if telling.outcome is None:
+    *events, last = _events(draft, recipient)
+    if not isinstance(last, Outcome):
         return {"busy": _note(busy_text())}
-    return {**_outcome(telling.outcome), "steps": telling.steps}
+    return {**_outcome(last), "steps": [_step(event) for event in events if isinstance(event, Step)]}
 
 
 def _step(step: Step) -> SafeString:

@@ -41,8 +41,7 @@ class Preview:
     """What of the content can be shown.
 
     Attributes:
-        text: plain; None if the content is not kept any more or cannot be read.
-        gone: whether retention removed the content.
+        text: plain; None where retention removed the content.
         redacted: whether links and codes are hidden, as the stream wants it.
         from_markup: whether the text was taken from HTML.
         cut: whether only the beginning was read; what follows is not in it.
@@ -53,7 +52,6 @@ class Preview:
     from_markup: bool = False
     attachments: tuple[Attachment, ...] = ()
     cut: bool = False
-    gone: bool = False
     redacted: bool = False
 
 
@@ -73,7 +71,7 @@ def _preview(message: Message) -> Preview:
     try:
         content = content_of(message)
     except ContentGone:
-        return Preview(gone=True)
+        return Preview()
     return _read(content, part_of(content.raw[:READ_LIMIT]), cut=len(content.raw) > READ_LIMIT)
 
 

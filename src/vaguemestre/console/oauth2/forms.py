@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from functools import partial
 from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.console.inputs import text_input
 from vaguemestre.console.oauth2.ways import Way
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.oauth2 import account_of
@@ -25,12 +27,7 @@ FORGET = "clear_password"
 _OBJECT_ID = re.compile(r"[0-9a-fA-F-]{1,64}")
 
 
-def _text(label: Any, hint: Any = "", *, must: bool = False) -> forms.CharField:
-    attrs = {"autocomplete": "off", "spellcheck": "false", "autocapitalize": "none"}
-    attrs |= {"aria-required": "true"} if must else {}
-    return forms.CharField(
-        label=label, help_text=hint, required=False, strip=True, widget=forms.TextInput(attrs=attrs)
-    )
+_text = partial(text_input, spellcheck="false", autocapitalize="none")
 
 
 class AccountForm(forms.Form):

@@ -1,4 +1,4 @@
-"""Utilisateurs: who uses the console, inviting somebody, and letting somebody in no longer."""
+"""People: who uses the console, inviting somebody, and letting somebody in no longer."""
 
 from __future__ import annotations
 

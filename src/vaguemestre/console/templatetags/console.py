@@ -14,6 +14,7 @@ from django.utils.timezone import localtime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from vaguemestre.console.looks import Look, look_of
 from vaguemestre.ledger.days import day_text
 from vaguemestre.ledger.messages import subject_of
 from vaguemestre.ledger.models import Message
@@ -26,47 +27,6 @@ from vaguemestre.policy.outlook import Count
 
 register = template.Library()
 
-STATE_TONES = {
-    "queued": ("", "clock"),
-    "claimed": ("", "messages"),
-    "held": ("wary", "pause"),
-    "in_doubt": ("wary", "doubt"),
-    "accepted": ("good", "check"),
-    "refused": ("bad", "cross"),
-    "expired": ("bad", "clock"),
-    "cancelled": ("", "stop"),
-    "mixed": ("", "info"),
-}
-HEALTH_TONES = {
-    "ready": ("good", "check"),
-    "throttled": ("wary", "clock"),
-    "locked": ("bad", "lock"),
-    "paused": ("wary", "pause"),
-}
-# Of outlooks, of deliveries and of lanes alike; what is not here is as it should be.
-OUTLOOK_TONES = {
-    "sending_paused": ("bad", "pause"),
-    "no_courier": ("bad", "stop"),
-    "locked": ("bad", "lock"),
-    "paused": ("wary", "pause"),
-    "throttled": ("wary", "clock"),
-    "probing": ("wary", "clock"),
-    "limit_reached": ("wary", "clock"),
-    "held": ("wary", "pause"),
-    "doubt_retry": ("wary", "doubt"),
-    "doubt_decide": ("wary", "doubt"),
-    "doubt_inactive": ("wary", "doubt"),
-    "expires": ("wary", "alert"),
-    "inactive": ("", "stop"),
-    "sending": ("good", "messages"),
-    "idle": ("good", "check"),
-}
-VERIFICATION_TONES = {
-    "never": ("wary", "info"),
-    "verified": ("good", "done"),
-    "failed": ("bad", "stop"),
-    "stale": ("wary", "alert"),
-}
 SCOPE_WORDS = {
     "send": _("send"),
     "read": _("read"),
@@ -81,7 +41,6 @@ VIA_WORDS = {
     "form": _("form"),
     "report": _("report of our own"),
 }
-NOTE_ICONS = {"success": ("good", "done"), "warning": ("wary", "alert"), "error": ("bad", "stop")}
 
 
 @register.simple_tag
@@ -143,10 +102,9 @@ def check(bound: forms.BoundField) -> dict[str, Any]:
 
 
 @register.inclusion_tag("console/parts/badge.html")
-def state(code: str) -> dict[str, str]:
+def state(code: str) -> dict[str, Any]:
     """A delivery's or a message's state."""
-    tone, picture = STATE_TONES.get(code, ("", "info"))
-    return {"tone": tone, "icon": picture, "words": state_text(code)}
+    return {"look": look_of(code, "state"), "words": state_text(code)}
 
 
 PLOT_HEIGHT = 28
@@ -256,33 +214,9 @@ def actor_words(actor: str) -> str:
 
 
 @register.filter
-def state_tone(code: str) -> str:
-    """good, wary, bad or nothing."""
-    return STATE_TONES.get(code, ("", ""))[0]
-
-
-@register.filter
-def health_tone(code: str) -> str:
-    """good, wary or bad."""
-    return HEALTH_TONES.get(code, ("", ""))[0]
-
-
-@register.filter
-def health_icon(code: str) -> str:
-    """The picture of a health."""
-    return HEALTH_TONES.get(code, ("", "info"))[1]
-
-
-@register.filter
-def outlook_tone(code: str) -> str:
-    """good, wary, bad or nothing."""
-    return OUTLOOK_TONES.get(code, ("", ""))[0]
-
-
-@register.filter
-def outlook_icon(code: str) -> str:
-    """The picture of an outlook."""
-    return OUTLOOK_TONES.get(code, ("", "clock"))[1]
+def look(code: str, kind: str) -> Look:
+    """The tone and the picture of a code among those of its kind."""
+    return look_of(code, kind)
 
 
 @register.filter
@@ -296,27 +230,3 @@ def counted(count: Count) -> str:
     """How many; of very many only that they are more."""
     figure = grouped(count.number)
     return gettext("more than %(count)s") % {"count": figure} if count.more else figure
-
-
-@register.filter
-def verification_tone(code: str) -> str:
-    """good, wary or bad."""
-    return VERIFICATION_TONES.get(code, ("", ""))[0]
-
-
-@register.filter
-def verification_icon(code: str) -> str:
-    """The picture of a verification's outcome."""
-    return VERIFICATION_TONES.get(code, ("", "info"))[1]
-
-
-@register.filter
-def note_tone(level: str) -> str:
-    """The tone of one of Django's message levels."""
-    return NOTE_ICONS.get(level, ("", ""))[0]
-
-
-@register.filter
-def note_icon(level: str) -> str:
-    """The picture of one of Django's message levels."""
-    return NOTE_ICONS.get(level, ("", "info"))[1]

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from vaguemestre.console.inputs import flag_input, lines_input, listed, text_input
+from vaguemestre.console.inputs import connection_choices, flag_input, lines_input, listed, number, text_input
 from vaguemestre.ledger.models import Connection, Form
 from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.errors import Invalid
@@ -79,8 +78,7 @@ class WebForm(forms.Form):
 
     def offer(self, connections: Iterable[Connection], templates: Iterable[tuple[str, str]]) -> None:
         """What there is to choose from."""
-        choices: list[tuple[str, Any]] = [("", _("that of the communication “Form replies”"))]
-        choices += [(str(one.uid), f"{one.name} <{one.sender_email}>") for one in connections]
+        choices = connection_choices(connections, _("that of the communication “Form replies”"))
         self.fields["connection"].widget = forms.Select(choices=choices)
         self.fields["template"].widget = forms.Select(choices=list(templates))
 
@@ -89,7 +87,7 @@ class WebForm(forms.Form):
         self.is_valid()
         values: dict[str, object] = {name: str(self.data.get(name, "")) for name in TEXTS}
         values |= {name: listed(str(self.data.get(name, ""))) for name in LISTS}
-        values |= {name: _number(str(self.data.get(name, ""))) for name in NUMBERS}
+        values |= {name: number(str(self.data.get(name, ""))) for name in NUMBERS}
         return values | {name: bool(self.cleaned_data.get(name)) for name in FLAGS}
 
     def refuse(self, faults: Iterable[Invalid]) -> None:
@@ -97,8 +95,3 @@ class WebForm(forms.Form):
         for fault in faults:
             if not fault.field.startswith("fields["):
                 self.add_error(fault.field if fault.field in self.fields else None, describe(fault))
-
-
-def _number(text: str) -> int | str:
-    stripped = text.strip()
-    return int(stripped) if stripped.isdecimal() and len(stripped) < 9 else text
