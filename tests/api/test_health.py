@@ -3,6 +3,7 @@
 import time
 from contextlib import contextmanager
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from django.db import connection as database
@@ -15,6 +16,7 @@ from api.client import connection, key_with
 from vaguemestre.ledger import sending, storing
 from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.ledger.models import Courier
+from vaguemestre.ledger.sqlite.errors import NOTE_SUFFIX
 
 pytestmark = pytest.mark.django_db
 
@@ -76,6 +78,31 @@ def test_readyz_says_that_nothing_can_be_stored_and_tries_it_every_five_seconds(
     assert (response.json()["database"], response.json()["storage_problem"]) == (True, "not_writable")
     response = client.get("/readyz")
     assert (response.status_code, response.json()["storage_problem"]) == (200, None)
+
+
+@pytest.mark.skipif("database.vendor != 'sqlite'")
+def test_readyz_says_that_the_file_is_damaged_whoever_met_it(client, monkeypatch):
+    monkeypatch.setattr(storing, "EVERY", 0.0)
+    file = Path(database.settings_dict["NAME"])
+    note, found = file.with_name(file.name + NOTE_SUFFIX), file.stat()
+    note.write_text(f"{found.st_dev} {found.st_ino}")
+    try:
+        response = client.get("/readyz")
+    finally:
+        storing.begin_anew()
+    assert (response.status_code, response.json()["storage_problem"]) == (503, "damaged")
+    assert client.get("/readyz").json()["storage_problem"] is None
+    assert not note.exists()
+
+
+def test_what_cannot_be_stored_is_told_as_what_it_is():
+    api = key_with("send")
+    with read_only():
+        response = api.post("/messages", {"to": ["canary@example.net"], "text": "x"})
+    answer = response.json()
+    assert response.status_code == 503
+    assert answer["code"] == "not_writable"
+    assert answer["detail"] == "The database takes no writes; nothing was stored. Try again when it does."
 
 
 @contextmanager

@@ -103,7 +103,25 @@ def test_a_database_that_does_not_answer_is_told_without_its_password(tmp_path):
 def test_l07_check_names_the_database_that_is_damaged(installation):
     file = installation.data / "vaguemestre.sqlite3"
     file.write_bytes(b"not a database" * 1000)
-    says(installation.run("check"), f"The database {file} cannot be used: file is not a database.")
+    says(
+        installation.run("check"),
+        f"The database {file} cannot be used: file is not a database; the file {file} is damaged:"
+        " stop Vaguemestre, move its data directory aside, and restore the latest backup.",
+    )
+
+
+def test_check_reads_all_of_a_database_since_a_damage_is_met_where_it_is(installation):
+    file = installation.data / "vaguemestre.sqlite3"
+    with closing(sqlite3.connect(file)) as database:
+        (page,) = database.execute(
+            "SELECT rootpage FROM sqlite_master WHERE name = 'ledger_event'"
+        ).fetchone()
+    with file.open("r+b") as opened:
+        opened.seek((page - 1) * 4096)
+        opened.write(b"\xff" * 64)
+    done = installation.run("check")
+    assert done.returncode == 1
+    assert f"the file {file} is damaged" in done.stderr
 
 
 def test_l12_check_names_each_connection_whose_stored_password_cannot_be_read(installation):

@@ -125,3 +125,16 @@ def test_check_says_that_the_disk_is_full(installation):
     done = run(installation, "check", within=["unshare", "--mount", "sh", "-c", script, "sh"])
     told = f"Nothing can be stored in {installation.data} (No space left on device): make room on its disk."
     assert (done.returncode, done.stderr.splitlines()[0]) == (1, told)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root mounts a disk")
+def test_check_says_that_the_file_system_takes_no_writes(installation):
+    bound = f"mount --bind {installation.data} {installation.data}"
+    script = f'{bound} && mount -o remount,ro,bind {installation.data}; exec "$@"'
+    done = run(installation, "check", within=["unshare", "--mount", "sh", "-c", script, "sh"])
+    file = installation.data / "vaguemestre.sqlite3"
+    told = f"{file} lies on a file system that takes no writes now: mount it writable, or look to its disk."
+    assert done.returncode == 1
+    assert told in done.stderr.splitlines()
+    assert "chmod" not in done.stderr
+    assert "make room" not in done.stderr

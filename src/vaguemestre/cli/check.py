@@ -9,6 +9,7 @@ from pathlib import Path
 from shlex import quote
 
 from django.conf import settings
+from django.db import connection
 from django.db.utils import Error
 
 from vaguemestre.cli import database, permissions, preparation
@@ -21,8 +22,10 @@ from vaguemestre.ledger import sending, sending_wording, storing, vault
 from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
+from vaguemestre.ledger.sqlite.errors import RESTORE
 from vaguemestre.variables import dotenv
 
+READ_THROUGH = 1 << 28  # bytes of a database that are read for a damage: more would take too long
 _RESUME = " The command is `vaguemestre sending resume [--cancel-waiting|--send-waiting]`."
 
 
@@ -62,7 +65,8 @@ def _problems(environment: Environment) -> Iterator[str]:
         return
     unwritable = list(permissions.unwritable(_written(environment)))
     yield from unwritable
-    full = list(_disk_problems(environment.database_file.parent)) if environment.on_sqlite else []
+    looked = environment.on_sqlite and not unwritable
+    full = list(_disk_problems(environment.database_file.parent)) if looked else []
     yield from full
     yield from _database_problems(environment, writable=not unwritable and not full)
 
@@ -126,6 +130,8 @@ def _disk_problems(folder: Path) -> Iterator[str]:
 def _ledger_problems(environment: Environment, *, writable: bool) -> Iterator[str]:
     missing, later = database.unapplied(), database.later()
     yield from durability_problems()
+    if environment.on_sqlite and environment.database_file.stat().st_size <= READ_THROUGH:
+        yield from _damage(environment.database_file)
     yield from later
     if later:
         return
@@ -138,6 +144,15 @@ def _ledger_problems(environment: Environment, *, writable: bool) -> Iterator[st
         yield f"{sending_wording.what(pause.why, pause.facts)} {sending_wording.remedy(pause.why)}{_RESUME}"
     if writable:
         storing.attempt()
+
+
+def _damage(file: Path) -> Iterator[str]:
+    """Read all of it: a damage is met by whoever reads where it is, and by nobody else."""
+    with connection.cursor() as cursor:
+        cursor.execute("PRAGMA quick_check(1)")
+        found = str(cursor.fetchone()[0])
+    if found != "ok":
+        yield f"SQLite's check finds “{found.splitlines()[-1]}”; {RESTORE.format(file=file)}."
 
 
 def _unreadable(connection: Connection) -> str:

@@ -41,10 +41,17 @@ def unreadable(path: Path, what: str) -> str:
 
 def unwritable(paths: Iterable[Path]) -> Iterator[str]:
     """What is to be told of files and folders that are there, and that must be written, and cannot be."""
+    frozen: set[int] = set()  # file systems that were told of
     for path in paths:
         wanted = os.R_OK | os.W_OK | (os.X_OK if path.is_dir() else 0)
-        if path.exists() and not os.access(path, wanted, effective_ids=True):
+        if not path.exists() or os.access(path, wanted, effective_ids=True):
+            continue
+        if not os.statvfs(path).f_flag & os.ST_RDONLY:
             yield f"{path} cannot be written{remedy(path)}"
+        elif (device := path.stat().st_dev) not in frozen:
+            frozen.add(device)
+            where = f"{path} lies on a file system that takes no writes now"
+            yield f"{where}: mount it writable, or look to its disk."
 
 
 def remedy(path: Path) -> str:

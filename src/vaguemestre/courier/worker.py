@@ -22,7 +22,7 @@ from vaguemestre.courier.chores import Chores
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.guard import Foreign, Guard
 from vaguemestre.courier.lane import Lane, open_lane
-from vaguemestre.ledger import evidence, lanes, leases, recovery, wake
+from vaguemestre.ledger import evidence, lanes, leases, recovery, storing, wake
 from vaguemestre.ledger.claims import Stale
 from vaguemestre.ledger.database import AWAY
 from vaguemestre.ledger.leases import Lease
@@ -79,6 +79,7 @@ class Worker:
         await self._end()
 
     async def _run(self) -> None:
+        storing.begin_anew()
         while not self._stopping.is_set():
             try:
                 await self.turn()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import errno
 import os
+import sqlite3
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -22,14 +23,18 @@ from django.db import DatabaseError, connection
 
 from vaguemestre.ledger.binding import own
 from vaguemestre.ledger.database import execute, on_postgresql, rows, writing
+from vaguemestre.ledger.sqlite import errors
 
 if TYPE_CHECKING:
     from vaguemestre.ledger.sqlite.base import DatabaseWrapper
 
-type Problem = Literal["disk_full", "not_writable"]
+type Problem = Literal["disk_full", "not_writable", "damaged"]
 
 EVERY = 5.0  # seconds
 ROOM = 1 << 20  # bytes
+_DAMAGED = frozenset({"XX001", "XX002"})  # of PostgreSQL: data, an index
+_BARRED = (errno.EROFS, errno.EACCES, errno.EPERM)  # of the lock file
+_READ_ONLY = "25006"
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _AS_IT_IS = "UPDATE django_migrations SET app = app WHERE id = (SELECT max(id) FROM django_migrations)"
 _recent: tuple[float, Problem | None] | None = None
@@ -54,7 +59,9 @@ def attempt() -> None:
             raise DatabaseError("PostgreSQL takes no writes here (transaction_read_only is on)")
         return
     if not cast("DatabaseWrapper", own()).is_in_memory_db():
-        take_room(Path(connection.settings_dict["NAME"]).parent)
+        file = Path(connection.settings_dict["NAME"])
+        errors.look(file)
+        take_room(file.parent)
     with suppress(_Undone), writing():
         execute(_AS_IT_IS, {})
         raise _Undone
@@ -94,8 +101,27 @@ def _problem() -> tuple[Problem | None, str]:
         attempt()
     except (DatabaseError, OSError) as error:
         reason = str(error).partition("\n")[0]
-        return "disk_full" if disk_full(error) else "not_writable", reason
+        return problem_of(error) or "not_writable", reason
     return None, ""
+
+
+def begin_anew() -> None:
+    """Whoever begins to work on the database meets what is wrong with it, if it still is."""
+    if not on_postgresql():
+        errors.forget(Path(connection.settings_dict["NAME"]))
+
+
+def problem_of(error: BaseException) -> Problem | None:
+    """What a person has to mend before anything can be stored; None where the error says no such thing."""
+    cause = error.__cause__
+    if isinstance(error, errors.Damaged) or getattr(cause, "sqlstate", "") in _DAMAGED:
+        return "damaged"
+    if disk_full(error):
+        return "disk_full"
+    read_only = (
+        errors.code_of(cause) == sqlite3.SQLITE_READONLY or getattr(cause, "sqlstate", "") == _READ_ONLY
+    )
+    return "not_writable" if read_only else None
 
 
 def disk_full(error: BaseException) -> bool:

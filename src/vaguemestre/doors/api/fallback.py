@@ -43,4 +43,5 @@ def _away(request: HttpRequest, error: Exception) -> HttpResponse:
     problem = problem_of(error)
     if request.path.startswith(_API):
         return problem.response()
-    return HttpResponse(render_to_string("503.html"), status=problem.status, headers=problem.headers)
+    page = render_to_string("503.html", {"code": problem.code})
+    return HttpResponse(page, status=problem.status, headers=problem.headers)

@@ -34,7 +34,8 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         if migrated:
             paused = sending.paused() is not None
             problem = storing.recent_problem()
-    except DatabaseError:
+    except DatabaseError as error:
+        problem = storing.problem_of(error)
         found = {"database": False, "migrations": False, "storage": False, "courier": False}
     else:
         stored = problem is None

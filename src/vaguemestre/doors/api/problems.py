@@ -23,6 +23,7 @@ from ninja.errors import HttpError, ValidationError
 from vaguemestre.doors.api.arrival import BrokenOff
 from vaguemestre.doors.api.rendering import LANGUAGE, render
 from vaguemestre.doors.api.rooms import Full
+from vaguemestre.ledger import storing
 from vaguemestre.ledger.idempotency import InProgress, KeyReused
 from vaguemestre.ledger.refusals import Conflict, Missing, Refusal
 from vaguemestre.ledger.vault import KeyMissing, Unreadable
@@ -31,6 +32,12 @@ from vaguemestre.mail.errors import Invalid
 MEDIA_TYPE = "application/problem+json"
 KEY_WANTED = {"WWW-Authenticate": 'Bearer realm="vaguemestre"'}  # goes with 401 (RFC 9110 §11.6.1)
 _STATUS = {"message_size": 413, "key_revoked": 401}  # of refusals; 422 for all others
+_UNAVAILABLE = {
+    "": "The database does not answer; nothing was stored. Try again.",
+    "disk_full": "The disk of the database is full; nothing was stored. Try again when there is room on it.",
+    "not_writable": "The database takes no writes; nothing was stored. Try again when it does.",
+    "damaged": "The file of the database is damaged; nothing was stored. Try again when it is restored.",
+}
 _AT_FIELD = {"successor_needed": "successor", "stale_attempt": "attempt"}
 
 log = structlog.get_logger(__name__)
@@ -182,9 +189,14 @@ def _(error: Unreadable) -> Problem:
 @problem_of.register(InterfaceError)
 @problem_of.register(InternalError)
 def _(error: Exception) -> Problem:
-    log.error("database_unavailable", exc_info=error)
-    message = "The database does not answer; nothing was stored. Try again."
-    return Problem(503, message, headers={"Retry-After": "5"})
+    problem = storing.problem_of(error)
+    if problem is None:
+        log.error("database_unavailable", exc_info=error)
+    else:
+        # Where we were does not matter, and it is met at each request.
+        log.error("database_unavailable", problem=problem, error=str(error).partition("\n")[0])
+    code = "" if problem is None else problem
+    return Problem(503, _UNAVAILABLE[code], code, headers={"Retry-After": "5"})
 
 
 def answer_problem(_request: HttpRequest, error: Exception | type[Exception]) -> HttpResponse:

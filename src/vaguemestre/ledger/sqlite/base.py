@@ -30,8 +30,10 @@ from typing import Any
 from django.db import DEFAULT_DB_ALIAS, OperationalError
 from django.db.backends.sqlite3 import base
 from django.db.transaction import Atomic
+from django.utils.functional import cached_property
 
 from vaguemestre.ledger.sqlite.copying import LIMIT, copier
+from vaguemestre.ledger.sqlite.errors import Errors, code_of
 
 LOCK_SUFFIX = "-lock"
 ATOMIC = Atomic(DEFAULT_DB_ALIAS, savepoint=True, durable=False)  # it keeps nothing of its own
@@ -75,6 +77,11 @@ class DatabaseWrapper(base.DatabaseWrapper):
         self._hurries = False  # its commits wait for no disk
         self._changes = 0  # rows that this connection wrote so far
         self.execute_wrappers.append(self._execute)
+
+    @cached_property
+    def wrap_database_errors(self) -> Errors:
+        """What Django asks for, with a remedy where SQLite's error has one."""
+        return Errors(self)
 
     def get_connection_params(self) -> dict[str, Any]:
         """Columns as SQLite keeps them: what the driver makes of them the fields of the models make, too.
@@ -295,5 +302,4 @@ class _LockFile:
 
 def _is_busy(error: BaseException) -> bool:
     """Whether SQLite met somebody who writes without the lock, such as its own shell."""
-    code: int = getattr(error.__cause__, "sqlite_errorcode", 0)
-    return code & 0xFF == sqlite3.SQLITE_BUSY
+    return code_of(error.__cause__) == sqlite3.SQLITE_BUSY
