@@ -7,8 +7,6 @@ import json
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from scripted.client import SENDER, SHORT, hop_to
 from scripted.server import ScriptedServer
@@ -17,6 +15,7 @@ from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.secret import Secret
 from vaguemestre.smtp import sasl
 from vaguemestre.smtp.hop import NextHop
+from vaguemestre.smtp.masking import Mask
 from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.session import SessionFailed
 
@@ -117,7 +116,7 @@ async def refused(script: str, network, **server) -> SessionFailed:
             await open_session(to(scripted), network, SHORT)
     told = repr((failed.value.transcript, failed.value.trouble)) + str(failed.value)
     assert TOKEN not in told
-    assert not any(form in told for form in sasl.traces(LOGIN, Secret(TOKEN)))
+    assert Mask(LOGIN, Secret(TOKEN), "***")((told.encode(),)) == (told.encode(),)
     return failed.value
 
 
@@ -201,9 +200,3 @@ async def test_a_reason_is_made_safe_and_short(network):
 async def test_a_token_that_the_server_repeats_is_masked_in_whatever_it_is_wrapped(network, echo):
     script = f"{greeted('XOAUTH2')}C: AUTH XOAUTH2 {XOAUTH2}\nS: 334 {echo}\nC: \nS: 535 wrong: {echo}{BYE}"
     assert "***" in str(await refused(script, network))
-
-
-@given(st.binary(max_size=40), st.text(min_size=12, max_size=40), st.binary(max_size=40))
-def test_a_secret_within_base64_is_always_found(before, word, after):
-    blob = base64.b64encode(before + word.encode() + after).decode()
-    assert any(form in blob for form in sasl.traces("app", Secret(word)))

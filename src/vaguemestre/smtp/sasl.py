@@ -24,7 +24,6 @@ from vaguemestre.smtp.hop import NextHop
 
 _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")  # b64token, RFC 6750 §2.1
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_LONG = 8  # octets of a trace that is looked for in capitals too
 _TOLD = 200  # characters of a server's reason that are kept
 
 
@@ -180,40 +179,3 @@ def _with_token(offered: tuple[str, ...], hop: NextHop, token: str) -> Mechanism
     if "OAUTHBEARER" in offered:
         return _oauthbearer(hop, token)
     return _xoauth2(hop, token) if "XOAUTH2" in offered else None
-
-
-def traces(login: str, secret: Secret) -> tuple[str, ...]:
-    """What of the secret could come back in a server's words: in clear, as we encode it, in base64."""
-    word = secret.reveal()
-    forms = (word, _encoded(f"\0{login}\0{word}"), _encoded(word))
-    # A shorter form would match anything.
-    return tuple(form for form in forms if len(form) >= 4) + tuple(
-        form for form in _within(word) if len(form) >= 8
-    )
-
-
-def masked(traces: tuple[str, ...], shown: str, lines: tuple[bytes, ...]) -> tuple[bytes, ...]:
-    """A server's words with something else in place of what could give the secret away, in capitals or not:
-    some repeat a command that they do not know in capitals.
-    """
-    said = b"\n".join(lines)
-    for trace in traces:
-        said = _without(said, trace.encode(), shown.encode())
-    return tuple(said.split(b"\n"))
-
-
-def _without(said: bytes, trace: bytes, shown: bytes) -> bytes:
-    if len(trace) < _LONG:  # "Authentication" has "auth" in it, which is somebody's password
-        return said.replace(trace, shown)
-    low, sought, kept, at = said.lower(), trace.lower(), b"", 0
-    while (found := low.find(sought, at)) >= 0:
-        kept, at = kept + said[at:found] + shown, found + len(trace)
-    return kept + said[at:]
-
-
-def _within(word: str) -> tuple[str, ...]:
-    """The word in base64, wherever it begins in what is encoded, less what depends on its neighbours."""
-    octets = word.encode("utf-8")
-    shifted = [base64.b64encode(b"\0" * shift + octets).decode("ascii") for shift in range(3)]
-    bits = [8 * (shift + len(octets)) for shift in range(3)]
-    return tuple(text[-(-8 * shift // 6) : bits[shift] // 6] for shift, text in enumerate(shifted))

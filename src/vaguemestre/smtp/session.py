@@ -14,7 +14,7 @@ import contextlib
 import ipaddress
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import lru_cache
 
 from vaguemestre.egress import IPAddress
 from vaguemestre.mail.phase import Cause, Phase, Trouble
@@ -26,8 +26,8 @@ from vaguemestre.smtp.capabilities import Capabilities
 from vaguemestre.smtp.certificate import Certificate, Tls, leaf_pinned
 from vaguemestre.smtp.hop import NextHop
 from vaguemestre.smtp.link import Link, LinkLost, cause_of
+from vaguemestre.smtp.masking import Mask
 from vaguemestre.smtp.network import Network
-from vaguemestre.smtp.sasl import masked, traces
 from vaguemestre.smtp.timeouts import Timeouts
 
 type Observe = Callable[[Step], None]
@@ -110,9 +110,8 @@ class Session:
         self._poisoned = self.retired = self.unfinished = self.proven = False
         self.taken_by: tuple[str, ...] | None = None
         self.windows, self.window, self.in_flight, self.heard_at = True, 1, 0, 0.0
-        masks = () if hop.secret is None else traces(hop.login, hop.secret)
         # Servers say the same few over and over.
-        self._masked = lru_cache(maxsize=16)(partial(masked, masks, RESPONSE))
+        self._masked = lru_cache(maxsize=16)(Mask(hop.login, hop.secret, RESPONSE))
 
     def __repr__(self) -> str:
         return f"<Session {self.hop.host} {self.state.value} {self.transactions} transactions>"
