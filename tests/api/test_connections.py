@@ -360,8 +360,12 @@ def test_explain_names_the_route_and_every_rule(api, office):
         "sender",
     )
     assert len(answer["rules"]) >= 8
+    assert "communication" not in str(answer), "the API says stream"
     held = api.post("/routes/explain", {"from": "x@example.net"}).json()
     assert (held["decision"], held["connection"], held["reason"]["code"]) == ("hold", None, "ambiguous")
+    assert "communication" not in str(api.post("/routes/explain", {"stream": "invoices"}).json())
+    posted = api.post("/messages", {"to": ["a@example.net"], "text": "x", "stream": "invoices"}).json()
+    assert "communication" not in str(api.get(f"/messages/{posted['id']}").json())
     for body, field in [
         ({"stream": "none"}, "stream"),
         ({"connection": "none"}, "connection"),

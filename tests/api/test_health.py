@@ -11,6 +11,7 @@ from django.db import transaction
 from django.test import Client
 from django.utils import timezone
 from prometheus_client.parser import text_string_to_metric_families
+from structlog.testing import capture_logs
 
 from api.client import connection, key_with
 from vaguemestre.ledger import sending, storing
@@ -35,6 +36,19 @@ def test_readyz_says_what_is_missing(client):
     beat.beat_at = timezone.now() - timedelta(seconds=16)
     beat.save()
     assert client.get("/readyz").json()["missing"] == ["courier"]
+
+
+def test_readyz_tells_the_log_what_is_missing_when_that_changes(client, monkeypatch, caplog):
+    monkeypatch.setattr("vaguemestre.doors.api.health._told", [])
+    with capture_logs() as told:
+        assert [client.get("/readyz").status_code for _ in range(2)] == [503, 503]
+        Courier.objects.create(holder="x", beat_at=timezone.now())
+        assert client.get("/readyz").status_code == 200
+    assert [(line["event"], line.get("missing")) for line in told] == [
+        ("not_ready", ["courier"]),
+        ("ready_again", None),
+    ]
+    assert "Service Unavailable" not in caplog.text, "Django tells it once more, in a sentence"
 
 
 def test_where_sending_is_paused_it_is_ready_and_says_so(client):

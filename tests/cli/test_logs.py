@@ -133,4 +133,18 @@ def test_a_refused_request_of_the_api_is_no_event():
         "logging.getLogger('django.request').warning('Unprocessable Content: /api/v1/messages')",
         "logging.getLogger('django.request').error('Internal Server Error: /')",
     )
-    assert [line["level"] for line in lines] == ["error"]
+    assert [(line["event"], line["level"]) for line in lines] == [("request_answered", "error")]
+
+
+def test_what_django_tells_of_a_request_has_a_name_and_no_path_which_may_hold_a_one_time_link():
+    lines = logged(
+        "from types import SimpleNamespace as It",
+        "request = It(method='GET', path='/setup/canary-7f1/', resolver_match=It(route='setup/<token>/'))",
+        "told = {'request': request, 'status_code': 503}",
+        "logging.getLogger('django.request').error('%s: %s', 'Away', '/setup/canary-7f1/', extra=told)",
+        "told['exc_info'] = (ValueError, ValueError(3), None)",
+        "logging.getLogger('django.request').error('Away', exc_info=told.pop('exc_info'), extra=told)",
+    )
+    assert [line["event"] for line in lines] == ["request_answered", "request_failed"]
+    assert (lines[0]["method"], lines[0]["route"], lines[0]["status_code"]) == ("GET", "setup/<token>/", 503)
+    assert "canary-7f1" not in json.dumps(lines)

@@ -10,12 +10,10 @@ from vaguemestre.cli.output import show
 from vaguemestre.ledger import accept, wording
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.resources import rules_resource
-from vaguemestre.ledger.stream_wording import rule_text, rule_why_text
-from vaguemestre.policy.decision import RuleWhy
+from vaguemestre.ledger.stream_wording import plain_why_text
 from vaguemestre.policy.routing import Route
 
 _OUTCOMES = {"matched": "decides", "passed_over": "passed over", "not_applicable": "does not apply"}
-_OF_STREAMS = {RuleWhy.NO_STREAM, RuleWhy.STREAM_HAS_NONE}
 
 
 def declare(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +30,7 @@ def _explain(arguments: argparse.Namespace) -> None:
     value = {
         "route": _route(decision) if isinstance(decision, Route) else None,
         "reason": {"code": reason["code"], "text": wording.reason_text(reason)},
-        "rules": [rule | {"text": _told(rule)} for rule in rules_resource(decision)],
+        "rules": rules_resource(decision),
     }
     show(arguments, value, _text(value))
 
@@ -51,19 +49,11 @@ def _route(route: Route) -> dict[str, Any]:
 def _text(value: dict[str, Any]) -> str:
     route, reason = value["route"], value["reason"]["text"]
     head = f"Carried by {route['connection_name']}: {reason}" if route else f"Held: {reason}"
-    rules = [f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {_why(rule)}" for rule in value["rules"]]
-    return "\n".join([head, *_leaves(route), *rules])
+    return "\n".join([head, *_leaves(route), *map(_rule, value["rules"])])
 
 
-def _told(rule: dict[str, Any]) -> str:
-    """What the console calls a communication is a stream in every command."""
-    return f"{rule_text(rule['code']).replace('communication', 'stream')}. {_why(rule)}"
-
-
-def _why(rule: dict[str, Any]) -> str:
-    text = rule_why_text(rule)
-    # Not in the others: they may quote an address, or a name.
-    return text.replace("communication", "stream") if rule["why"] in _OF_STREAMS else text
+def _rule(rule: dict[str, Any]) -> str:
+    return f"  {rule['code']:<18} {_OUTCOMES[rule['outcome']]}: {plain_why_text(rule)}"
 
 
 def _leaves(route: dict[str, Any] | None) -> list[str]:

@@ -21,7 +21,7 @@ from vaguemestre.ledger import (
 )
 from vaguemestre.ledger.connections import vault_has
 from vaguemestre.ledger.models import Attempt, Connection, Delivery, Message, Stream
-from vaguemestre.ledger.stream_wording import rule_text, rule_why_text, rules_told
+from vaguemestre.ledger.stream_wording import plain_text, rules_told
 from vaguemestre.ledger.submission import Accepted
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.envelope import UNNAMED
@@ -111,7 +111,7 @@ def rules_resource(decision: Decision) -> list[dict[str, Any]]:
     found = Connection.objects.filter(pk__in=named).values_list("pk", "uid")
     public = {str(pk): str(uid) for pk, uid in found}
     for rule in rules:
-        rule["text"] = f"{rule_text(rule['code'])}. {rule_why_text(rule)}"
+        rule["text"] = plain_text(rule)
         if "connection" in rule["facts"]:
             rule["facts"]["connection"] = public.get(rule["facts"]["connection"])
     return rules
@@ -210,7 +210,7 @@ def _delivery(delivery: Delivery, expected: Outlook) -> dict[str, Any]:
         "connection_name": delivery.connection.name if delivery.connection else None,
         "backup_for": str(delivery.backup_for.uid) if delivery.backup_for else None,
         "reason": {"code": delivery.reason["code"], "text": wording.reason_text(delivery.reason)},
-        "rules": rules_told(delivery.rules),
+        "rules": rules_told(delivery.rules, plain=True),
         "configuration_version": delivery.route_epoch,
         "leaves_as": delivery.route,
         "counted_attempts": delivery.counted,

@@ -45,6 +45,13 @@ _WHYS = {
     RuleWhy.SEVERAL_ACTIVE: gettext_noop("Several connections are active."),
 }
 
+# For programs and the command line, which say stream where the console says communication.
+_PLAIN: Mapping[str, str] = {
+    RuleCode.STREAM: "The connection of its stream",
+    RuleWhy.NO_STREAM: "The message belongs to no stream.",
+    RuleWhy.STREAM_HAS_NONE: "The stream has no connection of its own.",
+}
+
 
 def stream_text(key: str, name: str) -> str:
     """What people call a stream: a built-in one in the reader's language, unless it was renamed."""
@@ -66,14 +73,24 @@ def rule_why_text(rule: Mapping[str, Any]) -> str:
         return text
 
 
-def rules_told(rules: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Every rule as it was kept, and in words."""
+def plain_why_text(rule: Mapping[str, Any]) -> str:
+    """The same in the words of the API and the commands."""
+    return _PLAIN.get(rule["why"]) or rule_why_text(rule)
+
+
+def plain_text(rule: Mapping[str, Any]) -> str:
+    """A rule and why, in the words of the API and the commands."""
+    return f"{_PLAIN.get(rule['code']) or rule_text(rule['code'])}. {plain_why_text(rule)}"
+
+
+def rules_told(rules: Iterable[Mapping[str, Any]], *, plain: bool = False) -> list[dict[str, Any]]:
+    """Every rule as it was kept, and in words: the console's, or plain ones."""
     return [
         {
             "code": rule["code"],
             "outcome": rule["outcome"],
             "why": rule["why"],
-            "text": f"{rule_text(rule['code'])}. {rule_why_text(rule)}",
+            "text": plain_text(rule) if plain else f"{rule_text(rule['code'])}. {rule_why_text(rule)}",
         }
         for rule in rules
     ]

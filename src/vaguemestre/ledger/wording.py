@@ -56,7 +56,7 @@ _REASONS = {
         "Several connections are active, none is the default and none matches the sender. Say which one"
         " serves the rest."
     ),
-    "unsubscribed": gettext_noop("The recipient unsubscribed from this communication."),
+    "unsubscribed": gettext_noop("The recipient unsubscribed from messages of this kind."),
 }
 _STANDS_IN = gettext_noop("“%(backup_name)s” carries it in place of “%(connection_name)s”.")
 _WHYS = {
@@ -184,7 +184,7 @@ _WHYS = {
     ),
     "lane_waits": gettext_noop("The connection is waiting; the message leaves when it works again."),
     "content_gone": gettext_noop("The content is not kept any more."),
-    "unsubscribed": gettext_noop("The recipient unsubscribed from this communication: nothing was sent."),
+    "unsubscribed": gettext_noop("The recipient unsubscribed from messages of this kind: nothing was sent."),
 }
 _EVENTS = {
     "accepted_here": gettext_noop("Taken over from the submitter"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import structlog
 from django.db import DatabaseError, connection
 from django.db.migrations.executor import MigrationExecutor
 from django.http import HttpRequest, JsonResponse
@@ -10,6 +11,9 @@ from django.views.decorators.http import require_safe
 
 from vaguemestre.ledger import leases, sending, storing
 
+log = structlog.get_logger("vaguemestre.health")
+
+_told: list[str] = []  # what was missing when this process was asked last
 _migrated = False  # migrations do not come undone under a running process: asked until the answer is yes
 
 
@@ -41,10 +45,24 @@ def readyz(_request: HttpRequest) -> JsonResponse:
         stored = problem is None
         found = {"database": True, "migrations": migrated, "storage": stored, "courier": alive}
     missing = [name for name, there in found.items() if not there]
+    _tell(missing)
     body = {"status": "missing" if missing else "ready", "missing": missing, **found}
-    return JsonResponse(
+    response = JsonResponse(
         body | {"storage_problem": problem, "sending_paused": paused}, status=503 if missing else 200
     )
+    response._has_been_logged = True  # type: ignore[attr-defined]  # noqa: SLF001  by `_tell`
+    return response
+
+
+def _tell(missing: list[str]) -> None:
+    """In the log, when it changes: who watches asks every few seconds."""
+    global _told  # noqa: PLW0603  one fact of this process
+    if missing != _told:
+        _told = missing
+        if missing:
+            log.warning("not_ready", missing=missing)
+        else:
+            log.info("ready_again")
 
 
 def _migrations_applied() -> bool:
