@@ -159,6 +159,19 @@ def test_a_database_that_a_later_version_changed_is_told_and_nothing_starts_on_i
     says(installation.run("check"), told)
     says(installation.run("migrate"), told)
     says(installation.run("up"), told, "Nothing was started.")
+    for alone in ("web", "submission", "courier"):
+        says(installation.run(alone), told)
+
+
+def test_rows_that_contradict_a_new_version_are_told_in_a_sentence(installation):
+    applied(installation, "DELETE FROM django_migrations WHERE name = '0030_numbers_first'")
+    orphan = "INSERT INTO ledger_optout (address, at, stream_id) VALUES ('a@example.net', '2026-11-29', 99)"
+    applied(installation, orphan)
+    done = installation.run("migrate")
+    assert done.returncode == 1
+    assert done.stderr.startswith("The database could not be brought to this version, since its rows ")
+    assert "ledger_optout.stream_id contains a value '99'" in done.stderr
+    says(installation.run("check"), "1 migrations are not applied: run `vaguemestre migrate`.")
 
 
 def test_tables_are_not_changed_under_an_up_that_was_made_for_them_as_they_are(installation):

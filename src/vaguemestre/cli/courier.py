@@ -6,7 +6,7 @@ import argparse
 
 from django.conf import settings
 
-from vaguemestre.cli import process
+from vaguemestre.cli import database, process
 from vaguemestre.cli.failure import Failed
 from vaguemestre.courier import main as courier
 from vaguemestre.courier.guard import Foreign
@@ -18,6 +18,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _courier(_arguments: argparse.Namespace) -> int:
+    if process.is_alone():
+        database.refuse_later()
     process.tell_ready(process.ready_descriptor())
     try:
         courier.run(settings.ENVIRONMENT)

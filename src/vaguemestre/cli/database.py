@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from django.core.management import call_command
-from django.db import DEFAULT_DB_ALIAS, connections
+from django.db import DEFAULT_DB_ALIAS, Error, IntegrityError, connections
 from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
@@ -24,11 +24,19 @@ def prepare(environment: Environment) -> int:
         raise Failed(*problems)
     applied = len(unapplied())
     if applied:
-        call_command("migrate", verbosity=0, interactive=False)
+        _migrate()
         call_command("createcachetable", verbosity=0)
     vault.check_canary()
     source_addresses.seed(environment.source_addresses, timezone.now())
     return applied
+
+
+def _migrate() -> None:
+    try:
+        call_command("migrate", verbosity=0, interactive=False)
+    except IntegrityError as error:
+        what = f"The database could not be brought to this version, since its rows contradict it: {error}"
+        raise Failed(f"{what} Restore what was backed up before the upgrade, and report this.") from None
 
 
 def unapplied() -> list[str]:
@@ -51,6 +59,24 @@ def later() -> list[str]:
         return []
     what = f"The database is of a later version of Vaguemestre, which has applied {', '.join(strange)}"
     return [f"{what}: install that version again, or restore what was backed up before the upgrade."]
+
+
+def refuse_later() -> None:
+    """Look that no later version has changed the database, for a process that was started alone.
+
+    A database that does not answer is waited for by whoever works on it. No connection is left open.
+
+    Raises:
+        Failed: one has.
+    """
+    try:
+        problems = later()
+    except Error:
+        return
+    finally:
+        connections.close_all()
+    if problems:
+        raise Failed(*problems)
 
 
 def first_link(environment: Environment) -> str | None:

@@ -137,6 +137,11 @@ def _repeat(reader: int, main: int) -> None:
         signal.pthread_kill(main, number)
 
 
+def is_alone() -> bool:
+    """Whether this process was started by itself, and not by `up`, which has looked for its children."""
+    return READY not in os.environ
+
+
 def ready_descriptor() -> int | None:
     """Where to tell `up` that the work begins; None where it did not start this process."""
     descriptor = os.environ.pop(READY, "")

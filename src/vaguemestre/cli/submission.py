@@ -7,7 +7,7 @@ from functools import partial
 
 from django.conf import settings
 
-from vaguemestre.cli import process
+from vaguemestre.cli import database, process
 from vaguemestre.doors.submission import listener
 
 
@@ -17,5 +17,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 
 def _submission(_arguments: argparse.Namespace) -> int:
+    if process.is_alone():
+        database.refuse_later()
     listener.run(settings.ENVIRONMENT, partial(process.tell_ready, process.ready_descriptor()))
     return 0

@@ -29,8 +29,8 @@ from granian import Granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
-from vaguemestre.cli import preparation, process, silence
-from vaguemestre.cli.loading import load_django
+from vaguemestre.cli import logs, preparation, process, silence
+from vaguemestre.cli.loading import load_django, load_for_children
 from vaguemestre.environment import Bind, Environment
 from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.ledger.sqlite.copying import copier
@@ -58,6 +58,11 @@ def _web(arguments: argparse.Namespace) -> int:
     environment: Environment = arguments.environment
     bind = environment.web_bind
     preparation.free("VAGUEMESTRE_WEB_BIND", bind, shared=True)
+    if process.is_alone():
+        # Here, where it ends the command: a worker that fails is started again. The worker is forked with it.
+        logs.configure_alone()
+        load_for_children(("vaguemestre.wsgi",))
+        importlib.import_module("vaguemestre.cli.database").refuse_later()
     # Forked, so that the worker keeps this command's name and the descriptor on which it says it is ready.
     # There is one thread here until then.
     multiprocessing.set_start_method("fork")
