@@ -112,6 +112,17 @@ def test_a_document_gives_its_servers_without_those_that_are_none():
     ]
 
 
+TWICE = b"""<clientConfig><emailProvider>
+  <outgoingServer type="smtp"><hostname>smtp.<b/>one.example</hostname><hostname>two.example</hostname><port>465</port>
+    <port>25</port><socketType>SSL</socketType><socketType>plain</socketType></outgoingServer>
+  <outgoingServer type="exchange"><hostname>three.example</hostname><username>%EMAILADDRESS%</username></outgoingServer>
+</emailProvider></clientConfig>"""
+
+
+def test_of_an_element_that_is_there_twice_the_first_counts_as_in_mail_programs_and_no_other_servers_does():
+    assert outgoing_servers(TWICE) == [(Server("smtp.one.example", 465, Encryption.SSL), None)]
+
+
 BOMB = b"""<!DOCTYPE b [<!ENTITY a "aaaaaaaaaa"><!ENTITY c "&a;&a;&a;&a;&a;&a;&a;&a;">]><b>&c;</b>"""
 OUTSIDE = b"""<!DOCTYPE b SYSTEM "file:///etc/passwd"><b/>"""
 

@@ -46,29 +46,38 @@ def outgoing_servers(document: bytes) -> list[tuple[Server, Login | None]]:
 
 
 class _Reader:
-    """Collects the fields of each outgoing server."""
+    """Collects the fields of each outgoing server; of an element that is there twice the first counts."""
 
     def __init__(self) -> None:
         self.servers: list[dict[str, str]] = []
         self._path: list[str] = []
+        self._fields: dict[str, str] | None = None  # of the server that is being read
+        self._field = ""
 
     def refuse(self, *_: object) -> None:
         raise Unusable
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
+        within = self._path[-1] if self._path else ""
         self._path.append(name)
         if len(self._path) > DEPTH or len(self.servers) > MOST:
             raise Unusable
-        if name == _OUTGOING and attributes.get("type", "").lower() == "smtp":
-            self.servers.append({})
+        if name == _OUTGOING:
+            self._fields = {} if attributes.get("type", "").lower() == "smtp" else None
+            self.servers += [] if self._fields is None else [self._fields]
+        elif within == _OUTGOING and self._fields is not None and name not in self._fields:
+            self._fields[name], self._field = "", name
 
-    def end(self, _name: str) -> None:
+    def end(self, name: str) -> None:
         self._path.pop()
+        if name == _OUTGOING:
+            self._fields = None
+        elif self._path[-1:] == [_OUTGOING]:
+            self._field = ""
 
     def text(self, data: str) -> None:
-        if len(self._path) > 1 and self._path[-2] == _OUTGOING and self.servers:
-            fields = self.servers[-1]
-            fields[self._path[-1]] = (fields.get(self._path[-1], "") + data)[:_TEXT]
+        if self._fields is not None and self._field and self._path[-2:] == [_OUTGOING, self._field]:
+            self._fields[self._field] = (self._fields[self._field] + data)[:_TEXT]
 
 
 def _server(fields: dict[str, str]) -> tuple[Server, Login | None] | None:
