@@ -133,6 +133,19 @@ def test_what_a_sibling_does_not_say_is_taken_from_the_other():
     assert preset_of_host("smtp.example.org") is None
 
 
+@pytest.mark.parametrize(
+    ("host", "key"),
+    [
+        ("smtp.mail.ovh.net", "ovh-mxplan"),
+        ("smtp.mail.ovh.ca", "ovh-mxplan"),
+        ("authsmtp.securemail.pro", "register-it"),
+        ("out.alice.it", "tim-alice"),
+    ],
+)
+def test_a_server_that_a_provider_writes_to_its_customers_is_known(host, key):
+    assert preset_of_host(host) is preset(key)
+
+
 def test_a_provider_that_is_none_is_refused_by_name():
     with pytest.raises(Invalid, match="There is no provider nobody"):
         preset("nobody")

@@ -55,6 +55,8 @@ def test_a_domain_of_mailboxes_names_its_provider(domain, key):
         (["aspmx.l.google.com", "alt1.aspmx.l.google.com"], "gmail"),
         (["smtp.google.com"], "gmail"),
         (["mx1.mail.ovh.net"], "ovh-mxplan"),
+        (["mail.register.it"], "register-it"),
+        (["mail-fr.securemail.pro"], "register-it"),
         (["spool.mail.gandi.net"], "gandi"),
         (["mta-gw.infomaniak.ch"], "infomaniak"),
         (["mx00.ionos.fr"], "ionos-fr"),
