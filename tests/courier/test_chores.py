@@ -9,7 +9,10 @@ from scripted.client import loopback_network
 from vaguemestre.courier.chores import Chores
 from vaguemestre.courier.engine import Engine
 from vaguemestre.ledger import messages, rerouting
-from vaguemestre.ledger.models import Chunk
+from vaguemestre.ledger.health import keep_health
+from vaguemestre.ledger.models import Chunk, Lane
+from vaguemestre.mail.state import Health
+from vaguemestre.policy.health import HealthState
 
 pytestmark = pytest.mark.any_database
 
@@ -90,3 +93,24 @@ async def test_what_ends_in_great_number_ends_look_after_look(office, sink, monk
         assert chores._engine.woken.is_set()  # the next look comes at once
         chores._due_at |= dict.fromkeys(chores._due_at.keys() - {"expiry"}, float("inf"))
         chores._engine.woken.clear()
+
+
+@pytest.mark.parametrize("running", [True, False], ids=["while a courier runs", "before it starts"])
+async def test_a_clock_that_is_set_back_by_a_day_lets_nothing_wait_for_it(office, sink, running):
+    connection = await office.connect(sink)
+
+    async def post():
+        """Accepted, throttled for a minute, and then it is yesterday."""
+        now = office.clock()
+        health = HealthState(Health.THROTTLED, "rate_limited", until=now + timedelta(seconds=0.5), since=now)
+        await office.ask(keep_health, connection.pk, connection.version, health)
+        message = await office.post()
+        office.clock.advance(days=-1)
+        return message
+
+    message = None if running else await post()
+    async with office.courier():
+        if message is None:
+            await office.until_true(lambda: Lane.objects.exclude(holder="").exists())
+            message = await post()
+        await office.until(message, "accepted")

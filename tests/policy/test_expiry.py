@@ -72,3 +72,8 @@ def test_that_it_is_still_as_near_is_written_once_an_hour():
     ]
     assert not told.to_be_written(Notice.WEEKS, NOW + hour)
     assert told.to_be_written(Notice.HOURS, NOW)
+
+
+def test_what_a_clock_that_was_ahead_told_covers_nothing_of_now():
+    told = Told(Notice.DAYS, NOW + timedelta(365))
+    assert not told.covers(Notice.DAYS, NOW)

@@ -90,3 +90,8 @@ def test_only_what_refuses_who_signs_in_stops_renewals(code, phase, refused):
 
 def test_what_waited_out_its_throttle_is_renewed():
     assert renewal_due(replace(FINE, health=HealthState(Health.THROTTLED, until=NOW)), LATER)
+
+
+def test_one_of_a_clock_that_was_ahead_does_not_wait_until_that_time_has_come():
+    assert renewal_due(FINE, NOW - 400 * DAY)
+    assert not renewal_due(FINE, NOW - timedelta(minutes=1))

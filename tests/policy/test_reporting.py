@@ -90,3 +90,8 @@ def test_the_next_one_is_a_week_later_where_this_one_has_gone():
     chosen = schedule(sent_for=MONDAY)
     assert next_at(chosen, at("2026-11-23T12:00:00")) == at("2026-11-30T07:00:00")
     assert next_at(schedule(), at("2026-11-23T12:00:00")) == at("2026-11-23T12:00:00")
+
+
+def test_a_report_of_a_clock_that_was_ahead_silences_none_of_now():
+    now = at("2026-11-30T08:00:00")
+    assert due_day(schedule(sent_for=MONDAY + timedelta(364)), now) == due_day(schedule(), now)

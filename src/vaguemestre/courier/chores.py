@@ -11,12 +11,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
+
+import structlog
 
 from vaguemestre.courier.engine import Engine
 from vaguemestre.courier.renewal import Renewal
 from vaguemestre.courier.watch import Watch
-from vaguemestre.ledger import rerouting, retention
+from vaguemestre.ledger import rerouting, retention, set_back
 from vaguemestre.mail.value import value
 
 CALM = 5  # looks that nobody rang for, after which what is done at each is done that many times less often
@@ -28,6 +30,8 @@ RENEWALS_EVERY = 5.0
 REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
 SWEEP_AGAIN = 5.0
+
+log = structlog.get_logger("courier")
 
 
 @value
@@ -56,6 +60,8 @@ class Chores:
         self._engine, self._served = engine, served
         self._watch, self._renewal = Watch(engine), Renewal(engine)
         self._stirred_at = -math.inf
+        self._ahead: float | None = None  # of the monotonic clock is that of the day, once known
+        self._set_back = False  # it was, and there may be more to bring forward
         self._chores = self._all()
         self._due_at = dict.fromkeys(self._chores, engine.network.monotonic())
 
@@ -64,6 +70,7 @@ class Chores:
         return {
             "routes": _Chore(self._reroute, always=True),
             "expiry": _Chore(self._expire),
+            "clock": _Chore(self._notice_clock),
             "backups": _Chore(watch.backups),
             "delays": _Chore(self._tell_delays, DELAYS_EVERY),
             "notifications": _Chore(watch.notifications),
@@ -125,6 +132,22 @@ class Chores:
         self._due_at[name] = self._engine.network.monotonic()
 
     # What each does
+
+    async def _notice_clock(self, now: datetime) -> None:
+        """Where the clock was set back, have nothing wait for that; some at each look, likewise."""
+        run, before = self._engine.threads.run, self._ahead
+        self._ahead = now.timestamp() - self._engine.network.monotonic()
+        by = await run(set_back.seen, now) if before is None else timedelta(seconds=before - self._ahead)
+        stepped = by > set_back.SLACK
+        if stepped:
+            log.warning("clock_set_back", seconds=round(by.total_seconds()))
+            await run(set_back.end_sooner, self._served(), by, now)
+        if stepped or self._set_back:
+            found = await run(set_back.bring_forward, now, self._engine.schedule)
+            self._set_back = found >= set_back.BATCH
+            if found:
+                log.info("deliveries_brought_forward", deliveries=found)
+                self._engine.wake()
 
     async def _reroute(self, now: datetime) -> None:
         """Some at each look, which may claim them then: a million must not keep leases from renewal."""

@@ -268,7 +268,7 @@ def _current_fingerprint(connection: Connection) -> str:
 
 
 def _verified(connection: Connection) -> bool:
-    latest = Verification.objects.filter(connection=connection).order_by("-at").first()
+    latest = Verification.objects.filter(connection=connection).order_by("-id").first()
     return latest is not None and latest.ok and latest.fingerprint == connection.fingerprint
 
 

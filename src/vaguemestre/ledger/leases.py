@@ -70,6 +70,10 @@ def give_back(holder: str) -> None:
 def _taken(lane: Lane, holder: str, at: datetime) -> Lease | None:
     anew = lane.holder != holder
     if anew and not _is_free(lane, at):
+        if lane.renewed_at is not None and lane.renewed_at > at + LOST_AFTER:
+            # The clock was set back. Who holds it says so at its next renewal; a dead one has it no longer.
+            lane.renewed_at = at
+            lane.save()
         return None
     lane.holder, lane.renewed_at = holder, at
     lane.epoch += anew
@@ -84,8 +88,9 @@ def _is_free(lane: Lane, at: datetime) -> bool:
 
 def courier_alive(now: datetime) -> bool:
     """Whether a courier beat within the time that a lease lives."""
-    beats = Courier.objects.order_by("-beat_at")[:20]
     at = lease_time(now)
+    beats = Courier.objects.filter(beat_at__lte=at + LOST_AFTER).order_by("-beat_at")[:20]
+    # One of a clock that was set back since says nothing: who lives beats anew.
     return any(beat.beat_at >= at - LOST_AFTER and not holder_is_dead(beat.holder) for beat in beats)
 
 

@@ -120,7 +120,7 @@ def _take(one: Ending, told: Told | None, now: datetime) -> bool:
 
 def _latest(connections: QuerySet[Connection]) -> Iterator[tuple[Connection, Verification]]:
     """Each connection with its latest verification, where that is of the settings it has now."""
-    newest = Verification.objects.filter(connection=OuterRef("pk")).order_by("-at", "-id").values("pk")[:1]
+    newest = Verification.objects.filter(connection=OuterRef("pk")).order_by("-id").values("pk")[:1]
     latest = connections.annotate(latest=Subquery(newest)).values("latest")
     current = Verification.objects.filter(pk__in=latest, fingerprint=F("connection__fingerprint"))
     for found in current.select_related("connection").defer("steps").order_by("connection__name_key"):

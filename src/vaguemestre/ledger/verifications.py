@@ -123,13 +123,13 @@ def _unlock(saved: QuerySet[Connection], mechanism: str) -> None:
 def settle_mechanism(connection: Connection) -> None:
     """The mechanism that its settings, as they are now, were verified with; the caller saves it."""
     same = Verification.objects.filter(connection=connection, fingerprint=connection.fingerprint, ok=True)
-    latest = same.order_by("-at", "-id").first()
+    latest = same.order_by("-id").first()
     connection.mechanism = "" if latest is None else latest.mechanism
 
 
 def state_of(connection: Connection) -> VerificationState:
     """When a connection was last verified, how, and whether its settings changed since."""
-    latest = Verification.objects.filter(connection=connection).order_by("-at", "-id").first()
+    latest = Verification.objects.filter(connection=connection).order_by("-id").first()
     if latest is None:
         return VerificationState(VerificationKind.NEVER)
     if latest.fingerprint != connection.fingerprint:

@@ -61,7 +61,7 @@ class Told:
 
     def covers(self, notice: Notice, now: datetime) -> bool:
         """Whether nothing has to be told of that notice now."""
-        return now - self.at < AWAY and _LEFT[self.notice] <= _LEFT[notice]
+        return abs(now - self.at) < AWAY and _LEFT[self.notice] <= _LEFT[notice]
 
     def to_be_written(self, notice: Notice, now: datetime) -> bool:
         """Whether that notice is news, or has to be kept as seen anew."""

@@ -59,7 +59,8 @@ def renewal_due(verified: Verified, now: datetime) -> bool:
     """Whether it is to be renewed now."""
     harmless = verified.active and serves(verified.health, now) and not verified.refused
     next_at = renewal_at(verified.at, verified.share) if verified.ok else verified.at + AGAIN
-    return harmless and now >= next_at
+    set_back = verified.at > now + AGAIN  # the clock was: else it would be renewed by the time that it was
+    return harmless and (now >= next_at or set_back)
 
 
 def refuses(code: str, phase: str | None) -> bool:

@@ -34,7 +34,8 @@ def due_day(schedule: Schedule, now: datetime) -> date | None:
     today = now.astimezone(schedule.zone).date()
     if today.weekday() != schedule.weekday:
         return None
-    if schedule.sent_for is not None and schedule.sent_for >= today:
+    # One of long after today was sent by a clock that was ahead, and stands for none that is due now.
+    if schedule.sent_for is not None and today <= schedule.sent_for <= today + timedelta(DAYS):
         return None
     return today if schedule.since <= moment(today, schedule.hour, schedule.zone) <= now else None
 

@@ -1,0 +1,69 @@
+"""A clock that was set back: what was written before lies in the future, and would wait for that to come.
+
+Nothing waits longer from then on than the schedule gives what was tried as often: a message that was never
+tried is due, a doubt waits its time. THROTTLED ends that much sooner by which the clock was set. Times that
+submitters gave (`expires_at`), and limits of a minute and a day (`allowance`), are left alone: these bound
+themselves. What a clock that was ahead ended meanwhile, such as an `expires_at`, has ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.conf import settings
+
+from vaguemestre.ledger.database import execute, writing
+from vaguemestre.ledger.models import Connection, Event
+from vaguemestre.policy.schedule import RetrySchedule, next_delay
+
+BATCH = 5_000  # deliveries of one transaction
+SLACK = timedelta(seconds=5)  # by which the clocks of this installation's processes may differ
+
+_SOONER = """
+UPDATE ledger_delivery SET next_attempt_at = %(latest)s WHERE id IN (
+  SELECT id FROM ledger_delivery
+  WHERE (state = 'queued' OR state = 'held' OR state = 'in_doubt')
+    AND {which} AND next_attempt_at > %(beyond)s
+  LIMIT %(limit)s
+)
+"""
+_TRIED = "CASE WHEN orphaned > counted THEN orphaned ELSE counted END"
+_NEVER_TRIED = _SOONER.format(which=f"doubts = 0 AND {_TRIED} = 0")
+_TRIED_SO_OFTEN = _SOONER.format(which=f"doubts = 0 AND {_TRIED} = %(tried)s")
+_TRIED_OFTEN = _SOONER.format(which=f"doubts = 0 AND {_TRIED} >= %(tried)s")
+_IN_DOUBT = _SOONER.format(which="doubts > 0")
+
+
+def seen(now: datetime) -> timedelta:
+    """By how much the clock was set back at least since the latest event was written."""
+    latest = Event.objects.order_by("-pk").values_list("at", flat=True).first()
+    return timedelta() if latest is None else max(timedelta(), latest - now)
+
+
+def bring_forward(now: datetime, schedule: RetrySchedule) -> int:
+    """Have some of what lies too far in the future be due sooner; the answer is how many there were."""
+    longest = [next_delay(schedule, number, 1.0) for number in range(1, len(schedule.delays) + 2)]
+    doubt = max(settings.ENVIRONMENT.doubt_delay, *longest)
+    found = _brought(_NEVER_TRIED, 0.0, now) + _brought(_IN_DOUBT, doubt, now)
+    for number, delay in enumerate(longest, 1):
+        statement = _TRIED_SO_OFTEN if number < len(longest) else _TRIED_OFTEN
+        found += _brought(statement, delay, now, tried=number)
+    return found
+
+
+def end_sooner(among: Collection[int], by: timedelta, now: datetime) -> None:
+    """Have these connections' THROTTLED end that much sooner."""
+    with writing():
+        waiting = Connection.objects.filter(pk__in=among, health="throttled", health_until__gt=now)
+        for one in waiting.select_for_update():
+            Connection.objects.filter(pk=one.pk).update(
+                health_until=None if one.health_until is None else one.health_until - by,
+                health_since=None if one.health_since is None else min(now, one.health_since),
+            )
+
+
+def _brought(statement: str, delay: float, now: datetime, **asked: int) -> int:
+    latest = now + timedelta(seconds=delay)
+    with writing():
+        return execute(statement, {**asked, "latest": latest, "beyond": latest + SLACK, "limit": BATCH})

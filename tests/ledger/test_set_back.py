@@ -1,0 +1,97 @@
+"""A clock that was set back by a day: nothing waits a day for it."""
+
+from datetime import timedelta
+
+import pytest
+
+from ledger.kit import (
+    NOW,
+    claimed,
+    connect,
+    fresh,
+    in_doubt,
+    later,
+    lease_of,
+    on_postgresql,
+    only,
+    post,
+    report,
+    settle,
+)
+from vaguemestre.ledger import lanes, leases, set_back
+from vaguemestre.ledger.models import Connection, Courier, Lane
+from vaguemestre.mail.state import DeliveryState
+from vaguemestre.policy.schedule import RetrySchedule
+
+pytestmark = pytest.mark.django_db
+
+DAY = timedelta(days=1)
+SCHEDULE = RetrySchedule()
+
+
+def due_at(office, at):
+    return bool(lanes.survey(at)[0].due)
+
+
+def test_what_was_never_tried_is_due_at_once():
+    office = connect()
+    post()
+    assert set_back.seen(NOW - DAY) == DAY
+    assert not due_at(office, NOW - DAY)
+    assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 1
+    assert due_at(office, NOW - DAY)
+    assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 0
+
+
+def test_what_was_deferred_waits_as_long_as_the_schedule_has_it_and_no_longer():
+    office = connect()
+    post()
+    lease, claim = claimed(office)
+    delayed = report(claim, DeliveryState.QUEUED, delay_until=later(seconds=60), delay=60.0, counted=True)
+    settle(lease, delayed, NOW)
+    assert set_back.bring_forward(NOW, SCHEDULE) == 0, "the clock is as it was"
+    assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 1
+    assert not due_at(office, NOW - DAY + timedelta(seconds=60))
+    assert due_at(office, NOW - DAY + timedelta(seconds=73))
+
+
+def test_a_doubt_is_not_tried_before_its_time():
+    office = connect()
+    post()
+    in_doubt(office)
+    set_back.bring_forward(NOW - DAY, SCHEDULE)
+    assert not due_at(office, NOW - DAY + timedelta(minutes=10))
+    assert due_at(office, NOW - DAY + timedelta(hours=5))
+
+
+def test_what_is_tried_for_days_comes_within_the_longest_delay():
+    office = connect()
+    delivery = only(post())
+    type(delivery).objects.update(counted=30, next_attempt_at=later(hours=4))
+    assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 1
+    assert due_at(office, NOW - DAY + timedelta(hours=5))
+
+
+def test_a_throttle_ends_as_much_sooner():
+    office = connect()
+    Connection.objects.update(health="throttled", health_until=later(minutes=4), health_since=NOW)
+    set_back.end_sooner([office.pk], DAY, NOW - DAY)
+    found = fresh(office)
+    assert (found.health_until, found.health_since) == (later(minutes=4) - DAY, NOW - DAY)
+
+
+@pytest.mark.skipif(on_postgresql(), reason="its leases are by the server's clock")
+def test_a_dead_couriers_lease_lasts_as_long_as_any_other():
+    office = connect()
+    lease_of(office)
+    assert leases.take("two", NOW - DAY) == []
+    assert leases.take("two", NOW - DAY + timedelta(seconds=15)) == []
+    assert [lease.epoch for lease in leases.take("two", NOW - DAY + timedelta(seconds=16))] == [2]
+    assert Lane.objects.get().holder == "two"
+
+
+@pytest.mark.skipif(on_postgresql(), reason="its beats are by the server's clock")
+def test_a_beat_of_tomorrow_does_not_say_that_a_courier_lives():
+    Courier.objects.create(holder="x", beat_at=NOW)
+    assert leases.courier_alive(NOW)
+    assert not leases.courier_alive(NOW - DAY)
