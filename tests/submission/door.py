@@ -27,6 +27,8 @@ class Door:
         self._terms = terms
         self._clock = clock
         self._loop = loop_factory()
+        self.faults = []  # what a callback or a task of the listener raised, and nobody was told of
+        self._loop.set_exception_handler(lambda _, context: self.faults.append(context))
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.threads = LedgerThreads(workers)
         self._lines = []
@@ -49,6 +51,7 @@ class Door:
         self._thread.join()
         self._loop.close()
         self.threads.shutdown()
+        assert self.faults == []
 
     @property
     def held(self):

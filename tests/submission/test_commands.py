@@ -211,6 +211,15 @@ DIALOGUES = {
         S: 421 4.7.0
         @closed
     """,
+    "i02 what begins like a TLS handshake behind a command is a bad line": r"""
+        S: 220
+        C: NOOP
+        S: 250
+        C: \x16\x03\x01
+        S: 500 5.5.2
+        C: NOOP
+        S: 250
+    """,
     "i02 bare LF, bare CR, NUL and 0xFF": r"""
         S: 220
         C- NOOP\n

@@ -7,6 +7,7 @@ from contextlib import closing
 from datetime import UTC, datetime
 
 import pytest
+import structlog.testing
 from django.db import OperationalError, connection, connections
 from django.db.backends.signals import connection_created
 
@@ -14,7 +15,7 @@ from submission.door import MESSAGE
 from submission.test_main_path import stored
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.ledger.database import writing
-from vaguemestre.ledger.models import Idempotency, Instance, Message
+from vaguemestre.ledger.models import Delivery, Idempotency, Instance, Message
 from vaguemestre.ledger.storing import disk_full
 
 
@@ -96,13 +97,14 @@ async def _abort(door):
 
 def test_trouble_of_the_database_is_451_and_the_next_message_is_taken(door, key):
     line = door.dial(key=key)
-    with connection.cursor() as cursor:
+    with structlog.testing.capture_logs() as events, connection.cursor() as cursor:
         cursor.execute("ALTER TABLE ledger_chunk RENAME TO ledger_elsewhere")
         try:
             code, text = line.submit()
         finally:
             cursor.execute("ALTER TABLE ledger_elsewhere RENAME TO ledger_chunk")
     assert (code, text[:5]) == (451, "4.3.1")
+    assert [event["event"] for event in events] == ["recording_failed", "message_refused"]
     assert Message.objects.count() == 0
     assert line.submit()[0] == 250
 
@@ -117,6 +119,25 @@ def test_trouble_while_signing_in_is_454_and_counts_as_no_failure(door, key):
             cursor.execute("ALTER TABLE ledger_elsewhere RENAME TO ledger_apikey")
     assert codes == [454] * 4
     assert line.sign_in(key) == 235
+
+
+def test_a_message_whose_explanation_was_swept_makes_it_again(door, key):
+    line = door.dial(key=key)
+    assert line.submit()[0] == 250
+    with writing(), connection.cursor() as cursor:
+        for table in ("event", "delivery", "explanation"):
+            cursor.execute(f"DELETE FROM ledger_{table}")
+    assert line.submit()[0] == 250
+    assert Delivery.objects.get().reason["code"] == "no_active_connection"
+
+
+def test_a_message_that_the_database_refuses_twice_is_451_and_not_tried_for_ever(door, key):
+    line = door.dial(key=key)
+    with writing(), connection.cursor() as cursor:
+        cursor.execute("DELETE FROM ledger_apikey")
+    code, text = line.submit()
+    assert (code, text[:5]) == (451, "4.3.1")
+    assert Message.objects.count() == 0
 
 
 @pytest.mark.skipif("connection.vendor != 'sqlite'")

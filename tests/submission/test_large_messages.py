@@ -9,7 +9,9 @@ from django.db import connection
 from submission.door import MESSAGE, eventually
 from submission.test_commit import hold_writers
 from submission.test_main_path import stored
+from vaguemestre.doors.submission.answers import BARE_LINE_ENDING
 from vaguemestre.doors.submission.limits import Limits
+from vaguemestre.doors.submission.receiving import Receiving
 from vaguemestre.ledger import accept, keys, messages, parcels
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Chunk, Message, Parcel
@@ -112,6 +114,27 @@ def test_a_header_section_of_half_a_megabyte_is_taken(door, key):
     message, content = stored(door.dial(key=key).submit(raw))
     assert content == raw
     assert message.subject == "Hello"
+
+
+def test_a_piece_counts_as_held_until_it_is_stored():
+    content = Receiving(Limits())
+    content.begin_data()
+    content.feed(MESSAGE + LINE * (CHUNK // len(LINE)))
+    size = content.held
+    assert size > CHUNK
+    assert len(content.piece().data) == CHUNK
+    assert content.held == size
+    content.stored(1)
+    assert content.held == size - CHUNK
+
+
+def test_a_piece_with_a_fault_is_not_stored():
+    content = Receiving(Limits())
+    content.begin_data()
+    content.feed(MESSAGE + b"bare\nline\r\n" + LINE * (CHUNK // len(LINE)))
+    assert content.piece() is None
+    assert content.fault is BARE_LINE_ENDING
+    assert content.held == 0
 
 
 def test_beyond_the_limit_nothing_is_kept(open_door, key):

@@ -10,7 +10,7 @@ import structlog
 
 from submission.door import MESSAGE, eventually
 from submission.test_commands import TRUST
-from submission.test_commit import hold_writers
+from submission.test_commit import hold_writers, silent
 from vaguemestre.doors.submission.house import House
 from vaguemestre.doors.submission.limits import Limits
 from vaguemestre.doors.submission.terms import Peer, Terms
@@ -60,6 +60,18 @@ def test_an_idle_session_is_closed_after_its_time(open_door):
     assert (code, text[:5]) == (421, "4.4.2")
     assert 0.35 < time.monotonic() - begun < 2
     assert line.reply() == (0, "")
+
+
+def test_who_waits_for_a_commit_is_not_idle_and_is_again_behind_it(open_door, key):
+    line = open_door(Limits(idle=0.1, linger=0.1)).dial(key=key)
+    with writing():
+        hold_writers()
+        line.envelope()
+        line.write(MESSAGE + b".\r\n")
+        assert silent(line, 0.25)
+    assert line.reply()[0] == 250
+    code, text = line.reply()
+    assert (code, text[:5]) == (421, "4.4.2")
 
 
 def test_a_command_written_byte_by_byte_does_not_stretch_the_time(open_door):
@@ -115,6 +127,20 @@ def test_a_submitter_that_never_reads_is_closed(open_door):
     except OSError:
         pass  # the listener does not read on while its answers are not read
     assert eventually(lambda: door.sessions == 0)
+
+
+def test_nothing_is_taken_up_while_answers_are_not_read(door):
+    line = door.dial()
+    (session,) = door.listener._house.guests
+    door.run(told_by_the_transport(session.pause_writing))
+    line.write(b"NOOP\r\n")
+    assert silent(line, 0.1)
+    door.run(told_by_the_transport(session.resume_writing))
+    assert line.reply()[0] == 250
+
+
+async def told_by_the_transport(call):
+    call()
 
 
 def test_nothing_is_read_while_a_message_waits_for_its_commit(door, key):

@@ -1,6 +1,8 @@
 """STARTTLS and implicit TLS: nothing sent in clear text is read behind the handshake (I04)."""
 
 import asyncio
+import os
+import resource
 import socket
 import ssl
 import struct
@@ -8,11 +10,13 @@ import threading
 import time
 
 import pytest
+import structlog.testing
 import uvloop
 
 from scripted.certificates import the_authority, the_certificate
-from submission.door import Line, eventually
+from submission.door import MESSAGE, Line, eventually
 from submission.test_main_path import stored
+from vaguemestre.doors.submission import handshakes
 from vaguemestre.doors.submission.certificate import Certificate
 from vaguemestre.doors.submission.handshakes import Handshake
 from vaguemestre.doors.submission.limits import Limits
@@ -144,6 +148,48 @@ def test_stopping_is_not_broken_off_by_a_handshake_whose_peer_is_gone():
             with pytest.raises(OSError, match="not connected"):
                 plug.shutdown(socket.SHUT_RDWR)  # what stopping must bear
         Handshake(plug).drain()
+
+
+def test_stopping_lets_content_finish_behind_starttls_however_short_the_farewell(open_door, key):
+    door = open_door(Limits(linger=0.05), certificate=the_certificate())
+    line = door.dial()
+    assert line.ask("STARTTLS")[0] == 220
+    line.secure(the_authority())
+    assert line.ask("EHLO client.example")[0] == 250
+    assert line.sign_in(key) == 235
+    line.envelope()
+    stopping = threading.Thread(target=door.run, args=(door.listener.drain(5),))
+    stopping.start()
+    assert eventually(lambda: door.listener._house.draining)
+    time.sleep(0.15)
+    line.write(MESSAGE + b".\r\n")
+    assert line.reply()[0] == 250
+    assert line.reply()[0] == 421
+    line.close()
+    stopping.join(3)
+    assert not stopping.is_alive()
+
+
+def test_who_finds_no_descriptor_free_is_accepted_once_one_is(door, monkeypatch):
+    monkeypatch.setattr(handshakes, "REST", 0.05)
+    plug = socket.socket()
+    free = os.dup(0)
+    os.close(free)
+    usual = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with structlog.testing.capture_logs() as events:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, usual[1]))
+        try:
+            plug.settimeout(10)
+            plug.connect(("127.0.0.1", door.tls_port))
+            assert eventually(lambda: len(events) >= 2)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, usual)
+        context = ssl.create_default_context(cadata=the_authority().pem.decode())
+        line = Line(context.wrap_socket(plug, server_hostname="localhost"))
+        assert line.reply()[0] == 220
+        line.close()
+    assert {event["event"] for event in events} == {"accepting_failed"}
+    assert len(events) < 100  # it rests between its tries
 
 
 def test_tls_below_1_2_is_not_spoken(tmp_path):

@@ -148,6 +148,12 @@ def test_a_handshake_that_failed_is_told_with_the_reason_of_openssl(open_door, t
     assert event["reason"] in {"WRONG_VERSION_NUMBER", "UNKNOWN_PROTOCOL", "HTTP_REQUEST"}
 
 
+def test_a_handshake_that_the_system_broke_off_is_told_with_its_reason():
+    assert (
+        troubles.of_tls(ConnectionResetError(104, "Connection reset by peer")) == "Connection reset by peer"
+    )
+
+
 def test_trouble_is_told_by_the_name_that_the_database_gives_it(ledger, told):
     table = "no_such_table"
     with pytest.raises(Exception) as raised, connection.cursor() as cursor:
