@@ -71,6 +71,8 @@ def test_the_end_of_a_long_log_is_copied_under_the_lock(monkeypatch):
             bump()
             copy()
         assert seen == [False, False, True]
+    assert not connection._locked
+    elsewhere(bump)  # which would wait for ever
 
 
 def test_a_log_that_grew_while_somebody_read_one_state_is_cut_again():

@@ -7,6 +7,7 @@ import signal
 import sqlite3
 import threading
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
@@ -106,6 +107,25 @@ def test_a_lock_that_the_kernel_cannot_give_is_a_fault_of_the_database_and_passe
             connection.impatient(bump)
     with transaction.atomic():
         assert not is_free()
+
+
+def test_who_is_impatient_waits_for_no_foreign_writer_on_any_connection():
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as shell:
+        connection.ensure_connection()
+        for _ in range(2):
+            shell.execute("BEGIN IMMEDIATE")
+            begun = time.monotonic()
+            with pytest.raises(base.Occupied):
+                connection.impatient(_bump_within)
+            assert time.monotonic() - begun < 1
+            shell.execute("COMMIT")
+            connection.impatient(_bump_within)
+            connection.close()  # the next one is another
+
+
+def _bump_within():
+    with transaction.atomic():
+        bump()
 
 
 def test_a_lock_file_that_cannot_be_opened_is_a_fault_of_the_database_and_passes():

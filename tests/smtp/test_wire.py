@@ -362,6 +362,16 @@ def test_lines_are_read_in_any_splitting(lines, cuts):
     assert reader.take_rest() == b""
 
 
+@pytest.mark.parametrize("take", [LineReader.take_rest, lambda reader: reader.take(10)])
+def test_a_line_is_found_behind_a_piece_of_one_that_was_taken(take):
+    reader = LineReader()
+    reader.feed(b"content")
+    assert reader.next_line() is None
+    assert take(reader) == b"content"
+    reader.feed(b"QUIT\r\n")
+    assert reader.next_line() == b"QUIT"
+
+
 @pytest.mark.parametrize("raw", [b"NOOP\n", b"NO\rOP\r\n", b"\n", b"NOOP\r\r\n"])
 def test_i02_a_command_ended_otherwise_is_refused(raw):
     reader = LineReader()
