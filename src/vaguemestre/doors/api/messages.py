@@ -178,12 +178,9 @@ def resolve_message(request: HttpRequest, message: str) -> Answer:
     uid = _decidable(request, message)
     values = posted(request)
     known_only(values, "outcome", "recipients", "attempt")
-    outcome = text(values, "outcome")
-    if outcome not in {"arrived", "send_again"}:
-        raise Refusal(Invalid("outcome", "outcome_unknown", "Choose arrived or send_again."))
     resolved = messages.resolve(
         uid,
-        outcome,
+        text(values, "outcome"),
         actor(request),
         timezone.now(),
         recipients=texts(values, "recipients"),
