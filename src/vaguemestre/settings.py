@@ -141,6 +141,7 @@ CACHES = {
     }
 }
 LOGIN_URL = "account_login"
+CSRF_FAILURE_VIEW = "vaguemestre.console.kept.csrf_failed"
 LOGIN_REDIRECT_URL = "/"
 ACCOUNT_LOGOUT_REDIRECT_URL = LOGIN_URL
 

@@ -114,5 +114,6 @@ class _Filled(HTMLParser):
 
     def handle_endtag(self, tag):
         if tag == "textarea":
-            self.fields[self.within] = self.fields[self.within].removeprefix("\n").replace("\n", "\r\n")
+            lines = self.fields[self.within].replace("\r\n", "\n").removeprefix("\n")
+            self.fields[self.within] = lines.replace("\n", "\r\n")
             self.within = None

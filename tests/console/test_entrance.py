@@ -5,11 +5,11 @@ import re
 import pytest
 from django.core.cache import cache
 from django.test import Client
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, resolve
 
 from console.conftest import PASSWORD
 from console.kit import tags, text
-from vaguemestre.console import urls
+from vaguemestre.console import kept, urls
 from vaguemestre.ledger import instance
 from vaguemestre.ledger.models import User
 
@@ -46,6 +46,9 @@ def test_the_walk_sees_every_page():
 def test_every_page_asks_a_stranger_to_sign_in(claire, stranger, address, method):
     answer = getattr(stranger, method)(address)
 
+    if method == "post" and kept.keeps(resolve(address).func):
+        assert (answer.status_code, answer.templates[0].name) == (403, "account/login.html")
+        return
     assert answer.status_code == 302, address
     assert answer.url.startswith("/accounts/login/")
     if method == "post" and not address.startswith("/accounts/"):
@@ -59,11 +62,19 @@ def test_what_a_person_is_shown_is_kept_by_no_proxy(claire, page, address):
     assert "Cookie" in answer["Vary"]
 
 
-def test_a_piece_of_a_page_sends_the_whole_page_to_the_login(claire, stranger):
-    answer = stranger.get("/messages/", headers={"HX-Request": "true"})
+@pytest.mark.parametrize("headers", [{"HX-Request": "true"}, {"Sec-Fetch-Mode": "cors"}])
+def test_a_piece_of_a_page_says_that_one_was_signed_out_and_leaves_the_page(claire, stranger, headers):
+    answer = stranger.get("/messages/", headers=headers)
 
-    assert answer.headers["HX-Redirect"] == "/accounts/login/"
-    assert "Se connecter" not in answer.content.decode()
+    assert (answer.status_code, answer.headers.get("HX-Redirect")) == (403, None)
+    assert "Vous avez été déconnecté" in text(answer)
+
+
+def test_a_button_pressed_after_the_session_ended_says_that_nothing_was_done(claire, stranger):
+    answer = stranger.post("/sending/pause/", follow=True)
+
+    assert answer.request["PATH_INFO"] == "/accounts/login/"
+    assert "Vous n’étiez plus connecté, rien n’a donc été fait." in text(answer)
 
 
 def test_while_nobody_exists_every_page_tells_where_the_link_is(stranger):

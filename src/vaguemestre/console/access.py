@@ -11,12 +11,13 @@ from typing import Any
 
 from allauth.account.adapter import DefaultAccountAdapter
 from django.conf import settings
+from django.contrib import messages
 from django.contrib.auth.views import redirect_to_login
 from django.http import HttpRequest, HttpResponseBase
 from django.shortcuts import redirect, resolve_url
 from django.utils.translation import gettext_lazy as _
-from django_htmx.http import HttpResponseClientRedirect
 
+from vaguemestre.console import kept
 from vaguemestre.console.people import guesses
 from vaguemestre.ledger.models import User
 
@@ -50,6 +51,7 @@ class ClosedSignup(DefaultAccountAdapter):  # type: ignore[misc]  # allauth ship
     def post_login(self, request: HttpRequest, user: Any, **named: Any) -> HttpResponseBase:
         """The browser is known from now on."""
         answer: HttpResponseBase = super().post_login(request, user, **named)
+        answer = kept.sending_on(request, user) or answer
         guesses.remember(answer, user.email)
         return answer
 
@@ -78,14 +80,19 @@ class SignedIn:
         open_to_all = not getattr(view, "login_required", True)
         if open_to_all or not view.__module__.startswith(CONSOLE) or request.user.is_authenticated:
             return None
-        return redirect("setup:first_run") if not User.objects.exists() else _to_login(request)
+        return redirect("setup:first_run") if not User.objects.exists() else _to_login(request, view)
 
 
-def _to_login(request: HttpRequest) -> HttpResponseBase:
+def _to_login(request: HttpRequest, view: View) -> HttpResponseBase:
     """To the login page, and back to this one afterwards where that is possible."""
     login = resolve_url(settings.LOGIN_URL)
-    if request.headers.get("HX-Request"):
-        return HttpResponseClientRedirect(login)  # a piece of a page must not be replaced by the login page
+    if kept.by_script(request):
+        return kept.signed_out(request)
+    if request.method == "POST" and kept.keeps(view):
+        return kept.login_page(request, view)
     if request.method != "GET":
+        messages.warning(
+            request, _("You had been signed out, so nothing was done. Sign in, and do it again.")
+        )
         return redirect(login)  # what was posted cannot be gone back to
     return redirect_to_login(request.get_full_path(), login)

@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.communications.forms import StreamForm
 from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor, or_404
@@ -67,6 +67,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "console/communications/index.html", {"rows": rows, "ruling": instance.ruling()})
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """A stream of one's own."""
@@ -83,6 +84,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return redirect("communications:index")
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, key: str) -> HttpResponse:
     """All that a stream is."""

@@ -16,10 +16,12 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST
 
+from vaguemestre.console import kept
 from vaguemestre.console.connections import listing
 from vaguemestre.console.connections.editing import form_page
 from vaguemestre.console.connections.forms import ConnectionForm
@@ -49,6 +51,7 @@ def name_default(request: HttpRequest, uid: object) -> HttpResponse:
     return render(request, "console/connections/default.html", context)
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @never_cache
 @sensitive_post_parameters("password")
 @require_POST

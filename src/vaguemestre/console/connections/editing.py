@@ -14,10 +14,11 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.connections.findings import told_again
 from vaguemestre.console.connections.forms import USUAL_PORTS, ConnectionForm, successor_of
 from vaguemestre.console.connections.lane import lane_told
@@ -37,6 +38,7 @@ from vaguemestre.mail.account import AuthKind
 type Save = Callable[[Mapping[str, object]], Saved]
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
@@ -50,6 +52,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return _saved_or_form(request, None, save)
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @sensitive_post_parameters("password")
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, uid: object) -> HttpResponse:

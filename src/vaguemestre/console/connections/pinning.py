@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from vaguemestre.console import kept
 from vaguemestre.console.connections.editing import form_page
 from vaguemestre.console.connections.forms import ConnectionForm
 from vaguemestre.console.pages import or_404
@@ -60,6 +62,7 @@ def offer_of(outcome: Outcome) -> Offer | None:
     return None if certificate is None else Offer(certificate)
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @sensitive_post_parameters("password")
 @require_POST
 def pin(request: HttpRequest) -> HttpResponse:

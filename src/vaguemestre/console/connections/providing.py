@@ -11,10 +11,12 @@ from typing import Any
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils.translation import gettext_noop
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST, require_safe
 
+from vaguemestre.console import kept
 from vaguemestre.console.connections.editing import form_page
 from vaguemestre.console.connections.forms import ConnectionForm
 from vaguemestre.console.connections.provider_choice import Choice, choice_of, proposed, told
@@ -35,6 +37,7 @@ def choose(request: HttpRequest) -> HttpResponse:
     return render(request, "console/connections/provider_told.html", context)
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @never_cache
 @sensitive_post_parameters("password")
 @require_POST
@@ -45,6 +48,7 @@ def fill(request: HttpRequest) -> HttpResponse:
     return form_page(request, form, _connection(request))
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @never_cache
 @sensitive_post_parameters("password")
 @require_POST

@@ -15,9 +15,11 @@ from django.http import HttpRequest, HttpResponseBase, JsonResponse, StreamingHt
 from django.template.loader import render_to_string
 from django.utils import timezone, translation
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext_noop
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_POST
 
+from vaguemestre.console import kept
 from vaguemestre.console.connections.editing import form_page
 from vaguemestre.console.connections.findings import told
 from vaguemestre.console.connections.forms import ConnectionForm, field_of
@@ -40,6 +42,7 @@ from vaguemestre.verification.wording import busy_text, step_detail, step_failed
 LINES = "application/x-ndjson"
 
 
+@kept.typed(password=gettext_noop("SMTP password"))
 @sensitive_post_parameters("password")
 @require_POST
 def verify(request: HttpRequest) -> HttpResponseBase:

@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_safe
 
+from vaguemestre.console import kept
 from vaguemestre.console.keys.forms import SCOPES, KeyForm, stream_choices
 from vaguemestre.console.pages import actor
 from vaguemestre.environment import Bind, Environment
@@ -54,6 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "console/keys/index.html", context)
 
 
+@kept.typed()
 @never_cache
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:

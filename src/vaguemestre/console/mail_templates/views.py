@@ -17,7 +17,7 @@ from django.utils.translation import get_language, gettext_noop
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.mail_templates import showing
 from vaguemestre.console.mail_templates.draft import Draft
 from vaguemestre.console.overtaking import Overtaken
@@ -66,6 +66,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "console/mail_templates/index.html", {"groups": groups})
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """A template of one's own."""
@@ -75,6 +76,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return _page(request, Draft(language=get_language() or "", stream=stream), None)
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, key: str, language: str) -> HttpResponse:
     """One template; what is saved takes the place of a starter."""

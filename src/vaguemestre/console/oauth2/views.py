@@ -22,6 +22,7 @@ from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from vaguemestre.console import kept
 from vaguemestre.console.connections.findings import told
 from vaguemestre.console.oauth2 import consent
 from vaguemestre.console.oauth2.checks import checks_of
@@ -58,6 +59,10 @@ def choose(request: HttpRequest, uid: object) -> HttpResponse:
     return render(request, "console/oauth2/choose.html", {"connection": connection, "ways": WAYS})
 
 
+@kept.typed(
+    client_secret=gettext_noop("Client secret"),
+    service_account_key=gettext_noop("Key of the service account (JSON)"),
+)
 @sensitive_post_parameters(*SECRETS)
 @require_http_methods(["GET", "HEAD", "POST"])
 def guide(request: HttpRequest, uid: object, slug: str) -> HttpResponse:

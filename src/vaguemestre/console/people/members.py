@@ -10,6 +10,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from vaguemestre.console import kept
 from vaguemestre.console.pages import actor, or_404
 from vaguemestre.ledger import membership, operators, passwords
 from vaguemestre.ledger.models import Message, User
@@ -18,6 +19,7 @@ from vaguemestre.ledger.wording import describe
 from vaguemestre.mail.state import DeliveryState
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """Everybody, and an invitation."""

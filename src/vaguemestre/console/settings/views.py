@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_http_methods, require_POST
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor
 from vaguemestre.ledger import foresight, instance
@@ -21,6 +21,7 @@ from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.wording import describe
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """The settings."""
@@ -46,6 +47,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return redirect("settings:index")
 
 
+@kept.typed()
 @never_cache
 @require_POST
 def preview(request: HttpRequest) -> HttpResponse:

@@ -17,7 +17,7 @@ from django.utils.translation import get_language, gettext_lazy
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor
 from vaguemestre.ledger import report_schedule, weekly
@@ -84,6 +84,7 @@ class ScheduleForm(forms.Form):
             self.add_error(fault.field if fault.field in self.fields else None, describe(fault))
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def index(request: HttpRequest) -> HttpResponse:
     """The schedule."""

@@ -18,7 +18,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_noop
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.overtaking import Overtaken
 from vaguemestre.console.pages import actor
 from vaguemestre.console.source_addresses.notice import changes_ahead, notice
@@ -112,6 +112,7 @@ def forget(request: HttpRequest, number: int) -> HttpResponse:
     return redirect("source_addresses:index")
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest) -> HttpResponse:
     """Change the list; empty rows fall away."""

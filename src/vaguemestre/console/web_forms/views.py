@@ -15,7 +15,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_safe
 
-from vaguemestre.console import overtaking
+from vaguemestre.console import kept, overtaking
 from vaguemestre.console.communications.views import Way, way_of
 from vaguemestre.console.mail_templates.views import language_name, title_of
 from vaguemestre.console.overtaking import Overtaken
@@ -56,6 +56,7 @@ def index(request: HttpRequest) -> HttpResponse:
     return render(request, "console/web_forms/index.html", context)
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def new(request: HttpRequest) -> HttpResponse:
     """A form of one's own; it begins with what most of them ask."""
@@ -65,6 +66,7 @@ def new(request: HttpRequest) -> HttpResponse:
     return _posted(request, None)
 
 
+@kept.typed()
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, key: str) -> HttpResponse:
     """All that a form is."""

@@ -106,6 +106,8 @@ async function verify(form, button) {
     if (response.status === 422) {
       result.replaceChildren(copyOf("verification-faulty"));
       showErrors(form, (await response.json()).errors);
+    } else if (response.status === 403) {
+      result.replaceChildren(copyOf("verification-signed-out"));
     } else if (response.ok) {
       await tell(response, result);
     } else {

@@ -16,7 +16,7 @@ export function tellLosses() {
     const note = place() ?? words.content.firstElementChild.cloneNode(true);
     if (title) note.querySelector("b").textContent = title;
     if (text) note.querySelector("p").textContent = text;
-    document.querySelector("main").prepend(note);
+    if (!note.isConnected) document.querySelector("main").prepend(note); // moved, it would be read out again
   };
 
   document.addEventListener("htmx:before:request", (event) => began.set(event.detail.ctx, performance.now()));
@@ -30,8 +30,10 @@ export function tellLosses() {
   });
   document.addEventListener("htmx:after:request", (event) => {
     const { ctx } = event.detail;
-    place()?.remove();
-    if (ctx.response.status < 400 || !/^\s*<!doctype/i.test(ctx.text)) return;
+    if (ctx.response.status < 400 || !/^\s*<!doctype/i.test(ctx.text)) {
+      place()?.remove();
+      return;
+    }
     event.preventDefault(); // a whole page, of an error
     const page = new DOMParser().parseFromString(ctx.text, "text/html").querySelector("main");
     tell(page?.querySelector("h1")?.textContent, page?.querySelector("h1 + p")?.textContent);
