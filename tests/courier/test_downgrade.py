@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from email import message_from_bytes
 from email.policy import default
+from types import SimpleNamespace
 
 import pytest
 from upstream_fault import ACCEPTED, KEYWORDS, OFFICE, READY, End, everybody, facing, refused
 
 from scripted.sink import SinkServer
+from vaguemestre.courier.attempt import Attempt
+from vaguemestre.ledger import leases, queue
 from vaguemestre.ledger.accept import Submission, Via, accept
 from vaguemestre.mail.content import Content
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.mailbox import Mailbox
+from vaguemestre.smtp.body import Held
 
 pytestmark = pytest.mark.any_database
 
@@ -137,3 +142,31 @@ async def test_u34_the_connection_s_own_sender_beyond_ascii_locks_it_and_refuses
         assert await fault.end() == End("queued", text, "locked")
         assert await fault.health() == ("locked", text, "", None)
     assert sink.accepted == []
+
+
+@pytest.mark.parametrize("disk", [True, False])
+async def test_a_large_content_that_was_re_encoded_is_held_in_no_memory(office, sink, disk, monkeypatch):
+    await office.connect(sink)
+    await office.post(text="é" * 60 + "\r\n" + ("à la carte, " * 6 + "\r\n") * 20_000)
+    (claim,) = await office.ask(claimed, office.clock())
+    attempt = Attempt(claim)
+    message = await attempt.message(SimpleNamespace(engine=SimpleNamespace(threads=office.threads)))
+    whole = b"".join([block async for block in message.body.blocks()])
+    if not disk:
+        monkeypatch.setattr("os.O_TMPFILE", 0)  # a folder opened to be written: EISDIR
+    tracemalloc.start()
+    try:
+        body = await message.body.fitted(eight_bit=False, smtputf8=False)
+        held = tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
+    expected = (await Held(whole).fitted(eight_bit=False, smtputf8=False)).content
+    assert len(expected) > 2_000_000
+    assert b"".join([block async for block in body.blocks()]) == expected
+    assert (body.size, body.ascii, body.short_lines) == (len(expected), True, True)
+    assert (held < 300_000) is disk
+
+
+def claimed(now):
+    (lease,) = leases.take("test", now)
+    return queue.claim(lease, 10, now)

@@ -1,19 +1,23 @@
 """A large content on its way out: read from the ledger piece by piece, never put together.
 
 One pass over the pieces tells what a server must be able to take (`Stored.scanned`); a second one hands them
-over. Only where the server takes less, and the content must be re-encoded, is it held in memory as a whole.
-
-`WHOLE` lets one such content through at a time: it bounds what re-encoding takes besides its result, not the
-results. Each of those stays until its message is settled, so that a session holds one, and by DATA the next
-message's too: six sessions with 10 MiB of 8-bit text each, thrice as much in quoted-printable, have 181 MiB.
-A permit kept for so long would have a session wait for itself: it asks for its next before that is settled.
+over. Only where the server takes less, and the content must be re-encoded, is it held in memory as a whole:
+one such content at a time (`WHOLE`), until its result lies in a file without a name beside the data, from
+where it is read like any other. Six sessions with 10 MiB of 8-bit text each, thrice as much in
+quoted-printable, had 181 MiB of results in memory. Where the disk takes none, they stay there all the same.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
+import os
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+
+from django.conf import settings
 
 from vaguemestre.ledger import contents
 from vaguemestre.ledger.accept import CHUNK
@@ -21,6 +25,7 @@ from vaguemestre.ledger.contents import Outline
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.mail.content import LINE_LIMIT
 from vaguemestre.smtp.body import Body, Held
+from vaguemestre.smtp.wire import BLOCK
 
 WHOLE = asyncio.Semaphore(1)
 
@@ -62,7 +67,45 @@ class Stored:
             return self
         async with WHOLE:
             whole = b"".join([block async for block in self.blocks()])
-            return await Held(whole).fitted(eight_bit=eight_bit, smtputf8=smtputf8)
+            body = await Held(whole).fitted(eight_bit=eight_bit, smtputf8=smtputf8)
+            if isinstance(body, Held) and body.size > BLOCK:
+                with contextlib.suppress(OSError):
+                    return await asyncio.to_thread(Spooled, body)
+            return body
+
+
+class Spooled:
+    """A `smtp.body.Body` in a file that is gone with it.
+
+    Raises:
+        OSError: the disk takes none.
+    """
+
+    def __init__(self, body: Held) -> None:
+        self.size, self.ascii, self.short_lines = body.size, body.ascii, body.short_lines
+        self.header = body.header
+        # Not where temporary files lie, which is memory often enough.
+        self._file = os.open(settings.ENVIRONMENT.data_dir, os.O_RDWR | os.O_TMPFILE | os.O_CLOEXEC, 0o600)
+        weakref.finalize(self, os.close, self._file).atexit = False
+        written, octets = 0, memoryview(body.content)
+        while written < self.size:
+            written += os.write(self._file, octets[written:])
+
+    async def blocks(self) -> AsyncIterator[bytes]:
+        """In order."""
+        for start in range(0, self.size, BLOCK):
+            yield await asyncio.to_thread(self._read, min(BLOCK, self.size - start), start)
+
+    async def fitted(self, *, eight_bit: bool, smtputf8: bool) -> Body:
+        """It is: a second time is asked of what it was made of."""
+        del eight_bit, smtputf8
+        return self
+
+    def _read(self, octets: int, start: int) -> bytes:
+        found = os.pread(self._file, octets, start)
+        if len(found) < octets:
+            raise OSError(errno.EIO, "a file of a content on its way out is shorter than it was made")
+        return found
 
 
 async def _blocks(threads: LedgerThreads, outline: Outline) -> AsyncIterator[bytes]:
