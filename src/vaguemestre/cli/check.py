@@ -39,19 +39,12 @@ def _check(arguments: argparse.Namespace) -> int:
     # What is wrong with the variables was read before Django was loaded with those that are right.
     wrong = map(str, arguments.environment.problems)
     problems = [*wrong, *_problems(settings.ENVIRONMENT)]
-    warnings = [*_warnings(settings.ENVIRONMENT)]
+    warnings = [*filter(None, [dead_end(settings.ENVIRONMENT)])]
     text = "\n".join(warnings) or ("" if problems else "Everything is in order.")
     show(arguments, {"ok": not problems, "problems": problems, "warnings": warnings}, text)
     if problems and not arguments.json:
         raise Failed(*problems)
     return 1 if problems else 0
-
-
-def _warnings(environment: Environment) -> Iterator[str]:
-    """What is no fault, but hardly meant."""
-    hint = dead_end(environment)
-    if hint is not None:
-        yield hint
 
 
 def _problems(environment: Environment) -> Iterator[str]:

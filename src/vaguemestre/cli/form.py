@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import sys
-from pathlib import Path
 
 from django.utils import timezone
 
-from vaguemestre.cli.arguments import action, actions, actor
-from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.arguments import action, actions, actor, json_object
+from vaguemestre.cli.files import text_of
 from vaguemestre.cli.output import listing, show, table
 from vaguemestre.ledger import form_markup, form_submissions, forms
 
@@ -61,12 +59,16 @@ def _show(arguments: argparse.Namespace) -> None:
 
 
 def _add(arguments: argparse.Namespace) -> None:
-    found = forms.resource(forms.create(_values(arguments.file), actor(), timezone.now()))
+    found = forms.resource(
+        forms.create(json_object(text_of(arguments.file), "file"), actor(), timezone.now())
+    )
     show(arguments, found, listing(found))
 
 
 def _edit(arguments: argparse.Namespace) -> None:
-    found = forms.resource(forms.edit(arguments.key, _values(arguments.file), actor(), timezone.now()))
+    found = forms.resource(
+        forms.edit(arguments.key, json_object(text_of(arguments.file), "file"), actor(), timezone.now())
+    )
     show(arguments, found, listing(found))
 
 
@@ -98,16 +100,3 @@ def _submissions(arguments: argparse.Namespace) -> None:
 def _forget(arguments: argparse.Namespace) -> None:
     form_submissions.delete(forms.find(arguments.key), arguments.submission)
     show(arguments, {"deleted": arguments.submission}, f"{arguments.submission} is deleted.")
-
-
-def _values(file: str) -> dict[str, object]:
-    try:
-        text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
-        values = json.loads(text)
-    except OSError as error:
-        raise Failed(f"file: {file} cannot be read: {error.strerror}.") from None
-    except ValueError:
-        values = None
-    if not isinstance(values, dict):
-        raise Failed("file: give a JSON object.")
-    return values

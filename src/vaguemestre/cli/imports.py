@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 from typing import Any
 
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import actor
 from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.files import text_of
 from vaguemestre.cli.output import listing, show
 from vaguemestre.ledger.importing import create_all
 from vaguemestre.ledger.resources import connection_resource
@@ -31,7 +30,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> None:
     """Create what is in the text, all of it or nothing."""
-    reading = read(_text(arguments.file), arguments.kind)
+    reading = read(text_of(arguments.file), arguments.kind)
     if not reading.found:
         raise Failed("There is no account for sending in this text.")
     if arguments.name and len(reading.found) > 1:
@@ -46,15 +45,6 @@ def run(arguments: argparse.Namespace) -> None:
         "created": [with_words(connection_resource(saved.connection)) for saved in created],
     }
     show(arguments, value, _told(value))
-
-
-def _text(name: str) -> str:
-    try:
-        return sys.stdin.read() if name == "-" else Path(name).read_text(encoding="utf-8")
-    except OSError as error:
-        raise Failed(f"The file {name} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise Failed(f"The file {name} cannot be read: it is no text in UTF-8.") from None
 
 
 def _told(value: dict[str, Any]) -> str:

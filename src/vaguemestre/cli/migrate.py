@@ -8,6 +8,7 @@ import logging
 import os
 
 from vaguemestre.cli import preparation
+from vaguemestre.cli.arguments import json_option
 from vaguemestre.cli.loading import load_django
 from vaguemestre.cli.output import show
 from vaguemestre.environment import Environment, read_environment
@@ -20,7 +21,7 @@ def declare(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print a new one-time link for the first administrator, while there is none",
     )
-    parser.add_argument("--json", action="store_true", help="print JSON")
+    json_option(parser)
     parser.add_argument("--for-up", action="store_true", help=argparse.SUPPRESS)  # `up` has taken the data
     parser.set_defaults(run=_migrate)
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 from vaguemestre.cli import message as messages_command
 from vaguemestre.cli.arguments import json_object, json_option
 from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.files import octets_of
 from vaguemestre.ledger import accept, messages
 from vaguemestre.ledger.models import Message
 from vaguemestre.mail.address_list import parse_named
@@ -128,10 +129,7 @@ def _read(text: str | None) -> str | None:
 
 def _attachment(name: str) -> Attachment:
     path = Path(name)
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise Failed(f"attach: {path} cannot be read: {error.strerror}.") from None
+    content = octets_of(path, "attach")
     kind, encoding = mimetypes.guess_type(path.name)
     return Attachment(path.name, content, kind if kind and not encoding else "application/octet-stream")
 
@@ -145,10 +143,7 @@ def _raw(arguments: argparse.Namespace) -> tuple[Envelope, Content]:
 
 
 def _bytes(name: str) -> bytes:
-    try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise Failed(f"raw: {name} cannot be read: {error.strerror}.") from None
+    raw = sys.stdin.buffer.read() if name == "-" else octets_of(Path(name), "raw")
     # A text file of this machine ends its lines with LF alone; one that has CR too is taken as it is.
     return raw if b"\r" in raw else raw.replace(b"\n", b"\r\n")
 

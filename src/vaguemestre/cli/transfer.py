@@ -6,12 +6,12 @@ import argparse
 import getpass
 import json
 import sys
-from pathlib import Path
 
 from django.utils import timezone
 
 from vaguemestre.cli.arguments import actor, json_option
 from vaguemestre.cli.failure import Failed
+from vaguemestre.cli.files import text_of
 from vaguemestre.cli.output import say, show
 from vaguemestre.ledger.portable import export
 from vaguemestre.ledger.portable_import import Manner, TakenIn, take_in
@@ -80,15 +80,11 @@ def _new_passphrase(arguments: argparse.Namespace) -> Secret | None:
 
 
 def _document(name: str) -> object:
+    text = text_of(name, MOST + 1)
+    if len(text) > MOST:
+        raise Failed("This is too long for an export.")
     try:
-        text = sys.stdin.read(MOST + 1) if name == "-" else Path(name).read_text(encoding="utf-8")
-        if len(text) > MOST:
-            raise Failed("This is too long for an export.")
         return json.loads(text)
-    except OSError as error:
-        raise Failed(f"The file {name} cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise Failed(f"The file {name} cannot be read: it is no text in UTF-8.") from None
     except (ValueError, RecursionError):
         raise Failed("This is not an export of Vaguemestre: it is no JSON.") from None
 
