@@ -1,7 +1,7 @@
 """Questions to DNS about one domain: bounded in number and in time, whatever the domain publishes.
 
 The names come from records of anybody, so that each is checked before it is asked. A question that fails,
-comes too late or is one too many has the answer `UNSAID`, which is told from an answer that is empty.
+comes too late or is one too many raises `Unsaid`, which is told from an answer that is empty.
 """
 
 from __future__ import annotations

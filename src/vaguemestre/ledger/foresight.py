@@ -58,6 +58,7 @@ SELECT {_ASKED}, COUNT(*) AS messages FROM (
 ) AS waiting GROUP BY {_ASKED}
 """  # noqa: S608  of constants
 
+# The first three states are the ones `delivery_routes` indexes, said as the index says them.
 _ALL_WAITING = """
 SELECT COUNT(*) AS found FROM (
   SELECT 1 FROM ledger_delivery

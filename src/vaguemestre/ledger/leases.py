@@ -1,7 +1,7 @@
 """Lane leases: a connection's deliveries are served by one courier at a time.
 
 A lease is a row with an epoch; it is renewed every 5 s and lost after 15. Taking it over raises the epoch,
-and `queue.stage` and `queue.settle` compare epochs, so that a stale courier writes nothing (L04). On one host
+which `queue` compares with whatever it writes, so that a stale courier writes nothing (L04). On one host
 the lease of a dead holder is taken over at once: a holder is told by boot id, PID namespace, PID and start
 time, which no later process shares.
 """

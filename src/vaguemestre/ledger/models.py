@@ -258,7 +258,7 @@ class Delivery(models.Model):
     "reverse_path": text | null}. `counted` tries and their `spent` seconds of delay decide expiry (L7).
     """
 
-    message = models.ForeignKey(Message, models.CASCADE, db_index=False)  # the index is `recipient_once`'s
+    message = models.ForeignKey(Message, models.CASCADE, db_index=False)  # `delivery_recipient_once` is one
     recipient = models.TextField()
     notify = models.TextField(default="")  # RFC 3461 §4.1: NEVER, or of SUCCESS,FAILURE,DELAY
     orcpt = models.TextField(default="")  # RFC 3461 §4.2, as it was given

@@ -6,8 +6,8 @@ connection must not undo the pause, and one that still succeeds must not unlock 
 
 THROTTLED lasts what the reply names, else 1, 2, 4 .. 60 minutes, and no less than the reply implies. Past its
 end it is half-open: one session may probe, whose success makes it READY and whose failure throttles it again,
-longer. What other sessions
-report before its end is of the same outage, so it does not lengthen the steps. Nothing fails here.
+longer. What other sessions report before its end is of the same outage, so it does not lengthen the steps.
+Nothing fails here.
 """
 
 from __future__ import annotations
