@@ -170,10 +170,8 @@ def _by_handshake(facts: DialogueFacts, trouble: Trouble) -> FindingCode | None:
     if trouble.cause is Cause.TLS_NOT_SPOKEN:
         implicit = trouble.phase is Phase.TLS
         return FindingCode.SSL_ON_STARTTLS_PORT if implicit else FindingCode.TLS_FAILED
-    if trouble.cause is Cause.CERTIFICATE_OTHER:
-        pinned = "pinned" in trouble.facts
-        if pinned:
-            return FindingCode.CERTIFICATE_CHANGED
+    if trouble.cause is Cause.CERTIFICATE_OTHER and "pinned" in trouble.facts:
+        return FindingCode.CERTIFICATE_CHANGED
     if trouble.cause in _UNTRUSTED and (facts.well_known or _product(trouble)):
         return FindingCode.CERTIFICATE_INTERCEPTED
     return None

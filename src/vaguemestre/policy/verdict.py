@@ -53,9 +53,7 @@ from vaguemestre.policy.wording import Access
 __all__ = ["Case", "Fate", "HealthChange", "Judgement", "Scope", "SessionFate", "Why", "judge", "named_delay"]
 
 BROKEN_RUNNING = 3  # dialogues broken one after the other, until the connection is throttled
-DOMAINS_RUNNING = (
-    2  # recipient domains refused access one after the other, until it is the connection's fault
-)
+DOMAINS_RUNNING = 2  # recipient domains refused access one after the other, until it blames the connection
 
 _TRANSACTION = frozenset({Phase.MAIL, Phase.RCPT, Phase.DATA, Phase.CONTENT})
 _REACHING = frozenset({Phase.RESOLVE, Phase.CONNECT, Phase.GREETING, Phase.EHLO})

@@ -21,9 +21,8 @@ def any_of(*patterns: str) -> re.Pattern[str]:
     return re.compile("|".join(f"(?:{pattern})" for pattern in patterns), re.IGNORECASE)
 
 
-_WINDOW = (
-    r"(?:\bfrom\b|\bper\b|hour|\bday|dail|minute)"  # "too many recipients from 192.0.2.1", "... per hour"
-)
+# "too many recipients from 192.0.2.1", "... per hour"
+_WINDOW = r"(?:\bfrom\b|\bper\b|hour|\bday|dail|minute)"
 _MAILS = r"(?:messages?|e-?mails?|mails?|recipients?|rcpts?)"
 _RECIPIENTS = any_of(rf"too many recipients(?!.{{0,20}}{_WINDOW})")
 _SIZE = any_of(
@@ -60,7 +59,7 @@ _LIMIT = any_of(
     "maximum credits|unusual sending",
 )
 # x.4.5 as Google uses it for its daily limits; the others are Microsoft's, of a mailbox and of a tenant.
-_LIMIT_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
+_DAILY_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
 _CONNECTIONS = any_of(
     "too many (?:concurrent |simultaneous |open )?(?:smtp )?(?:connections?|sessions?)",
     "(?:concurrent|simultaneous) (?:connections?|sessions?)",
@@ -82,7 +81,6 @@ _GREYLIST = any_of("gr[ea]y[- ]?list", "(?:post|sql)grey", r"\btriplet\b")
 _LOGINS = any_of(r"too many.{0,20}(?:log-?ins?|sign-?ins?|auth\w*)")
 
 _DAILY = any_of(r"dail", r"\bday\b", "24.?h", "submissionquota", "tenant external recipient")
-_DAILY_STATUS = frozenset({(4, 5), (1, 90), (7, 232), (7, 233)})
 _AUTH_DISABLED = any_of(r"smtp ?client ?auth\w* is disabled", "smtp_auth_disabled")
 _SIGN_IN_POLICY = any_of("security defaults", "did not meet the criteria", "conditional access")
 _BLOCKLIST = any_of(
@@ -183,7 +181,7 @@ def limit_reached(reply: Reply) -> bool:
     status = detail(reply)
     if status in {(2, 2), (3, 4), (7, 12)} or (status is not None and status[0] == 6):
         return False
-    if reply.code == 432 or status in _LIMIT_STATUS:
+    if reply.code == 432 or status in _DAILY_STATUS:
         return True
     if (reply.code, status) == (554, (2, 0)):
         return access(reply) is not Access.SENDER
