@@ -86,7 +86,7 @@ def test_a_message_says_who_carries_it_in_whose_place(page, pair):
     office, _ = pair
     message = hand_over(connection=str(office.uid))
     lock(office)
-    assert backups.stand_in(timezone.now()) == 1
+    assert [backups.move(pair, timezone.now()) for pair in backups.concerned()] == [1]
 
     words = text(page.get(f"/messages/{message.uid}/"))
 
@@ -94,7 +94,7 @@ def test_a_message_says_who_carries_it_in_whose_place(page, pair):
     assert "Confié à « Secours », en remplacement de « Bureau »" in words
 
     Connection.objects.filter(pk=office.pk).update(health="ready", health_since=None)
-    assert backups.stand_in(timezone.now()) == 1
+    assert [backups.move(pair, timezone.now()) for pair in backups.concerned()] == [1]
     words = text(page.get(f"/messages/{message.uid}/"))
     assert "l’achemine" not in words
     assert "Revenu de « Secours » à « Bureau »" in words

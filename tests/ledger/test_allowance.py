@@ -36,7 +36,7 @@ def limited(**limits):
 def out(connection, *recipients, now=NOW):
     """Attempts that run, each with so many recipients."""
     attempts = {uuid4(): count for count in recipients}
-    take(connection, attempts, now)
+    take(connection, attempts)
     return list(attempts)
 
 

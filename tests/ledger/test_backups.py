@@ -20,6 +20,7 @@ from ledger.kit import (
     post,
     sql,
     staged,
+    stand_in,
 )
 from vaguemestre.ledger import backups, connections, instance, lanes, messages, rerouting, resources
 from vaguemestre.ledger.health import health_columns, health_of
@@ -52,7 +53,7 @@ def test_what_waits_for_a_locked_connection_leaves_through_its_backup():
     office, spare = pair()
     message = post()
     give(office, LOCKED)
-    assert backups.stand_in(NOW) == 1
+    assert stand_in(NOW) == 1
     delivery = only(message)
     assert (delivery.connection, delivery.backup_for, delivery.state) == (spare, office, "queued")
     assert delivery.route == {
@@ -100,8 +101,8 @@ def test_a_throttled_connection_keeps_its_mail_for_five_minutes():
     office, _ = pair()
     post()
     give(office, THROTTLED)
-    assert backups.stand_in(later(minutes=5)) == 0
-    assert backups.stand_in(later(minutes=5, seconds=1)) == 1
+    assert stand_in(later(minutes=5)) == 0
+    assert stand_in(later(minutes=5, seconds=1)) == 1
 
 
 @pytest.mark.parametrize("health", [READY, paused(READY, "ada", now=NOW)])
@@ -109,7 +110,7 @@ def test_a_ready_or_paused_connection_keeps_its_mail(health):
     office, _ = pair()
     post()
     give(office, health)
-    assert backups.stand_in(later(days=9)) == 0
+    assert stand_in(later(days=9)) == 0
 
 
 @pytest.mark.parametrize("health", [LOCKED, THROTTLED, paused(READY, "ada", now=NOW)])
@@ -118,7 +119,7 @@ def test_a_backup_that_is_out_of_order_itself_takes_nothing(health):
     post()
     give(office, LOCKED)
     give(spare, health)
-    assert backups.stand_in(SIX) == 0
+    assert stand_in(SIX) == 0
 
 
 def test_an_inactive_backup_takes_nothing():
@@ -126,7 +127,7 @@ def test_an_inactive_backup_takes_nothing():
     connections.deactivate(str(spare.uid), ACTOR, NOW)
     post()
     give(office, LOCKED)
-    assert backups.stand_in(NOW) == 0
+    assert stand_in(NOW) == 0
 
 
 def test_a_backups_backup_takes_nothing():
@@ -135,10 +136,10 @@ def test_a_backups_backup_takes_nothing():
     connections.edit(str(spare.uid), {"backup": str(last.uid)}, ACTOR, NOW)
     message = post()
     give(office, LOCKED)
-    assert backups.stand_in(NOW) == 1
+    assert stand_in(NOW) == 1
     give(spare, LOCKED)
-    backups.stand_in(NOW)
-    backups.stand_in(NOW)
+    stand_in(NOW)
+    stand_in(NOW)
     assert carriers(message) == [("Office", None)]
 
 
@@ -150,8 +151,8 @@ def test_what_is_claimed_or_not_due_or_held_or_in_doubt_does_not_move():
     claimed(office)
     post(subject="later", send_at=later(hours=1))
     give(office, LOCKED)
-    assert backups.stand_in(NOW) == 0
-    assert backups.stand_in(later(hours=1)) == 1
+    assert stand_in(NOW) == 0
+    assert stand_in(later(hours=1)) == 1
     assert Delivery.objects.exclude(connection=office).get().message.subject == "later"
 
 
@@ -160,10 +161,10 @@ def test_what_still_waits_at_the_backup_comes_home_when_the_connection_works_aga
     gone, waits = post("one@example.com"), post("two@example.com")
     before = only(waits).route
     give(office, LOCKED)
-    assert backups.stand_in(NOW) == 2
+    assert stand_in(NOW) == 2
     leaving = let_leave(gone)
     give(office, READY)
-    assert backups.stand_in(NOW) == 1
+    assert stand_in(NOW) == 1
     assert carriers(waits) == [("Office", None)]
     assert only(waits).route == before
     assert "backup" not in only(waits).reason["facts"]
@@ -184,11 +185,11 @@ def test_what_waits_comes_home_too_when_the_backup_is_locked():
     office, spare = pair()
     message = post()
     give(office, LOCKED)
-    backups.stand_in(NOW)
+    stand_in(NOW)
     give(spare, THROTTLED)
-    assert backups.stand_in(later(minutes=1)) == 0  # it may be over soon
+    assert stand_in(later(minutes=1)) == 0  # it may be over soon
     give(spare, LOCKED)
-    assert backups.stand_in(later(minutes=1)) == 1
+    assert stand_in(later(minutes=1)) == 1
     assert carriers(message) == [("Office", None)]
 
 
@@ -196,9 +197,9 @@ def test_a_person_who_pauses_a_connection_has_its_mail_wait_there():
     office, _ = pair()
     message = post()
     give(office, THROTTLED)
-    backups.stand_in(SIX)
+    stand_in(SIX)
     connections.pause(str(office.uid), ACTOR, SIX)
-    assert backups.stand_in(SIX) == 1
+    assert stand_in(SIX) == 1
     assert carriers(message) == [("Office", None)]
 
 
@@ -208,11 +209,11 @@ def test_a_half_open_connection_keeps_one_delivery_to_probe_with():
         post(f"{number}@example.com")
     give(office, throttled(READY, NOW, 600.0))
     end = later(minutes=10)
-    assert backups.stand_in(end) == 2
-    assert backups.stand_in(end) == 0
+    assert stand_in(end) == 2
+    assert stand_in(end) == 0
     claimed(office, end)  # the probe is out
     fourth = post("fourth@example.com", now=end)
-    assert backups.stand_in(end) == 1
+    assert stand_in(end) == 1
     assert carriers(fourth)[0][0] == "Spare"
 
 
@@ -220,11 +221,11 @@ def test_few_wait_at_a_backup_and_the_oldest_go_first():
     office, _ = pair()
     made = [post(f"{number}@example.com", now=later(seconds=number - 60)) for number in range(6)]
     give(office, LOCKED)
-    assert backups.stand_in(NOW, limit=4) == 4
-    assert backups.stand_in(NOW, limit=4) == 0
+    assert stand_in(NOW, limit=4) == 4
+    assert stand_in(NOW, limit=4) == 0
     assert [carriers(message)[0][0] for message in made] == ["Spare"] * 4 + ["Office"] * 2
     Delivery.objects.filter(message=made[0]).update(state="accepted", settled_at=NOW)
-    assert backups.stand_in(NOW, limit=4) == 1
+    assert stand_in(NOW, limit=4) == 1
 
 
 def test_each_message_leaves_by_its_own_route_through_the_backup():
@@ -234,7 +235,7 @@ def test_each_message_leaves_by_its_own_route_through_the_backup():
     ann, bob = post(from_="ann@example.com", **asking), post(from_="bob@example.com", **asking)
     bounce = post(from_="ann@example.com", reverse_path=None, **asking)
     give(office, LOCKED)
-    assert backups.stand_in(NOW) == 3
+    assert stand_in(NOW) == 3
     assert [only(message).route for message in (ann, bob, bounce)] == [
         {"sender": None, "reply_to": None, "reverse_path": "spare@example.org"},
         {
@@ -251,14 +252,14 @@ def test_a_newer_epoch_is_the_first_connections_again_and_asked_anew():
     message = post()
     give(office, LOCKED)
     instance.bump()
-    assert backups.stand_in(NOW) == 0  # of an older epoch: re-routing comes first
+    assert stand_in(NOW) == 0  # of an older epoch: re-routing comes first
     rerouting.reroute(NOW)
-    assert backups.stand_in(NOW) == 1
+    assert stand_in(NOW) == 1
     instance.bump()
-    assert backups.stand_in(NOW) == 0
+    assert stand_in(NOW) == 0
     assert rerouting.reroute(NOW) == 1
     assert carriers(message) == [("Office", None)]
-    assert backups.stand_in(NOW) == 1
+    assert stand_in(NOW) == 1
     assert carriers(message) == [("Spare", office.pk)]
 
 
@@ -266,10 +267,10 @@ def test_a_backup_that_is_taken_away_carries_nothing_more():
     office, _ = pair()
     message = post()
     give(office, LOCKED)
-    backups.stand_in(NOW)
+    stand_in(NOW)
     connections.edit(str(office.uid), {"backup": None}, ACTOR, NOW)
     rerouting.reroute(NOW)
-    assert backups.stand_in(NOW) == 0
+    assert stand_in(NOW) == 0
     assert carriers(message) == [("Office", None)]
 
 
@@ -277,7 +278,7 @@ def doubtful_at_the_backup():
     office, spare = pair()
     message = post()
     give(office, LOCKED)
-    backups.stand_in(NOW)
+    stand_in(NOW)
     in_doubt(spare)
     return office, spare, message
 
@@ -285,7 +286,7 @@ def doubtful_at_the_backup():
 def test_what_is_in_doubt_at_the_backup_stays_there_for_its_retry():
     office, spare, message = doubtful_at_the_backup()
     give(office, READY)
-    assert backups.stand_in(NOW) == 0
+    assert stand_in(NOW) == 0
     connect("Unrelated")
     assert rerouting.reroute(NOW) == 1
     delivery = only(message)
@@ -315,7 +316,7 @@ def test_sent_again_by_a_person_it_is_the_first_connections_duty():
     office, _, message = doubtful_at_the_backup()
     messages.resolve(str(message.uid), "send_again", ACTOR, NOW)
     assert carriers(message) == [("Office", None)]
-    assert backups.stand_in(NOW) == 1
+    assert stand_in(NOW) == 1
     assert carriers(message) == [("Spare", office.pk)]
 
 
@@ -323,7 +324,7 @@ def test_released_by_a_person_it_is_the_first_connections_duty():
     office, _ = pair()
     message = post()
     give(office, LOCKED)
-    backups.stand_in(NOW)
+    stand_in(NOW)
     messages.release(str(message.uid), ACTOR, NOW)
     assert carriers(message) == [("Office", None)]
 
@@ -342,7 +343,7 @@ def test_while_nothing_is_out_of_order_one_statement_is_all():
     pair()
     post()
     with CaptureQueriesContext(database) as asked:
-        assert backups.stand_in(NOW) == 0
+        assert stand_in(NOW) == 0
     assert len(asked) == 1
     if not on_postgresql():
         plan = str(sql(f"EXPLAIN QUERY PLAN {asked[0]['sql']}"))
@@ -354,7 +355,7 @@ def test_what_is_due_is_found_by_the_lanes_index():
     post()
     give(office, LOCKED)
     with CaptureQueriesContext(database) as asked:
-        backups.stand_in(NOW)
+        stand_in(NOW)
     if not on_postgresql():
         found = [one["sql"] for one in asked if "d.rank" in one["sql"]]
         assert len(found) == 3
@@ -366,7 +367,7 @@ def test_the_api_names_the_connection_that_a_backup_stands_in_for():
     message = post()
     assert resources.message_resource(message, NOW)["deliveries"][0]["backup_for"] is None
     give(office, LOCKED)
-    backups.stand_in(NOW)
+    stand_in(NOW)
     told = resources.message_resource(messages.find(str(message.uid)), NOW)["deliveries"][0]
     assert (told["connection"], told["backup_for"]) == (str(spare.uid), str(office.uid))
     assert "Spare" in told["reason"]["text"]

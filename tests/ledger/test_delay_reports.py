@@ -248,7 +248,7 @@ def test_what_is_behind_a_limit_or_others_waits_for_its_turn_and_says_of_neither
     lease_of(office, now=LATE)
     delays.look(LATE, RetrySchedule())
     Connection.objects.update(per_day=1)
-    allowance.take(office.pk, {"0" * 32: 1}, LATE)
+    allowance.take(office.pk, {"0" * 32: 1})
     assert dsn.send(SOON) == 2
     for made, recipient in zip(notifications(), ("one@example.com", "two@example.com"), strict=True):
         assert said_of(recipient, made) == ["Il attend son tour."]

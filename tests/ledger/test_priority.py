@@ -5,8 +5,8 @@ from datetime import timedelta
 import pytest
 from django.db import connection as database
 
-from ledger.kit import ACTOR, NOW, connect, fresh, later, lease_of, on_postgresql, only, post
-from vaguemestre.ledger import backups, lanes, outlook, queue, rerouting, streams
+from ledger.kit import ACTOR, NOW, connect, fresh, later, lease_of, on_postgresql, only, post, stand_in
+from vaguemestre.ledger import lanes, outlook, queue, rerouting, streams
 from vaguemestre.ledger.models import Connection, Delivery
 from vaguemestre.policy import turns
 
@@ -72,7 +72,7 @@ def test_what_a_backup_takes_over_first_is_urgent():
     Connection.objects.filter(pk=office.pk).update(
         health="locked", health_why="sign_in_refused", health_since=NOW
     )
-    assert backups.stand_in(NOW, limit=1) == 1
+    assert stand_in(NOW, limit=1) == 1
     assert only(reset).connection_id == spare.pk
 
 

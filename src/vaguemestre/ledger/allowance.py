@@ -24,9 +24,7 @@ from vaguemestre.ledger.statements import tuples
 
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
-SLACK = timedelta(
-    seconds=5
-)  # by which the times of one courier's calls may differ; beyond, the clock was set
+SLACK = timedelta(seconds=5)  # between the times of one courier's calls; beyond, the clock was set
 
 _LIMITS = "SELECT per_minute, per_day, max_recipients FROM ledger_connection WHERE id = %(connection)s"
 
@@ -127,17 +125,14 @@ def allowance(connection_id: int, now: datetime, limits: Limits | None = None) -
     return Allowance(_left(minute, out["messages"]), _left(day, out["recipients"]), most)
 
 
-def take(
-    connection_id: int,
-    recipients: Mapping[str, int],
-    now: datetime,  # noqa: ARG001  not written down, since what counts is when they end
-) -> None:
+def take(connection_id: int, recipients: Mapping[str, int]) -> None:
     """Take the tokens of attempts that are about to run, in the transaction that claims for them.
+
+    When they began is not written down, since what counts is when they end.
 
     Args:
         connection_id: whose limits.
         recipients: of each attempt.
-        now: the time of the claim.
     """
     Use.objects.bulk_create(
         Use(connection_id=connection_id, attempt=attempt, at=None, messages=1, recipients=count)

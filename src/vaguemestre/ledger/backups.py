@@ -1,10 +1,10 @@
 """Backup connections at work: what waits for a connection that is out of order leaves through its backup.
 
-A courier asks what is `concerned` and calls `move` for each, or `stand_in` for all. While
-`policy.backup.engaged` says so and the backup is active and READY itself, what is due moves to the backup;
-what still waits there goes home when the first connection works again, or when the backup does not. Only
-queued deliveries move, so nothing is failed over that may have arrived (L6), and nothing is moved on from one
-backup to the next. The first connection keeps one delivery to probe with at the end of a throttle.
+A courier asks what is `concerned` and calls `move` for each. While `policy.backup.engaged` says so and the
+backup is active and READY itself, what is due moves to the backup; what still waits there goes home when the
+first connection works again, or when the backup does not. Only queued deliveries move, so nothing is failed
+over that may have arrived (L6), and nothing is moved on from one backup to the next. The first connection
+keeps one delivery to probe with at the end of a throttle.
 
 Few wait at a backup at once: what it has not carried when the first connection recovers is soon back. Every
 move is an event of the delivery. A newer routing epoch undoes all of it (`rerouting`).
@@ -26,8 +26,7 @@ from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Connection, ConnectionNotice, Delivery, Event
 from vaguemestre.mail.priority import RANKS
 from vaguemestre.mail.state import DeliveryState, Health
-from vaguemestre.policy.backup import engaged
-from vaguemestre.policy.backup import stand_in as route_instead
+from vaguemestre.policy.backup import engaged, stand_in
 from vaguemestre.policy.health import probing
 from vaguemestre.policy.routing import Configuration, Route
 
@@ -78,11 +77,6 @@ class Pair:
         backup = self.backup
         lost = backup is None or backup.health == Health.PAUSED or engaged(health_of(backup), now)
         return lost or not self.engaged(now)
-
-
-def stand_in(now: datetime, limit: int = BATCH) -> int:
-    """Move what is to leave through a backup, and home what is not any more; the answer is how many moved."""
-    return sum(move(pair, now, limit) for pair in concerned())
 
 
 def concerned() -> list[Pair]:
@@ -143,7 +137,7 @@ def _out(pair: Pair, now: datetime, limit: int) -> int:
         for delivery in deliveries:
             route = _route(delivery, configured)
             if route is not None and route.connection_id == pair.first.pk:
-                moved.append((delivery, route_instead(route, backup, named(delivery.message.header_from))))
+                moved.append((delivery, stand_in(route, backup, named(delivery.message.header_from))))
         return _place(moved, pair.first, _told(pair, "backup"), current, now)
 
 

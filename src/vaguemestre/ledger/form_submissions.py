@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
@@ -42,20 +41,8 @@ class Unreplied(StrEnum):
     TEMPLATE = "template"
 
 
-@dataclass(frozen=True)
-class Taken:
-    """A submission is ours.
-
-    Attributes:
-        repeated: it was ours before, and nothing was stored or sent now.
-    """
-
-    submission: FormSubmission
-    repeated: bool = False
-
-
-def take(form: Form, sent: Sent, now: datetime) -> Taken:
-    """Take a checked submission over; when this returns it is committed.
+def take(form: Form, sent: Sent, now: datetime) -> FormSubmission:
+    """Take a checked submission over; when this returns it is committed. The same again is the one before.
 
     Raises:
         Refusal: a message of it cannot be made, at the field.
@@ -66,7 +53,7 @@ def take(form: Form, sent: Sent, now: datetime) -> Taken:
     digest, token = _digest(form, sent), sent.nonce is not None
     before = _before(form, digest, now)
     if before is not None:
-        return Taken(before, repeated=True)
+        return before
     form_limits.refuse_full(form, sent.address, now, token=token)
     told, why = form_letters.notification(form, sent), _never(form, sent)
     answer = None if why else form_letters.reply(form, sent)
@@ -76,11 +63,11 @@ def take(form: Form, sent: Sent, now: datetime) -> Taken:
             raise Missing("form", form.key)
         before = _before(held, digest, now)  # or somebody was faster while the letters were written
         if before is not None:
-            return Taken(before, repeated=True)
+            return before
         _refuse_used(held, sent)
         form_limits.admit(held, sent.address, now, token=token)
         why = why or _unreplied(held, sent, answer, now)
-        return Taken(_stored(held, sent, digest, told, None if why else answer, why, now))
+        return _stored(held, sent, digest, told, None if why else answer, why, now)
 
 
 def of_form(form: Form, limit: int, before: int | None = None) -> list[FormSubmission]:

@@ -27,4 +27,4 @@ def _create(position: int, values: Values, actor: str, now: datetime) -> Saved:
         return connections.create(values, actor, now)
     except Refusal as refusal:
         faults = (fault.at(f"connections[{position}].{fault.field}") for fault in refusal.errors)
-        raise Refusal.of(faults) from None
+        raise Refusal(*faults) from None

@@ -308,13 +308,6 @@ def resource(invoice: Invoice) -> dict[str, Any]:
         "at": outcome.at,
         "connection": outcome.connection or None,
         "server": outcome.server or None,
-        "reply": _said(outcome.reply),
+        "reply": None if outcome.reply is None else outcome.reply.as_json,
         "sha256": invoice.sha256,
     }
-
-
-def _said(reply: Reply | None) -> dict[str, Any] | None:
-    if reply is None:
-        return None
-    enhanced = None if reply.enhanced is None else str(reply.enhanced)
-    return {"code": reply.code, "enhanced": enhanced, "text": reply.text}

@@ -66,16 +66,12 @@ def _add(piece: Piece, now: datetime) -> int | None:
     return parcel
 
 
-def take(parcel: int) -> bool:
-    """Within the transaction that stores its message: whether the parcel is there; from now on it is not."""
-    return arrivals.Parcel.objects.filter(pk=parcel).delete()[0] == 1
-
-
 def drop(parcels: Iterable[int]) -> int:
     """Forget parcels whose message does not come; the answer is how many there were."""
     with writing():
         # The row first: one that acceptance has taken over is not ours to empty.
-        dropped = [parcel for parcel in parcels if take(parcel)]
+        found = arrivals.Parcel.objects
+        dropped = [parcel for parcel in parcels if found.filter(pk=parcel).delete()[0]]
         Chunk.objects.filter(message_id__in=[-parcel for parcel in dropped]).delete()
     return len(dropped)
 

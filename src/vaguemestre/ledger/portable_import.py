@@ -150,7 +150,7 @@ def _at[T](place: str, do: Callable[[], T]) -> T:
         return do()
     except Refusal as refusal:
         faults = (fault.at(f"{place}.{fault.field}") for fault in refusal.errors)
-        raise Refusal.of(faults) from None
+        raise Refusal(*faults) from None
 
 
 def _each(part: str, told: list[Mapping[str, Any]], do: Callable[[Mapping[str, Any]], None]) -> None:

@@ -188,7 +188,7 @@ def claim(
         if claims:
             _take(lease, claims, now)
         if claims and left.limited:
-            allowance.take(lease.connection_id, {one.attempt: len(one.duties) for one in claims}, now)
+            allowance.take(lease.connection_id, {one.attempt: len(one.duties) for one in claims})
         return claims
 
 

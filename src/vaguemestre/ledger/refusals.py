@@ -5,7 +5,7 @@ Every message is English; `wording.describe` says the same in the reader's langu
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from vaguemestre.mail.errors import Invalid
 
@@ -16,11 +16,6 @@ class Refusal(Exception):
     def __init__(self, *errors: Invalid) -> None:
         super().__init__("; ".join(str(error) for error in errors))
         self.errors = errors
-
-    @classmethod
-    def of(cls, errors: Iterable[Invalid]) -> Refusal:
-        """A refusal of all of them."""
-        return cls(*errors)
 
 
 class Conflict(Exception):

@@ -233,12 +233,7 @@ def _delivery(delivery: Delivery, expected: Outlook) -> dict[str, Any]:
 def _last_reply(delivery: Delivery) -> dict[str, Any] | None:
     if delivery.last_code is None:
         return None
-    reply = Reply(delivery.last_code, delivery.last_text)
-    return {
-        "code": reply.code,
-        "enhanced": None if reply.enhanced is None else str(reply.enhanced),
-        "text": reply.text,
-    }
+    return Reply(delivery.last_code, delivery.last_text).as_json
 
 
 def _attempt(attempt: Attempt) -> dict[str, Any]:

@@ -61,6 +61,11 @@ def has_scope(request: HttpRequest, scope: str) -> bool:
     return scope in submitter(request).scopes
 
 
+def limited_to(request: HttpRequest) -> ApiKey | None:
+    """The key, where it may see only what came with it."""
+    return None if has_scope(request, "read") else submitter(request)
+
+
 def demand(request: HttpRequest, scopes: Sequence[str]) -> None:
     """Refuse a key that has none of the scopes.
 

@@ -9,7 +9,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Router
 
-from vaguemestre.doors.api.auth import has_scope, submitter
+from vaguemestre.doors.api.auth import limited_to, submitter
 from vaguemestre.doors.api.body import posted_message
 from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.lists import USUAL, Cursor, Limit, position
@@ -17,7 +17,6 @@ from vaguemestre.doors.api.reading import Reading, mailbox, mailboxes, mapping, 
 from vaguemestre.ledger import invoices
 from vaguemestre.ledger.accept import Via
 from vaguemestre.ledger.invoices import Order
-from vaguemestre.ledger.models import ApiKey
 from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import NamedMailbox
@@ -56,7 +55,7 @@ def list_invoices(
 ) -> Answer:
     """Invoices, the latest first; `search` in number and recipient."""
     start = position(cursor) or None
-    found = invoices.latest(search[:200], limit + 1, start, _own(request))
+    found = invoices.latest(search[:200], limit + 1, start, limited_to(request))
     behind = str(found[limit - 1].pk) if len(found) > limit else None
     return Answer({"items": [invoices.resource(one) for one in found[:limit]], "next": behind})
 
@@ -64,13 +63,8 @@ def list_invoices(
 @endpoint(router.get, "/invoices/{path:number}", "getInvoice", scopes=READERS, gives="InvoiceAnswer")
 def get_invoice(request: HttpRequest, number: str) -> Answer:
     """Whether a number was accepted, when, by which server, with which reply; for each time it was sent."""
-    found = invoices.find(number, _own(request))
+    found = invoices.find(number, limited_to(request))
     return Answer({"number": found[0].number, "items": [invoices.resource(one) for one in found]})
-
-
-def _own(request: HttpRequest) -> ApiKey | None:
-    """The key, where it may see only its own."""
-    return None if has_scope(request, "read") else submitter(request)
 
 
 def _order(values: dict[str, Any]) -> Order:

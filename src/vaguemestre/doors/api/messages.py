@@ -12,7 +12,7 @@ from django.http import HttpRequest
 from django.utils import timezone
 from ninja import Field, Query, Router, Schema
 
-from vaguemestre.doors.api.auth import actor, has_scope, submitter
+from vaguemestre.doors.api.auth import actor, has_scope, limited_to, submitter
 from vaguemestre.doors.api.batch import BATCH_LIMIT, accept_batch
 from vaguemestre.doors.api.body import posted, posted_if_any, posted_messages, raw_body, refuse_unstorable
 from vaguemestre.doors.api.endpoint import Answer, endpoint
@@ -134,7 +134,7 @@ def list_messages(request: HttpRequest, query: Query[ListQuery]) -> Answer:
         raise Refusal(Invalid("state", "state_unknown", f"Choose one of: {', '.join(DeliveryState)}."))
     position(query.cursor)
     wanted = messages.Filter(
-        query.state, query.search, query.stream, _connection_key(query.connection), _own(request)
+        query.state, query.search, query.stream, _connection_key(query.connection), limited_to(request)
     )
     found = messages.listing(wanted, query.cursor or None, query.limit)
     return Answer({"items": [message_row(message) for message in found.items], "next": found.next})
@@ -143,7 +143,7 @@ def list_messages(request: HttpRequest, query: Query[ListQuery]) -> Answer:
 @endpoint(router.get, "/messages/{message}", "getMessage", scopes=("read", "send"), gives="Message")
 def get_message(request: HttpRequest, message: str) -> Answer:
     """A message with its deliveries, when each leaves, and attempts; texts by Accept-Language."""
-    found = messages.find(message, _own(request))
+    found = messages.find(message, limited_to(request))
     return in_preferred_language(request, lambda: message_resource(found, timezone.now()))
 
 
@@ -234,11 +234,6 @@ def _connection_key(asked: str) -> int | None:
         return connections.find(asked).pk if asked else None
     except Missing as missing:
         raise Refusal(Invalid("connection", "connection_unknown", str(missing))) from None
-
-
-def _own(request: HttpRequest) -> ApiKey | None:
-    """The key, where it may see only its own messages."""
-    return None if has_scope(request, "read") else submitter(request)
 
 
 def _decidable(request: HttpRequest, uid: str) -> str:

@@ -121,7 +121,7 @@ def thanks(request: HttpRequest, form: Form) -> HttpResponse:
 def _submitted(request: HttpRequest, form: Form, posted: Posted, language: str) -> HttpResponse:
     if posted.values.get(trap(form.key)) or posted.values.get(OLD_TRAP):
         log.info("form_trap", form=form.key)
-        return _taken(request, form, language, None)
+        return _taken(request, form, language)
     now = timezone.now()
     filled = fill(forms.fields_of(form), posted.values)
     try:
@@ -130,7 +130,7 @@ def _submitted(request: HttpRequest, form: Form, posted: Posted, language: str) 
         if filled.faults or missing:
             return _again(request, form, posted, (*filled.faults, *missing))
         sent = Sent(filled, posted.files, language, visitors.address(request), nonce)
-        taken = form_submissions.take(form, sent, now)
+        form_submissions.take(form, sent, now)
     except (Refusal, Invalid, Conflict) as refusal:
         return _again(request, form, posted, _faults(refusal))
     except Missing:
@@ -139,7 +139,7 @@ def _submitted(request: HttpRequest, form: Form, posted: Posted, language: str) 
         log.warning("form_limit_reached", form=form.key)
         words = _("That is more than this form takes at a time. Try again in an hour.")
         return _sorry(request, 429, words, {"Retry-After": str(int(HOUR.total_seconds()))})
-    return _taken(request, form, language, str(taken.submission.uid))
+    return _taken(request, form, language)
 
 
 def _nonce(form: Form, posted: Posted) -> str | None:
@@ -158,9 +158,8 @@ def _missing_files(form: Form, posted: Posted) -> tuple[Invalid, ...]:
     )
 
 
-def _taken(request: HttpRequest, form: Form, language: str, uid: str | None) -> HttpResponse:
+def _taken(request: HttpRequest, form: Form, language: str) -> HttpResponse:
     """The same for a person and for a program that is led to believe so."""
-    del uid
     if is_json(request):
         return JsonResponse({"state": "taken"}, status=202)
     where = form.thanks_url or f"{reverse('forms:thanks', args=[form.key])}?language={language}"
