@@ -12,14 +12,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from typing import Any
 
-import dns.asyncresolver
 import dns.exception
-import dns.nameserver
 import dns.resolver
 
 from vaguemestre.egress import IPAddress
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.host import canonical_host
+from vaguemestre.providers.discovery import resolver_at
 
 MOST = 60  # questions about one domain
 WITHIN = 5.0  # seconds for all of them
@@ -52,7 +51,7 @@ class Questions:
 
     def __init__(self, resolvers: tuple[tuple[str, int], ...] = (), within: float = WITHIN) -> None:
         self.asked = 0
-        self._resolver = _resolver(resolvers)
+        self._resolver = resolver_at(resolvers)
         self._end = time.monotonic() + within
         self._under_way: dict[tuple[str, str], asyncio.Task[Answered]] = {}
 
@@ -105,11 +104,3 @@ def _askable(name: str) -> bool:
         return len(name) <= 253 and len(labels) > 1 and bool(canonical_host(".".join(labels), "name"))
     except Invalid:
         return False
-
-
-def _resolver(places: tuple[tuple[str, int], ...]) -> dns.asyncresolver.Resolver:
-    if not places:
-        return dns.asyncresolver.Resolver()
-    resolver = dns.asyncresolver.Resolver(configure=False)
-    resolver.nameservers = [dns.nameserver.Do53Nameserver(*place) for place in places]
-    return resolver

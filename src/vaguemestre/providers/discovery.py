@@ -91,16 +91,11 @@ class Discovery:
     async def _ask(self, name: str, kind: str) -> list[Any]:
         """The records; none where there are none, or nobody says."""
         try:
-            return list(await self._resolver().resolve(name, kind, lifetime=self.within, search=False))
+            return list(
+                await resolver_at(self.resolvers).resolve(name, kind, lifetime=self.within, search=False)
+            )
         except (dns.exception.DNSException, OSError, ValueError):
             return []
-
-    def _resolver(self) -> dns.asyncresolver.Resolver:
-        if not self.resolvers:
-            return dns.asyncresolver.Resolver()
-        resolver = dns.asyncresolver.Resolver(configure=False)
-        resolver.nameservers = [dns.nameserver.Do53Nameserver(*place) for place in self.resolvers]
-        return resolver
 
     async def _from_web(self, domain: str) -> Proposal | None:
         if self.transport is None:
@@ -120,6 +115,15 @@ class Discovery:
             return by_document(outgoing_servers(answer.body), url) if answer.status == 200 else None
         except (HttpFailed, Invalid, Unusable):
             return None
+
+
+def resolver_at(places: tuple[tuple[str, int], ...]) -> dns.asyncresolver.Resolver:
+    """Who asks the DNS servers at (address, port); the machine's own where there are none."""
+    if not places:
+        return dns.asyncresolver.Resolver()
+    resolver = dns.asyncresolver.Resolver(configure=False)
+    resolver.nameservers = [dns.nameserver.Do53Nameserver(*place) for place in places]
+    return resolver
 
 
 def _name(found: object) -> str:
