@@ -87,14 +87,14 @@ def _asked(recipients: Sequence[str], language: str, week: Week) -> tuple[Post, 
         pictures = weekly_wording.plots(week)
         names = dict(Stream.objects.values_list("key", "name"))
         data = weekly_wording.data(week, pictures, names)
-    days = [day.day for day in week.days]
+    dates = [day.day for day in week.days]
     plots = (
-        Attachment("", bars(one.values, [day.day for day in days], one.ink), "image/png", one.content_id)
+        Attachment("", bars(one.values, [date.day for date in dates], one.ink), "image/png", one.content_id)
         for one in pictures
     )
     post = Post(
         to=tuple(NamedMailbox(Mailbox.parse(address)) for address in recipients),
-        attachments=(*plots, Attachment(_name(days[0]), _table(week), "text/csv; charset=utf-8")),
+        attachments=(*plots, Attachment(_name(dates[0]), _table(week), "text/csv; charset=utf-8")),
     )
     given = {**data, "url": f"{settings.ENVIRONMENT.base_url}/messages/", "organisation": PRODUCT}
     return post, Letter(TEMPLATE, given, language, STREAM)
