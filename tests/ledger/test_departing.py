@@ -9,7 +9,7 @@ from hypothesis import strategies as some
 from ledger.kit import ACTOR, NOW, connect, deliveries, post, rendered
 from vaguemestre.ledger import contents, keys
 from vaguemestre.ledger.accept import Via
-from vaguemestre.mail.content import header_field
+from vaguemestre.mail.header import text_field
 
 DATE = "Tue, 24 Nov 2026 12:00:00 +0000"
 HOSTS = some.text("ab0.-", min_size=1, max_size=120) | some.text("é0a", min_size=1, max_size=120)
@@ -21,7 +21,7 @@ HOSTS = some.text("ab0.-", min_size=1, max_size=120) | some.text("é0a", min_siz
 def test_the_trace_is_the_one_that_is_folded_with_its_own_identifier(host, via, uid):
     row = contents._Leaving(1, uid.hex, via, host, "", None, "2026-11-24 12:00:00", 0, "{}", b"")
     value = f"by {host} (Vaguemestre) with {contents._PROTOCOLS[via]} id {uid.hex}; {DATE}"
-    assert contents._received(row) == header_field("Received", value)
+    assert contents._received(row) == text_field("Received", value)
 
 
 @pytest.mark.django_db

@@ -14,22 +14,21 @@ from vaguemestre.mail.content import (
     Content,
     Rendering,
     address_field,
-    header_field,
-    mailbox_field,
     render_header,
 )
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import mailboxes_field, text_field
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 
 RENDERING = Rendering(
-    sender=mailbox_field("From", NamedMailbox(Mailbox.parse("office@example.org"), "Café du Centre")),
+    sender=mailboxes_field("From", [NamedMailbox(Mailbox.parse("office@example.org"), "Café du Centre")]),
     reply_to=address_field("Reply-To", "Ann <ann@example.org>"),
-    received=header_field(
+    received=text_field(
         "Received",
         "from [127.0.0.1] by mail.example.org with ESMTPA id 1; Mon, 05 Jan 2026 10:00:00 +0000",
     ),
     message_id="<1@example.org>",
-    date=header_field("Date", "Mon, 05 Jan 2026 10:00:00 +0000"),
+    date=text_field("Date", "Mon, 05 Jan 2026 10:00:00 +0000"),
 )
 
 
@@ -197,7 +196,9 @@ def test_the_body_passes_byte_for_byte_and_rendering_is_repeatable(body):
 
 def test_a_sender_beyond_ascii_is_rendered_in_utf8():
     sender = NamedMailbox(Mailbox.parse("jérôme@café.example"), "Jérôme")
-    leaves = rendered(Content(b"\r\n"), dataclasses.replace(RENDERING, sender=mailbox_field("From", sender)))
+    leaves = rendered(
+        Content(b"\r\n"), dataclasses.replace(RENDERING, sender=mailboxes_field("From", [sender]))
+    )
     assert "From: =?utf-8?b?SsOpcsO0bWU=?= <jérôme@xn--caf-dma.example>\r\n".encode() in leaves
 
 

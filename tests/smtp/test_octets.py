@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from scripted.client import SHORT, hop_to, loopback_network
 from scripted.sink import Answer, SinkServer
 from smtp.kit import BOTH, Lazy, Queue, bare, blame, message, numbered
-from vaguemestre.mail.content import header_field
 from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import text_field
 from vaguemestre.mail.line_ending import has_bare_line_ending
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.manner import Manner
@@ -151,7 +151,7 @@ def test_a_header_value_is_refused_or_arrives_in_its_field(manner, values):
     contents = []
     for value in values:
         with contextlib.suppress(Invalid):
-            contents.append(header_field("Subject", value) + b"\r\n.\r\n")
+            contents.append(text_field("Subject", value) + b"\r\n.\r\n")
     flow, sink = asyncio.run(conveyed([message(content=content) for content in contents], manner))
     assert [taken.content for taken in sink.accepted] == contents
     assert all(outcome.accepted for outcome in flow.outcomes)

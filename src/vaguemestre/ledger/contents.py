@@ -27,10 +27,9 @@ from vaguemestre.mail.content import (
     Rendering,
     address_field,
     header_end,
-    header_field,
-    mailbox_field,
     render_header,
 )
+from vaguemestre.mail.header import mailboxes_field, text_field
 from vaguemestre.mail.mailbox import NamedMailbox
 
 _TRUSTED = "trusted"  # by SMTP from a trusted network, without signing in
@@ -230,7 +229,7 @@ def _stored(header_from: str | None) -> NamedMailbox | None:
 @lru_cache(maxsize=256)
 def _from_field(email: str, name: str) -> bytes:
     sender = _parsed(email, name)
-    return b"" if sender is None else mailbox_field("From", sender)
+    return b"" if sender is None else mailboxes_field("From", [sender])
 
 
 @lru_cache(maxsize=256)
@@ -240,7 +239,7 @@ def _reply_to_field(value: str | None) -> bytes:
 
 @lru_cache(maxsize=16)
 def _date_field(second: object) -> bytes:
-    return header_field("Date", format_datetime(moment(second)))
+    return text_field("Date", format_datetime(moment(second)))
 
 
 def _received(row: _Leaving) -> bytes:
@@ -261,4 +260,4 @@ def _around(received_by: str, via: str, second: object) -> tuple[bytes, ...]:
 def _trace(received_by: str, via: str, second: object, uid: str) -> bytes:
     """RFC 5321 §4.4: by whom, how, under which name, when. Not from whom: that is internal."""
     how, when = _PROTOCOLS[via], format_datetime(moment(second))
-    return header_field("Received", f"by {received_by} (Vaguemestre) with {how} id {uid}; {when}")
+    return text_field("Received", f"by {received_by} (Vaguemestre) with {how} id {uid}; {when}")

@@ -32,7 +32,7 @@ from vaguemestre.mail.content import LINE_LIMIT, Content, Field, has_long_line
 from vaguemestre.mail.described import percent_pieces
 from vaguemestre.mail.envelope import UNNAMED, Envelope
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.mail.header import LONGEST_WORD, mailboxes_field, text_field
+from vaguemestre.mail.header import is_message_id, mailboxes_field, text_field
 from vaguemestre.mail.mailbox import NamedMailbox
 from vaguemestre.mail.value import value
 
@@ -50,7 +50,6 @@ _OWN_PREFIXES = ("dkim-", "content-", "x-vaguemestre-")
 _HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,76}")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _HIDING = re.compile(r"[\u200e\u200f\u202a-\u202e\u2066-\u2069]")  # bidirectional marks: invoice[RLO]fdp.exe
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _CONTENT_ID = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.@-]{1,200}")
 _TOKEN = r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}"  # noqa: S105  RFC 2045's word for it
 _CONTENT_TYPE = re.compile(rf'({_TOKEN})/({_TOKEN})(?: *; *{_TOKEN}=(?:{_TOKEN}|"[ !#-\[\]-~]{{0,200}}"))*')
@@ -188,7 +187,7 @@ def _permitted(name: str, path: str, seen: set[str]) -> None:
 
 def _well_formed(name: str, value: str, path: str) -> None:
     """The fields that others rely on, and that are not free text."""
-    if name == "message-id" and not (len(value) <= LONGEST_WORD and _MESSAGE_ID.fullmatch(value)):
+    if name == "message-id" and not is_message_id(value):
         raise Invalid(path, "message_id", "A Message-ID looks like <unique@example.org>.")
     if name == "date":
         try:

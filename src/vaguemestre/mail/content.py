@@ -178,20 +178,6 @@ def _any_fields(block: bytes) -> tuple[Field, ...]:
     return tuple([(name.lower(), raw) for raw, name in _FIELD.findall(block)])
 
 
-def header_field(name: str, value: str) -> bytes:
-    """One header field of free text, encoded and folded (RFC 5322 §2.2.3, RFC 2047).
-
-    Raises:
-        Invalid: a name that is none, or a value with a control character.
-    """
-    return text_field(name, value)
-
-
-def mailbox_field(name: str, mailbox: NamedMailbox) -> bytes:
-    """A field that holds one mailbox: From, Reply-To."""
-    return mailboxes_field(name, [mailbox])
-
-
 def address_field(name: str, value: str) -> bytes:
     """A field of addresses given as text, such as a submitter's Reply-To."""
     try:
@@ -232,7 +218,7 @@ def render_header(block: bytes, rendering: Rendering) -> bytes:
     if b"date" not in names:
         written.append(rendering.date)
     if b"message-id" not in names:
-        written.append(header_field("Message-ID", rendering.message_id))
-    written += [header_field(*one) for one in rendering.added if one[0].lower().encode() not in names]
+        written.append(text_field("Message-ID", rendering.message_id))
+    written += [text_field(*one) for one in rendering.added if one[0].lower().encode() not in names]
     written += [raw for name, raw in fields if name not in dropped and not name.startswith(_PRIVATE)]
     return b"".join(written)

@@ -23,7 +23,7 @@ from enum import StrEnum
 from ipaddress import ip_address
 
 from vaguemestre.mail.content import Content, has_long_line, header_end
-from vaguemestre.mail.header import LINE_GOAL, LONGEST_WORD, mailboxes_field, text_field
+from vaguemestre.mail.header import LINE_GOAL, LONGEST_WORD, is_message_id, mailboxes_field, text_field
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
 from vaguemestre.mail.reply import Reply, printable
 from vaguemestre.mail.state import DeliveryState
@@ -31,7 +31,6 @@ from vaguemestre.mail.state import DeliveryState
 SUBJECT_LIMIT = 300  # characters
 _FAILURES = frozenset({DeliveryState.REFUSED, DeliveryState.EXPIRED})
 _XTEXT = re.compile(r"\+([0-9A-F]{2})")  # RFC 3461 §4
-_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 # What an address of the type utf-8 may hold unescaped in seven bits: QCHAR of RFC 6533 §3.
 _NO_QCHAR = re.compile(r"[^!-*,-<>-\[\]-~]")
 _LINES = re.compile(r"[ \n]+")  # not the no-break spaces of French
@@ -161,7 +160,7 @@ def _head(dsn: Dsn) -> Iterator[bytes]:
     yield mailboxes_field("To", [NamedMailbox(dsn.to)])
     yield text_field("Subject", _LINES.sub(" ", printable(dsn.subject, SUBJECT_LIMIT)).strip())
     yield b"Auto-Submitted: auto-replied\r\n"  # RFC 3834 §5
-    if _MESSAGE_ID.fullmatch(dsn.message_id) and len(dsn.message_id) <= LONGEST_WORD:
+    if is_message_id(dsn.message_id):
         yield f"References: {dsn.message_id}\r\n".encode("ascii")
 
 

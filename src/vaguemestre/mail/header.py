@@ -26,6 +26,7 @@ WORD_LIMIT = 75  # characters of an encoded word, RFC 2047 §2
 LONGEST_WORD = 900  # octets that may stay unfolded: a line has at most 998
 
 _NAME = re.compile(r"[!-9;-~]+")
+_MESSAGE_ID = re.compile(r"<[!-;=?-~]+@[!-;=?-~]+>")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _PLAIN_PHRASE = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+(?: [A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+)*")
 _LITERAL = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!*+-/"
@@ -61,6 +62,11 @@ def mailboxes_field(name: str, mailboxes: Sequence[NamedMailbox]) -> bytes:
         words[-1] += ","
     words[-1] = words[-1].removesuffix(",")
     return _folded(name, words)
+
+
+def is_message_id(text: str) -> bool:
+    """Whether it is one (RFC 5322 §3.6.4) that a line can hold."""
+    return len(text) <= LONGEST_WORD and _MESSAGE_ID.fullmatch(text) is not None
 
 
 def raw_value(field: bytes) -> str:

@@ -17,9 +17,10 @@ import contextlib
 import re
 from dataclasses import dataclass
 
-from vaguemestre.mail.content import address_field, has_long_line, header_field
+from vaguemestre.mail.content import address_field, has_long_line
 from vaguemestre.mail.described import described
 from vaguemestre.mail.errors import Invalid
+from vaguemestre.mail.header import text_field
 from vaguemestre.mail.parts import DEPTH, FIELD, border_of, kind_of, split, value_of
 
 _OF_ADDRESSES = frozenset({"from", "sender", "reply-to", "to", "cc", "bcc"})
@@ -131,6 +132,6 @@ def _refolded(found: re.Match[bytes]) -> bytes:
             return address_field(name, text)
         if name.lower() in _OF_PARTS:
             return described(text).wire(name)  # names of files have an encoding of their own (RFC 2231)
-        return header_field(name, text)
+        return text_field(name, text)
     except (Invalid, ValueError, LookupError):
         return found[0]
