@@ -269,20 +269,27 @@ def test_i06_no_other_address_before_the_one_of_from_passes_a_keys_limit(from_):
         (["Sender: x: shop@example.org;"], "address_group"),
         (["Sender: ceo@example.org <shop@example.org>"], "address_syntax"),
         (["Sender: shop@example.org", "Sender: ceo@example.org"], "header_twice"),
+        (["Resent-From: ceo@example.org"], "sender_not_allowed"),
+        (["Resent-From: shop@example.org, Boss <ceo@example.org>"], "sender_not_allowed"),
+        (["Resent-Sender: shop@example.org", "Resent-Sender: ceo@example.org"], "sender_not_allowed"),
+        (["Resent-From: shop@example.org", "Resent-From: nobody"], "address_syntax"),
     ],
 )
-def test_i06_a_key_is_held_to_its_senders_in_the_header_sender_too(fields, code):
+def test_i06_a_key_is_held_to_its_senders_in_every_header_that_names_who_sends(fields, code):
     connect(allowed_senders=["*@example.org"])
     with pytest.raises(Refusal) as caught:
         post(from_="shop@example.org", headers=fields, submitter=key_for(senders=["shop@example.org"]))
-    assert fault_codes(caught.value) == {("sender", code)}
+    assert fault_codes(caught.value) == {(fields[0].partition(":")[0].lower(), code)}
 
 
 def test_a_sender_header_is_taken_where_the_key_may_send_as_it_or_is_not_limited():
     connect(allowed_senders=["*@example.org"])
     limited = key_for(senders=["shop@example.org", "till@example.org"])
     assert post(from_="shop@example.org", headers=["Sender: Till <till@example.org>"], submitter=limited)
-    assert post(from_="shop@example.org", headers=["Sender: ceo@example.org"], submitter=key_for())
+    resent = ["Resent-From: till@example.org", "Resent-Sender: shop@example.org"]
+    assert post(from_="shop@example.org", headers=resent, submitter=limited)
+    others = ["Sender: ceo@example.org", "Resent-From: ceo@example.org"]
+    assert post(from_="shop@example.org", headers=others, submitter=key_for())
 
 
 @pytest.mark.parametrize("named", ["Boss", "boss by id"])
@@ -302,6 +309,30 @@ def test_a_key_names_no_connection_as_whose_sender_it_may_not_send(named):
 def test_a_key_names_a_connection_where_its_from_stays():
     connect("Boss", sender_email="ceo@example.org", allowed_senders=["shop@example.org"])
     assert post(from_="shop@example.org", connection="Boss", submitter=key_for(senders=["shop@example.org"]))
+
+
+@pytest.mark.parametrize("active", [True, False])
+def test_a_key_uses_no_stream_as_whose_sender_it_may_not_send(active):
+    shop = connect("Shop", sender_email="shop@example.org")
+    boss = connect("Boss", sender_email="ceo@example.org", active=active)
+    streams.edit("invoices", {"connection": str(boss.uid)}, ACTOR, NOW)
+    streams.edit("reports", {"connection": str(shop.uid)}, ACTOR, NOW)
+    limited = key_for(senders=["shop@example.org"])
+    with pytest.raises(Refusal) as caught:
+        post(from_="shop@example.org", stream="invoices", submitter=limited)
+    assert fault_codes(caught.value) == {("stream", "sender_not_allowed")}
+    assert not Message.objects.exists()
+    assert post(from_="shop@example.org", stream="reports", submitter=limited)
+    assert post(from_="shop@example.org", stream="support", submitter=limited)
+    assert post(from_="shop@example.org", stream="invoices", submitter=key_for())
+
+
+def test_a_key_uses_a_stream_that_it_is_limited_to_or_where_its_from_stays():
+    boss = connect("Boss", sender_email="ceo@example.org", allowed_senders=["shop@example.org"])
+    streams.edit("invoices", {"connection": str(boss.uid)}, ACTOR, NOW)
+    named = key_for(senders=["till@example.org"], streams=["invoices"])
+    assert post(from_="till@example.org", stream="invoices", submitter=named)
+    assert post(from_="shop@example.org", stream="invoices", submitter=key_for(senders=["shop@example.org"]))
 
 
 def test_a_key_with_senders_does_not_send_without_a_from():

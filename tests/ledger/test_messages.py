@@ -287,8 +287,23 @@ def test_resending_by_a_key_that_may_not_any_more_is_refused():
     key.streams = ["invoices"]
     key.save()
     with pytest.raises(Refusal) as caught:
-        messages.resend(str(message.uid), ACTOR, NOW)
+        messages.resend(str(message.uid), "key:Shop", NOW, key)
     assert fault_codes(caught.value) == {("stream", "stream_not_allowed")}
+
+
+def test_resending_is_held_to_the_rights_of_who_asks():
+    boss = connect("Boss", sender_email="ceo@example.org")
+    shop, _ = keys.create("Shop", ["send"], ACTOR, NOW, senders=["shop@example.org"])
+    admin, _ = keys.create("Admin", ["admin"], ACTOR, NOW)
+    limited, _ = keys.create("Till", ["admin"], ACTOR, NOW, senders=["till@example.org"])
+    message = post(from_="shop@example.org", connection="Boss")
+    Message.objects.update(submitter=shop)
+    for by in (shop, limited):
+        with pytest.raises(Refusal):
+            messages.resend(str(message.uid), f"key:{by.name}", NOW, by)
+    for by in (None, admin):
+        again = messages.resend(str(message.uid), ACTOR, NOW, by)
+        assert (again.submitter, only(again).connection) == (shop, boss)
 
 
 # figures

@@ -20,6 +20,7 @@ from vaguemestre.ledger.refusals import Refusal
 from vaguemestre.ledger.submission import Submission
 from vaguemestre.mail.address_list import parse_single
 from vaguemestre.mail.content import LINE_LIMIT, Content
+from vaguemestre.mail.envelope import RECIPIENT_LIMIT
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.header import raw_value, readable
 from vaguemestre.mail.mailbox import Mailbox, NamedMailbox
@@ -30,7 +31,8 @@ from vaguemestre.policy.routing import ConnectionFacts, is_allowed
 
 FARTHEST = timedelta(days=366)  # of send_at
 TAGS = 20
-_FROM, _SENDER = "from", "sender"
+_FROM, _SENDER, _STREAM = "from", "sender", "stream"
+_RESENT = ("resent-from", "resent-sender")
 
 
 @value
@@ -95,20 +97,28 @@ def header_mailbox(content: Content) -> NamedMailbox | None:
     return _sender(content, dict(content.fields))[0]
 
 
-def refuse_sender_of(asked: ConnectionFacts | None, one: Draft) -> None:
+def refuse_sender_of(field: str, asked: ConnectionFacts | None, one: Draft) -> None:
     """Refuse a key that is limited to senders a connection as whose sender its message would leave.
 
+    Args:
+        field: what names the connection: `connection`, or `stream` for that stream's. A key that is limited
+            to streams may send as theirs: who made it named them.
+        asked: the connection.
+        one: what is handed over.
+
     Raises:
-        Refusal: at `connection`; where the From stays, or the connection's sender is one of the key's, none.
+        Refusal: at `field`; where the From stays, or the connection's sender is one of the key's, none.
     """
-    key = one.submission.submitter
+    key = one.submission.limited_by
     if asked is None or key is None or not key.senders or is_allowed(asked.sender, key.senders):
+        return
+    if field == _STREAM and key.streams:
         return
     from_ = None if one.header_from is None else Mailbox.parse(json.loads(one.header_from)["email"])
     if from_ is None or not asked.permits(from_):
-        message = f"This key may not send as {asked.sender}, the sender of that connection."
-        facts = {"address": asked.sender.address}
-        raise Refusal(Invalid("connection", "sender_not_allowed", message, facts))
+        whose = "that connection" if field != _STREAM else "the connection of that stream"
+        message = f"This key may not send as {asked.sender}, the sender of {whose}."
+        raise Refusal(Invalid(field, "sender_not_allowed", message, {"address": asked.sender.address}))
 
 
 def _sender(content: Content, one: Mapping[bytes, bytes]) -> tuple[NamedMailbox | None, str | None]:
@@ -139,7 +149,7 @@ _short = lru_cache(maxsize=1_024)(_parsed)  # few senders are in use at once
 def _refuse(submission: Submission, from_: NamedMailbox | None, now: datetime, limit: int) -> None:
     size, content = submission.size, submission.content
     faults = [] if size <= limit else [_too_large(size, limit)]
-    key = submission.submitter
+    key = submission.limited_by
     if key is not None and (key.streams or key.senders):
         faults = _stream_faults(key, submission.stream) + faults + _sender_faults(key, from_, content)
     if submission.send_at is not None or submission.expires_at is not None:
@@ -196,22 +206,32 @@ def _sender_faults(key: ApiKey, from_: NamedMailbox | None, content: Content) ->
 
 
 def _agent_faults(key: ApiKey, content: Content) -> list[Invalid]:
-    """Of Sender (RFC 5322 §3.6.2), which programs show beside From, or in its place."""
+    """Of Sender (RFC 5322 §3.6.2), which programs show beside From, or in its place; and of who resent it,
+    which they show too (§3.6.6).
+    """
     one = dict(content.fields)
     field = one.get(b"sender")
-    if field is None:
-        return []
     try:
+        faults = [fault for name in _RESENT if name.encode() in one for fault in _resent(key, content, name)]
+        if field is None:
+            return faults
         _once(content, one, _SENDER)
-        return _not_allowed(key, parse_single(raw_value(field), _SENDER, "The header Sender"), _SENDER)
+        named = parse_single(raw_value(field), _SENDER, "The header Sender")
+        return [*_not_allowed(key, named, _SENDER), *faults]
     except Invalid as fault:
         return [fault]
+
+
+def _resent(key: ApiKey, content: Content, name: str) -> list[Invalid]:
+    """A field may be there for each time it was resent, and Resent-From be a list."""
+    named = content.mailboxes(name, RECIPIENT_LIMIT)
+    return [fault for mailbox in named for fault in _not_allowed(key, mailbox, name)]
 
 
 def _not_allowed(key: ApiKey, named: NamedMailbox, field: str) -> list[Invalid]:
     if is_allowed(named.mailbox, key.senders):
         return []
-    place = "" if field == _FROM else ", nor name that address in the header Sender"
+    place = "" if field == _FROM else f", nor name that address in the header {field.title()}"
     message = f"This key may not send as {named.mailbox}{place}."
     return [Invalid(field, "sender_not_allowed", message, {"address": named.mailbox.address})]
 

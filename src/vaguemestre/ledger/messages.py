@@ -230,11 +230,15 @@ def resolve(  # noqa: PLR0913  what is narrowed down is named
     return message
 
 
-def resend(uid: str, actor: str, now: datetime) -> Message:
+def resend(uid: str, actor: str, now: datetime, by: ApiKey | None = None) -> Message:
     """A new message with the same content, to the same recipients, linked to this one; no revoked key's.
+
+    It belongs to whose the first one is, and is held to the limits of `by`, the key that asks; a person has
+    none.
 
     Raises:
         Missing.
+        Refusal: what `by` may not send.
         Conflict: its content was removed at the end of its retention, or it asks for a deleted connection.
     """
     message = find(uid)
@@ -261,6 +265,7 @@ def resend(uid: str, actor: str, now: datetime) -> Message:
         tags=tuple(message.tags),
         metadata=message.metadata,
         resent_from=message,
+        resent_by=by,
     )
     return accept(submission, now)
 

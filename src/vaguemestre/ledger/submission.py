@@ -48,6 +48,7 @@ class Submission:
         notify: RFC 3461 §4.1, by the recipient's wire form.
         orcpt: RFC 3461 §4.2, as it was given, by the recipient's wire form.
         resent_from: the message that this one repeats.
+        resent_by: the key that asked for that; None for a person.
     """
 
     envelope: Envelope
@@ -68,6 +69,12 @@ class Submission:
     notify: Mapping[str, str] = _NONE
     orcpt: Mapping[str, str] = _NONE
     resent_from: Message | None = None
+    resent_by: ApiKey | None = None
+
+    @property
+    def limited_by(self) -> ApiKey | None:
+        """The key whose limits hold; None for none. What is repeated is held to who repeats it."""
+        return self.submitter if self.resent_from is None else self.resent_by
 
     @property
     def size(self) -> int:

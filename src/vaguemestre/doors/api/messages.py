@@ -200,7 +200,8 @@ def resolve_message(request: HttpRequest, message: str) -> Answer:
 def resend_message(request: HttpRequest, message: str) -> Answer:
     """Hand the same content over again, as a new message linked to this one."""
     posted_if_any(request)
-    again = messages.resend(_decidable(request, message), actor(request), timezone.now())
+    uid, key = _decidable(request, message), submitter(request)
+    again = messages.resend(uid, actor(request), timezone.now(), key)
     return Answer(message_summary(again), 202)
 
 
