@@ -10,7 +10,7 @@ from django.test import Client, RequestFactory
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from api.client import Api, fields_of, key_with
+from api.client import Api, fields_of
 from vaguemestre.doors.api.problems import answer_problem, problem_of
 from vaguemestre.ledger.models import Message
 
@@ -289,4 +289,21 @@ def test_an_answer_is_json_in_ascii(api):
 
 def test_a_key_in_the_address_is_no_key(api):
     assert Api().get("/connections", query={"key": api.key}).status_code == 401
-    assert key_with("read").get("/messages", query={"unknown": "x"}).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "name"),
+    [
+        ("GET", "/messages?limit=1&states=held", "states"),
+        ("GET", "/connections?active=true", "active"),
+        ("GET", "/connections/x?connection=y", "connection"),
+        ("POST", "/messages?stream=invoices", "stream"),
+        ("POST", "/messages/raw?to=a@example.net&streem=invoices", "streem"),
+        ("POST", "/connections/import?dryrun=true", "dryrun"),
+    ],
+)
+def test_a_parameter_that_nothing_reads_is_refused_by_its_name(api, method, path, name):
+    response = api.call(method, path, raw=b"", content_type="message/rfc822")
+    assert response.status_code == 422
+    assert response.json()["errors"][0]["field"] == name
+    assert api.get("/source-addresses/export?format=plain").status_code == 200

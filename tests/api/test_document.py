@@ -43,6 +43,15 @@ def test_every_operation_has_a_stable_name_of_its_own(document):
     } <= set(names)
 
 
+def test_a_verification_is_documented_as_json_and_as_events_and_a_finding_may_have_no_phase(document):
+    for path in ("/api/v1/connections/verify", "/api/v1/connections/{connection}/verify"):
+        operation = document["paths"][path]["post"]
+        assert set(operation["responses"]["200"]["content"]) == {"application/json", "text/event-stream"}
+        assert "recipient" in operation["description"]
+    result = document["components"]["schemas"]["VerificationResult"]["properties"]
+    assert result["findings"]["items"]["properties"]["phase"]["type"] == ["string", "null"]
+
+
 def test_every_reference_leads_somewhere(document):
     def references(part):
         if isinstance(part, dict):

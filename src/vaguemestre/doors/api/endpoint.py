@@ -1,9 +1,9 @@
 """How a function becomes an operation of the API.
 
 `endpoint` registers it with a stable operationId and adds what all share: the scopes, English texts, the
-guard against unstorable characters in addresses and parameters, `Idempotency-Key` on POST (an answer given
-once is given again, D1), JSON. The function itself takes plain values and returns an `Answer`, or a response
-that it made.
+guards against unstorable characters and unknown parameters in addresses, `Idempotency-Key` on POST (an
+answer given once is given again, D1), JSON. The function itself takes plain values and returns an `Answer`,
+or a response that it made.
 """
 
 from __future__ import annotations
@@ -12,14 +12,15 @@ import functools
 import hashlib
 import inspect
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, get_args
 
 from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.utils import timezone, translation
 from django.utils.crypto import salted_hmac
+from ninja import Schema
 
 from vaguemestre.doors.api import schemas
 from vaguemestre.doors.api.auth import demand, submitter
@@ -71,19 +72,25 @@ def endpoint(  # noqa: PLR0913  an operation has these properties
         documented: further parts of the OpenAPI operation.
     """
     heeds_key = repeatable and register.__name__ == "post"
+    more = {given["name"] for given in (documented or {}).get("parameters", ())}
 
     def decorate(view: View) -> View:
+        signature = _signature(view)
+        known = {name for name in _parameters(signature) if f"{{{name}}}" not in path} | more
+
         @functools.wraps(view)
         def run(request: HttpRequest, **values: Any) -> HttpResponseBase:
             demand(request, scopes)
             _refuse_unstorable(request, values)
+            if request.META.get("QUERY_STRING"):
+                _refuse_unknown(request, known)
             with translation.override(LANGUAGE):
                 if heeds_key and "HTTP_IDEMPOTENCY_KEY" in request.META:
                     return _once(request, functools.partial(view, request, **values))
                 answer = view(request, **values)
                 return _response(answer) if isinstance(answer, Answer) else answer
 
-        run.__signature__ = _signature(view)  # type: ignore[attr-defined]
+        run.__signature__ = signature  # type: ignore[attr-defined]
         extra = schemas.operation(status, gives, takes, heeds_key=heeds_key)
         register(
             path,
@@ -103,6 +110,18 @@ def _signature(view: View) -> inspect.Signature:
     found = inspect.signature(view, eval_str=True)
     request, *others = found.parameters.values()
     return found.replace(parameters=[request.replace(name="request"), *others])
+
+
+def _parameters(signature: inspect.Signature) -> set[str]:
+    """What an operation takes from its address: names of a schema, or its own."""
+    names: set[str] = set()
+    for parameter in [*signature.parameters.values()][1:]:
+        kind = next(iter(get_args(parameter.annotation)), None)
+        if isinstance(kind, type) and issubclass(kind, Schema):
+            names |= {field.alias or name for name, field in kind.model_fields.items()}
+        else:
+            names.add(parameter.name)
+    return names
 
 
 def _once(request: HttpRequest, do: Callable[[], Answer | HttpResponseBase]) -> HttpResponse:
@@ -151,3 +170,11 @@ def _refuse_unstorable(request: HttpRequest, values: Mapping[str, Any]) -> None:
     for name, texts in (*given, *asked):
         if any(_UNSTORABLE.search(str(text)) for text in texts):
             raise Rejected(422, "There is a control character in it; remove it.", at=name)
+
+
+def _refuse_unknown(request: HttpRequest, known: Collection[str]) -> None:
+    """A filter that was ignored would list what nobody asked for; a stream, send another way."""
+    for name in request.GET:
+        if name not in known:
+            takes = f"it takes {', '.join(sorted(known))}" if known else "it takes none"
+            raise Rejected(422, f"This address takes no parameter {name}; {takes}.", at=name)

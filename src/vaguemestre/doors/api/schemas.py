@@ -118,7 +118,9 @@ _LANE = _object(
     }
 )
 _SAVED = _CONNECTION | {"demoted": _array(ID), "unverified": FLAG}
-_FINDING = _object(dict.fromkeys(("code", "severity", "phase", "what", "why", "remedy", "who"), TEXT))
+_FINDING = _object(
+    dict.fromkeys(("code", "severity", "what", "why", "remedy", "who"), TEXT) | {"phase": MAYBE_TEXT}
+)
 _REPLY = {"type": ["object", "null"], "properties": {"code": COUNT, "enhanced": MAYBE_TEXT, "text": TEXT}}
 _STEP = _object(
     {"phase": TEXT, "sent": TEXT, "reply": _REPLY, "error": MAYBE_TEXT, "elapsed_ms": {"type": "number"}}

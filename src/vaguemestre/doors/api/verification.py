@@ -20,6 +20,7 @@ from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import preferred_language
 from vaguemestre.doors.api.problems import Rejected, problem_of
 from vaguemestre.doors.api.rendering import render
+from vaguemestre.doors.api.schemas import operation
 from vaguemestre.doors.api.strict_json import JsonObject
 from vaguemestre.doors.api.typed import known_only, text
 from vaguemestre.ledger import connections, trial_message
@@ -37,8 +38,10 @@ from vaguemestre.verification.wording import words
 router = Router(tags=["Connections"])
 SCOPES = ("connections",)
 EVENTS = "text/event-stream"
-_STREAMED: dict[str, Any] = {
-    "description": "With `Accept: text/event-stream` one event for each step, the last the whole result.",
+_RESPONSES = operation(200, "VerificationResult", "", heeds_key=False)["responses"]
+_STREAMED = {
+    "responses": _RESPONSES
+    | {200: {"content": _RESPONSES[200]["content"] | {EVENTS: {"schema": {"type": "string"}}}}}
 }
 
 
@@ -56,7 +59,8 @@ def verify_typed(request: HttpRequest) -> Answer | HttpResponseBase:
     """Verify a connection as typed; `id` allows its stored secret where it is still bound.
 
     `recipient`, an address of somebody who has an account here or the sender of a connection, is asked for
-    at RCPT and taken back: no message is sent.
+    at RCPT and taken back: no message is sent. With `Accept: text/event-stream` the answer is one event for
+    each step, the last the whole result.
     """
     values = posted(request)
     uid, recipient = text(values, "id"), _recipient(values)
@@ -80,7 +84,7 @@ def verify_typed(request: HttpRequest) -> Answer | HttpResponseBase:
     documented=_STREAMED,
 )
 def verify_saved(request: HttpRequest, connection: str) -> Answer | HttpResponseBase:
-    """Verify a connection as it is saved; `recipient` as there."""
+    """Verify a connection as it is saved; `recipient` and `Accept: text/event-stream` as for one as typed."""
     values = posted_if_any(request)
     known_only(values, "recipient")
     draft = connections.saved_draft(connections.find(connection))
