@@ -6,7 +6,7 @@ import sqlite3
 import threading
 import time
 import weakref
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -19,6 +19,7 @@ from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.instance import bump
 from vaguemestre.ledger.models import Instance
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
+from vaguemestre.ledger.storing import problem_of
 from vaguemestre.ledger.threads import WAIT, LedgerThreads
 
 on_sqlite = pytest.mark.skipif(on_postgresql(), reason="PostgreSQL is never called on the loop's thread")
@@ -375,3 +376,46 @@ def test_the_loop_is_still_no_place_for_the_ledger_otherwise(here):
 
     with pytest.raises(SynchronousOnlyOperation):
         asyncio.run(ask())
+
+
+@pytest.fixture
+def one_connection(ledger, monkeypatch):
+    """What connects from now on may do so once."""
+    with connection.cursor() as cursor:
+        cursor.execute("CREATE ROLE alone LOGIN CONNECTION LIMIT 1 IN ROLE pg_read_all_data")
+    monkeypatch.setitem(connections.settings["default"], "USER", "alone")
+    yield
+    with connection.cursor() as cursor:
+        cursor.execute("DROP ROLE alone")
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="SQLite counts no connections")
+def test_one_connection_is_enough_where_the_server_has_no_more(one_connection):
+    threads, together = LedgerThreads(4), threading.Barrier(4)
+
+    def count():
+        with suppress(threading.BrokenBarrierError):
+            together.wait(timeout=0.2)  # so that each has a thread of its own
+        return Instance.objects.count()
+
+    async def ask():
+        return await asyncio.gather(*(threads.run(count) for _ in range(8)))
+
+    try:
+        assert asyncio.run(threads.run(Instance.objects.count)) == 1  # the first thread has its connection
+        assert asyncio.run(ask()) == [1] * 8
+    finally:
+        threads.shutdown()
+
+
+@pytest.mark.skipif(not on_postgresql(), reason="SQLite counts no connections")
+def test_where_there_is_none_at_all_the_call_fails_and_says_so(one_connection):
+    threads, other = LedgerThreads(2), LedgerThreads(1)
+    try:
+        asyncio.run(other.run(Instance.objects.count))
+        with pytest.raises(OperationalError, match="too many connections") as told:
+            asyncio.run(threads.run(Instance.objects.count))
+        assert problem_of(told.value) == "no_connection_left"
+    finally:
+        threads.shutdown()
+        other.shutdown()

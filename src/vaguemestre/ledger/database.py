@@ -35,6 +35,10 @@ _BY_INDEX = """
 SELECT set_config('enable_seqscan', 'off', true), set_config('enable_hashjoin', 'off', true),
        set_config('enable_mergejoin', 'off', true), set_config('jit', 'off', true)
 """
+# The limit of PostgreSQL, of a role or a database, or of a pooler; a connection that is refused has no code.
+_USED_UP = re.compile(
+    r"remaining connection slots|too many (?:clients|connections)|no more connections allowed", re.IGNORECASE
+)
 _UNSTORABLE = re.compile(r"[\x00\ud800-\udfff]")
 _WAITS_FOR_NO_DISK = "SELECT set_config('synchronous_commit', 'off', true)"
 _STEADY = """
@@ -216,6 +220,11 @@ def lease_time(fallback: datetime) -> datetime:
         cursor.execute("SELECT clock_timestamp()")
         found: datetime = cursor.fetchone()[0]
         return found.astimezone(UTC)
+
+
+def used_up(error: BaseException | None) -> bool:
+    """Whether a server says that it has no connection left for us."""
+    return isinstance(error, OperationalError) and _USED_UP.search(str(error)) is not None
 
 
 def storable(text: str) -> bool:

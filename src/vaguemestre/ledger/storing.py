@@ -22,13 +22,13 @@ import structlog
 from django.db import DatabaseError, connection
 
 from vaguemestre.ledger.binding import own
-from vaguemestre.ledger.database import execute, on_postgresql, rows, writing
+from vaguemestre.ledger.database import execute, on_postgresql, rows, used_up, writing
 from vaguemestre.ledger.sqlite import errors
 
 if TYPE_CHECKING:
     from vaguemestre.ledger.sqlite.base import DatabaseWrapper
 
-type Problem = Literal["disk_full", "not_writable", "damaged"]
+type Problem = Literal["disk_full", "not_writable", "damaged", "no_connection_left"]
 
 EVERY = 5.0  # seconds
 ROOM = 1 << 20  # bytes
@@ -118,6 +118,10 @@ def problem_of(error: BaseException) -> Problem | None:
         return "damaged"
     if disk_full(error):
         return "disk_full"
+    if used_up(error):
+        return "no_connection_left"
+    if isinstance(cause, OSError) and cause.errno in _BARRED:
+        return "not_writable"
     read_only = (
         errors.code_of(cause) == sqlite3.SQLITE_READONLY or getattr(cause, "sqlstate", "") == _READ_ONLY
     )

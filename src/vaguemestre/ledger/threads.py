@@ -10,6 +10,9 @@ call. It never waits there for another writer: where one is at work it tries aga
 later, as a commit takes one or two; then the threads wait. Where the disk is slow, on average more than
 `WAIT`, they get all of it.
 
+Where a server has no connection left for a thread (PostgreSQL's `max_connections`), the others make its
+calls: one connection is enough for all, and none of the work fails for want of a second.
+
 Promises: a call that is cancelled before its turn never starts; one that has started runs to its end, unless
 the process is killed or does not wait for `shutdown`. What comes while the threads are at work is theirs,
 too, and so in order. Connections that Django counts as too old or broken are closed before each call, so
@@ -20,22 +23,25 @@ raised.
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from queue import SimpleQueue
-from threading import Thread
+from threading import Lock, Thread, current_thread
 from typing import Any, cast
 
 from django.db import connections
 
 from vaguemestre.ledger.binding import own
+from vaguemestre.ledger.database import used_up
 from vaguemestre.ledger.sqlite.base import DatabaseWrapper, Occupied
 from vaguemestre.mail.value import entity
 
 WAIT = 0.01  # seconds that a call may wait on average, for disk or processor, on the loop's thread
 TRIES, AGAIN = 4, 0.001  # while somebody else writes, and seconds from one to the next
+ALONE = 5.0  # seconds in which no more threads are started, once one had no connection
 _NEWEST = 0.1  # the share of the last call in that average
 
 
@@ -75,6 +81,8 @@ class LedgerThreads:
         self._running: set[_Call] = set()  # and what is queued
         self._waits = 0.0  # seconds for which calls waited for the disk, on average
         self._threads: list[Thread] = []
+        self._retiring = Lock()
+        self._alone_until = -math.inf  # no more threads before that: the server has no connections for them
 
     async def run[**P, R](self, function: Callable[P, R], *args: P.args, **kwargs: P.kwargs) -> R:
         """What `function` answers, called in one of the threads, in the order of the calls.
@@ -102,7 +110,8 @@ class LedgerThreads:
     def _queue(self, call: _Call) -> None:
         if self._over:
             raise RuntimeError("the ledger's threads have ended")
-        if len(self._running) >= len(self._threads) < self.workers:
+        wanted = len(self._running) >= len(self._threads) < self.workers
+        if wanted and time.monotonic() >= self._alone_until:
             try:
                 self._start_one()
             except RuntimeError:  # as where memory is short
@@ -142,16 +151,33 @@ class LedgerThreads:
         while (call := self._calls.get()) is not None:
             if call.answer is not None and call.answer.cancelled():
                 self._running.discard(call)
-            else:
-                self._make(call)
+            elif not self._make(call):
+                break
             del call  # whatever it holds, nobody waits for it here
         connections.close_all()  # which only their own thread may do
 
-    def _make(self, call: _Call) -> None:
+    def _make(self, call: _Call) -> bool:
+        """Make it; False where this thread has no connection for it, and left it to the others."""
+        connected = own().connection is not None
         result, error = self._outcome(call.work)
+        # The call failed when it asked for its connection, so that nothing was done yet.
+        never = not connected and own().connection is None
+        if never and used_up(error) and self._retired():
+            self._calls.put(call)
+            return False
         self._running.discard(call)
         with suppress(RuntimeError):  # its loop is over: nobody waits
             call.loop.call_soon_threadsafe(call.tell, result, error)
+        return True
+
+    def _retired(self) -> bool:
+        """Whether this thread ends: the last one does not."""
+        with self._retiring:
+            if len(self._threads) < 2:
+                return False
+            self._threads.remove(current_thread())
+        self._alone_until = time.monotonic() + ALONE
+        return True
 
     def _outcome[R](self, work: Callable[[], R]) -> tuple[R, None] | tuple[None, BaseException]:
         try:

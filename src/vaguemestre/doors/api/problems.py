@@ -36,6 +36,7 @@ _UNAVAILABLE = {
     "": "The database does not answer; nothing was stored. Try again.",
     "disk_full": "The disk of the database is full; nothing was stored. Try again when there is room on it.",
     "not_writable": "The database takes no writes; nothing was stored. Try again when it does.",
+    "no_connection_left": "The database has no connection left for this; nothing was stored. Try again.",
     "damaged": "The file of the database is damaged; nothing was stored. Try again when it is restored.",
 }
 _AT_FIELD = {"successor_needed": "successor", "stale_attempt": "attempt"}
