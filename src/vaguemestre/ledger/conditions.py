@@ -33,12 +33,18 @@ def any_of(column: str, values: Iterable[str]) -> Q:
 _WAITING = (
     "ledger_delivery.state = 'queued' OR ledger_delivery.state = 'held' OR ledger_delivery.state = 'in_doubt'"
 )
+_HELD = "ledger_delivery.state = 'held'"
 _CLAIMED = "ledger_delivery.state = 'claimed'"
 
 
 def waiting() -> RawSQL:
     """Whether a delivery has not ended and nobody is at it: the index `delivery_routes`."""
     return _literally(_WAITING)
+
+
+def held() -> RawSQL:
+    """Whether a delivery waits for a route: the index `delivery_held`."""
+    return _literally(_HELD)
 
 
 def claimed() -> RawSQL:

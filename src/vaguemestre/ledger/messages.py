@@ -58,7 +58,7 @@ class Page:
 
 def listing(wanted: Filter, cursor: str | None, limit: int) -> Page:
     """Messages, the latest first. An unreadable cursor is the beginning."""
-    found = _filtered(wanted)
+    found = matching(wanted)
     last = _last(cursor)
     if last is not None:
         at = last.accepted_at
@@ -307,7 +307,8 @@ def oldest(state: DeliveryState) -> datetime | None:
     return found if isinstance(found, datetime) else None
 
 
-def _filtered(wanted: Filter) -> QuerySet[Message]:
+def matching(wanted: Filter) -> QuerySet[Message]:
+    """Which messages those are."""
     found = Message.objects.all()
     if wanted.submitter is not None:
         found = found.filter(submitter=wanted.submitter)
