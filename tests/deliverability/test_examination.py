@@ -312,6 +312,20 @@ def test_a_record_that_depends_on_the_message_is_not_said_to_refuse():
     assert not {"spf_not_covering", "dmarc_unproven"} & set(codes(body))
 
 
+@pytest.mark.parametrize(
+    ("record", "code"),
+    [
+        ("v=spf1 -exists:%{i}.block.example.org include:_spf.google.com -all", "spf_by_message"),
+        ("v=spf1 ?ptr include:_spf.google.com -all", "spf_by_message"),
+        ("v=spf1 include:_spf.google.com -exists:%{i}.block.example.org -all", "spf_ok"),
+        ("v=spf1 ptr include:_spf.google.com -all", "spf_ok"),
+    ],
+)
+def test_what_may_turn_a_message_away_before_it_passes_is_not_said_to_let_it_pass(record, code):
+    body = found(WELL | {("example.org", "TXT"): txt(record)})
+    assert [one for one in codes(body) if one.startswith("spf_")] == [code]
+
+
 def test_what_every_name_below_a_domain_has_is_no_key():
     texts = {("google._domainkey.example.org", "TXT"): txt("v=spf1 -all")}
     assert "dkim_not_found" in codes(found(WELL | texts))

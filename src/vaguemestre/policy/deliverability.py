@@ -247,7 +247,8 @@ def _coverage(published: Published, expected: Expected, facts: Mapping[str, str]
     if not wanted:
         return Point(Code.SPF_UNTOLD, facts)
     if spf_passes(node, expected):
-        return Point(Code.SPF_OK, facts)
+        term = spf.contested(node, lambda tree: spf_passes(tree, expected))
+        return Point(Code.SPF_BY_MESSAGE, facts | {"term": term}) if term else Point(Code.SPF_OK, facts)
     if not _known(node):
         return Point(Code.SPF_UNKNOWN, facts)
     term = spf.opaque(node)

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
@@ -81,6 +81,11 @@ class Term:
     def opaque(self) -> bool:
         """Whether it cannot be followed without a message."""
         return "%" in self.value or self.name in {"ptr", "exists"}
+
+    @property
+    def shown(self) -> str:
+        """Name and value, for people."""
+        return f"{self.name}:{self.value}".rstrip(":")
 
 
 @dataclass(frozen=True)
@@ -259,7 +264,22 @@ def lookups(node: Node) -> int:
 def opaque(node: Node) -> str:
     """The first term that cannot be judged without a message; "" where there is none."""
     terms = (term for one in node if one.record is not None for term in one.record.terms if term.opaque)
-    return next((f"{term.name}:{term.value}".rstrip(":") for term in terms), "")
+    return next((term.shown for term in terms), "")
+
+
+def contested(node: Node, passes: Callable[[Node], bool]) -> str:
+    """Of such terms one that may turn away what would pass, since it is asked before; "" where there is none.
+
+    Args:
+        node: a tree that lets it pass.
+        passes: whether a tree does.
+    """
+    record = node.record
+    for at, term in enumerate(() if record is None else record.terms):
+        if record is not None and term.opaque and term.result is not Result.PASS:
+            ahead = replace(node, record=replace(record, terms=record.terms[:at]))
+            return "" if passes(ahead) else term.shown
+    return ""
 
 
 def voids(node: Node) -> int:
