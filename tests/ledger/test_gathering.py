@@ -9,6 +9,7 @@ from django.db import IntegrityError, OperationalError, transaction
 
 from ledger.kit import NOW, at_once, connect, elsewhere, on_postgresql, sql, submission
 from vaguemestre.ledger import gathering
+from vaguemestre.ledger.draft import draft
 from vaguemestre.ledger.gathering import Gathering
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.refusals import Refusal
@@ -201,6 +202,14 @@ def test_within_a_transaction_of_its_own_a_message_is_not_shared():
         inside = gathering.take(submission(), NOW)
         transaction.set_rollback(True)
     assert not Message.objects.filter(uid=inside.uid).exists()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_within_a_transaction_of_its_own_a_batch_waits_for_no_leader():
+    connect()
+    with gathering._turn, transaction.atomic():
+        (answer,) = gathering.take_many([draft(submission(), NOW)], NOW)
+    assert answer.state == "queued"
 
 
 @pytest.mark.django_db(transaction=True)

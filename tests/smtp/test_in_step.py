@@ -79,10 +79,11 @@ async def test_one_reply_too_many_in_a_window_leaves_nothing_of_it_to_be_trusted
         assert found == [doubt(Cause.UNDUE)] * 3
 
 
+@pytest.mark.parametrize("behind", [HELLO, ()])
 @pytest.mark.parametrize("code", [250, 450, 550])
-async def test_u32_a_first_message_is_accepted_whatever_stands_in_the_place_of_ehlo(network, code):
+async def test_u32_a_first_message_is_accepted_whatever_stands_in_the_place_of_ehlo(network, code, behind):
     script = f"{OPENED}{MAIL}{rcpt('zero')}{said('250 ok', '250 ok')}{bdat()}{SYNC}"
-    script += f"{said('250 taken', f'{code} what', *HELLO)}@close any"
+    script += f"{said('250 taken', f'{code} what', *behind)}@close any"
     flow, reusable, _ = await bdats(script, network, ZERO)
     assert [outcome.accepted for outcome in flow.outcomes] == [True]
     assert not reusable
