@@ -211,6 +211,10 @@ def test_headers_of_ours_are_read(open_door, key):
             "5.6.0 The header X-Vaguemestre-Idempotency-Key is not 1 to 255",
         ),
         (
+            "X-Vaguemestre-Idempotency-Key: order\t17",
+            "5.6.0 The header X-Vaguemestre-Idempotency-Key is not 1 to 255",
+        ),
+        (
             "X-Vaguemestre-Steam: invoices",
             "5.6.0 The header X-Vaguemestre-Steam is not known; there are Stream,",
         ),
@@ -229,7 +233,7 @@ def test_a_wish_that_cannot_be_met_is_refused_with_its_reason(door, key, header,
 
 
 def test_the_same_idempotency_key_names_the_same_message(door, key):
-    raw = with_headers("X-Vaguemestre-Idempotency-Key: order-17")
+    raw = with_headers(f"X-Vaguemestre-Idempotency-Key: {'order-17' * 31}is-long")  # 255 characters
     first = door.dial(key=key).submit(raw)
     assert first[0] == 250
     assert door.dial(key=key).submit(raw) == first

@@ -16,6 +16,7 @@ from vaguemestre.ledger import accept, keys, messages, parcels
 from vaguemestre.ledger.database import writing
 from vaguemestre.ledger.models import Chunk, Message, Parcel
 from vaguemestre.ledger.parcels import Piece
+from vaguemestre.mail.content import HEADER_LIMIT
 
 CHUNK = accept.CHUNK
 LINE = b"x" * 70 + b"\r\n"
@@ -126,6 +127,20 @@ def test_a_piece_counts_as_held_until_it_is_stored():
     assert content.held == size
     content.stored(1)
     assert content.held == size - CHUNK
+
+
+@pytest.mark.parametrize("end", [b"A: b\r\n" * CHUNK, b"\r\n" + LINE * CHUNK])
+def test_of_a_header_section_beyond_its_limit_nothing_is_held(end):
+    content = Receiving(Limits())
+    content.begin_data()
+    head = b"A: " + b"x" * 70 + b"\r\n"
+    content.feed(head * (HEADER_LIMIT // len(head) + 1) + end)
+    pieces = 0
+    while content.piece() is not None:
+        content.stored(1)
+        pieces += 1
+    assert content.fault is not None
+    assert (pieces, content.held) == (HEADER_LIMIT // CHUNK, 0)
 
 
 def test_a_piece_with_a_fault_is_not_stored():

@@ -76,8 +76,7 @@ class Receiving:
 
     def begin_chunk(self, size: int, obstacle: Answer | None, *, last: bool) -> None:
         """So many octets come; `obstacle` is what forbids them."""
-        self.begun, self.left, self.last = True, size, last
-        self.fault = self.fault or obstacle
+        self.begun, self.left, self.last, self.fault = True, size, last, obstacle
 
     def feed(self, octets: bytes) -> None:
         """What comes next: of a chunk no more than is left of it."""
@@ -212,7 +211,7 @@ class _Passed:
         end = header_end(self.head)
         if end is None and len(self.head) <= HEADER_LIMIT:
             return
-        if end is None or end > HEADER_LIMIT:
+        if end is None:
             raise Invalid("content", "header_size", f"The header section exceeds {HEADER_LIMIT} bytes.")
         self._header = Content(bytes(self.head[:end]))
         self.head.clear()
