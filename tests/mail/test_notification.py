@@ -151,6 +151,13 @@ def test_the_envelope_id_is_decoded_and_the_message_is_named():
     assert parsed["References"] == "<17@example.org>"
 
 
+@pytest.mark.parametrize(("length", "named"), [(900, True), (901, False)])
+def test_no_message_is_named_whose_id_no_line_can_hold(length, named):
+    message_id = f"<{'x' * (length - 14)}@example.org>"
+    assert len(message_id) == length
+    assert (read(dsn(message_id=message_id))["References"] == message_id) is named
+
+
 @pytest.mark.parametrize("envid", ["a+0D+0AAction:+20relayed", "a+00", "a+7F"])
 def test_an_envelope_id_that_would_break_a_line_stays_encoded(envid):
     assert groups(read(dsn(envid=envid)))[0]["Original-Envelope-Id"] == envid

@@ -99,6 +99,23 @@ def test_a_call_that_is_cancelled_before_its_turn_never_starts(threads):
     assert done == ["third"]
 
 
+def test_a_call_that_is_cancelled_in_its_turn_is_told_to_nobody(threads):
+    faults, begun, go = [], threading.Event(), threading.Event()
+
+    async def ask():
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: faults.append(context))
+        call = asyncio.ensure_future(threads.run(lambda: (begun.set(), go.wait(5))))
+        while not begun.is_set():
+            await asyncio.sleep(0.001)
+        call.cancel()
+        await asyncio.sleep(0)
+        go.set()
+        await threads.run(int)
+
+    asyncio.run(ask())
+    assert faults == []
+
+
 def test_a_call_whose_loop_is_over_when_it_ends_harms_no_other(threads):
     done = []
 

@@ -41,6 +41,7 @@ async def test_a_subscriber_of_ipv6_has_the_sessions_of_one_peer():
     for guest, peer in guests.items():
         house.leave(guest, peer)  # the two that never entered are no matter
     assert len(house.guests) == 1
+    assert len(house._by_place) == 1  # no memory is for those who left
     assert [house.admit(object(), Peer.at(f"2001:db8:1:2:ffff::{number}")) for number in range(3)] == [
         None
     ] * 3
