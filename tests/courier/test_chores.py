@@ -4,6 +4,7 @@ from datetime import timedelta
 from functools import partial
 
 import pytest
+import structlog
 
 from scripted.client import loopback_network
 from vaguemestre.courier.chores import Chores
@@ -93,6 +94,17 @@ async def test_what_ends_in_great_number_ends_look_after_look(office, sink, monk
         assert chores._engine.woken.is_set()  # the next look comes at once
         chores._due_at |= dict.fromkeys(chores._due_at.keys() - {"expiry"}, float("inf"))
         chores._engine.woken.clear()
+
+
+async def test_a_look_that_began_long_ago_is_no_clock_that_was_set_back(office, sink):
+    """As behind a slow disk, or a long chore."""
+    await office.connect(sink)
+    chores = chores_of(office)
+    with structlog.testing.capture_logs() as logged:
+        for ago in (0, 60, 0, 60):
+            chores.soon("clock")
+            await chores.look(office.clock() - timedelta(seconds=ago), trusted=True)
+    assert "clock_set_back" not in [entry["event"] for entry in logged]
 
 
 @pytest.mark.parametrize("running", [True, False], ids=["while a courier runs", "before it starts"])

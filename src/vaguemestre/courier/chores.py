@@ -30,6 +30,7 @@ RENEWALS_EVERY = 5.0
 REPORTS_EVERY = 60.0
 SWEEP_EVERY = 600.0
 SWEEP_AGAIN = 5.0
+SUSPENDED = 0.5  # seconds that three looks at clocks take only where the process stood still
 
 log = structlog.get_logger("courier")
 
@@ -133,10 +134,15 @@ class Chores:
 
     # What each does
 
-    async def _notice_clock(self, now: datetime) -> None:
+    async def _notice_clock(self, _: datetime) -> None:
         """Where the clock was set back, have nothing wait for that; some at each look, likewise."""
         run, before = self._engine.threads.run, self._ahead
-        self._ahead = now.timestamp() - self._engine.network.monotonic()
+        # Of this moment: the look may have begun some seconds ago.
+        monotonic = self._engine.network.monotonic
+        earlier, now, later = monotonic(), self._engine.now(), monotonic()
+        if later - earlier > SUSPENDED:
+            return  # this process stood still in between: it cannot be told which came first
+        self._ahead = now.timestamp() - later
         by = await run(set_back.seen, now) if before is None else timedelta(seconds=before - self._ahead)
         stepped = by > set_back.SLACK
         if stepped:
