@@ -32,6 +32,10 @@ class Server:
     port: int
     encryption: Encryption
 
+    def values(self) -> dict[str, Any]:
+        """Under the names of a connection's resource."""
+        return {"host": self.host, "port": self.port, "encryption": self.encryption.value}
+
 
 class Login(StrEnum):
     """What of the sender's address is the login."""
@@ -100,13 +104,7 @@ class Preset:
 
     def values(self) -> dict[str, Any]:
         """What it fills in, under the names of a connection's resource."""
-        server = self.server
-        values: dict[str, Any] = {
-            "host": server.host,
-            "port": server.port,
-            "encryption": server.encryption.value,
-        }
-        return values | {"limits": dict(self.limits)}
+        return self.server.values() | {"limits": dict(self.limits)}
 
 
 @cache

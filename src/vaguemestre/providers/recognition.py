@@ -13,7 +13,7 @@ from enum import StrEnum
 
 from vaguemestre.mail.account import Encryption
 from vaguemestre.mail.errors import Invalid
-from vaguemestre.mail.host import canonical_host
+from vaguemestre.mail.host import canonical_host, valid_port
 from vaguemestre.providers.preset import Login, Preset, Server, preset_of_host, presets
 
 
@@ -95,7 +95,7 @@ def by_document(servers: Sequence[tuple[Server, Login | None]], address: str) ->
 
 def _server(host: str, port: int, encryption: Encryption) -> Server | None:
     try:
-        return Server(canonical_host(host), port, encryption) if 1 <= port <= 65535 else None
+        return Server(canonical_host(host), valid_port(port), encryption)
     except Invalid:
         return None
 

@@ -10,7 +10,7 @@ from django.utils.translation import gettext_noop
 
 from vaguemestre.providers.imports.reading import Found, Kind, Unread
 from vaguemestre.providers.imports.reading import Why as Missed
-from vaguemestre.providers.preset import Hint, Preset, Server
+from vaguemestre.providers.preset import Hint, Preset
 from vaguemestre.providers.recognition import Proposal, Why
 
 _WHY = {
@@ -81,8 +81,8 @@ def preset_resource(preset: Preset) -> dict[str, Any]:
         "key": preset.key,
         "label": preset.label,
         "countries": list(preset.countries),
-        **_server(preset.server),
-        "servers": [_server(server) for server in preset.servers],
+        **preset.server.values(),
+        "servers": [server.values() for server in preset.servers],
         "auth": [kind.value for kind in preset.auth],
         "login_hint": hint_text(preset.login),
         "password_hint": hint_text(preset.password),
@@ -108,10 +108,6 @@ def proposal_resource(proposal: Proposal | None) -> dict[str, Any]:
         "text": why_text(proposal),
         "evidence": proposal.evidence,
         "provider": preset_resource(proposal.preset) if proposal.preset else None,
-        **_server(proposal.server),
+        **proposal.server.values(),
         "login": proposal.login.value if proposal.login else None,
     }
-
-
-def _server(server: Server) -> dict[str, Any]:
-    return {"host": server.host, "port": server.port, "encryption": server.encryption.value}

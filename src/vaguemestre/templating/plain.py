@@ -12,10 +12,8 @@ from html.parser import HTMLParser
 _PARAGRAPHS = frozenset({"p", "h1", "h2", "h3", "h4", "table", "ul", "ol", "blockquote", "pre", "hr"})
 _LINES = frozenset({"div", "tr", "li", "dt", "dd", "section", "header", "footer"})
 _SILENT = frozenset({"script", "style", "head", "title", "template"})
-_LINE, _PARAGRAPH = (
-    "\x01",
-    "\x02",
-)  # where a line and a paragraph begin or end, until it is known what stands there
+# Where a line and a paragraph begin or end, until it is known what stands there.
+_LINE, _PARAGRAPH = "\x01", "\x02"
 
 
 def text_of(markup: str, colon: str = ": ") -> str:

@@ -118,7 +118,7 @@ def _is_next_hop(text: str) -> bool:
 
 def _accounts(tables: _Tables) -> list[tuple[str, _Line]]:
     """(sender, next hop) of each account; "" for any sender."""
-    accounts = [(sender, line) for sender, line in tables.relays.items()]
+    accounts = [*tables.relays.items()]
     relay = tables.parameters.get("relayhost")
     if relay is not None and relay.rest:
         accounts.insert(0, ("", relay))
