@@ -94,7 +94,6 @@ async def test_a_session_that_carried_mail_tells_that_its_manner_is_good(state):
     got = Outcome(*message.envelope.recipients, Reply(250, "Ok"), None, True)
     carriage.settled(message, Result((got,), True, (), Manner.BDAT))
     carriage.end()
-    assert not carriage.busy
     assert made.ladder == Ladder()
 
 

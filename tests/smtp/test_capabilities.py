@@ -52,8 +52,8 @@ def test_u15_keywords_know_no_case_and_bad_lines_are_passed_over():
         b"starttls", b"Pipelining", b"8BITMIME", b"", b"-BAD", b"\xff\xfe", b"X_Y", b"PIPELINING", b"DSN x"
     )
     assert found.keywords == {"STARTTLS", "PIPELINING", "8BITMIME", "DSN"}
-    assert (found.starttls, found.pipelining, found.eight_bit, found.dsn) == (True, True, True, True)
-    assert (found.chunking, found.smtputf8, found.enhanced) == (False, False, False)
+    assert (found.starttls, found.pipelining, found.eight_bit) == (True, True, True)
+    assert (found.chunking, found.smtputf8) == (False, False)
 
 
 def test_u15_five_hundred_keywords_are_read():

@@ -61,11 +61,6 @@ class Carriage:
         self._began_at = lane.engine.now()
         self._version = lane.facts.version
 
-    @property
-    def busy(self) -> bool:
-        """Whether attempts are on the session."""
-        return bool(self._on_it)
-
     async def next(self) -> Message | None:
         """The next message for this session; None when it, or the lane, has done enough."""
         while attempt := self._pulled():

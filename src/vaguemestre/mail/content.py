@@ -125,11 +125,6 @@ class Content:
         values = [raw_value(raw) for known, raw in self.fields if known == wanted]
         return parse_addresses(",".join(values), name.lower(), limit)
 
-    @property
-    def eight_bit(self) -> bool:
-        """Whether a byte beyond ASCII is in it (RFC 6152)."""
-        return not self.raw.isascii()
-
 
 def header_end(raw: bytes | bytearray) -> int | None:
     """Where the header section ends in a content, or in its beginning; None where that is not in it."""

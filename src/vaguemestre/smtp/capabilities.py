@@ -60,16 +60,6 @@ class Capabilities:
         """RFC 6531."""
         return "SMTPUTF8" in self.keywords
 
-    @cached_property
-    def dsn(self) -> bool:
-        """RFC 3461."""
-        return "DSN" in self.keywords
-
-    @cached_property
-    def enhanced(self) -> bool:
-        """RFC 2034."""
-        return "ENHANCEDSTATUSCODES" in self.keywords
-
     def manner(self, wanted: Manner) -> Manner:
         """The wanted manner, or the fastest below it for which enough is announced."""
         if not self.pipelining:

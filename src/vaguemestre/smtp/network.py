@@ -1,4 +1,4 @@
-"""The network wall: resolve, dial, protect. The only client-side module that touches sockets and TLS.
+"""The network wall: resolve, dial, protect. The only module on the way out that touches sockets and TLS.
 
 What it promises: nothing is dialled that the guard does not permit, and what is dialled is the very address
 that was judged (L10). TLS is 1.2 or later; chain and name are always checked, against the system's

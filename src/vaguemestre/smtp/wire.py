@@ -19,7 +19,7 @@ from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.reply import Reply, printable
 
 REPLY_LIMIT = 65_536  # octets of one reply; RFC 5321 §4.5.3.1.5 asks for 512 a line
-COMMAND_LIMIT = 12_288  # octets of a line a client may write: RFC 4954 §4 needs that much for AUTH
+COMMAND_LIMIT = 12_288  # octets of a line a submitter may write: RFC 4954 §4 needs that much for AUTH
 BLOCK = 262_144  # octets of content that are handed over at once
 
 _REPLY_LINE = re.compile(rb"([2-5]\d\d)(?:([ -])([^\r\n]*))?\r")  # its LF was taken off
@@ -307,7 +307,7 @@ class LineReader:
         self._searched = 0
 
     def feed(self, data: bytes) -> None:
-        """More octets from the client."""
+        """More octets from the submitter."""
         self.buffer += data
 
     def next_line(self) -> bytes | None:
