@@ -154,13 +154,15 @@ def test_a_key_is_printed_once(command):
 
 def test_a_key_may_want_no_reports(command):
     command("key", "create", "shop", "--scope", "send")
-    command("key", "create", "scanner", "--scope", "send", "--no-dsn")
+    limits = ("--sender", "scan@example.org", "--network", "10.1.0.0/16")
+    command("key", "create", "scanner", "--scope", "send", "--no-dsn", *limits)
     assert {key["name"]: key["dsn"] for key in command("key", "list", "--json").json} == {
         "shop": True,
         "scanner": False,
     }
     shown = command("key", "list").output.splitlines()
     assert [shown[0].split().count("dsn"), " no " in shown[1], " yes " in shown[2]] == [1, True, True]
+    assert "  scan@example.org  10.1.0.0/16  " in shown[1]
 
 
 def test_the_mode_of_the_default_is_a_setting(command):

@@ -311,7 +311,7 @@ def test_the_steps_of_an_attempt_are_told(page):
     answer = page.get(f"/messages/{message.uid}/")
 
     assert "RCPT TO:<lea@exemple.org>" in text(answer)
-    assert "contenu, 4,0 Kio 250 taken" in text(answer)
+    assert "contenu, 4 ko 250 taken" in text(answer)
     assert "550 5.1.1 &lt;i&gt;unknown&lt;/i&gt;" in answer.content.decode()
 
 

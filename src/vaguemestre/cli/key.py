@@ -10,7 +10,9 @@ from vaguemestre.cli.arguments import action, actions, actor
 from vaguemestre.cli.output import show, table
 from vaguemestre.ledger import keys
 
-COLUMNS = ("id", "name", "prefix", "scopes", "streams", "dsn", "last_used_at", "revoked_at")
+COLUMNS = (
+    "id", "name", "prefix", "scopes", "streams", "senders", "networks", "dsn", "last_used_at", "revoked_at",
+)  # fmt: skip
 
 
 def declare(parser: argparse.ArgumentParser) -> None:

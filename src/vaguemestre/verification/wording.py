@@ -11,11 +11,11 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from django.utils import timezone
 from django.utils.translation import gettext, gettext_noop
 
 from vaguemestre.ledger.days import day_text
+from vaguemestre.ledger.sizes import size_text
 from vaguemestre.policy.finding import REMARKS, Finding, FindingCode, Who
 from vaguemestre.verification.ladder import step_detail, step_failed, step_text
 from vaguemestre.verification.texts.cautions import CAUTIONS
@@ -140,7 +140,7 @@ def _shown(facts: Mapping[str, str]) -> dict[str, str]:
     if facts.get("names"):
         shown["names"] = _few(facts["names"].split(", "))
     if facts.get("size", "").isdigit():
-        shown["size"] = filesizeformat(int(facts["size"]))
+        shown["size"] = size_text(int(facts["size"]))
     return shown
 
 

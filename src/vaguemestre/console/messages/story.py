@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from django.template.defaultfilters import filesizeformat
 from django.utils.translation import gettext as _
 
 from vaguemestre.ledger import delays, dsn_wording, journal, outlook, wording
 from vaguemestre.ledger.messages import attempts_of, events_of
 from vaguemestre.ledger.models import Attempt, Delivery, Event, Message, Version
 from vaguemestre.ledger.outlook_wording import Sentence, delivery_sentences
+from vaguemestre.ledger.sizes import size_text
 from vaguemestre.mail.phase import Cause, Phase
 from vaguemestre.mail.reply import Reply
 from vaguemestre.mail.state import DeliveryState
@@ -129,7 +129,7 @@ def _step_told(kept: dict[str, Any]) -> StepTold:
 def _sent_text(sent: str) -> str:
     """What was sent, as it was; of a content, which is not kept here, how much in the reader's language."""
     content = _CONTENT.fullmatch(sent)
-    return sent if content is None else _("content, %(size)s") % {"size": filesizeformat(int(content[1]))}
+    return sent if content is None else _("content, %(size)s") % {"size": size_text(int(content[1]))}
 
 
 def _told(events: list[Event], *, to_all: bool) -> EventTold:

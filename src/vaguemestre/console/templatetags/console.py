@@ -20,6 +20,7 @@ from vaguemestre.ledger.messages import subject_of
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.outlook_wording import Sentence, at_words, plain
 from vaguemestre.ledger.refusals import Conflict
+from vaguemestre.ledger.sizes import size_text
 from vaguemestre.ledger.stream_wording import stream_text
 from vaguemestre.ledger.wording import describe, health_text, reason_text, state_text
 from vaguemestre.mail.host import readable_host
@@ -217,6 +218,12 @@ def actor_words(actor: str) -> str:
 def look(code: str, kind: str) -> Look:
     """The tone and the picture of a code among those of its kind."""
     return look_of(code, kind)
+
+
+@register.filter
+def size_words(octets: int) -> str:
+    """A size in the reader's words."""
+    return size_text(octets)
 
 
 @register.filter
