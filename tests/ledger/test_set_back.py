@@ -43,6 +43,22 @@ def test_what_was_never_tried_is_due_at_once():
     assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 0
 
 
+def test_a_time_that_a_submitter_named_stays():
+    connect()
+    message = post(send_at=later(hours=3))
+    assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 0
+    assert only(message).next_attempt_at == later(hours=3)
+
+
+def test_what_a_lane_put_off_without_counting_is_due_at_once():
+    office = connect()
+    post()
+    lease, claim = claimed(office)
+    settle(lease, report(claim, DeliveryState.QUEUED), NOW)
+    assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 1
+    assert due_at(office, NOW - DAY)
+
+
 def test_what_was_deferred_waits_as_long_as_the_schedule_has_it_and_no_longer():
     office = connect()
     post()

@@ -2,8 +2,8 @@
 
 Nothing waits longer from then on than the schedule gives what was tried as often: a message that was never
 tried is due, a doubt waits its time. THROTTLED ends that much sooner by which the clock was set. Times that
-submitters gave (`expires_at`), and limits of a minute and a day (`allowance`), are left alone: these bound
-themselves. What a clock that was ahead ended meanwhile, such as an `expires_at`, has ended.
+submitters gave (`send_at`, `expires_at`), and limits of a minute and a day (`allowance`), are left alone:
+these bound themselves. What a clock that was ahead ended meanwhile, such as an `expires_at`, has ended.
 """
 
 from __future__ import annotations
@@ -22,17 +22,19 @@ SLACK = timedelta(seconds=5)  # by which the clocks of this installation's proce
 
 _SOONER = """
 UPDATE ledger_delivery SET next_attempt_at = %(latest)s WHERE id IN (
-  SELECT id FROM ledger_delivery
-  WHERE (state = 'queued' OR state = 'held' OR state = 'in_doubt')
-    AND {which} AND next_attempt_at > %(beyond)s
+  SELECT d.id FROM ledger_delivery d
+  WHERE (d.state = 'queued' OR d.state = 'held' OR d.state = 'in_doubt')
+    AND {which} AND d.next_attempt_at > %(beyond)s
   LIMIT %(limit)s
 )
 """
-_TRIED = "CASE WHEN orphaned > counted THEN orphaned ELSE counted END"
-_NEVER_TRIED = _SOONER.format(which=f"doubts = 0 AND {_TRIED} = 0")
-_TRIED_SO_OFTEN = _SOONER.format(which=f"doubts = 0 AND {_TRIED} = %(tried)s")
-_TRIED_OFTEN = _SOONER.format(which=f"doubts = 0 AND {_TRIED} >= %(tried)s")
-_IN_DOUBT = _SOONER.format(which="doubts > 0")
+_TRIED = "CASE WHEN d.orphaned > d.counted THEN d.orphaned ELSE d.counted END"
+# It was due when that was written down: else its submitter named the time.
+_AT_ONCE = "d.next_attempt_at <= (SELECT max(e.at) FROM ledger_event e WHERE e.delivery_id = d.id)"
+_NEVER_TRIED = _SOONER.format(which=f"d.doubts = 0 AND {_TRIED} = 0 AND {_AT_ONCE}")
+_TRIED_SO_OFTEN = _SOONER.format(which=f"d.doubts = 0 AND {_TRIED} = %(tried)s")
+_TRIED_OFTEN = _SOONER.format(which=f"d.doubts = 0 AND {_TRIED} >= %(tried)s")
+_IN_DOUBT = _SOONER.format(which="d.doubts > 0")
 
 
 def seen(now: datetime) -> timedelta:
