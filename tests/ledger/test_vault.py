@@ -26,7 +26,7 @@ from vaguemestre.ledger import models as tables
 from vaguemestre.ledger.connections import saved_draft
 from vaguemestre.ledger.models import Connection, Instance, Version
 from vaguemestre.ledger.models import Secret as Stored
-from vaguemestre.ledger.refusals import Refusal
+from vaguemestre.ledger.refusals import Conflict, Refusal
 from vaguemestre.ledger.vault import KeyMissing, Unreadable
 from vaguemestre.mail.secret import Secret
 
@@ -243,6 +243,27 @@ def test_rotating_without_the_key_of_one_changes_nothing(monkeypatch):
         vault.rotate(NOW)
     assert [bytes(row.sealed) for row in Stored.objects.order_by("pk")] == before
     assert bytes(Instance.objects.get().canary) == canary
+
+
+def test_a_lost_key_is_given_up_and_what_it_sealed_is_typed_again(monkeypatch):
+    office, other = with_password(password=CANARY), with_password("Other")
+    with pytest.raises(Conflict):
+        vault.forget(ACTOR, NOW)
+    assert vault.secret_of(fresh(office)).reveal() == CANARY
+    use_keys(monkeypatch, NEW)
+    assert vault.forget(ACTOR, NOW) == ["Office", "Other"]
+    vault.check_canary()
+    with pytest.raises(Unreadable):
+        vault.secret_of(fresh(office))
+    assert vault.unreadable() == [office, other]
+    connections.edit(str(office.uid), {"password": "typed-again"}, ACTOR, NOW)
+    assert vault.secret_of(fresh(office)).reveal() == "typed-again"
+    assert vault.rotate(NOW) == 1
+    with pytest.raises(Conflict):
+        vault.forget(ACTOR, NOW)
+    use_keys(monkeypatch, OLD)
+    with pytest.raises(KeyMissing):
+        vault.check_canary()
 
 
 def test_a_secret_that_is_unreadable_does_not_keep_the_others_from_rotating(monkeypatch):

@@ -23,9 +23,10 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
-from vaguemestre.ledger import models
+from vaguemestre.ledger import journal, models
 from vaguemestre.ledger.database import lock, writing
 from vaguemestre.ledger.instance import CONFIGURATION_LOCK
+from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.mail.account import AuthKind
 from vaguemestre.mail.secret import Secret
 
@@ -188,6 +189,43 @@ def rotate(now: datetime) -> int:
         sealed = [_reseal(row, now) for row in models.Secret.objects.select_related("connection")]
         models.Instance.objects.update(canary=seal(_canary(), b"canary"))
     return sum(sealed)
+
+
+def forget(actor: str, now: datetime) -> list[str]:
+    """Where a key is lost for good: give up what it alone opens, and begin with the present one.
+
+    The connections stay as they are, each with a secret that cannot be read until it is typed again: until
+    then a courier locks it and its mail waits. Verifications no longer count, since a new canary tells them.
+    The answer is the names of the connections.
+
+    Raises:
+        KeyMissing: there is no present key.
+        Conflict: the present keys open everything.
+    """
+    with writing():
+        lock(CONFIGURATION_LOCK)
+        lost = [row for row in models.Secret.objects.select_related("connection") if _is_lost(row)]
+        canary = bytes(models.Instance.objects.get().canary)
+        if canary and not _opens(canary, b"canary"):
+            models.Instance.objects.update(canary=seal(Secret(secrets.token_hex(32)), b"canary"))
+        elif not lost:
+            raise Conflict("nothing_lost", "The vault keys open everything that is stored: nothing is lost.")
+        for row in lost:
+            row.sealed, row.updated_at = seal(Secret(secrets.token_hex(32)), b"forgotten"), now
+            row.save()
+        names = sorted(row.connection.name for row in lost)
+        journal.record("vault", "instance", "forgotten", actor, now, {"connections": names})
+    return names
+
+
+def _is_lost(row: models.Secret) -> bool:
+    try:
+        unseal(bytes(row.sealed), binding(row.connection))
+    except KeyMissing:
+        return True
+    except Unreadable:
+        return False
+    return False
 
 
 def _reseal(row: models.Secret, now: datetime) -> bool:
