@@ -320,6 +320,13 @@ def test_u10_a_wrong_mode_comes_with_the_right_one(trouble, encryption, port):
     assert (facts["suggested_encryption"], facts["suggested_port"]) == (encryption, port)
 
 
+def test_a_limit_of_logins_is_told_from_one_of_messages():
+    assert (
+        found(said(Phase.AUTH, "535 5.7.8 Error: too many authentication failures")).facts["logins"] == "yes"
+    )
+    assert "logins" not in found(said(Phase.MAIL, "450 Mail send limit exceeded")).facts
+
+
 def test_a_tls_silence_on_an_ssl_port_is_no_wrong_mode():
     assert found(Trouble(Phase.TLS, Cause.TIMEOUT), port=465).code is FindingCode.OUT_OF_TIME
     assert found(Trouble(Phase.TLS, Cause.LOST), port=465).code is FindingCode.CONNECTION_LOST

@@ -206,6 +206,13 @@ def test_a_certificate_from_in_between_is_told_with_who_made_it():
     assert told.endswith("The certificate is by Zscaler. It was issued by: Zscaler Inc., Zscaler Root CA.")
 
 
+def test_too_many_failed_logins_are_told_as_such_and_send_nobody_to_the_limits():
+    told = words(finding(FindingCode.RATE_LIMITED, logins="yes"))
+    assert told["what"] == "mail.example.net takes no more logins for now"
+    assert "“Limits”" not in told["remedy"]
+    assert "“Limits”" in words(finding(FindingCode.RATE_LIMITED))["remedy"]
+
+
 def test_port_25_without_an_answer_is_told_to_be_closed_in_many_networks():
     told = words(finding(FindingCode.NO_ANSWER, port="25", port_25="yes", suggested_port="587"))
     assert "Many networks let nothing out on port 25" in told["remedy"]

@@ -88,6 +88,8 @@ def _told(facts: DialogueFacts, trouble: Trouble, code: FindingCode) -> dict[str
         told |= {"code": str(trouble.reply.code), "said": trouble.reply.text}
     if trouble.reply is not None and trouble.reply.enhanced is not None:
         told["enhanced"] = str(trouble.reply.enhanced)
+    if code is FindingCode.RATE_LIMITED and trouble.reply and wording.too_many_logins(trouble.reply):
+        told["logins"] = "yes"
     return told | _suggestion(facts, code) | _seen(facts, trouble, code) | _between(trouble, code)
 
 

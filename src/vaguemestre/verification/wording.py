@@ -25,7 +25,7 @@ from vaguemestre.verification.texts.encryption import ENCRYPTION
 from vaguemestre.verification.texts.passing import PASSING
 from vaguemestre.verification.texts.reaching import REACHING
 from vaguemestre.verification.texts.seen import SEEN
-from vaguemestre.verification.texts.signing_in import SIGNING_IN, TAKES_NO_TOKEN
+from vaguemestre.verification.texts.signing_in import SIGNING_IN, TAKES_NO_TOKEN, TOO_MANY_LOGINS
 from vaguemestre.verification.texts.text import Text
 from vaguemestre.verification.texts.tokens import TOKENS
 
@@ -113,6 +113,8 @@ def _text(code: FindingCode, facts: Mapping[str, str]) -> Text:
         return Text(text.what, _WITHOUT_LOGIN, text.remedy)
     if code is FindingCode.NO_MECHANISM and "oauth" in facts:
         return TAKES_NO_TOKEN
+    if code is FindingCode.RATE_LIMITED and "logins" in facts:
+        return TOO_MANY_LOGINS
     return text
 
 

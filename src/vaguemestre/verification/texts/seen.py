@@ -196,7 +196,8 @@ SEEN = {
     ),
     FindingCode.MICROSOFT_TOO_MANY_CONNECTIONS: gettext_noop("Seen when the server answers 432 4.3.2."),
     FindingCode.RATE_LIMITED: gettext_noop(
-        "Seen when the server names a rate or a quota of the account that is none of a day."
+        "Seen when the server names a rate or a quota of the account that is none of a day. Where it counts "
+        "logins, the page says so, and to check the password first."
     ),
     FindingCode.DAILY_LIMIT: gettext_noop(
         "Seen when the limit is one of a day: 550 5.4.5, 5.1.90, 5.7.232, 5.7.233, 554 5.2.0, or in such "

@@ -193,3 +193,15 @@ TAKES_NO_TOKEN = Text(
         "OAuth2 on this page."
     ),
 )
+# In place of `rate_limited` where logins are what the server counts: no figure under “Limits” helps there.
+TOO_MANY_LOGINS = Text(
+    gettext_noop("%(host)s takes no more logins for now"),
+    gettext_noop(
+        "It counted too many in a short time, most often with a wrong password, and does not listen for a "
+        "while."
+    ),
+    gettext_noop(
+        "Check login and password first, then wait half an hour before you verify again: each try in between "
+        "may begin it anew."
+    ),
+)
