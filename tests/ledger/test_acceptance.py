@@ -311,28 +311,14 @@ def test_a_key_names_a_connection_where_its_from_stays():
     assert post(from_="shop@example.org", connection="Boss", submitter=key_for(senders=["shop@example.org"]))
 
 
-@pytest.mark.parametrize("active", [True, False])
-def test_a_key_uses_no_stream_as_whose_sender_it_may_not_send(active):
-    shop = connect("Shop", sender_email="shop@example.org")
-    boss = connect("Boss", sender_email="ceo@example.org", active=active)
+def test_a_key_that_is_not_limited_to_streams_uses_each_as_the_operator_set_it():
+    connect("Shop", sender_email="shop@example.org")
+    boss = connect("Boss", sender_email="ceo@example.org")
     streams.edit("invoices", {"connection": str(boss.uid)}, ACTOR, NOW)
-    streams.edit("reports", {"connection": str(shop.uid)}, ACTOR, NOW)
-    limited = key_for(senders=["shop@example.org"])
-    with pytest.raises(Refusal) as caught:
-        post(from_="shop@example.org", stream="invoices", submitter=limited)
-    assert fault_codes(caught.value) == {("stream", "sender_not_allowed")}
-    assert not Message.objects.exists()
-    assert post(from_="shop@example.org", stream="reports", submitter=limited)
-    assert post(from_="shop@example.org", stream="support", submitter=limited)
-    assert post(from_="shop@example.org", stream="invoices", submitter=key_for())
-
-
-def test_a_key_uses_a_stream_that_it_is_limited_to_or_where_its_from_stays():
-    boss = connect("Boss", sender_email="ceo@example.org", allowed_senders=["shop@example.org"])
-    streams.edit("invoices", {"connection": str(boss.uid)}, ACTOR, NOW)
-    named = key_for(senders=["till@example.org"], streams=["invoices"])
-    assert post(from_="till@example.org", stream="invoices", submitter=named)
-    assert post(from_="shop@example.org", stream="invoices", submitter=key_for(senders=["shop@example.org"]))
+    message = post(
+        from_="shop@example.org", stream="invoices", submitter=key_for(senders=["shop@example.org"])
+    )
+    assert only(message).connection == boss
 
 
 def test_a_key_with_senders_does_not_send_without_a_from():

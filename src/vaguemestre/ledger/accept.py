@@ -257,9 +257,7 @@ def _placed(
     try:
         stream, explicit, answer = _routed(one, present)
         if explicit is not None:
-            refuse_sender_of("connection", present.connection(submission.connection or ""), one)
-        elif stream is not None and stream.connection_id is not None:
-            refuse_sender_of("stream", present.configuration.find(stream.connection_id), one)
+            refuse_sender_of(present.connection(submission.connection or ""), one)
     except Refusal as refusal:
         return refusal
     if stream is None:

@@ -31,7 +31,7 @@ from vaguemestre.policy.routing import ConnectionFacts, is_allowed
 
 FARTHEST = timedelta(days=366)  # of send_at
 TAGS = 20
-_FROM, _SENDER, _STREAM = "from", "sender", "stream"
+_FROM, _SENDER = "from", "sender"
 _RESENT = ("resent-from", "resent-sender")
 
 
@@ -97,28 +97,22 @@ def header_mailbox(content: Content) -> NamedMailbox | None:
     return _sender(content, dict(content.fields))[0]
 
 
-def refuse_sender_of(field: str, asked: ConnectionFacts | None, one: Draft) -> None:
+def refuse_sender_of(asked: ConnectionFacts | None, one: Draft) -> None:
     """Refuse a key that is limited to senders a connection as whose sender its message would leave.
 
-    Args:
-        field: what names the connection: `connection`, or `stream` for that stream's. A key that is limited
-            to streams may send as theirs: who made it named them.
-        asked: the connection.
-        one: what is handed over.
+    A stream's connection is the operator's choice, and a key's streams are a limit of their own.
 
     Raises:
-        Refusal: at `field`; where the From stays, or the connection's sender is one of the key's, none.
+        Refusal: at `connection`; where the From stays, or the connection's sender is one of the key's, none.
     """
     key = one.submission.limited_by
     if asked is None or key is None or not key.senders or is_allowed(asked.sender, key.senders):
         return
-    if field == _STREAM and key.streams:
-        return
     from_ = None if one.header_from is None else Mailbox.parse(json.loads(one.header_from)["email"])
     if from_ is None or not asked.permits(from_):
-        whose = "that connection" if field != _STREAM else "the connection of that stream"
-        message = f"This key may not send as {asked.sender}, the sender of {whose}."
-        raise Refusal(Invalid(field, "sender_not_allowed", message, {"address": asked.sender.address}))
+        message = f"This key may not send as {asked.sender}, the sender of that connection."
+        facts = {"address": asked.sender.address}
+        raise Refusal(Invalid("connection", "sender_not_allowed", message, facts))
 
 
 def _sender(content: Content, one: Mapping[bytes, bytes]) -> tuple[NamedMailbox | None, str | None]:
