@@ -24,6 +24,7 @@ TODAY = date(2026, 11, 27)
 GMAIL = "smtp.gmail.com"
 KEY = rsa.generate_private_key(public_exponent=65537, key_size=2048)
 WEAK = rsa.generate_private_key(public_exponent=65537, key_size=1024)
+SHORT = rsa.RSAPublicNumbers(65537, (1 << 767) + 1)  # fewer bits than are made any more
 
 
 def txt(*texts):
@@ -282,6 +283,7 @@ def test_a_record_that_includes_itself_ends_and_is_told():
     )
     assert {"spf_ok", "spf_loop"} <= set(codes(body))
     assert "includes example.org in a circle" in point(body, "spf_loop")["what"]
+    assert point(body, "spf_loop")["severity"] == "error"
 
 
 def test_names_that_all_include_each_other_are_not_followed_on_every_way():
@@ -308,8 +310,23 @@ def test_a_record_that_depends_on_the_message_is_not_said_to_refuse():
     records = WELL | {("example.org", "TXT"): texts}
     del records["google._domainkey.example.org", "TXT"]
     body = found(records)
-    assert "%{i}" in point(body, "spf_by_message")["why"]
+    told = point(body, "spf_by_message")
+    assert "%{i}" in told["why"]
+    assert told["severity"] == "info"
     assert not {"spf_not_covering", "dmarc_unproven"} & set(codes(body))
+
+
+def test_what_dns_does_not_say_of_such_a_record_is_told_first():
+    records = {("example.org", "TXT"): txt("v=spf1 exists:%{i}.example.org include:other.example -all")}
+    body = found(WELL | records | {("other.example", "TXT"): FAILS})
+    assert [one for one in codes(body) if one.startswith("spf_")] == ["spf_unknown"]
+
+
+def test_a_key_that_is_too_short_to_be_heeded_proves_nothing():
+    body = found(
+        WELL | {("google._domainkey.example.org", "TXT"): key(SHORT), ("example.org", "TXT"): txt("x")}
+    )
+    assert {"dkim_weak", "dmarc_unproven"} <= set(codes(body))
 
 
 @pytest.mark.parametrize(
