@@ -14,6 +14,7 @@ from ledger.kit import (
     codes,
     connect,
     content,
+    deliveries,
     elsewhere,
     epoch,
     events,
@@ -214,6 +215,18 @@ def test_a_claim_whose_routing_changed_cannot_be_staged(change):
     assert only(message).state == "queued"
     assert rerouting.reroute(NOW) == 1
     assert only(message).state in {"queued", "held"}
+
+
+def test_a_mark_that_may_not_go_out_for_one_recipient_stays_on_none():
+    office = connect()
+    message = post("one@example.com", "two@example.com", "three@example.com")
+    lease, claim = claimed(office)
+    Delivery.objects.filter(recipient="two@example.com").update(route_epoch=0)
+    with pytest.raises(Stale, match="must not go out"):
+        stage(lease, claim, NOW)
+    assert [one.staged_at for one in deliveries(message)] == [None] * 3
+    stage(lease, claim, NOW, ["one@example.com"])
+    assert [one.staged_at for one in deliveries(message)] == [NOW, None, None]
 
 
 def test_an_inactive_connection_cannot_be_staged_even_without_an_epoch():

@@ -3,6 +3,7 @@
 import contextlib
 import hashlib
 from datetime import timedelta
+from uuid import uuid4
 
 import pytest
 
@@ -117,3 +118,14 @@ def test_two_digests_that_begin_alike_are_two_messages():
     row.digest = alike
     row.save()
     assert take(handed("one"))[0].uid != first.uid
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_older_than_a_quarter_of_an_hour_is_removed_piece_by_piece(monkeypatch):
+    monkeypatch.setattr(handovers, "_PIECE", 2)
+    for number in range(5):
+        at = NOW - timedelta(seconds=900 + (number < 3))
+        Handover.objects.create(digest=handed(str(number)).handover, message_uid=uuid4(), at=at)
+    assert handovers.forget(NOW) == 3
+    assert Handover.objects.count() == 2
+    assert handovers.forget(NOW) == 0

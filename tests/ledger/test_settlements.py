@@ -69,6 +69,16 @@ def test_what_was_accepted_is_kept_as_the_general_way_keeps_it(life, recipients,
         assert story(office, life, recipients, reply, way) == short
 
 
+def test_an_attempt_without_an_answer_leaves_the_words_of_the_one_before():
+    office = connect()
+    message = post()
+    deferred(office)
+    lease, claim = staged(office, later(minutes=10))
+    settle(lease, report(claim, DeliveryState.QUEUED, delay_until=later(minutes=20)), later(minutes=11))
+    (kept,) = deliveries(message)
+    assert (kept.last_code, kept.last_text) == (450, "4.2.0 Later")
+
+
 ZONES = some.sampled_from([UTC, UTC, UTC, timezone(timedelta(hours=2))])
 MOMENTS = some.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=ZONES)  # noqa: DTZ001  with one of these
 WHOLE = MOMENTS.map(lambda at: at.replace(microsecond=0))
