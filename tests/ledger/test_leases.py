@@ -164,6 +164,16 @@ def test_l04_a_stale_courier_writes_nothing(act):
     assert Connection.objects.get().health == "ready"
 
 
+def test_l04_of_what_a_stale_courier_does_nothing_is_shown():
+    first, second = lease_of(connect()), lease_of(connect("Second"))
+    lose_lease(Connection.objects.get(pk=first.connection_id))
+    assert leases.take("two", NOW)
+    lanes.keep_activities({first: {"sessions": 1}, second: {"sessions": 2}}, NOW)
+    shown = dict(Lane.objects.values_list("connection_id", "activity"))
+    assert shown[first.connection_id] == {}
+    assert shown[second.connection_id]["sessions"] == 2
+
+
 def test_a_successor_that_died_before_it_recovered_is_recovered_by_the_next():
     office = connect()
     message = post()

@@ -1,6 +1,8 @@
 """`writing` does to the connection what Django's `atomic` does, whatever happens within it."""
 
 import asyncio
+import sqlite3
+from contextlib import closing
 
 import pytest
 from django.core.exceptions import SynchronousOnlyOperation
@@ -11,6 +13,7 @@ from hypothesis import strategies as some
 from ledger.kit import on_postgresql, sql
 from vaguemestre.ledger.database import provisional, writing
 from vaguemestre.ledger.models import Courier
+from vaguemestre.ledger.sqlite.base import Occupied
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -189,3 +192,16 @@ def test_what_waits_for_no_disk_is_over_with_the_block_however_it_ends():
     with provisional():
         transaction.on_commit(lambda: seen.append(disk()))
     assert (seen, disk()) == ([2], 2)
+
+
+@pytest.mark.skipif(on_postgresql(), reason="nobody is impatient there")
+def test_what_waits_for_no_disk_is_over_where_it_could_not_begin():
+    def within():
+        with provisional():
+            pass
+
+    with closing(sqlite3.connect(connection.settings_dict["NAME"], isolation_level=None)) as shell:
+        shell.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Occupied):
+            connection.impatient(within)
+    assert sql("PRAGMA synchronous") == [(2,)]

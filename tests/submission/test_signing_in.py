@@ -145,13 +145,13 @@ def test_i04_auth_within_a_transaction_and_before_ehlo(open_door):
         """
         S: 220
         C: AUTH PLAIN
-        S: 503 5.5.1
+        S: 503 5.5.1 Say EHLO first
         C: EHLO client.example
         S: 250
         C: MAIL FROM:<>
         S: 250
         C: AUTH PLAIN
-        S: 503 5.5.1
+        S: 503 5.5.1 Not within a transaction
         C: RSET
         S: 250
         C: AUTH PLAIN
