@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.db import connection
+from django.utils import timezone
 
 from submission.door import MESSAGE, eventually
 from submission.test_commit import hold_writers
@@ -176,6 +177,19 @@ def test_rset_between_chunks_leaves_nothing(door, key):
     assert [code for code, _ in line.replies(3)] == [250] * 3
     assert Chunk.objects.count() > 2
     assert line.ask("RSET")[0] == 250
+    assert eventually(nothing_is_left)
+
+
+def test_a_piece_that_was_stored_for_who_has_left_is_dropped(door):
+    async def told(answer, outcome):
+        answer(outcome)
+
+    line = door.dial()
+    (session,) = door.listener._house.guests
+    line.close()
+    assert eventually(lambda: door.sessions == 0)
+    (parcel,) = parcels.add_all([Piece(b"x" * CHUNK, 0, None)], timezone.now())
+    door.run(told(session._stored, parcel))
     assert eventually(nothing_is_left)
 
 

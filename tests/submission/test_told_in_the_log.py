@@ -123,6 +123,15 @@ def test_a_password_where_the_user_name_belongs_stays_out_of_the_log(door, key, 
     assert key not in str(told)
 
 
+def test_a_message_that_was_taken_is_told_by_its_name(door, key, told):
+    _, text = door.dial(key=key).submit(MESSAGE)
+    assert eventually(lambda: told)
+    (event,) = told
+    (taken,) = event["messages"]
+    assert text == f"2.0.0 queued as {taken['message']}"
+    assert (taken["recipients"], taken["size"]) == (1, len(MESSAGE))
+
+
 def test_a_refused_message_is_told_with_its_answer(door, key, told):
     line = door.dial(key=key)
     _, text = line.submit(b"no header\r\n")
