@@ -163,6 +163,14 @@ def test_no_other_thread_can_use_a_connection_that_sqlite_does_not_lock():
     assert isinstance(answer, sqlite3.ProgrammingError)
 
 
+def test_a_connection_that_was_left_without_autocommit_is_not_used_again():
+    connection.set_autocommit(False)
+    connection.close_if_unusable_or_obsolete()
+    assert connection.connection is None
+    assert is_free()
+    connection.set_autocommit(True)
+
+
 def test_inner_blocks_share_the_lock_of_the_outermost():
     with transaction.atomic():
         with transaction.atomic():

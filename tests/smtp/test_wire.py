@@ -6,7 +6,7 @@ import itertools
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from vaguemestre.mail.errors import Invalid
@@ -194,6 +194,7 @@ def test_no_argument_adds_a_command(text):
         assert b"\0" not in line
 
 
+@example("a b", '"{}"@example.org')
 @given(st.text(max_size=30), st.sampled_from(["{}@example.org", '"{}"@example.org', "a@{}", "{}"]))
 def test_an_address_is_refused_or_yields_one_path(text, form):
     try:

@@ -112,7 +112,7 @@ class DatabaseWrapper(base.DatabaseWrapper):
             Whether it was that; nothing was done where it was not, or a loop runs on this thread.
         """
         loop = asyncio._get_running_loop()  # noqa: SLF001  without the exception of `get_running_loop`
-        if loop is not None or self.connection is None or self.in_atomic_block or not self.autocommit:
+        if loop is not None or self.connection is None or not self.autocommit:  # which no block leaves it
             return False
         self.commit_on_exit, self.needs_rollback = True, False
         self._start_transaction_under_autocommit()
