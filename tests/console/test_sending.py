@@ -3,8 +3,8 @@
 import pytest
 from django.utils import timezone
 
-from console.kit import connect, hand_over, tags, text
-from vaguemestre.ledger import leases, sending
+from console.kit import ACTOR, connect, hand_over, tags, text
+from vaguemestre.ledger import connections, leases, sending
 from vaguemestre.ledger.models import Delivery
 from vaguemestre.policy.installation import PauseWhy
 
@@ -87,6 +87,13 @@ def test_where_nothing_waits_there_is_nothing_to_cancel(page, office):
     assert "Reprendre l’envoi" in words
     assert "Annuler, puis" not in words
     assert page.get(f"{URL}cancel/").url == URL
+
+
+def test_where_no_connection_is_active_the_page_does_not_say_that_mail_is_sent(page, office):
+    connections.deactivate(str(office.uid), ACTOR, timezone.now())
+    words = text(page.get(URL))
+    assert "aucune connexion n’est active : tout est retenu." in words
+    assert "Les emails partent." not in words
 
 
 def test_an_older_page_ends_no_other_pause_than_it_showed_and_is_answered_calmly(page, office):

@@ -16,7 +16,8 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from vaguemestre.console.pages import actor
 from vaguemestre.console.sending.words import told
-from vaguemestre.ledger import leases, sending
+from vaguemestre.ledger import instance, leases, sending
+from vaguemestre.ledger.instance import RulingKind
 from vaguemestre.ledger.refusals import Conflict
 from vaguemestre.ledger.wording import describe
 
@@ -76,6 +77,7 @@ def _page(request: HttpRequest, conflict: Conflict | None = None) -> HttpRespons
     context = {
         "pause": told(paused),
         "waiting": 0 if paused is None else sending.waiting(paused),
+        "carried": instance.ruling().kind is not RulingKind.NONE,
         "courier": leases.courier_alive(timezone.now()),
         "conflict": "" if conflict is None else describe(conflict),
     }
