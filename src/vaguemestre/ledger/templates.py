@@ -221,11 +221,15 @@ def preview(sources: Sources, data: Mapping[str, object], language: str) -> Rend
     """
     faults = faults_of(sources)
     if faults:
-        raise Refusal(*(Invalid(fault.part, fault.code, fault.message, fault.facts) for fault in faults))
+        raise Refusal(*map(_at_part, faults))
     try:
         return compose(sources, data, language)
     except Fault as fault:
-        raise Refusal(Invalid(fault.part, fault.code, fault.message, fault.facts)) from None
+        raise Refusal(_at_part(fault)) from None
+
+
+def _at_part(fault: Fault) -> Invalid:
+    return Invalid(fault.part, fault.code, fault.message, fault.facts)
 
 
 def _as_invalid(fault: Fault, found: Found) -> Invalid:
@@ -261,7 +265,7 @@ def checked(key: str, language: str, values: Mapping[str, object]) -> Checked:
     if faults:
         raise Refusal(*faults)
     sources = Sources(**{part: str(text).replace("\r\n", "\n") for part, text in texts.items()})
-    faults = [Invalid(one.part, one.code, one.message, one.facts) for one in faults_of(sources)]
+    faults = [*map(_at_part, faults_of(sources))]
     if faults:
         raise Refusal(*faults)
     return Checked(key, language, _stream(values.get("stream")), sources)
