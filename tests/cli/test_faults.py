@@ -163,6 +163,21 @@ def test_a_database_that_a_later_version_changed_is_told_and_nothing_starts_on_i
         says(installation.run(alone), told)
 
 
+@pytest.mark.parametrize("process", ["web", "submission", "courier"])
+def test_l12_a_process_alone_starts_neither_without_its_keys_nor_beside_other_tables(installation, process):
+    key = installation.data / "vault.key"
+    kept = key.read_text()
+    key.unlink()
+    remedy = "restore it from a backup or set VAGUEMESTRE_VAULT_KEYS to its value."
+    says(installation.run(process), f"The key {key} is missing beside existing data: {remedy}")
+    key.write_text(base64.b64encode(b"f" * 32).decode())
+    foreign = "The vault keys are not the ones this database was made with: restore vault.key or set "
+    says(installation.run(process), f"{foreign}VAGUEMESTRE_VAULT_KEYS to the old key.")
+    key.write_text(kept)
+    applied(installation, "DELETE FROM django_migrations WHERE name = '0030_numbers_first'")
+    says(installation.run(process), "1 migrations are not applied: run `vaguemestre migrate`.")
+
+
 def test_rows_that_contradict_a_new_version_are_told_in_a_sentence(installation):
     applied(installation, "DELETE FROM django_migrations WHERE name = '0030_numbers_first'")
     orphan = "INSERT INTO ledger_optout (address, at, stream_id) VALUES ('a@example.net', '2026-11-29', 99)"

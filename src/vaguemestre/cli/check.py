@@ -121,7 +121,7 @@ def _disk_problems(folder: Path) -> Iterator[str]:
 
 
 def _ledger_problems(environment: Environment, *, writable: bool) -> Iterator[str]:
-    missing, later = database.unapplied(), database.later()
+    missing, later = database.not_applied(), database.later()
     yield from durability_problems()
     if environment.on_sqlite and environment.database_file.stat().st_size <= READ_THROUGH:
         yield from _damage(environment.database_file)
@@ -129,7 +129,7 @@ def _ledger_problems(environment: Environment, *, writable: bool) -> Iterator[st
     if later:
         return
     if missing:
-        yield f"{len(missing)} migrations are not applied: run `vaguemestre migrate`."
+        yield from missing
         return
     if environment.vault_keys:
         yield from _failure(vault.check_canary) or map(_unreadable, vault.unreadable())

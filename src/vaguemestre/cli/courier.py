@@ -6,7 +6,7 @@ import argparse
 
 from django.conf import settings
 
-from vaguemestre.cli import database, process
+from vaguemestre.cli import database, preparation, process
 from vaguemestre.cli.failure import Failed
 from vaguemestre.courier import main as courier
 from vaguemestre.courier.guard import Foreign
@@ -17,9 +17,12 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_courier)
 
 
-def _courier(_arguments: argparse.Namespace) -> int:
+def _courier(arguments: argparse.Namespace) -> int:
     if process.is_alone():
-        database.refuse_later()
+        preparation.data_directory(
+            arguments.environment.data_dir
+        )  # which keeps what the database could not take
+        database.stand_alone(arguments.environment)
     process.tell_ready(process.ready_descriptor())
     try:
         courier.run(settings.ENVIRONMENT)

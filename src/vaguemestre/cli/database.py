@@ -8,6 +8,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.migrations.loader import MigrationLoader
 from django.utils import timezone
 
+from vaguemestre.cli import preparation
 from vaguemestre.cli.failure import Failed
 from vaguemestre.environment import Environment
 from vaguemestre.ledger import instance, source_addresses, vault
@@ -46,6 +47,12 @@ def unapplied() -> list[str]:
     return [f"{migration.app_label}.{migration.name}" for migration, _ in plan]
 
 
+def not_applied() -> list[str]:
+    """What is to be told where there are any."""
+    missing = len(unapplied())
+    return [f"{missing} migrations are not applied: run `vaguemestre migrate`."] if missing else []
+
+
 def later() -> list[str]:
     """What is to be told where a later version has changed the database: this one would misread it."""
     loader = MigrationLoader(connections[DEFAULT_DB_ALIAS])
@@ -61,16 +68,22 @@ def later() -> list[str]:
     return [f"{what}: install that version again, or restore what was backed up before the upgrade."]
 
 
-def refuse_later() -> None:
-    """Look that no later version has changed the database, for a process that was started alone.
+def stand_alone(environment: Environment) -> None:
+    """For a process that was started by itself: what `up` has looked at for its children.
 
-    A database that does not answer is waited for by whoever works on it. No connection is left open.
+    A courier with another key would lock every connection; one made for other tables would hand messages over
+    and could not record it. A database that does not answer is waited for by whoever works on it. No
+    connection is left open.
 
     Raises:
-        Failed: one has.
+        Failed: a key is missing, or the database is not as this version wants it.
+        vault.KeyMissing: the keys are another database's.
     """
+    preparation.standing_keys(environment)
     try:
-        problems = later()
+        problems = [*durability_problems(), *later()] or not_applied()
+        if not problems:
+            vault.check_canary()
     except Error:
         return
     finally:

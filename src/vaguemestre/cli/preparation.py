@@ -75,6 +75,13 @@ def keys(environment: Environment) -> bool:
     return True
 
 
+def standing_keys(environment: Environment) -> None:
+    """Look that both keys are there, for a process that makes none."""
+    missing = [environment.data_dir / name for name, given in _key_files(environment) if not given]
+    if missing:
+        raise Failed(*(permissions.unreadable(path, "The key") or _lost(path) for path in missing))
+
+
 def _key_files(environment: Environment) -> tuple[tuple[str, bool], ...]:
     return (
         (SECRET_KEY_FILE, environment.secret_key is not None),

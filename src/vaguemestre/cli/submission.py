@@ -16,8 +16,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=_submission)
 
 
-def _submission(_arguments: argparse.Namespace) -> int:
+def _submission(arguments: argparse.Namespace) -> int:
     if process.is_alone():
-        database.refuse_later()
+        database.stand_alone(arguments.environment)
     listener.run(settings.ENVIRONMENT, partial(process.tell_ready, process.ready_descriptor()))
     return 0

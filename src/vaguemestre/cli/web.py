@@ -62,7 +62,7 @@ def _web(arguments: argparse.Namespace) -> int:
         # Here, where it ends the command: a worker that fails is started again. The worker is forked with it.
         logs.configure_alone()
         load_for_children(("vaguemestre.wsgi",))
-        importlib.import_module("vaguemestre.cli.database").refuse_later()
+        importlib.import_module("vaguemestre.cli.database").stand_alone(environment)
     # Forked, so that the worker keeps this command's name and the descriptor on which it says it is ready.
     # There is one thread here until then.
     multiprocessing.set_start_method("fork")
