@@ -248,3 +248,16 @@ def test_the_readers_own_address_is_asked_for_only_where_they_want_it(page, clai
     assert f"RCPT TO:<{claire.email}>".encode() in sink.heard
     assert "Destinataire accepté" in " ".join(words(line["step"]) for line in told[:-1])
     assert sink.accepted == []
+
+
+def test_without_a_script_the_page_asks_for_the_password_once_more(page):
+    """Saved as the page is shown, a password typed anew would silently stay the one before."""
+    asked = "Par sûreté, le mot de passe n’est pas réaffiché : retapez-le."
+    with SinkServer(login="contact@exemple.fr", password=CANARY).in_thread() as server:
+        form = aimed(server, login="contact@exemple.fr", password=CANARY)
+        shown = page.post("/connections/verify/", form)
+    assert "La connexion fonctionne" in text(shown)
+    assert text(shown).count(asked) == 1
+    assert CANARY not in shown.content.decode()
+    assert asked not in text(page.get("/connections/new/"))
+    assert asked not in text(page.post("/connections/verify/", typed(host="127.0.0.1", port="9")))
