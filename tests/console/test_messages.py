@@ -298,6 +298,8 @@ def test_the_steps_of_an_attempt_are_told(page):
     message = hand_over()
     now = timezone.now()
     steps = [
+        {"phase": "rset", "sent": "RSET", "error": None, "elapsed_ms": 1.0, "detail": "",
+         "reply": {"code": 250, "enhanced": "2.0.0", "text": "2.0.0 reset"}},
         {"phase": "rcpt", "sent": "RCPT TO:<lea@exemple.org>", "error": None, "elapsed_ms": 12.0, "detail": "",
          "reply": {"code": 550, "enhanced": "5.1.1", "text": "5.1.1 <i>unknown</i>"}},
         {"phase": "content", "sent": "content, 4096 bytes", "error": None, "elapsed_ms": 2.0, "detail": "",
@@ -311,6 +313,8 @@ def test_the_steps_of_an_attempt_are_told(page):
     answer = page.get(f"/messages/{message.uid}/")
 
     assert "RCPT TO:<lea@exemple.org>" in text(answer)
+    assert "Prêt pour un autre message 1 ms RSET" in text(answer)
+    assert "rien d’envoyé" not in text(answer)
     assert "contenu, 4 ko 250 taken" in text(answer)
     assert "550 5.1.1 &lt;i&gt;unknown&lt;/i&gt;" in answer.content.decode()
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_noop
 
 from vaguemestre.ledger import delays, dsn_wording, journal, outlook, wording
 from vaguemestre.ledger.messages import attempts_of, events_of
@@ -21,6 +22,11 @@ from vaguemestre.mail.transcript import Step
 from vaguemestre.policy.outlook import Outlook
 from vaguemestre.verification.wording import step_failed, step_text
 
+# A session is used for one message behind the other; in a verification RSET is the end of a trial.
+_RESET = {
+    False: gettext_noop("Ready for another message"),
+    True: gettext_noop("Not ready for another message"),
+}
 _CONTENT = re.compile(r"content, ([0-9]+) bytes")
 
 
@@ -123,7 +129,9 @@ def _step_told(kept: dict[str, Any]) -> StepTold:
         detail=kept.get("detail", ""),
     )
     said = "" if step.reply is None else str(step.reply)
-    return StepTold(step_text(step), step_failed(step), _sent_text(step.sent), said, kept["elapsed_ms"])
+    failed = step_failed(step)
+    words = _(_RESET[failed]) if step.phase is Phase.RSET else step_text(step)
+    return StepTold(words, failed, _sent_text(step.sent), said, kept["elapsed_ms"])
 
 
 def _sent_text(sent: str) -> str:
