@@ -10,6 +10,7 @@ from contextlib import closing
 import pytest
 
 from cli.installation import Installation
+from scripted.certificates import the_authority
 from vaguemestre.cli import preparation
 
 SPARE_KEY = base64.b64encode(b"another key of 32 bytes, not it!").decode()
@@ -216,6 +217,17 @@ def test_every_error_of_the_environment_is_told_at_once(installation):
         "VAGUEMESTRE_LANGUAGE: Give one of: fr, en, it.",
         "VAGUEMESTRE_RETRY_DELAYS: Give seconds separated by commas, such as 60,300,900.",
     )
+
+
+def test_check_tells_that_the_certificate_of_the_listener_has_ended(installation, tmp_path):
+    certificate = the_authority().expired()
+    chain, key = certificate.write(tmp_path)
+    files = {"VAGUEMESTRE_SUBMISSION_CERTIFICATE": str(chain), "VAGUEMESTRE_SUBMISSION_KEY": str(key)}
+    when = f"ended on {certificate.ends_at:%Y-%m-%d}"
+    told = (
+        f"The listener's certificate, {chain}, {when}: submitters that check it hand over nothing. Renew it."
+    )
+    says(installation.run("check", **files), told)
 
 
 def test_check_goes_on_behind_errors_of_the_environment(installation):

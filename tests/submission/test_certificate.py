@@ -123,6 +123,23 @@ def test_what_cannot_be_used_changes_nothing_and_is_said_once(files, broken):
     assert [event["event"] for event in events] == ["certificate_renewed"]
 
 
+def test_a_certificate_that_has_ended_is_said_once_at_the_start_and_anew_where_another_has(files):
+    clock = Clock()
+    replace(files, the_authority().expired())
+    with structlog.testing.capture_logs() as events:
+        certificate = Certificate(*files, clock)
+        clock.now += 1
+        certificate.context()
+    assert [(event["event"], event["ended"]) for event in events] == [("certificate_ends", True)]
+    with structlog.testing.capture_logs() as events:
+        for renewed in (the_authority().certificate("localhost"), the_authority().expired()):
+            replace(files, renewed)
+            clock.now += 1
+            certificate.context()
+    told = ["certificate_renewed", "certificate_renewed", "certificate_ends"]
+    assert [event["event"] for event in events] == told
+
+
 def test_an_encrypted_key_ends_the_start_with_what_to_do_and_asks_nobody(files):
     encrypted(*files)
     program = (

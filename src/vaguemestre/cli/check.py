@@ -11,11 +11,13 @@ from shlex import quote
 from django.conf import settings
 from django.db import connection
 from django.db.utils import Error
+from django.utils import timezone
 
 from vaguemestre.cli import database, permissions, preparation
 from vaguemestre.cli.arguments import json_option
 from vaguemestre.cli.failure import Failed, reasons, unusable
 from vaguemestre.cli.output import show
+from vaguemestre.doors.submission.certificate import validity
 from vaguemestre.doors.submission.terms import dead_end
 from vaguemestre.environment import ENV_FILE, SECRET_KEY_FILE, SECRETS, VAULT_KEY_FILE, Environment
 from vaguemestre.ledger import sending, sending_wording, storing, vault
@@ -23,6 +25,7 @@ from vaguemestre.ledger.database import durability_problems
 from vaguemestre.ledger.models import Connection
 from vaguemestre.ledger.sqlite.base import LOCK_SUFFIX
 from vaguemestre.ledger.sqlite.errors import RESTORE
+from vaguemestre.policy.expiry import notice_of
 from vaguemestre.variables import dotenv
 
 READ_THROUGH = 1 << 28  # bytes of a database that are read for a damage: more would take too long
@@ -39,12 +42,29 @@ def _check(arguments: argparse.Namespace) -> int:
     # What is wrong with the variables was read before Django was loaded with those that are right.
     wrong = map(str, arguments.environment.problems)
     problems = [*wrong, *_problems(settings.ENVIRONMENT)]
-    warnings = [*filter(None, [dead_end(settings.ENVIRONMENT)])]
+    ended, ends = _certificate(settings.ENVIRONMENT)
+    problems += ended
+    warnings = [*filter(None, [dead_end(settings.ENVIRONMENT)]), *ends]
     text = "\n".join(warnings) or ("" if problems else "Everything is in order.")
     show(arguments, {"ok": not problems, "problems": problems, "warnings": warnings}, text)
     if problems and not arguments.json:
         raise Failed(*problems)
     return 1 if problems else 0
+
+
+def _certificate(environment: Environment) -> tuple[list[str], list[str]]:
+    """What is wrong with the term of the listener's certificate, and what soon will be."""
+    chain = environment.submission_certificate
+    found, now = None if chain is None else validity(chain), timezone.now()
+    if found is None or notice_of(found, now) is None:
+        return [], []
+    name = f"The listener's certificate, {chain},"
+    if found.ends_at <= now:
+        what = (
+            f"{name} ended on {found.ends_at:%Y-%m-%d}: submitters that check it hand over nothing. Renew it."
+        )
+        return [what], []
+    return [], [f"{name} ends on {found.ends_at:%Y-%m-%d}: renew it before."]
 
 
 def _problems(environment: Environment) -> Iterator[str]:
