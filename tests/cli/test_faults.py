@@ -219,6 +219,14 @@ def test_every_error_of_the_environment_is_told_at_once(installation):
     )
 
 
+def test_check_tells_that_others_can_read_the_database_as_after_a_restore(installation):
+    file = installation.data / "vaguemestre.sqlite3"
+    file.chmod(0o644)
+    assert installation.run("check").returncode == 0, "nobody comes through its folder"
+    installation.data.chmod(0o755)
+    says(installation.run("check"), f"{file} holds all mail and can be read by others: run chmod 600 {file}")
+
+
 def test_check_tells_that_the_certificate_of_the_listener_has_ended(installation, tmp_path):
     certificate = the_authority().expired()
     chain, key = certificate.write(tmp_path)

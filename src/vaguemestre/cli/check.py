@@ -105,6 +105,9 @@ def _key_problems(environment: Environment) -> Iterator[str]:
         path = environment.data_dir / name
         if _readable_by_others(path):
             yield f"{path} can be read by others: run chmod 600 {path}"
+    file = environment.database_file
+    if environment.on_sqlite and _readable_by_others(file) and _open_to_others(file.parent):
+        yield f"{file} holds all mail and can be read by others: run chmod 600 {file}"
     path = environment.data_dir / ENV_FILE
     if SECRETS & dotenv(path)[0].keys() and _readable_by_others(path):
         yield f"{path} holds secrets and can be read by others: run chmod 600 {path}"
@@ -113,6 +116,10 @@ def _key_problems(environment: Environment) -> Iterator[str]:
 def _no_key(path: Path, variable: str) -> str:
     missing = f"There is no {path.name} in {path.parent} and no {variable}."
     return permissions.unreadable(path, "The key") or missing
+
+
+def _open_to_others(folder: Path) -> bool:
+    return bool(folder.stat().st_mode & 0o011)
 
 
 def _readable_by_others(path: Path) -> bool:
