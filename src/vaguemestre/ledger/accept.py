@@ -122,11 +122,13 @@ def explain(stream: str | None, from_: str | None, connection: str | None) -> De
 
 def decide(message: Message, stream: Stream | None, configured: Configuration) -> Decision:
     """The route of a stored message under a configuration: the same question at every asking."""
-    from_ = named(message.header_from)
-    request = request_of(
-        stream, message.explicit, from_, message.header_reply_to or None, null=not message.reverse_path
-    )
-    return route(request, configured)
+    return route(asked(message, stream), configured)
+
+
+def asked(message: Message, stream: Stream | None) -> Request:
+    """What a stored message asks of routing."""
+    from_, reply_to = named(message.header_from), message.header_reply_to or None
+    return request_of(stream, message.explicit, from_, reply_to, null=not message.reverse_path)
 
 
 def rank_of(stream: Stream | StreamFacts | None) -> int:

@@ -9,21 +9,36 @@ the backup still serves is asked anew (`backups`).
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
 from vaguemestre.ledger import dsn_due, explanations, waits
-from vaguemestre.ledger.accept import decide, decision_columns, named, rank_of, routing_detail
+from vaguemestre.ledger.accept import asked, decision_columns, named, rank_of, routing_detail
 from vaguemestre.ledger.conditions import waiting
-from vaguemestre.ledger.database import on_postgresql, writing
+from vaguemestre.ledger.database import on_postgresql, stored, writing
 from vaguemestre.ledger.instance import configuration, epoch
 from vaguemestre.ledger.models import Delivery, Event
+from vaguemestre.ledger.statements import concern
 from vaguemestre.mail.state import DeliveryState
+from vaguemestre.mail.value import value
 from vaguemestre.policy.backup import stand_in
-from vaguemestre.policy.routing import Configuration, Decision, Route
+from vaguemestre.policy.routing import Configuration, Decision, Request, Route, route
 
 BATCH = 500  # deliveries of one transaction
+
+_REROUTE = """
+UPDATE ledger_delivery AS d
+SET state = given.state, connection_id = given.connection, route = given.route, backup_for_id = given.backup,
+    explanation_id = given.explanation, rank = given.rank, next_attempt_at = given.next_attempt_at,
+    route_epoch = %s
+FROM given WHERE d.id = given.delivery
+"""
+_REROUTED = {
+    "delivery": "bigint", "state": "text", "connection": "bigint", "route": "jsonb", "backup": "bigint",
+    "explanation": "bigint", "rank": "smallint", "next_attempt_at": "timestamptz",
+}  # fmt: skip
 
 
 def reroute(now: datetime, limit: int = BATCH) -> int:
@@ -38,15 +53,17 @@ def reroute(now: datetime, limit: int = BATCH) -> int:
             stale = stale.select_for_update(skip_locked=True, of=("self",))
         configured = configuration()
         deliveries = list(stale.order_by("id")[:limit])
-        answers = [_columns(delivery, configured) for delivery in deliveries]
-        kept = explanations.keep(map(explanations.of, answers), current)
+        answers = _Answers(configured)
+        found = [answers.to(delivery) for delivery in deliveries]
+        kept = explanations.keep([answer.explained for answer in found], current)
         held = [delivery for delivery in deliveries if delivery.state == DeliveryState.HELD]
-        for delivery, columns in zip(deliveries, answers, strict=True):
-            delivery.route_epoch = current
-            if delivery.state == DeliveryState.IN_DOUBT:
-                _keep_in_doubt(delivery, columns, now)
-            else:
-                _move(delivery, columns, kept[explanations.of(columns).digest], now)
+        told = [
+            event
+            for delivery, answer in zip(deliveries, found, strict=True)
+            for event in _moved(delivery, answer, kept[answer.explained.digest], now)
+        ]
+        concern(_REROUTE, _REROUTED, [_row(delivery) for delivery in deliveries], current)
+        Event.objects.bulk_create(told)
         waits.begin(_set_free(held, now))
         return len(deliveries)
 
@@ -64,7 +81,7 @@ def expire(now: datetime, limit: int = BATCH) -> int:
             delivery.state, delivery.settled_at = DeliveryState.EXPIRED.value, now
             delivery.next_attempt_at = None
             delivery.save()
-            _event(delivery, now, {"code": "expired", "why": "expires_at"})
+            _event(delivery, now, {"code": "expired", "why": "expires_at"}).save()
         dsn_due.mark((delivery.pk, delivery.state, delivery.notify) for delivery in ended)
         return len(ended)
 
@@ -73,14 +90,56 @@ def _stale(current: int) -> Any:
     return Delivery.objects.filter(waiting(), route_epoch__lt=current)
 
 
-def _columns(delivery: Delivery, configured: Configuration) -> dict[str, Any]:
-    decision = decide(delivery.message, delivery.message.stream, configured)
+@value
+class _Answer:
+    """Where a delivery goes, and why."""
+
+    columns: Mapping[str, Any]
+    explained: explanations.Explained
+
+
+class _Answers:
+    """Of routing under a configuration, each worked out once: most messages ask what others did."""
+
+    def __init__(self, configured: Configuration) -> None:
+        self._configured = configured
+        self._known: dict[Request, _Answer] = {}
+
+    def to(self, delivery: Delivery) -> _Answer:
+        """Where it goes; one in doubt by way of the backup that carried it, where that is one still."""
+        request = asked(delivery.message, delivery.message.stream)
+        if delivery.state == DeliveryState.IN_DOUBT:
+            decision = _as_it_left(delivery, route(request, self._configured), self._configured)
+            return _answer(decision)
+        if request not in self._known:
+            self._known[request] = _answer(route(request, self._configured))
+        return self._known[request]
+
+
+def _answer(decision: Decision) -> _Answer:
+    columns = decision_columns(decision)
+    return _Answer(columns, explanations.of(columns))
+
+
+def _row(delivery: Delivery) -> tuple[Any, ...]:
+    """Of `_REROUTED`."""
+    return (
+        delivery.pk,
+        delivery.state,
+        delivery.connection_id,
+        None if delivery.route is None else json.dumps(delivery.route),
+        delivery.backup_for_id,
+        delivery.explanation_id,
+        delivery.rank,
+        stored(delivery.next_attempt_at),
+    )
+
+
+def _moved(delivery: Delivery, answer: _Answer, explanation: int, now: datetime) -> Iterator[Event]:
     if delivery.state == DeliveryState.IN_DOUBT:
-        decision = _as_it_left(delivery, decision, configured)
-    return decision_columns(decision)
-
-
-def _move(delivery: Delivery, columns: dict[str, Any], explanation: int, now: datetime) -> None:
+        yield from _kept_in_doubt(delivery, answer.columns, now)
+        return
+    columns = answer.columns
     # The reason's facts hold names for people; a new name is no new answer.
     before = (delivery.state, delivery.connection_id, delivery.route, delivery.reason["code"])
     delivery.connection_id, delivery.route, delivery.backup_for = (
@@ -93,9 +152,8 @@ def _move(delivery: Delivery, columns: dict[str, Any], explanation: int, now: da
     delivery.rank = rank_of(delivery.message.stream)
     delivery.state = (DeliveryState.QUEUED if routed else DeliveryState.HELD).value
     delivery.next_attempt_at = delivery.next_attempt_at or now
-    delivery.save()
     if before != (delivery.state, delivery.connection_id, delivery.route, columns["reason"]["code"]):
-        _event(delivery, now, routing_detail("routed", columns))
+        yield _event(delivery, now, routing_detail("routed", columns))
 
 
 def _set_free(held: Iterable[Delivery], now: datetime) -> Iterator[tuple[int, datetime]]:
@@ -115,13 +173,12 @@ def _as_it_left(delivery: Delivery, decision: Decision, configured: Configuratio
     return decision
 
 
-def _keep_in_doubt(delivery: Delivery, columns: dict[str, Any], now: datetime) -> None:
+def _kept_in_doubt(delivery: Delivery, columns: Mapping[str, Any], now: datetime) -> Iterator[Event]:
     same = (columns["connection_id"], columns["route"]) == (delivery.connection_id, delivery.route)
     if not same and delivery.next_attempt_at is not None:
         delivery.next_attempt_at = None
-        _event(delivery, now, {"code": "waits_for_person", "reason": columns["reason"]["code"]})
-    delivery.save()
+        yield _event(delivery, now, {"code": "waits_for_person", "reason": columns["reason"]["code"]})
 
 
-def _event(delivery: Delivery, now: datetime, detail: dict[str, Any]) -> None:
-    Event.objects.create(delivery=delivery, at=now, state=delivery.state, detail=detail)
+def _event(delivery: Delivery, now: datetime, detail: dict[str, Any]) -> Event:
+    return Event(delivery=delivery, at=now, state=delivery.state, detail=detail)
