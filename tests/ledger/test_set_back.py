@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from ledger.kit import (
+    ACTOR,
     NOW,
     claimed,
     connect,
@@ -18,7 +19,7 @@ from ledger.kit import (
     report,
     settle,
 )
-from vaguemestre.ledger import lanes, leases, set_back
+from vaguemestre.ledger import connections, lanes, leases, rerouting, set_back
 from vaguemestre.ledger.models import Connection, Courier, Lane
 from vaguemestre.mail.state import DeliveryState
 from vaguemestre.policy.schedule import RetrySchedule
@@ -48,6 +49,26 @@ def test_a_time_that_a_submitter_named_stays():
     message = post(send_at=later(hours=3))
     assert set_back.bring_forward(NOW - DAY, SCHEDULE) == 0
     assert only(message).next_attempt_at == later(hours=3)
+
+
+def test_a_time_that_a_submitter_named_stays_whatever_was_decided_since_by_the_clock_that_was_ahead():
+    office = connect()
+    message = post(send_at=later(hours=3))
+    connections.edit(str(office.uid), {"active": False}, ACTOR, NOW + DAY)
+    rerouting.reroute(NOW + DAY)
+    assert only(message).state == "held"
+    set_back.bring_forward(NOW, SCHEDULE)
+    assert only(message).next_attempt_at == later(hours=3)
+
+
+def test_what_a_server_wants_later_than_the_schedule_is_not_sooner_for_a_small_step():
+    office = connect()
+    message = post()
+    lease, claim = claimed(office)
+    named = report(claim, DeliveryState.QUEUED, delay_until=later(hours=2), delay=7200.0, counted=True)
+    settle(lease, named, NOW)
+    assert set_back.bring_forward(later(minutes=1), SCHEDULE) == 0, "a minute on, and set back by 10 s"
+    assert only(message).next_attempt_at == later(hours=2)
 
 
 def test_what_a_lane_put_off_without_counting_is_due_at_once():

@@ -1,9 +1,11 @@
 """A clock that was set back: what was written before lies in the future, and would wait for that to come.
 
-Nothing waits longer from then on than the schedule gives what was tried as often: a message that was never
-tried is due, a doubt waits its time. THROTTLED ends that much sooner by which the clock was set. Times that
-submitters gave (`send_at`, `expires_at`), and limits of a minute and a day (`allowance`), are left alone:
-these bound themselves. What a clock that was ahead ended meanwhile, such as an `expires_at`, has ended.
+What was written after the present moment waits no longer than the schedule gives what was tried as often: a
+message that was never tried is due, a doubt waits its time. What was written before it waits as it did, also
+where a server named a later time than the schedule. THROTTLED ends that much sooner by which the clock was
+set. Times that submitters gave (`send_at`, `expires_at`), and limits of a minute and a day (`allowance`), are
+left alone: these bound themselves. What a clock that was ahead ended meanwhile, such as an `expires_at`, has
+ended.
 """
 
 from __future__ import annotations
@@ -25,12 +27,16 @@ UPDATE ledger_delivery SET next_attempt_at = %(latest)s WHERE id IN (
   SELECT d.id FROM ledger_delivery d
   WHERE (d.state = 'queued' OR d.state = 'held' OR d.state = 'in_doubt')
     AND {which} AND d.next_attempt_at > %(beyond)s
+    AND %(now)s < (SELECT max(e.at) FROM ledger_event e WHERE e.delivery_id = d.id)
   LIMIT %(limit)s
 )
 """
 _TRIED = "CASE WHEN d.orphaned > d.counted THEN d.orphaned ELSE d.counted END"
-# It was due when that was written down: else its submitter named the time.
-_AT_ONCE = "d.next_attempt_at <= (SELECT max(e.at) FROM ledger_event e WHERE e.delivery_id = d.id)"
+# It was due when that was written down, or when it was tried: else its submitter named the time.
+_AT_ONCE = """EXISTS (
+  SELECT 1 FROM ledger_event e WHERE e.delivery_id = d.id
+    AND (e.at = d.next_attempt_at OR (e.at > d.next_attempt_at AND e.attempt IS NOT NULL))
+)"""
 _NEVER_TRIED = _SOONER.format(which=f"d.doubts = 0 AND {_TRIED} = 0 AND {_AT_ONCE}")
 _TRIED_SO_OFTEN = _SOONER.format(which=f"d.doubts = 0 AND {_TRIED} = %(tried)s")
 _TRIED_OFTEN = _SOONER.format(which=f"d.doubts = 0 AND {_TRIED} >= %(tried)s")
@@ -68,4 +74,6 @@ def end_sooner(among: Collection[int], by: timedelta, now: datetime) -> None:
 def _brought(statement: str, delay: float, now: datetime, **asked: int) -> int:
     latest = now + timedelta(seconds=delay)
     with writing():
-        return execute(statement, {**asked, "latest": latest, "beyond": latest + SLACK, "limit": BATCH})
+        return execute(
+            statement, {**asked, "now": now, "latest": latest, "beyond": latest + SLACK, "limit": BATCH}
+        )
