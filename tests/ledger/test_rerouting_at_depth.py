@@ -2,7 +2,7 @@
 
 import pytest
 
-from ledger.kit import ACTOR, NOW, connect, on_postgresql, post
+from ledger.kit import ACTOR, NOW, connect, later, on_postgresql, post
 from vaguemestre.ledger import connections, rerouting
 from vaguemestre.ledger.models import Delivery, Event
 
@@ -28,3 +28,14 @@ def test_a_batch_takes_a_handful_of_statements_whatever_it_moves(django_assert_m
         assert rerouting.reroute(NOW) == 40
     assert set(Delivery.objects.values_list("connection_id", "state")) == {(other.pk, "queued")}
     assert Event.objects.filter(detail__code="routed").count() == 40
+
+
+def test_a_batch_expires_in_a_handful_of_statements(django_assert_max_num_queries):
+    connect()
+    for _ in range(40):
+        post(expires_at=later(minutes=1))
+    with django_assert_max_num_queries(12):
+        assert rerouting.expire(later(minutes=2)) == 40
+    ended = set(Delivery.objects.values_list("state", "settled_at", "next_attempt_at"))
+    assert ended == {("expired", later(minutes=2), None)}
+    assert Event.objects.filter(detail__code="expired", state="expired").count() == 40

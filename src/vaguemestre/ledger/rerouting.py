@@ -77,11 +77,13 @@ def expire(now: datetime, limit: int = BATCH) -> int:
         return 0
     with writing():
         ended = list(over.select_for_update(skip_locked=True)[:limit] if on_postgresql() else over[:limit])
+        expired = DeliveryState.EXPIRED.value
+        ids = [delivery.pk for delivery in ended]
+        Delivery.objects.filter(pk__in=ids).update(state=expired, settled_at=now, next_attempt_at=None)
         for delivery in ended:
-            delivery.state, delivery.settled_at = DeliveryState.EXPIRED.value, now
-            delivery.next_attempt_at = None
-            delivery.save()
-            _event(delivery, now, {"code": "expired", "why": "expires_at"}).save()
+            delivery.state = expired
+        detail = {"code": "expired", "why": "expires_at"}
+        Event.objects.bulk_create(_event(delivery, now, detail) for delivery in ended)
         dsn_due.mark((delivery.pk, delivery.state, delivery.notify) for delivery in ended)
         return len(ended)
 
