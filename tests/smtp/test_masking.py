@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import html
 import textwrap
+import time
 from urllib.parse import quote
 
 import pytest
@@ -76,6 +77,17 @@ def test_a_secret_that_is_folded_over_lines_is_masked_on_each(lead, echo):
         assert "".join(told).replace(lead, "").replace(" ", "") == "wrong:" + "***" * len(parts) + "bye", (
             parts
         )
+
+
+def test_a_line_of_nothing_between_two_pieces_is_left_so():
+    assert masked("no: 'Kanarien &", "", "5.7.8 ", "vogel/7Q+é'") == ["no: '***", "", "5.7.8 ", "***'"]
+
+
+def test_a_reply_as_long_as_any_that_is_full_of_it_is_masked_in_no_time():
+    said = tuple(octet.encode() for octet in "Kanarienvogel" * 700)
+    began = time.process_time()
+    assert set(Mask(LOGIN, Secret("Kanarienvogel"), "***")(said)) == {b"***"}
+    assert time.process_time() - began < 0.3, "it took as many times as long as there were lines"
 
 
 def test_a_short_secret_that_is_cut_in_two_is_masked():

@@ -60,25 +60,28 @@ class Mask:
         """What begins on one line and ends on another, to each of them."""
         leads = [0, *(_lead(line) for line in lines[1:])]
         bare = [line[lead:].translate(None, _BLANKS) for line, lead in zip(lines, leads, strict=True)]
-        folded = self._spans(b"".join(bare))
-        if not folded:
-            return
-        at = 0
+        folded = _merged(self._spans(b"".join(bare)))
+        at = first = 0
         for here, line, lead, text in zip(spans, lines, leads, bare, strict=True):
-            within = [(max(start - at, 0), min(end - at, len(text))) for start, end in folded]
-            places = [place for place in range(lead, len(line)) if line[place] not in _BLANKS]
-            here += [(places[start], places[end - 1] + 1) for start, end in within if start < end]
-            at += len(text)
+            end, places = at + len(text), None
+            while first < len(folded) and max(folded[first][0], at) < end:
+                places = places or [place for place in range(lead, len(line)) if line[place] not in _BLANKS]
+                starts, ends = folded[first]
+                here.append((places[max(starts - at, 0)], places[min(ends, end) - at - 1] + 1))
+                if ends > end:
+                    break  # it goes on in the next line
+                first += 1
+            at = end
 
     def _without(self, line: bytes, spans: list[_Span]) -> bytes:
         if not spans:
             return line
-        kept, at = b"", 0
+        kept, at = [], 0
         for start, end in sorted(spans):
             if start >= at:
-                kept += line[at:start] + self._shown
+                kept += [line[at:start], self._shown]
             at = max(at, end)
-        return kept + line[at:]
+        return b"".join([*kept, line[at:]])
 
 
 def _sought(forms: Iterable[bytes], least: int | None = None) -> list[_Sought]:
@@ -98,6 +101,17 @@ def _found(said: bytes, sought: list[_Sought]) -> list[_Span]:
                 at += 1
             spans.append((start, at))
     return spans
+
+
+def _merged(spans: list[_Span]) -> list[_Span]:
+    """In order, and none within another: a reply may have as many of them as lines."""
+    found: list[_Span] = []
+    for start, end in sorted(spans):
+        if found and start < found[-1][1]:
+            found[-1] = (found[-1][0], max(end, found[-1][1]))
+        else:
+            found.append((start, end))
+    return found
 
 
 def _lead(line: bytes) -> int:
