@@ -1,5 +1,6 @@
 """The short way of what everybody got: its report is the one that judging every recipient comes to."""
 
+import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -7,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from scripted.client import loopback_network
+from scripted.client import SHORT, hop_to, loopback_network
+from scripted.sink import SinkServer
 from vaguemestre.courier.attempt import Attempt, Tried, accepted, judged, report
 from vaguemestre.courier.carriage import Carriage
 from vaguemestre.courier.engine import Engine
@@ -27,6 +29,7 @@ from vaguemestre.mail.transcript import Step
 from vaguemestre.policy.health import READY, HealthState, recovered
 from vaguemestre.policy.manner import Ladder
 from vaguemestre.smtp.hop import NextHop
+from vaguemestre.smtp.opening import open_session
 from vaguemestre.smtp.outcome import Outcome, Result
 from vaguemestre.smtp.session import Session
 from vaguemestre.smtp.timeouts import Timeouts
@@ -95,6 +98,21 @@ async def test_a_session_that_carried_mail_tells_that_its_manner_is_good(state):
     carriage.settled(message, Result((got,), True, (), Manner.BDAT))
     carriage.end()
     assert made.ladder == Ladder()
+
+
+async def test_a_limit_of_sessions_counts_idle_ones_and_may_be_lifted():
+    async with SinkServer() as sink:
+        made = lane()
+        made.hop = hop_to(sink)
+        pool = made.engine.pool
+        for _ in range(4):
+            pool.give_back(await open_session(made.hop, made.engine.network, SHORT), 0)
+        for limit, kept in ((4, 4), (None, 3), (1, 1), (None, 1)):
+            await made.update(replace(made.facts, max_sessions=limit), made.lease, 0.0)
+            assert pool.idle(made.hop) == kept
+        made.give_up()
+        await asyncio.wait(made.engine.leaving(made.hop))
+        assert sink.open_sessions == 0
 
 
 def test_what_one_recipient_did_not_get_goes_the_general_way():

@@ -4,12 +4,16 @@ import asyncio
 import time
 
 import pytest
+from test_accepted import NOW, lane
 from upstream_fault import KEYWORDS
 
 from scripted.sink import Answer, SinkServer
 from vaguemestre.courier import supply
+from vaguemestre.courier.attempt import Attempt
 from vaguemestre.ledger import contents, instance, queue
+from vaguemestre.ledger.claims import Claim, Duty
 from vaguemestre.ledger.database import writing
+from vaguemestre.ledger.identity import new_digits
 from vaguemestre.ledger.models import Delivery, Event
 
 
@@ -55,6 +59,33 @@ async def test_what_a_look_said_is_claimed_once(office, monkeypatch, sink):
         worker.engine.wake()
         await office.until_true(lambda: Delivery.objects.filter(state="accepted").count() == 9)
     assert [len(found) for found in claims] == [8, 1]
+
+
+async def test_a_claim_that_fails_by_a_fault_of_ours_is_not_tried_hotly(office, monkeypatch, sink):
+    asked = []
+    monkeypatch.setattr(queue, "claim", lambda *arguments, **named: asked.append(1) or 1 // 0)
+    await office.connect(sink)
+    await office.post()
+    async with office.courier(look=0.02):
+        await office.until_true(lambda: asked)
+        await asyncio.sleep(0.3)
+    assert asked == [1]
+
+
+async def test_beyond_a_limit_the_ledger_is_not_asked_at_every_look(office, monkeypatch, sink):
+    asked, claim = [], queue.claim
+    monkeypatch.setattr(
+        queue, "claim", lambda *arguments, **named: asked.append(1) or claim(*arguments, **named)
+    )
+    await office.connect(sink, limits={"per_minute": 1})
+    for number in range(3):
+        await office.post(f"to{number}@example.com")
+    async with office.courier(look=0.02):
+        await office.until_true(lambda: accepted() == 1)
+        await asyncio.sleep(0.1)
+        asked.clear()
+        await asyncio.sleep(0.3)
+    assert len(asked) <= 1
 
 
 async def test_a_clock_that_is_set_back_stops_no_lane(office, sink):
@@ -148,3 +179,21 @@ async def test_an_end_that_comes_while_a_content_is_read_leaves_its_delivery_que
         await reading.wait()
     delivery = await office.delivery(message)
     assert (delivery.state, delivery.orphaned, delivery.counted) == ("queued", 0, 0)
+
+
+def waiting(**values):
+    return Attempt(Claim(new_digits(), 1, {}, 4, (Duty(1, "to@example.com", 0, 0.0, 9.0, 0),)), b"", **values)
+
+
+def test_what_may_have_gone_out_is_in_hand_and_never_pulled_again():
+    made, doubtful, next_ = lane(), waiting(staged_at=NOW), waiting()
+    for attempt in (doubtful, next_):
+        made.return_to_front(attempt)
+    assert [made._supply.pull(NOW, 1, fresh=True) for _ in range(2)] == [next_, None]
+    assert made.busy
+
+
+def test_what_is_tried_again_on_a_new_session_waits_for_one():
+    made, again = lane(), waiting(retried=True)
+    made.return_to_front(again)
+    assert [made._supply.pull(NOW, 1, fresh=fresh) for fresh in (False, True, True)] == [None, again, None]

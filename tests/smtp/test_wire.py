@@ -178,6 +178,13 @@ def test_parsing_takes_time_linear_in_its_input():
     assert time.perf_counter() - started < 3
 
 
+def test_a_line_that_ended_a_longer_reply_is_one_by_itself():
+    assert replies(b"250-first\r\n250 ok\r\n", b"250 ok\r\n") == [
+        (250, (b"first", b"ok")),
+        (250, (b"ok",)),
+    ]
+
+
 # Commands
 
 

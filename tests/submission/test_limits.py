@@ -1,6 +1,7 @@
 """Time, numbers and memory: what one submitter can use up, and what happens when the listener stops."""
 
 import asyncio
+import socket
 import threading
 import time
 import tracemalloc
@@ -73,6 +74,18 @@ def test_who_waits_for_a_commit_is_not_idle_and_is_again_behind_it(open_door, ke
     assert line.reply()[0] == 250
     code, text = line.reply()
     assert (code, text[:5]) == (421, "4.4.2")
+
+
+def test_who_writes_no_more_is_told_what_it_waits_for_and_let_go(door, key):
+    line = door.dial(key=key)
+    with writing():
+        hold_writers()
+        line.envelope()
+        line.write(MESSAGE + b".\r\n")
+        line.plug.shutdown(socket.SHUT_WR)
+        assert silent(line, 0.1)
+    assert line.reply()[0] == 250
+    assert line.reply() == (0, "")
 
 
 def test_a_command_written_byte_by_byte_does_not_stretch_the_time(open_door):
