@@ -115,6 +115,16 @@ async def test_a_limit_of_sessions_counts_idle_ones_and_may_be_lifted():
         assert sink.open_sessions == 0
 
 
+async def test_a_session_of_other_settings_is_closed_and_not_kept():
+    async with SinkServer() as sink:
+        made = lane()
+        session = await open_session(hop_to(sink), made.engine.network, SHORT)
+        made._give_back(session)
+        assert made.engine.pool.idle(session.hop) == 0
+        await asyncio.wait(made.engine.leaving(session.hop))
+        assert sink.open_sessions == 0
+
+
 def test_what_one_recipient_did_not_get_goes_the_general_way():
     trouble = Trouble(Phase.RCPT, Cause.REPLY, Reply(550, "5.1.1 nobody"))
     got, refused = (Outcome(SENDER, Reply(250, "Ok"), None), Outcome(SENDER, trouble.reply, trouble))

@@ -56,3 +56,20 @@ async def test_where_many_stage_at_once_a_commit_waits_a_moment_for_the_others(o
     assert sum(marks for marks, _ in seen) == 100
     assert together[1:9] == [10] * 8  # the first of many is the first sign of them
     assert len(seen) < 30
+
+
+async def test_a_fault_of_ours_behind_the_commit_is_told_to_who_waits_for_its_mark(
+    office, sink, instead_of_commits
+):
+    whole = []
+
+    def too_few(entries, commit):
+        answers = commit()
+        return answers if whole or not entries[0].marks else whole.append(answers) or []
+
+    instead_of_commits(too_few)
+    await office.connect(sink)
+    message = await office.post()
+    async with office.courier():
+        (delivery,) = (await office.until(message, "accepted", within=3.0)).values()
+    assert (len(whole), len(sink.accepted), delivery.doubts) == (1, 1, 0)

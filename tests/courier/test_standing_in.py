@@ -3,8 +3,11 @@
 import asyncio
 from datetime import timedelta
 
+import structlog.testing
+
 from scripted.behaviour import Answer
 from scripted.sink import SinkServer
+from vaguemestre.courier.watch import Watch
 from vaguemestre.ledger.models import Connection, Event
 from vaguemestre.mail.state import Health
 
@@ -45,6 +48,21 @@ async def test_what_a_locked_connection_was_to_carry_leaves_through_its_backup(o
     assert b"From: spare@example.org" in taken.content
     assert (delivery.connection.name, delivery.backup_for.name) == ("Spare", "Office")
     assert await office.ask(lambda: codes(message)) == ["accepted_here", "attempt", "backup", "attempt"]
+
+
+async def test_that_a_backup_stands_in_is_told_as_it_begins_and_as_it_ends(office, sink):
+    async with SinkServer() as spare:
+        first = await pair(office, sink, spare)
+
+        def become(state, **values):
+            Connection.objects.filter(pk=first.pk).update(health=state, health_since=office.clock(), **values)
+
+        watch = Watch(office.worker(threads=office.threads).engine)
+        with structlog.testing.capture_logs() as told:
+            for state, why in (("ready", ""), ("locked", "sign_in_refused"), ("locked", "x"), ("ready", "")):
+                await office.ask(lambda state=state, why=why: become(state, health_why=why))
+                await watch.backups(office.clock())
+    assert [event["event"] for event in told] == ["backup_in_use", "alert", "backup_over"]
 
 
 async def test_nothing_leaves_through_the_backup_after_the_end_of_data(office, sink):

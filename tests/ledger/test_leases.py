@@ -221,6 +221,17 @@ def test_the_survey_says_what_is_due_and_how_a_lane_fares():
     assert idle.pk not in {one.connection_id for one in lanes.survey(NOW)}
 
 
+def test_of_what_is_due_now_and_soon_the_survey_tells_the_first():
+    connect()
+    post(send_at=later(seconds=2))
+    post("now@example.com")
+    (facts,) = lanes.survey(NOW, timedelta(seconds=5))
+    assert (facts.due, facts.next_at) == ((1,), None)
+    Delivery.objects.filter(recipient="now@example.com").update(next_attempt_at=later(seconds=3))
+    (facts,) = lanes.survey(NOW, timedelta(seconds=5))
+    assert (facts.due, facts.next_at) == ((), later(seconds=2))
+
+
 def test_the_survey_tells_of_all_lanes_in_the_order_of_their_connections():
     made = [connect(f"Office {number}").pk for number in range(5)]
     Connection.objects.filter(pk=made[1]).update(active=False)
