@@ -52,6 +52,8 @@ def test_what_is_a_record_of_spf_at_all(text, expected):
         "redirect=",
         "+-all",
         # as people write them, and RFC 7208 §7.1 does not
+        "a:example.org/07",
+        "mx//064",
         "a:203.0.113.7",
         "a:mail",
         "include:example.org:587",
