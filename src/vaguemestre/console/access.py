@@ -88,7 +88,7 @@ def _to_login(request: HttpRequest, view: View) -> HttpResponseBase:
     login = resolve_url(settings.LOGIN_URL)
     if kept.by_script(request):
         return kept.signed_out(request)
-    if request.method == "POST" and kept.keeps(view):
+    if request.method == "POST" and kept.keeps(request, view):
         return kept.login_page(request, view)
     if request.method != "GET":
         messages.warning(

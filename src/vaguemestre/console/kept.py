@@ -5,7 +5,7 @@ on, and nothing is done before they say so. The same page comes where a form is 
 in, if the browser says that it is ours (its token is another one then).
 
 Promises: nothing is stored on the server, and no secret travels in the page: one that was typed is asked for
-again. Only views that say so (`typed`) take part, each with its secrets. What is a day old is dropped.
+again. Only views that say so (`typed`) take part, each with its secrets. What is large or a day old is lost.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from vaguemestre.ledger.models import User
 
 FIELD = "kept"
 AGE = 24 * 3600  # seconds
+MOST = 1 << 20  # bytes of a form
 _SALT = "vaguemestre.console.kept"
 _OURS = "CSRF token"  # how Django begins to say what is wrong with a token, once it has looked at the origin
 
@@ -42,9 +43,9 @@ def typed[V: View](**secrets: str) -> Callable[[V], V]:
     return mark
 
 
-def keeps(view: View) -> bool:
-    """Whether what is posted to a view is kept."""
-    return hasattr(view, "keeps")
+def keeps(request: HttpRequest, view: View) -> bool:
+    """Whether what was posted to a view is kept: nobody types as much as strangers could send."""
+    return hasattr(view, "keeps") and int(request.META.get("CONTENT_LENGTH") or 0) <= MOST
 
 
 def login_page(request: HttpRequest, view: View) -> HttpResponse:
@@ -78,7 +79,7 @@ def csrf_failed(request: HttpRequest, reason: str = "") -> HttpResponse:
     """A form that is older than the last signing in is not lost either, if the origin is ours."""
     view = request.resolver_match.func if request.resolver_match else None
     ours = "Origin" in request.headers and reason.startswith(_OURS)
-    if view is None or not keeps(view) or not ours:
+    if view is None or not keeps(request, view) or not ours:
         return csrf_failure(request, reason)
     if by_script(request):
         return signed_out(request)
