@@ -35,6 +35,8 @@ DOMAIN = "exemple.example"
         ("gmail.com", "gmail"),
         ("hotmail.fr", "outlook"),
         ("wanadoo.fr", "orange"),
+        ("neuf.fr", "sfr"),
+        ("alice.it", "tim-alice"),
         ("cliente.pec.it", "aruba-pec"),
         ("contoso.onmicrosoft.com", "microsoft365"),
         ("notgmail.com", None),
