@@ -1,12 +1,17 @@
 """What waits for a person: the latest of it is found, however its number came about."""
 
-import pytest
+import re
 
-from ledger.kit import NOW, connect, content, post, submission
-from vaguemestre.ledger import accept, unattended
+import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
+
+from ledger.kit import NOW, connect, content, on_postgresql, post, submission
+from vaguemestre.ledger import accept, messages, unattended
 from vaguemestre.ledger.models import Chunk, Delivery, Message, Parcel
 from vaguemestre.ledger.parcels import Parcel as Arrived
 from vaguemestre.ledger.told import Waiting
+from vaguemestre.mail.state import DeliveryState
 
 pytestmark = pytest.mark.django_db
 
@@ -72,3 +77,26 @@ def test_what_comes_to_wait_once_nothing_did_is_told_though_its_number_is_below_
     Delivery.objects.filter(message=first).update(state="held", settled_at=None)
     assert unattended.take_held().message == str(first.uid)
     assert unattended.take_held() is None
+
+
+@pytest.mark.skipif(on_postgresql(), reason="a small table is read whole")
+@pytest.mark.parametrize("statement", [unattended._HELD, unattended._IN_DOUBT, messages._FOR_PEOPLE])
+def test_what_waits_for_people_is_looked_for_neither_in_what_was_sent_nor_in_what_waits(statement):
+    """Asked every five seconds, and by every page: a million messages must not be read for it."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"EXPLAIN QUERY PLAN {statement}")
+        plan = " ".join(row[3] for row in cursor.fetchall())
+    assert "delivery_doubts" in plan or "delivery_held" in plan
+    assert "delivery_routes" not in plan
+    assert not re.search(r"SCAN (d|ledger_delivery)( |$)(?!USING)", plan)
+
+
+@pytest.mark.skipif(on_postgresql(), reason="a small table is read whole")
+def test_what_ended_is_not_counted_to_know_how_much_waits():
+    with CaptureQueriesContext(connection) as asked:
+        messages.depths()
+        messages.oldest(DeliveryState.CLAIMED)
+    for one in asked.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {one['sql']}")
+            assert re.search("ledger_delivery USING (COVERING )?INDEX delivery_", cursor.fetchall()[0][3])

@@ -10,6 +10,8 @@ from operator import or_
 from django.db.models import BooleanField, Q
 from django.db.models.expressions import RawSQL
 
+from vaguemestre.mail.state import DeliveryState
+
 ENDED = ("accepted", "refused", "expired", "cancelled")  # `mail.state.TERMINAL`, in one order
 
 
@@ -50,6 +52,11 @@ def held() -> RawSQL:
 def claimed() -> RawSQL:
     """Whether a courier has it in its hands, or had: the index `delivery_claims`."""
     return _literally(_CLAIMED)
+
+
+def in_state(state: DeliveryState) -> RawSQL:
+    """Whether a delivery is in a state: of one that is no end, the index that there is for it."""
+    return _literally(f"ledger_delivery.state = '{state.value}'")
 
 
 def _literally(condition: str) -> RawSQL:

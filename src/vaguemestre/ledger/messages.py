@@ -15,7 +15,7 @@ from uuid import UUID
 
 from django.db.models import Count, Exists, Min, OuterRef, Q, QuerySet, prefetch_related_objects
 
-from vaguemestre.ledger import explanations, waits, wake
+from vaguemestre.ledger import conditions, explanations, waits, wake
 from vaguemestre.ledger.accept import Submission, Via, accept, decide, decision_columns
 from vaguemestre.ledger.contents import ContentGone, content_of
 from vaguemestre.ledger.database import rows, storable, writing
@@ -26,7 +26,7 @@ from vaguemestre.mail.envelope import Envelope
 from vaguemestre.mail.errors import Invalid
 from vaguemestre.mail.mailbox import Mailbox
 from vaguemestre.mail.redaction import redacted
-from vaguemestre.mail.state import TERMINAL, DeliveryState, Health, common_state
+from vaguemestre.mail.state import DeliveryState, Health, common_state
 
 _WITH_DELIVERIES = ("delivery_set__connection", "delivery_set__explanation")
 
@@ -271,17 +271,19 @@ def resend(uid: str, actor: str, now: datetime, by: ApiKey | None = None) -> Mes
 
 
 def depths() -> dict[str, int]:
-    """How many deliveries are in each state that is not an end."""
-    counts = Delivery.objects.exclude(state__in=[*TERMINAL]).values("state").annotate(count=Count("pk"))
-    return {row["state"]: row["count"] for row in counts}
+    """How many deliveries are in each state that is not an end, by the indexes of these states."""
+    waiting = Delivery.objects.filter(conditions.waiting()).values_list("state")
+    found = dict(waiting.annotate(Count("pk")))
+    claimed = Delivery.objects.filter(conditions.claimed()).count()
+    return found | ({DeliveryState.CLAIMED.value: claimed} if claimed else {})
 
 
 # By the indexes of what waits for people, whose conditions the literals are; the plus keeps SQLite from
-# walking the index of all messages instead.
+# walking the index of all messages instead, and the connection, which each doubt has, that of all that waits.
 _FOR_PEOPLE = """
 SELECT (SELECT COUNT(DISTINCT message_id) FROM ledger_delivery WHERE state = 'held') AS held,
        (SELECT COUNT(DISTINCT +message_id) FROM ledger_delivery
-        WHERE state = 'in_doubt' AND next_attempt_at IS NULL) AS in_doubt
+        WHERE connection_id > 0 AND state = 'in_doubt' AND next_attempt_at IS NULL) AS in_doubt
 """
 
 
@@ -303,7 +305,9 @@ def waiting_on(connection: Connection) -> int:
 
 def oldest(state: DeliveryState) -> datetime | None:
     """When the oldest message with a delivery in that state was accepted."""
-    found = Message.objects.filter(delivery__state=state).aggregate(oldest=Min("accepted_at"))["oldest"]
+    # The state as a literal, or SQLite would read all that was ever sent.
+    having = Delivery.objects.filter(conditions.in_state(state))
+    found = having.aggregate(oldest=Min("message__accepted_at"))["oldest"]
     return found if isinstance(found, datetime) else None
 
 

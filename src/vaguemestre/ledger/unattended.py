@@ -12,7 +12,9 @@ from vaguemestre.ledger.models import WaitingNotice
 from vaguemestre.ledger.told import Waiting
 
 # Both read ends of an index of what is in that state, which is short or empty. Of what is held both ends: the
-# number of a message that came in pieces is below zero, and the latest of those are the lowest.
+# number of a message that came in pieces is below zero, and the latest of those are the lowest. What is in
+# doubt has a connection: asked for it, SQLite takes the index of doubts, and looks through neither all that
+# was ever sent (the sign) nor all that waits.
 _HELD = """
 SELECT d.id, d.connection_id, x.reason, m.uid FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
@@ -27,7 +29,7 @@ _IN_DOUBT = """
 SELECT d.id, d.connection_id, x.reason, m.uid FROM ledger_delivery d
 JOIN ledger_message m ON m.id = d.message_id
 JOIN ledger_explanation x ON x.id = d.explanation_id
-WHERE d.state = 'in_doubt' AND d.next_attempt_at IS NULL ORDER BY d.id DESC LIMIT 1
+WHERE d.connection_id > 0 AND d.state = 'in_doubt' AND d.next_attempt_at IS NULL ORDER BY +d.id DESC LIMIT 1
 """
 
 
