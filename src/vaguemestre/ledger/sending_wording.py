@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from django.utils.formats import date_format
 from django.utils.translation import gettext, gettext_noop
 
+from vaguemestre.ledger.days import moment_text
 from vaguemestre.policy.installation import PauseWhy
 
 _WHAT = {
@@ -53,5 +53,5 @@ def remedy(why: PauseWhy) -> str:
 
 
 def _time(milliseconds: int) -> str:
-    at = date_format(datetime.fromtimestamp(milliseconds / 1000, UTC), "SHORT_DATETIME_FORMAT")
+    at = moment_text(datetime.fromtimestamp(milliseconds / 1000, UTC))
     return f"{at} UTC"

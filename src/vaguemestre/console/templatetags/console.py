@@ -7,7 +7,7 @@ from typing import Any
 
 from django import forms, template
 from django.templatetags.static import static
-from django.utils.formats import date_format, number_format
+from django.utils.formats import number_format
 from django.utils.html import escape, format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.timezone import localtime
@@ -15,7 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from vaguemestre.console.looks import Look, look_of
-from vaguemestre.ledger.days import day_text
+from vaguemestre.ledger.days import day_text, moment_text
 from vaguemestre.ledger.messages import subject_of
 from vaguemestre.ledger.models import Message
 from vaguemestre.ledger.outlook_wording import Sentence, at_words, plain
@@ -68,7 +68,7 @@ def moment(at: datetime | str | None, form: str = "full") -> SafeString | str:
     known = (datetime.fromisoformat(at) if isinstance(at, str) else at).astimezone(UTC)
     if form == "spoken":
         return SafeString(_shown(known))
-    shown = date_format(known, "SHORT_DATETIME_FORMAT")
+    shown = moment_text(known)
     return format_html(
         '<time datetime="{}" data-form="{}">{} UTC</time>', known.isoformat(timespec="seconds"), form, shown
     )
