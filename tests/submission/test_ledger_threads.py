@@ -7,6 +7,7 @@ import threading
 import time
 import weakref
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -436,3 +437,27 @@ def test_where_there_is_none_at_all_the_call_fails_and_says_so(one_connection):
     finally:
         threads.shutdown()
         other.shutdown()
+
+
+def test_a_thread_without_a_connection_leaves_no_call_behind_once_the_end_has_begun():
+    threads, busy, ending = LedgerThreads(2), threading.Event(), threading.Event()
+    told = []
+
+    def refused():
+        ending.wait(5)
+        raise OperationalError("too many connections")
+
+    async def ask():
+        threads.call(partial(busy.wait, 5), lambda *_: None)
+        threads.call(refused, lambda _, error: told.append(str(error)))
+        end = threading.Thread(target=threads.shutdown)
+        end.start()
+        await asyncio.sleep(0.1)  # the end has begun
+        ending.set()
+        await asyncio.sleep(0.1)  # there is no connection
+        busy.set()
+        await asyncio.to_thread(end.join)
+        await asyncio.sleep(0)
+
+    asyncio.run(ask())
+    assert told == ["too many connections"]

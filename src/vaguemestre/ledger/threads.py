@@ -162,20 +162,20 @@ class LedgerThreads:
         result, error = self._outcome(call.work)
         # The call failed when it asked for its connection, so that nothing was done yet.
         never = not connected and own().connection is None
-        if never and used_up(error) and self._retired():
-            self._calls.put(call)
+        if never and used_up(error) and self._retired(call):
             return False
         self._running.discard(call)
         with suppress(RuntimeError):  # its loop is over: nobody waits
             call.loop.call_soon_threadsafe(call.tell, result, error)
         return True
 
-    def _retired(self) -> bool:
-        """Whether this thread ends: the last one does not."""
+    def _retired(self, call: _Call) -> bool:
+        """Whether this thread ends and leaves its call to others: not the last one, nor any at the end."""
         with self._retiring:
-            if len(self._threads) < 2:
+            if self._over or len(self._threads) < 2:
                 return False
             self._threads.remove(current_thread())
+            self._calls.put(call)
         self._alone_until = time.monotonic() + ALONE
         return True
 
@@ -202,9 +202,10 @@ class LedgerThreads:
 
     def shutdown(self) -> None:
         """Wait for what was queued, close every thread's database connection, end the threads."""
-        self._over = True
-        for _ in self._threads:
-            self._calls.put(None)
+        with self._retiring:  # a call that is left to others comes before what ends them
+            self._over = True
+            for _ in self._threads:
+                self._calls.put(None)
         for thread in self._threads:
             thread.join()
         if self._here:
