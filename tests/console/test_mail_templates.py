@@ -87,9 +87,14 @@ def test_saving_takes_the_place_of_the_starter_and_deleting_brings_it_back(page)
     answer = page.post(PAGE, FORM | {"act": "save"}, follow=True)
     assert answer.redirect_chain == [(PAGE, 302)]
     assert "français · le vôtre, version 1" in text(answer)
+    asked = page.get(PAGE + "delete/")
+    assert f'href="{PAGE}delete/"' in answer.content.decode()
+    assert "Revenir au modèle fourni ? Ce que vous aviez écrit est supprimé définitivement" in text(asked)
+    assert Template.objects.count() == 1
     back = page.post(PAGE + "delete/", follow=True)
     assert "Le modèle fourni avec le produit est de retour." in text(back)
     assert Template.objects.count() == 0
+    assert page.get(PAGE + "delete/").url == PAGE, "a starter is not deleted"
 
 
 def test_a_new_one_does_not_take_the_place_of_one_that_is_there(page):

@@ -87,11 +87,17 @@ def edit(request: HttpRequest, key: str, language: str) -> HttpResponse:
     return _page(request, Draft.of(found), found)
 
 
-@require_http_methods(["POST"])
+@require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, key: str, language: str) -> HttpResponse:
-    """Delete one's own; a starter takes its place again."""
+    """Delete one's own, once that was confirmed; a starter takes its place again."""
     stream = request.GET.get("stream", "")
     found = or_404(lambda name: templates.find(name, language, stream), key)
+    back = _address(key, language, stream)
+    if request.method != "POST":
+        context = {"found": found, "title": title_of(key), "back": back}
+        return (
+            render(request, "console/mail_templates/delete.html", context) if found.stored else redirect(back)
+        )
     try:
         templates.delete(key, language, stream, actor(request), timezone.now())
     except Missing:
