@@ -52,6 +52,13 @@ def test_a_verification_is_documented_as_json_and_as_events_and_a_finding_may_ha
     assert result["findings"]["items"]["properties"]["phase"]["type"] == ["string", "null"]
 
 
+@pytest.mark.parametrize("path", ["/connections/{connection}/verify", "/routes/explain"])
+def test_a_body_that_may_be_left_out_is_documented_as_such(document, path):
+    body = document["paths"][f"/api/v1{path}"]["post"]["requestBody"]
+    assert body["required"] is False
+    assert body["content"]["application/json"]["schema"]["$ref"]
+
+
 def test_every_reference_leads_somewhere(document):
     def references(part):
         if isinstance(part, dict):

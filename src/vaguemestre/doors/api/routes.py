@@ -9,6 +9,7 @@ from ninja import Router
 
 from vaguemestre.doors.api.body import posted_if_any
 from vaguemestre.doors.api.endpoint import Answer, endpoint
+from vaguemestre.doors.api.schemas import optional_body
 from vaguemestre.doors.api.typed import known_only, text
 from vaguemestre.ledger import wording
 from vaguemestre.ledger.accept import explain
@@ -24,9 +25,9 @@ router = Router(tags=["Routes"])
     "/routes/explain",
     "explainRoute",
     scopes=("send", "connections"),
-    takes="RouteQuestion",
     gives="RouteAnswer",
     repeatable=False,
+    documented=optional_body("RouteQuestion"),
 )
 def explain_route(request: HttpRequest) -> Answer:
     """The route a message would take, or why it would be held, and every rule passed over."""

@@ -366,6 +366,11 @@ IDEMPOTENCY_KEY: JsonSchema = {
 }
 
 
+def optional_body(takes: str) -> JsonSchema:
+    """The OpenAPI part of an operation that answers without a body as to an empty object."""
+    return {"requestBody": {"content": {"application/json": {"schema": _ref(takes)}}, "required": False}}
+
+
 def operation(status: int, gives: str, takes: str, *, heeds_key: bool) -> JsonSchema:
     """The OpenAPI parts that follow from an operation's schemas."""
     answer = {"content": {"application/json": {"schema": _ref(gives)}}} if gives else {}

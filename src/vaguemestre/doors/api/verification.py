@@ -20,7 +20,7 @@ from vaguemestre.doors.api.endpoint import Answer, endpoint
 from vaguemestre.doors.api.language import preferred_language
 from vaguemestre.doors.api.problems import Rejected, problem_of
 from vaguemestre.doors.api.rendering import render
-from vaguemestre.doors.api.schemas import operation
+from vaguemestre.doors.api.schemas import operation, optional_body
 from vaguemestre.doors.api.strict_json import JsonObject
 from vaguemestre.doors.api.typed import known_only, text
 from vaguemestre.ledger import connections, trial_message
@@ -78,10 +78,9 @@ def verify_typed(request: HttpRequest) -> Answer | HttpResponseBase:
     "/connections/{connection}/verify",
     "verifyConnection",
     scopes=SCOPES,
-    takes="VerificationWishes",
     gives="VerificationResult",
     repeatable=False,
-    documented=_STREAMED,
+    documented=_STREAMED | optional_body("VerificationWishes"),
 )
 def verify_saved(request: HttpRequest, connection: str) -> Answer | HttpResponseBase:
     """Verify a connection as it is saved; `recipient` and `Accept: text/event-stream` as for one as typed."""
