@@ -117,6 +117,16 @@ def test_a_throttle_ends_as_much_sooner():
     assert (found.health_until, found.health_since) == (later(minutes=4) - DAY, NOW - DAY)
 
 
+def test_a_throttle_of_before_the_clock_was_ahead_lasts_as_long_as_the_server_wants():
+    office = connect()
+    Connection.objects.update(health="throttled", health_until=later(minutes=59), health_since=NOW)
+    set_back.end_sooner([office.pk], timedelta(hours=1), later(minutes=5))
+    assert fresh(office).health_until == later(minutes=59), "an hour ahead, and back"
+    Connection.objects.update(health_until=later(minutes=90))
+    set_back.end_sooner([office.pk], timedelta(hours=1), later(minutes=5))
+    assert fresh(office).health_until == later(minutes=30), "put off anew while it was"
+
+
 @pytest.mark.skipif(on_postgresql(), reason="its leases are by the server's clock")
 def test_a_dead_couriers_lease_lasts_as_long_as_any_other():
     office = connect()

@@ -14,6 +14,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.conf import settings
+from django.db.models import Q
 
 from vaguemestre.ledger.database import execute, writing
 from vaguemestre.ledger.models import Connection, Event
@@ -61,10 +62,11 @@ def bring_forward(now: datetime, schedule: RetrySchedule) -> int:
 
 
 def end_sooner(among: Collection[int], by: timedelta, now: datetime) -> None:
-    """Have these connections' THROTTLED end that much sooner."""
+    """Have these connections' THROTTLED end that much sooner, but for one of before the clock was ahead."""
     with writing():
         waiting = Connection.objects.filter(pk__in=among, health="throttled", health_until__gt=now)
-        for one in waiting.select_for_update():
+        ahead = Q(health_since__gt=now) | Q(health_until__gt=now + by)
+        for one in waiting.filter(ahead).select_for_update():
             Connection.objects.filter(pk=one.pk).update(
                 health_until=None if one.health_until is None else one.health_until - by,
                 health_since=None if one.health_since is None else min(now, one.health_since),
