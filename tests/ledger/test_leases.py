@@ -51,6 +51,16 @@ sys.stdin.read()
 """
 
 
+def test_all_lanes_of_a_holder_are_renewed_in_one_statement(django_assert_max_num_queries):
+    for number in range(12):
+        connect(f"Office {number}", sender_email=f"{number}@example.org")
+    first = leases.take("one", NOW)
+    with django_assert_max_num_queries(9):
+        assert leases.take("one", later(seconds=5)) == first
+    assert len(first) == 12
+    assert leases.take("two", later(seconds=19)) == []
+
+
 def test_a_lane_has_one_holder_and_renewing_keeps_its_epoch():
     office = connect()
     assert leases.take("one", NOW) == [Lease(office.pk, 1)]

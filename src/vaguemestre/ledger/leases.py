@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 
 from vaguemestre.ledger.database import lease_time, writing
@@ -49,9 +51,13 @@ def take(holder: str, now: datetime) -> list[Lease]:
         at = lease_time(now)
         # Locked, so that two couriers on PostgreSQL take turns; SQLite's writers do anyway.
         lanes = list(Lane.objects.select_for_update().order_by("connection_id"))
-        taken = [_taken(lane, holder, at) for lane in lanes]
+        # All that are ours in one statement: two hundred of their own took a fifth of a second, with every
+        # writer waiting.
+        Lane.objects.filter(holder=holder).update(renewed_at=at)
+        dead = cache(holder_is_dead)
+        taken = [lane for lane in lanes if lane.holder == holder or _taken(lane, holder, at, dead)]
         Courier.objects.update_or_create(holder=holder, defaults={"beat_at": at})
-    return [lease for lease in taken if lease is not None]
+    return [Lease(lane.connection_id, lane.epoch) for lane in taken]
 
 
 def let_go(holder: str, connection_id: int) -> None:
@@ -67,23 +73,23 @@ def give_back(holder: str) -> None:
         Courier.objects.filter(holder=holder).delete()
 
 
-def _taken(lane: Lane, holder: str, at: datetime) -> Lease | None:
-    anew = lane.holder != holder
-    if anew and not _is_free(lane, at):
+def _taken(lane: Lane, holder: str, at: datetime, dead: Callable[[str], bool]) -> bool:
+    """Whether a lane of somebody else, or of nobody, is taken."""
+    if not _is_free(lane, at, dead):
         if lane.renewed_at is not None and lane.renewed_at > at + LOST_AFTER:
             # The clock was set back. Who holds it says so at its next renewal; a dead one has it no longer.
             lane.renewed_at = at
             lane.save()
-        return None
+        return False
     lane.holder, lane.renewed_at = holder, at
-    lane.epoch += anew
+    lane.epoch += 1
     lane.save()
-    return Lease(lane.connection_id, lane.epoch)
+    return True
 
 
-def _is_free(lane: Lane, at: datetime) -> bool:
+def _is_free(lane: Lane, at: datetime, dead: Callable[[str], bool]) -> bool:
     lost = lane.renewed_at is None or lane.renewed_at < at - LOST_AFTER
-    return not lane.holder or lost or holder_is_dead(lane.holder)
+    return not lane.holder or lost or dead(lane.holder)
 
 
 def courier_alive(now: datetime) -> bool:
