@@ -3,11 +3,11 @@
 import asyncio
 import socket
 import struct
-import time
 from ipaddress import ip_network
 
 import pytest
 
+from scripted.leap import in_leaps
 from submission.door import MESSAGE, eventually
 from submission.test_commit import hold_writers
 from vaguemestre.doors.submission.gatherer import Gatherer
@@ -41,6 +41,20 @@ class Threads:
 async def turn():
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+async def seconds_until(question):
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    while not question():
+        await asyncio.sleep(0.0005)
+    return loop.time() - begun
+
+
+async def come_again(gatherer, every):
+    while True:
+        gatherer.add(16, lambda _answer: None)
+        await asyncio.sleep(every)
 
 
 def doubled(items):
@@ -138,6 +152,7 @@ async def test_what_comes_during_a_flight_is_the_next_group():
     assert told == [0, 2, 4, 6, 8, 10]
 
 
+@in_leaps
 async def test_a_group_waits_for_its_like_and_no_longer():
     threads, told = Threads(), []
     gatherer = Gatherer(threads, doubled, str, most=10, patience=0.05)
@@ -153,13 +168,11 @@ async def test_a_group_waits_for_its_like_and_no_longer():
     threads.calls[1][1].set()
     await asyncio.sleep(0.03)
     gatherer.add(4, told.append)  # from now on, however late it is
-    begun = time.monotonic()
-    while len(threads.calls) < 3:
-        await asyncio.sleep(0.001)
-    assert 0.04 < time.monotonic() - begun < 0.5
+    assert await seconds_until(lambda: len(threads.calls) == 3) == pytest.approx(0.05, abs=0.001)
     assert threads.calls[2][0] == [4]
 
 
+@in_leaps
 async def test_what_comes_to_an_idle_ledger_waits_for_nobody():
     threads, told = Threads(), []
     gatherer = Gatherer(threads, doubled, str, most=10, patience=0.01)
@@ -175,6 +188,7 @@ async def test_what_comes_to_an_idle_ledger_waits_for_nobody():
     assert [items for items, _ in threads.calls] == [[1], [2, 3], [4]]
 
 
+@in_leaps
 async def test_a_group_waits_for_who_comes_one_after_another_and_four_times_as_long_at_most():
     threads, told = Threads(), []
     gatherer = Gatherer(threads, doubled, str, most=50, patience=0.04)
@@ -185,12 +199,10 @@ async def test_a_group_waits_for_who_comes_one_after_another_and_four_times_as_l
     await asyncio.sleep(0.1)
     threads.calls[1][1].set()
     await turn()
-    begun = time.monotonic()
-    while len(threads.calls) == 2:
-        gatherer.add(16, told.append)
-        await asyncio.sleep(0.02)
-    assert 0.14 < time.monotonic() - begun < 0.5
-    assert 4 < len(threads.calls[2][0]) < 15
+    coming = asyncio.create_task(come_again(gatherer, every=0.03))
+    assert await seconds_until(lambda: len(threads.calls) == 3) == pytest.approx(4 * 0.04, abs=0.001)
+    coming.cancel()
+    assert threads.calls[2][0] == [16] * 6
 
 
 async def test_each_thread_has_a_group():
@@ -223,7 +235,7 @@ def test_one_bad_message_of_a_group_is_refused_alone(door, key):
             line.envelope()
             stream = b"X-Vaguemestre-Stream: nothing\r\n" if number == 5 else b""
             line.write(stream + MESSAGE + b"%d\r\n.\r\n" % number)
-        time.sleep(0.2)
+        assert eventually(lambda: len(door.listener._house.messages._waiting) == 9)
     assert [line.reply()[0] for line in lines] == [250] * 5 + [550] + [250] * 4
 
 
@@ -234,7 +246,7 @@ def test_who_left_is_left_out_and_the_others_are_not_concerned(door, key):
         for number, line in enumerate(lines):
             line.envelope()
             line.write(MESSAGE + b"%d\r\n.\r\n" % number)
-        time.sleep(0.2)
+        assert eventually(lambda: len(door.listener._house.messages._waiting) == 5)
         for line in (lines[0], lines[3]):
             line.plug.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))  # RST, not FIN
             line.close()
@@ -281,6 +293,6 @@ def test_the_same_bytes_twice_at_once_are_one_message(door, key):
         for line in lines:
             line.envelope()
             line.write(MESSAGE + b"twice\r\n.\r\n")
-        time.sleep(0.2)
+        assert eventually(lambda: len(door.listener._house.messages._waiting) == 4)
     assert len({line.reply() for line in lines}) == 1
     assert Message.objects.count() == 1
