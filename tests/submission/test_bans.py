@@ -5,7 +5,6 @@ import re
 import smtplib
 import time
 from ipaddress import ip_network
-from statistics import median
 
 import pytest
 import structlog
@@ -180,5 +179,7 @@ def test_i05_unknown_and_wrong_keys_are_answered_after_the_same_time(open_door, 
             begun = time.perf_counter()
             assert line.sign_in(text) == 535
             taken.append(time.perf_counter() - begun)
-    medians = sorted(median(taken) for taken in times.values())
-    assert medians[-1] / medians[0] < 1.05
+    # The quickest of each tells what is meant: no answer comes before its time, and a busy machine delays most.
+    quickest = sorted(min(taken) for taken in times.values())
+    assert quickest[0] > 0.09  # uvloop counts whole milliseconds
+    assert quickest[-1] / quickest[0] < 1.05

@@ -257,7 +257,8 @@ def test_i05_unknown_and_wrong_keys_take_the_same_time(key):
             taken.append(time.thread_time() - begun)
             assert isinstance(found, Denied)
             assert found.reply is answers.AUTH_FAILED
-    least, most = sorted(sorted(values)[len(values) // 4] for values in times.values())
+    # The quickest of each: neighbours on the machine slow down the others.
+    least, most = sorted(min(values) for values in times.values())
     # Reading a row that is there takes some microseconds more; a tenth of a round trip tells nothing.
     assert most - least < 0.000_2
 
