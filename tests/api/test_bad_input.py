@@ -27,6 +27,7 @@ POSTS = [
 ]
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize(
     "body",
@@ -42,6 +43,7 @@ def test_i09_what_is_no_json_object_is_400(api, path, body):
     assert api.post(path, raw=body).status_code == 400
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("path", POSTS)
 @pytest.mark.parametrize(
     "kind",
@@ -61,6 +63,7 @@ def test_i09_another_content_type_is_415(api, path, kind):
     assert api.post(path, raw=b"{}", content_type=kind).status_code == 415
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("unit", [";", "; (", "; a*0*=", ';x="\\'])
 def test_a_content_type_keeps_nobody_waiting(api, unit):
     started = time.process_time()
@@ -84,6 +87,7 @@ def test_json_in_utf8_is_taken(api, kind):
     assert api.post("/routes/explain", raw=b"{}", content_type=kind).status_code == 200
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize("encoding", ["gzip", "deflate", "br", "zstd", "gzip, gzip", "x"])
 def test_i09_a_compressed_body_is_415_and_not_unpacked(api, encoding):
     bomb = gzip.compress(b"0" * 10_000_000)
@@ -100,6 +104,7 @@ def test_a_body_without_its_length_is_411(api):
     )
 
 
+@pytest.mark.any_database
 def test_i09_a_body_that_is_too_large_is_413(api):
     large = b'{"name": "' + b"x" * 1_100_000 + b'"}'
     assert api.post("/connections", raw=large).status_code == 413
@@ -168,6 +173,7 @@ def test_nothing_below_api_is_html(db, path):
         assert response["Content-Type"] == "application/problem+json"
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [

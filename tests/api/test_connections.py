@@ -31,6 +31,7 @@ def test_a_connection_is_created_read_and_listed(api):
     assert api.get("/connections").json() == {"items": [read], "next": None}
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("changes", "field"),
     [

@@ -13,7 +13,6 @@ from schemathesis.specs.openapi.checks import (
 )
 
 from vaguemestre.doors.api import intake
-from vaguemestre.ledger.database import on_postgresql
 from vaguemestre.wsgi import application
 
 pytestmark = pytest.mark.django_db
@@ -98,13 +97,9 @@ schema = schemathesis.openapi.from_wsgi("/api/v1/openapi.json", application).exc
 )
 
 
-# Fewer on PostgreSQL: what it alone might refuse is given to it by `test_bad_input`.
-EXAMPLES = 5 if on_postgresql() else 15
-
-
+# What PostgreSQL alone might refuse is given to it by `test_bad_input`.
+@pytest.mark.any_database
 @schema.parametrize()
-@settings(
-    max_examples=EXAMPLES, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck)
-)
+@settings(max_examples=10, deadline=None, phases=[Phase.generate], suppress_health_check=list(HealthCheck))
 def test_i09_every_operation_answers_as_the_document_says(case, api, office, same_connection):
     case.call_and_validate(headers={"Authorization": f"Bearer {api.key}"}, checks=CHECKS)

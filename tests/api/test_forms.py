@@ -29,6 +29,7 @@ def test_a_form_is_made_changed_listed_and_deleted(api, office, form):
     assert api.get(f"/forms/{form['key']}").status_code == 404
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("values", "field"),
     [

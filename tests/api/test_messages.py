@@ -120,6 +120,7 @@ def test_with_a_default_it_leaves_as_the_default_whatever_it_asks(api, office):
     assert (route["sender"]["email"], route["reply_to"]) == ("main@example.org", "desk@example.org")
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("changes", "fields"),
     [
@@ -199,6 +200,7 @@ def test_send_at_and_expires_at_are_kept_in_utc(api, office):
     assert (delivery.next_attempt_at, delivery.expires_at) == (soon, soon + timedelta(hours=1))
 
 
+@pytest.mark.any_database
 def test_a_message_beyond_the_limit_is_413(api, office):
     size = settings.ENVIRONMENT.max_message_bytes
     just_over = base64.b64encode(b"x" * (size * 74 // 100)).decode()
@@ -295,6 +297,7 @@ def test_a_null_reverse_path_stays_null(api, office):
     assert Delivery.objects.get(message=stored(response)).route["reverse_path"] is None
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("body", "query", "field"),
     [

@@ -56,6 +56,7 @@ def test_the_same_request_with_its_key_is_one_message(api, office):
     assert Message.objects.count() == 1
 
 
+@pytest.mark.any_database
 @pytest.mark.parametrize(
     ("changes", "expected"),
     [

@@ -14,6 +14,8 @@ from vaguemestre.doors.api.body import _strings
 from vaguemestre.doors.api.problems import Rejected
 from vaguemestre.doors.api.strict_json import DEPTH, parsed
 
+pytestmark = pytest.mark.any_database
+
 PIECES = [
     "{", "}", "[", "]", ",", ":", ": ", '"a"', '"b"', '":"', '"\\u003a"', '"\\u003A"', '"\\u003b"', '"\\\\u003a"',
     '"\\""', '"\\u0000"', '"\\u001F"', '"\\u007f"', '"\\b"', '"\\\\b"', '"\x7f"', '"\\ud800"', '"\\ud83d\\ude00"', '"é"', '"\x01"', "1", "-0", "1.5", "1e999",
