@@ -28,6 +28,11 @@ def test_a_letter_with_its_accent_counts_as_one():
         Seal.new(Secret("e\u0301" * (LEAST - 1)))
 
 
+@pytest.fixture(scope="module")
+def parameters():
+    return Seal.new(COMPOSED).parameters
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -45,9 +50,7 @@ def test_a_letter_with_its_accent_counts_as_one():
     ],
     ids=str,
 )
-def test_a_file_that_asks_for_another_work_is_refused_before_any(monkeypatch, change):
-    parameters = Seal.new(COMPOSED).parameters
-
+def test_a_file_that_asks_for_another_work_is_refused_before_any(monkeypatch, parameters, change):
     class Never:
         def __init__(self, **_parameters):
             pytest.fail("a key was derived")

@@ -18,6 +18,7 @@ from vaguemestre.ledger import (
     streams,
     vault,
 )
+from vaguemestre.ledger import passphrase as seals
 from vaguemestre.ledger.models import Connection, Form, ReportSchedule, SourceAddress, Stream
 from vaguemestre.ledger.portable import export
 from vaguemestre.ledger.portable_import import Manner, take_in
@@ -28,6 +29,13 @@ from vaguemestre.mail.secret import Secret
 pytestmark = pytest.mark.django_db
 PASSPHRASE = Secret("un phare dans la brume")
 CANARY = "canari-7Q-9f"
+
+
+@pytest.fixture(autouse=True)
+def _quickly_sealed(monkeypatch):
+    """What a passphrase costs is `test_passphrase`'s matter, and a third of a second for each file here."""
+    monkeypatch.setattr(seals, "_COST", 2**10)
+    monkeypatch.setitem(seals._FORM, "n", 2**10)
 
 
 @pytest.fixture(scope="module")
