@@ -137,6 +137,8 @@ def test_a_wrong_password_is_told_and_what_waited_leaves_with_the_right_one(prod
     check(product, mailboxes, letter, uid, [letter.from_])
 
 
+# In `make soak`: in every run `test_database_gone` has the whole product carry mail on PostgreSQL.
+@pytest.mark.slow
 @pytest.mark.needs("pg_ctlcluster")
 def test_on_postgresql_a_verified_connection_carries_mail_of_every_door_unchanged(
     mailboxes, postfix, tmp_path
