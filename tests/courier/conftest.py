@@ -25,6 +25,8 @@ from vaguemestre.policy.health import Backoff
 from vaguemestre.policy.schedule import RetrySchedule
 from vaguemestre.smtp.timeouts import Timeouts
 
+PATIENCE = 30.0  # seconds, beside whatever else the machine does
+
 
 class Clock:
     """The time of day, which a test moves."""
@@ -79,13 +81,13 @@ class Office:
         (only,) = (await self.deliveries(message)).values()
         return only
 
-    async def until(self, message, *states, within=8.0):
+    async def until(self, message, *states, within=PATIENCE):
         """Wait until every delivery of a message is in one of the states."""
         # Asked again and again, so for nothing but the states.
         await self.until_true(lambda: _states(message) <= set(states), within)
         return await self.deliveries(message)
 
-    async def until_true(self, question, within=8.0):
+    async def until_true(self, question, within=PATIENCE):
         """Wait until the ledger says yes. What takes long is asked for less often: asking costs more than waiting."""
         pause = 0.02
         async with asyncio.timeout(within):

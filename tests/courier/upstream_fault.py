@@ -21,6 +21,7 @@ from django.utils import translation
 from structlog.testing import capture_logs
 
 from courier.chores_due import all_due
+from courier.conftest import PATIENCE
 from scripted.certificates import the_authority
 from scripted.client import PASSWORD, loopback_network
 from scripted.sink import SinkServer
@@ -137,10 +138,10 @@ class Fault:
         self.beside += 1
         await self.office.until(message, "accepted", within=within)
 
-    async def accepted(self, message=None, within=8.0):
+    async def accepted(self, message=None, within=PATIENCE):
         await self.office.until(message or self.message, "accepted", within=within)
 
-    async def tried(self, message=None, attempts=1, within=8.0):
+    async def tried(self, message=None, attempts=1, within=PATIENCE):
         """Wait until so many attempts ended; those of the message."""
         message = message or self.message
 
@@ -151,7 +152,7 @@ class Fault:
         await self.office.until_true(done, within=within)
         return await self.office.ask(messages.attempts_of, message)
 
-    async def ends(self, message=None, attempts=1, within=8.0):
+    async def ends(self, message=None, attempts=1, within=PATIENCE):
         """How each of a message's deliveries stands after so many attempts, by recipient."""
         message = message or self.message
         found = await self.tried(message, attempts, within)
@@ -162,7 +163,7 @@ class Fault:
         """How the queued messages stand, in order."""
         return [await self.end(message, attempts) for message in self.queued]
 
-    async def end(self, message=None, attempts=1, within=8.0):
+    async def end(self, message=None, attempts=1, within=PATIENCE):
         """The same of a message with one delivery."""
         (end,) = (await self.ends(message, attempts, within)).values()
         return end
@@ -179,7 +180,7 @@ class Fault:
         """State, why, the server's words, and seconds from the last attempt's end until it is over."""
         return await self.office.ask(_health, self.connection, message or self.message)
 
-    async def until_health(self, state, within=8.0):
+    async def until_health(self, state, within=PATIENCE):
         uid = str(self.connection.uid)
         await self.office.until_true(lambda: connections.find(uid).health == state, within)
 

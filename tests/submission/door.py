@@ -170,7 +170,7 @@ def stuffed(raw):
     return b"." + dotted if dotted.startswith(b".") else dotted
 
 
-def eventually(question, seconds=5):
+def eventually(question, seconds=20):
     """Whether `question()` comes true in that time."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
