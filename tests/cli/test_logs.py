@@ -133,18 +133,33 @@ def test_a_refused_request_of_the_api_is_no_event():
         "logging.getLogger('django.request').warning('Unprocessable Content: /api/v1/messages')",
         "logging.getLogger('django.request').error('Internal Server Error: /')",
     )
-    assert [(line["event"], line["level"]) for line in lines] == [("request_answered", "error")]
+    assert [line["level"] for line in lines] == ["error"]
 
 
 def test_what_django_tells_of_a_request_has_a_name_and_no_path_which_may_hold_a_one_time_link():
     lines = logged(
         "from types import SimpleNamespace as It",
-        "request = It(method='GET', path='/setup/canary-7f1/', resolver_match=It(route='setup/<token>/'))",
-        "told = {'request': request, 'status_code': 503}",
-        "logging.getLogger('django.request').error('%s: %s', 'Away', '/setup/canary-7f1/', extra=told)",
-        "told['exc_info'] = (ValueError, ValueError(3), None)",
-        "logging.getLogger('django.request').error('Away', exc_info=told.pop('exc_info'), extra=told)",
+        "meta = {'HTTP_HOST': 'evil.example'}",
+        "found = It(route='setup/<token>/')",
+        "request = It(method='GET', path='/setup/canary-7f1/', META=meta, resolver_match=found)",
+        "of = lambda **more: {'extra': {'request': request, 'status_code': 503}, **more}",
+        "fault = (ValueError, ValueError(3), None)",
+        "say = lambda name, *words, **more: logging.getLogger(f'django.{name}').error(*words, **of(**more))",
+        "say('request', '%s: %s', 'Away', '/setup/canary-7f1/')",
+        "say('request', 'Away', exc_info=fault)",
+        "say('security.csrf', 'Forbidden (%s): %s', 'no cookie', '/setup/canary-7f1/')",
+        "say('security.DisallowedHost', 'Invalid: evil.example', exc_info=fault)",
+        "say('security.RequestDataTooBig', 'Too big: /setup/canary-7f1/')",
     )
-    assert [line["event"] for line in lines] == ["request_answered", "request_failed"]
+    assert [(line["event"], line["level"]) for line in lines] == [
+        ("request_answered", "error"),
+        ("request_failed", "error"),
+        ("form_refused", "error"),
+        ("host_refused", "warning"),
+        ("request_refused", "error"),
+    ]
     assert (lines[0]["method"], lines[0]["route"], lines[0]["status_code"]) == ("GET", "setup/<token>/", 503)
+    assert (lines[2]["why"], lines[3]["host"]) == ("no cookie", "evil.example")
+    assert "exception" in lines[1]
+    assert "exception" not in lines[3]
     assert "canary-7f1" not in json.dumps(lines)

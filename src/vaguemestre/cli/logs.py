@@ -33,6 +33,7 @@ from structlog.typing import EventDict, Processor
 BACKLOG = 10_000  # lines
 GATHER = 0.02  # seconds between two writes, so that one takes what came meanwhile
 TOGETHER = 256  # lines of one write
+_NAME = 100  # characters of a host that was asked for
 FLUSH = 1.0  # seconds granted at the process's end
 _LEVELS = ("debug", "info", "warning", "error", "critical")
 
@@ -144,9 +145,10 @@ def _send_to(handler: Forwarding | Alone, level: int) -> None:
         )
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    requests = logging.getLogger("django.request")
-    requests.setLevel(logging.ERROR)  # of one that is refused, who asked has the answer
-    requests.filters = [_named]
+    logging.getLogger("django.request").setLevel(
+        logging.ERROR
+    )  # of one that is refused, who asked has the answer
+    handler.addFilter(_named)
 
 
 def _named(record: logging.LogRecord) -> bool:
@@ -154,12 +156,24 @@ def _named(record: logging.LogRecord) -> bool:
 
     The route stands for the path, which may hold a one-time link.
     """
-    record.msg = "request_failed" if record.exc_info else "request_answered"
+    request = record.__dict__.pop("request", None) if record.name.startswith("django.") else None
+    if request is None:
+        return True
+    match record.name:
+        case "django.security.DisallowedHost":
+            # Whoever looks for servers asks by any name: no error of ours, and no traceback.
+            record.msg, record.exc_info = "host_refused", None
+            record.levelno, record.levelname = logging.WARNING, "WARNING"
+            record.host = request.META.get("HTTP_HOST", "")[:_NAME]
+            record.hint = "people and applications come by the host of VAGUEMESTRE_BASE_URL, or by localhost"
+        case "django.security.csrf":
+            record.msg, record.why = "form_refused", str((record.args or ("",))[0])  # type: ignore[index]
+        case name if name.startswith("django.security"):
+            record.msg = "request_refused"
+        case _:
+            record.msg = "request_failed" if record.exc_info else "request_answered"
     record.args = ()
-    request = record.__dict__.pop("request", None)
-    if request is not None:
-        record.method = request.method
-        record.route = getattr(request.resolver_match, "route", None)
+    record.method, record.route = request.method, getattr(request.resolver_match, "route", None)
     return True
 
 
