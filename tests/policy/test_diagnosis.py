@@ -144,6 +144,12 @@ GOLDEN = [
     ("u22", said(Phase.AUTH, "454 4.7.0 Temporary failure"), "auth_temporarily_unavailable", "provider"),
     ("u22", said(Phase.AUTH, "454 4.7.0 Too many login attempts"), "rate_limited", "provider"),
     (
+        "u25",
+        said(Phase.MAIL, "421 4.7.0 Authentication failed before, closing"),
+        "service_closing",
+        "provider",
+    ),
+    (
         "u22",
         said(Phase.AUTH, "432 4.3.2 Concurrent connections limit exceeded"),
         "microsoft_too_many_connections",

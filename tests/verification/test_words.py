@@ -206,6 +206,14 @@ def test_a_certificate_from_in_between_is_told_with_who_made_it():
     assert told.endswith("The certificate is by Zscaler. It was issued by: Zscaler Inc., Zscaler Root CA.")
 
 
+def test_who_signs_in_with_a_token_is_not_told_to_choose_that():
+    offer = {"offered": "PLAIN XOAUTH2"}
+    choose = "choose it on the connection’s page in place of the password"
+    assert choose in words(finding(FindingCode.NO_MECHANISM, **offer))["remedy"]
+    told = words(finding(FindingCode.NO_MECHANISM, oauth="not_offered", **offer))
+    assert choose not in told["remedy"]
+
+
 def test_too_many_failed_logins_are_told_as_such_and_send_nobody_to_the_limits():
     told = words(finding(FindingCode.RATE_LIMITED, logins="yes"))
     assert told["what"] == "mail.example.net takes no more logins for now"
