@@ -6,7 +6,9 @@ import pytest
 from structlog.testing import capture_logs
 
 from scripted.sink import DROP, Answer, SinkServer
-from vaguemestre.ledger import connections, messages, queue, verifications
+from vaguemestre.courier.engine import LEASE_MARGIN
+from vaguemestre.courier.lane import open_lane
+from vaguemestre.ledger import connections, lanes, leases, messages, queue, verifications
 from vaguemestre.ledger.models import Secret
 from vaguemestre.ledger.threads import LedgerThreads
 from vaguemestre.mail.state import Health
@@ -166,6 +168,33 @@ async def test_l12_a_password_that_cannot_be_read_locks_the_connection_and_nothi
                 connections.edit, str(connection.uid), {"password": "right"}, "test", office.clock()
             )
             await office.until(message, "accepted")
+
+
+async def test_l12_a_lane_whose_new_password_cannot_be_read_begins_nothing_with_the_old_one(office, sink):
+    connection = await office.connect(sink, login="app", password="right")
+    engine = office.worker(threads=office.threads).engine
+    (lease,) = await office.ask(leases.take, "a courier", office.clock())
+    (facts,) = await office.ask(lanes.survey, office.clock())
+    lane = await open_lane(engine, lease, facts)
+    engine.renewed = engine.boottime()
+    assert lane.may_begin()
+    await office.ask(connections.edit, str(connection.uid), {"password": "other"}, "test", office.clock())
+    await office.ask(lambda: Secret.objects.update(sealed=b"\0" * 60))
+    (facts,) = await office.ask(lanes.survey, office.clock())
+    await lane.update(facts, lease, 0.0)
+    assert not lane.may_begin()
+    assert (await health(office, connection)).health_why == "secret_unreadable"
+
+
+async def test_a_lane_begins_nothing_where_its_lease_was_not_renewed_of_late(office, sink):
+    await office.connect(sink)
+    engine = office.worker(threads=office.threads).engine
+    (lease,) = await office.ask(leases.take, "a courier", office.clock())
+    (facts,) = await office.ask(lanes.survey, office.clock())
+    lane = await open_lane(engine, lease, facts)
+    for ago, begins in ((LEASE_MARGIN - 1, True), (LEASE_MARGIN, False)):
+        engine.renewed = engine.boottime() - ago
+        assert lane.may_begin() is begins
 
 
 async def test_a_lock_that_is_still_to_be_recorded_outlasts_a_look_at_what_was_recorded_before_it(office):

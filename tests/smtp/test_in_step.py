@@ -89,7 +89,7 @@ async def test_u32_a_first_message_is_accepted_whatever_stands_in_the_place_of_e
     assert not reusable
 
 
-@pytest.mark.parametrize("code", [500, 501, 502, 503])
+@pytest.mark.parametrize("code", [500, 501, 502, 503, 504])
 async def test_a_server_that_takes_no_ehlo_behind_a_message_gets_no_windows(network, code):
     script = f"{OPENED}{MAIL}{rcpt('zero')}{said('250 ok', '250 ok')}{bdat()}{SYNC}"
     script += said("250 taken", f"{code} no")
