@@ -189,6 +189,16 @@ def test_a_transaction_that_is_rolled_back_gives_the_lock_back():
     assert is_free()
 
 
+def test_a_commit_that_failed_has_the_lock_until_it_is_rolled_back(monkeypatch):
+    connect()
+    post()
+    free, rollback = [], connection._rollback
+    monkeypatch.setattr(connection, "_rollback", lambda: free.append(is_free()) or rollback())
+    with pytest.raises(IntegrityError), transaction.atomic():
+        Message.objects.update(resent_from=10**9)
+    assert (free, is_free()) == ([False], True)
+
+
 def test_a_transaction_whose_begin_fails_gives_the_lock_back():
     connection.ensure_connection()
     connection.connection.execute("PRAGMA busy_timeout = 0")
