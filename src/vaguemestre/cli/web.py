@@ -59,7 +59,7 @@ def _web(arguments: argparse.Namespace) -> int:
     bind = environment.web_bind
     preparation.free("VAGUEMESTRE_WEB_BIND", bind, shared=True)
     if process.is_alone():
-        # Here, where it ends the command: a worker that fails is started again. The worker is forked with it.
+        # Before the fork, where it ends the command with its sentence; the worker has what was loaded for it.
         logs.configure_alone()
         load_for_children(("vaguemestre.wsgi",))
         importlib.import_module("vaguemestre.cli.database").stand_alone(environment)
