@@ -54,6 +54,20 @@ def test_a_body_that_may_be_left_out_is_documented_as_such(document, path):
     assert body["content"]["application/json"]["schema"]["$ref"]
 
 
+def test_every_parameter_has_its_name_and_those_of_a_list_may_be_left_out(document):
+    of_operations = [
+        (one["name"], one["in"], one["required"])
+        for methods in document["paths"].values()
+        for operation in methods.values()
+        for one in operation.get("parameters", ())
+    ]
+    assert [one for one in of_operations if not one[0]] == []
+    (listed,) = [methods["get"] for path, methods in document["paths"].items() if path.endswith("/forms")]
+    assert [(one["name"], one["required"]) for one in listed["parameters"]] == [
+        ("limit", False), ("cursor", False),
+    ]  # fmt: skip
+
+
 def test_every_reference_leads_somewhere(document):
     def references(part):
         if isinstance(part, dict):

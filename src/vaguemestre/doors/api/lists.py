@@ -15,8 +15,9 @@ from vaguemestre.doors.api.problems import Rejected
 MOST = 200
 USUAL = 50
 
-type Limit = Annotated[int, Query(ge=1, le=MOST)]
-type Cursor = Annotated[str, Query(max_length=18)]
+# No `type`: what is one by name, ninja documents as a parameter without a name.
+Limit = Annotated[int, Query(ge=1, le=MOST)]
+Cursor = Annotated[str, Query(max_length=18)]
 
 
 def position(cursor: str) -> int:
