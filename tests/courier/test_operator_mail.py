@@ -164,7 +164,7 @@ async def test_a_quota_is_told_once_by_one_of_the_couriers_until_it_was_away_fro
 
     async def look(used):
         await office.ask(Use.objects.all().delete)
-        await office.ask(allowance.take, connection.pk, {uuid4(): used}, office.clock())
+        await office.ask(allowance.take, connection.pk, {uuid4(): used})
         for watch in couriers:
             await watch.quotas(office.clock())
         return len(told)

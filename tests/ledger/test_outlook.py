@@ -145,10 +145,11 @@ def test_the_connection_keeps_its_messages(office):
     lease_of(office, now=later(minutes=4))
     assert only(message, later(minutes=4)).code is OutlookCode.PROBING
     set_health(office, "locked", until=None, why="sign_in_refused")
-    assert only(message).code is OutlookCode.LOCKED
+    assert only(message, later(minutes=4)).code is OutlookCode.LOCKED
     set_health(office, "ready", why="")
     connections.pause(str(office.uid), ACTOR, NOW)
-    assert (only(message).code, only(message).facts["by"]) == (OutlookCode.PAUSED, ACTOR)
+    found = only(message, later(minutes=4))
+    assert (found.code, found.facts["by"]) == (OutlookCode.PAUSED, ACTOR)
 
 
 def test_a_used_up_limit_is_named_with_the_time_of_its_next_token():

@@ -18,9 +18,9 @@ def near(now=NOW):
 def test_a_connection_is_near_from_four_fifths_of_its_day():
     office = connect(limits={"per_day": 10})
     connect("Unlimited")
-    allowance.take(office.pk, {uuid4(): 7}, NOW)
+    allowance.take(office.pk, {uuid4(): 7})
     assert near() == []
-    allowance.take(office.pk, {uuid4(): 1}, NOW)
+    allowance.take(office.pk, {uuid4(): 1})
     assert near() == [("Office", 8, 10)]
     Use.objects.update(at=NOW)
     assert near(later(hours=23)) == [("Office", 8, 10)]
@@ -34,7 +34,7 @@ def test_that_it_is_near_is_taken_once_until_it_was_away_from_it():
     def taken(used):
         Use.objects.all().delete()
         if used:
-            allowance.take(office.pk, {uuid4(): used}, NOW)
+            allowance.take(office.pk, {uuid4(): used})
         return [one.used for one in quotas.take_near(NOW)]
 
     told = [taken(used) for used in (7, 8, 10, 7, 8, 6, 8, 0, 9)]
@@ -48,5 +48,5 @@ def test_of_two_couriers_that_look_at_once_one_takes_it():
 
 def test_an_inactive_connection_is_not_told_of():
     office = connect(limits={"per_day": 1}, active=False)
-    allowance.take(office.pk, {uuid4(): 1}, NOW)
+    allowance.take(office.pk, {uuid4(): 1})
     assert near() == []

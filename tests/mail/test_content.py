@@ -218,11 +218,6 @@ def test_a_reply_to_given_as_text_is_encoded_by_its_parts(text, expected):
     assert address_field("Reply-To", text) == expected.encode()
 
 
-def test_eight_bit_is_told():
-    assert Content("\r\né".encode()).eight_bit
-    assert not Content(b"\r\ne").eight_bit
-
-
 def fields_of(raw):
     try:
         return Content(raw).fields
