@@ -96,6 +96,19 @@ def tab_to(window, name, role=None, most=60):
     raise AssertionError(f"{name} is out of reach for the keyboard")
 
 
+def test_enter_in_a_field_saves_though_other_buttons_stand_before(signed_in):
+    signed_in.goto("/connections/new/")
+    for name, value in (("name", "Ventes"), ("sender_email", "ventes@exemple.fr"), ("host", "127.0.0.1")):
+        signed_in.fill(f"#id_{name}", value)
+    signed_in.keyboard.press("Enter")
+    expect(signed_in.get_by_text("« Ventes » est enregistrée")).to_be_visible()
+    assert Connection.objects.get(name="Ventes").sender_email == "ventes@exemple.fr"
+    for address, value in (("/settings/", ""), ("/forms/new/", "save")):
+        signed_in.goto(address)
+        first = signed_in.locator("main form [type=submit]").first
+        assert (first.get_attribute("formaction"), first.get_attribute("value") or "") == (None, value)
+
+
 def test_the_first_run_and_a_first_connection_by_keyboard_alone(window):
     with SinkServer().in_thread() as server:
         window.goto(f"/setup/{instance.new_setup_token()}/")
