@@ -5,6 +5,7 @@ import socket
 import threading
 import time
 import tracemalloc
+from contextlib import contextmanager
 
 import pytest
 import structlog
@@ -64,12 +65,19 @@ def test_an_idle_session_is_closed_after_its_time(open_door):
     assert line.reply() == (0, "")
 
 
-def test_who_waits_for_a_commit_is_not_idle_and_is_again_behind_it(open_door, key):
-    line = open_door(Limits(idle=0.1, linger=0.1)).dial(key=key)
+@contextmanager
+def waiting_for_its_commit(line):
+    """A message is handed over, and nobody can commit until the end of the block."""
     with writing():
         hold_writers()
         line.envelope()
         line.write(MESSAGE + b".\r\n")
+        yield
+
+
+def test_who_waits_for_a_commit_is_not_idle_and_is_again_behind_it(open_door, key):
+    line = open_door(Limits(idle=0.1, linger=0.1)).dial(key=key)
+    with waiting_for_its_commit(line):
         assert silent(line, 0.25)
     assert line.reply()[0] == 250
     code, text = line.reply()
@@ -78,10 +86,7 @@ def test_who_waits_for_a_commit_is_not_idle_and_is_again_behind_it(open_door, ke
 
 def test_who_writes_no_more_is_told_what_it_waits_for_and_let_go(door, key):
     line = door.dial(key=key)
-    with writing():
-        hold_writers()
-        line.envelope()
-        line.write(MESSAGE + b".\r\n")
+    with waiting_for_its_commit(line):
         line.plug.shutdown(socket.SHUT_WR)
         assert silent(line, 0.1)
     assert line.reply()[0] == 250
@@ -159,10 +164,7 @@ async def told_by_the_transport(call):
 
 def test_nothing_is_read_while_a_message_waits_for_its_commit(door, key):
     line = door.dial(key=key)
-    with writing():
-        hold_writers()
-        line.envelope()
-        line.write(MESSAGE + b".\r\n")
+    with waiting_for_its_commit(line):
         line.plug.settimeout(0.5)
         with pytest.raises(TimeoutError):
             line.write(b"NOOP\r\n" * 5_000_000)  # 30 MB, far more than the kernel keeps

@@ -19,9 +19,8 @@ def declare(parser: argparse.ArgumentParser) -> None:
 
 def _courier(arguments: argparse.Namespace) -> int:
     if process.is_alone():
-        preparation.data_directory(
-            arguments.environment.data_dir
-        )  # which keeps what the database could not take
+        # It keeps what the database could not take.
+        preparation.data_directory(arguments.environment.data_dir)
         database.stand_alone(arguments.environment)
     process.tell_ready(process.ready_descriptor())
     try:
